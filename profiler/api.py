@@ -1,0 +1,115 @@
+"""``profile()``, ``count()`` and ``load()``: the library as its users meet it."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any, Self
+
+import torch
+from torch import nn
+
+from profiler.errors import ModelError, ProfilerError, one_line
+from profiler.tally import Profile, tally
+from profiler.trace import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+
+
+class profile:  # noqa: N801 - used as a verb: ``with profiler.profile(model) as p``
+    """Count what runs in a ``with`` block, for the modules of *model*.
+
+    Any code may run inside: several calls, a ``generate()`` loop, a training step. The numbers can be read inside the
+    block, of what ran so far, and after it. Entering again goes on adding. Nothing is printed, and the model stays as
+    it is: only hooks are put on its modules, and they are gone when the block ends, however it ends.
+
+    The attributes are those of :class:`profiler.Profile`.
+
+    Example:
+        >>> import torch, profiler
+        >>> model = torch.nn.Conv2d(3, 8, 3)
+        >>> with profiler.profile(model) as p:
+        ...     _ = model(torch.zeros(1, 3, 10, 10))
+        >>> p.totals.macs
+        13824
+    """
+
+    def __init__(self, model: nn.Module | None = None) -> None:
+        """Prepare to count; without a model all work is in one row."""
+        self._session = Session(model)
+        self._depth = 0
+        self._result: Profile | None = None
+
+    def __enter__(self) -> Self:
+        """Begin to count; a block inside its own block is part of it."""
+        if self._depth == 0:
+            self._session.start()
+        self._depth += 1
+        self._result = None
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Take everything off the model."""
+        self._depth -= 1
+        if self._depth == 0:
+            self._session.stop()
+
+    @property
+    def result(self) -> Profile:
+        """The profile so far; frozen, and detached from the model."""
+        if self._depth:
+            return tally(self._session.trace())
+        if self._result is None:
+            self._result = tally(self._session.trace())
+        return self._result
+
+    def __getattr__(self, name: str) -> Any:
+        """Read the profile's own attributes, as in ``p.totals`` or ``p.save(path)``."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self.result, name)
+
+    def __add__(self, other: profile | Profile) -> Profile:
+        """Sum with another run of the same model."""
+        return self.result + (other.result if isinstance(other, profile) else other)
+
+    def __str__(self) -> str:
+        """Write the text report."""
+        return str(self.result)
+
+
+def count(model: nn.Module, *args: Any, **kwargs: Any) -> Profile:
+    """Run one forward pass of *model*, without gradients, and give its profile.
+
+    The model runs in the mode that it is in (``train()`` or ``eval()``). Its buffers, such as BatchNorm's statistics,
+    and the random state are afterwards what they were.
+
+    Raises:
+        ModelError: The model raised; the error is its cause.
+    """
+    recording = profile(model)
+    with _as_it_was(model), torch.no_grad():
+        try:
+            with recording:
+                model(*args, **kwargs)
+        except ProfilerError:
+            raise
+        except Exception as error:
+            msg = f"{type(model).__name__} raised {one_line(error)}"
+            raise ModelError(msg) from error
+    return recording.result
+
+
+@contextmanager
+def _as_it_was(model: nn.Module) -> Iterator[None]:
+    """Put buffers and random state back afterwards."""
+    kept = [(buffer, buffer.clone()) for buffer in model.buffers() if not buffer.is_meta]
+    with ExitStack() as stack:
+        stack.enter_context(torch.random.fork_rng(enabled=True))
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for buffer, value in kept:
+                    buffer.copy_(value)

@@ -1,0 +1,71 @@
+"""The parser, and the only place where an error becomes a line and a status."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, CycloptsError, Parameter
+from rich.console import Console
+
+import profiler.cli as package
+from profiler.catalogue import import_all
+from profiler.errors import ProfilerError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+app = App(
+    name="profiler",
+    help="Count what a PyTorch model really does, operator by operator.",
+    version_flags=["--version"],
+    default_parameter=Parameter(negative=()),
+    exit_on_error=False,
+    print_error=False,
+    help_on_error=False,
+    result_action="return_value",
+    suppress_keyboard_interrupt=False,
+)
+_INTERRUPTED = 130
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run one command and give its exit status."""
+    import_all(package)
+    tokens = list(sys.argv[1:] if words is None else words)
+    try:
+        app.meta(tokens or ["--help"])
+    except CycloptsError as error:
+        return _fail(" ".join(str(error).split()), 2)
+    except ProfilerError as error:
+        return _fail(str(error), error.exit_status)
+    except KeyboardInterrupt:
+        return _fail("interrupted", _INTERRUPTED)
+    except BrokenPipeError:  # the reader of a pipe left early
+        sys.stderr.close()
+        return 0
+    return 0
+
+
+@app.meta.default
+def launch(
+    *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
+    debug: bool = False,
+) -> None:
+    """Run a command; with --debug an error shows its traceback.
+
+    Args:
+        tokens: The words of the command.
+        debug: Show the traceback of an error.
+    """
+    try:
+        app(tokens, exit_on_error=False, print_error=False)
+    except ProfilerError:
+        if debug:
+            Console(stderr=True).print_exception()
+        raise
+
+
+def _fail(message: str, status: int) -> int:
+    Console(stderr=True, soft_wrap=True, highlight=False).print(f"error: {message}", style="red", markup=False)
+    return status

@@ -1,0 +1,40 @@
+"""Where results go: stdout, or a file that is written whole."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Literal
+
+from rich.console import Console
+
+from profiler.report import Report, render
+from profiler.report.text import renderable
+from profiler.tally.saved import write_whole
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from profiler.tally import Profile
+
+#: The formats that a command offers; a test holds them against the catalogue.
+Format = Literal["text", "json", "csv", "markdown"]
+
+
+def show(profile: Profile, *, title: str, depth: int, form: str, output: Path | None) -> None:
+    """Print a profile in a format, or write it to *output*."""
+    if output is None and form == "text" and sys.stdout.isatty():
+        console = Console()
+        console.print(renderable(Report(profile, title, depth), console.width))
+        return
+    text = render(profile, form, title=title, depth=depth)
+    if output is None:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    else:
+        write_whole(output, text)
+
+
+def note(message: str, *, quiet: bool) -> None:
+    """Say something on stderr that is no result."""
+    if not quiet:
+        Console(stderr=True, soft_wrap=True, highlight=False).print(f"note: {message}", style="dim", markup=False)

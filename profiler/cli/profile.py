@@ -1,0 +1,52 @@
+"""``profiler TARGET``: profile a model. The default command."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from rich.console import Console
+
+from profiler.cli.app import app
+from profiler.cli.counting import count_target
+from profiler.cli.output import Format, note, show
+
+
+@app.default
+def profile(
+    target: str,
+    /,
+    *,
+    batch: Annotated[int | None, Parameter(alias="-b")] = None,
+    input: Annotated[tuple[str, ...], Parameter(alias="-i", consume_multiple=True)] = (),
+    dtype: str = "float32",
+    device: str = "auto",
+    depth: int = 2,
+    format: Annotated[Format, Parameter(alias="-f")] = "text",
+    output: Annotated[Path | None, Parameter(alias="-o")] = None,
+    quiet: Annotated[bool, Parameter(alias="-q")] = False,
+) -> None:
+    """Count one forward pass of a model, in eval mode and without gradients.
+
+    Args:
+        target: `resnet18` (torchvision), `timm:NAME`, `hf:NAME` or `hf:path/to/config.json`,
+            `package.module:factory`, `file.py:factory`, or `program.pt2`.
+        batch: Size of the batch; 1 where the model's own default does not say otherwise.
+        input: Shape of an input: `3x224x224` for one sample of the first, or `input_ids=1x2048` by name.
+            A dtype may follow: `ids=1x16:int64`.
+        dtype: Floating dtype of the parameters and inputs.
+        device: `auto` is meta, without memory or weights, and the CPU for models that need values;
+            or `meta`, `cpu`, `cuda`.
+        depth: How many levels of modules the tree shows.
+        format: How to write the result: text, json, csv or markdown.
+        output: A file to write instead of printing.
+        quiet: Say nothing on stderr.
+    """
+    status = Console(stderr=True, quiet=quiet or not sys.stderr.isatty())
+    with status.status(f"profiling {target}"):
+        found = count_target(
+            target, specs=input, batch=batch, dtype=dtype, device=device, say=lambda m: note(m, quiet=quiet)
+        )
+    show(found, title=target, depth=depth, form=format, output=output)

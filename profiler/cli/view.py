@@ -1,0 +1,23 @@
+"""``profiler view SAVED``: any format from a saved profile."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from profiler.cli.app import app
+from profiler.cli.output import Format, show
+from profiler.tally import load
+
+
+@app.command
+def view(saved: Path, /, *, depth: int = 2, format: Format = "text", output: Path | None = None) -> None:
+    """Show a saved profile, in any format.
+
+    Args:
+        saved: A file that `--format json --output FILE` or `Profile.save` wrote.
+        depth: How many levels of modules the tree shows.
+        format: How to write it.
+        output: A file to write instead of printing.
+    """
+    profile = load(saved)
+    show(profile, title=profile.model, depth=depth, form=format, output=output)

@@ -1,0 +1,150 @@
+"""The class of pointwise operators: each element of the result from the elements at its place.
+
+One rule counts them all: elements of the broadcast result × operations of one element. An elementary operation
+(add, compare, negate, floor, a logical or bitwise one, a greatest common divisor …) is one FLOP; an elementary or
+special function (exp, sin, erf, a Bessel function …) one transcendental; what takes more, or less, has its expression
+in a table. A number is one element whether it is real, complex, integer or Boolean.
+
+A ``_foreach_`` operator is its pointwise operator on each tensor of a list.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from profiler.formulas import registry
+from profiler.formulas.activations import ACTIVATIONS
+from profiler.formulas.elements import numel
+from profiler.formulas.expressions import Operations, operations
+from profiler.formulas.registry import formula
+from profiler.records import Cost, OpRecord, TensorSpec, tensors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from torch._ops import OpOverload
+
+    from profiler.records import Value
+
+_FAKE_QUANTIZE = "(min(max(round(x / SCALE) + ZERO_POINT, QUANT_MIN), QUANT_MAX) - ZERO_POINT) * SCALE"
+
+#: Arithmetic that is not one operation: per element of the result, by operator, or by operator and overload.
+ARITHMETIC: Mapping[str, str] = {
+    "_add_relu": "max(x + ALPHA * y, 0)",
+    "_fake_quantize_learnable_per_channel_affine": _FAKE_QUANTIZE,
+    "_fake_quantize_learnable_per_tensor_affine": _FAKE_QUANTIZE,
+    "_fake_quantize_per_tensor_affine_cachemask_tensor_qparams": _FAKE_QUANTIZE,
+    "add": "x + ALPHA * y",
+    "addcdiv": "x + VALUE * a / b",
+    "addcmul": "x + VALUE * a * b",
+    "bartlett_window": "1 - abs(n * (2 / WINDOW_LENGTH) - 1)",
+    "blackman_window": "0.42 - 0.5 * cos(n * (2 * PI / WINDOW_LENGTH)) + 0.08 * cos(n * (4 * PI / WINDOW_LENGTH))",
+    "clamp": "max(x, MIN) if MAX is None else min(x, MAX) if MIN is None else min(max(x, MIN), MAX)",
+    "clone": "x",
+    "dequantize": "(x - zero_point) * scale",
+    "div.Scalar_mode": "floor(x / y)",
+    "div.Tensor_mode": "floor(x / y)",
+    "fake_quantize_per_channel_affine_cachemask": _FAKE_QUANTIZE,
+    "fake_quantize_per_tensor_affine_cachemask": _FAKE_QUANTIZE,
+    "floor_divide": "floor(x / y)",
+    "hamming_window": "0.54 - 0.46 * cos(n * (2 * PI / WINDOW_LENGTH))",
+    "hann_window": "0.5 - 0.5 * cos(n * (2 * PI / WINDOW_LENGTH))",
+    "hypot": "sqrt(x * x + y * y)",
+    "kaiser_window": "i0(12 * sqrt(1 - (t := n * (2 / WINDOW_LENGTH) - 1) * t)) / i0(12)",
+    "kaiser_window.beta": "i0(BETA * sqrt(1 - (t := n * (2 / WINDOW_LENGTH) - 1) * t)) / i0(BETA)",
+    "lerp": "x + w * (y - x)",
+    "logaddexp": "log(exp(x) + exp(y))",
+    "logaddexp2": "log2(exp2(x) + exp2(y))",
+    "logit": "log(x / (1 - x)) if EPS is None else log((z := min(max(x, EPS), 1 - EPS)) / (1 - z))",
+    "logit_backward": "grad / (x * (1 - x))",
+    "nan_to_num": "where(x != x, NAN, where(x == INF, POSINF, where(x == -INF, NEGINF, x)))",
+    "polar": "r * cos(angle), r * sin(angle)",
+    "positive": "x",
+    "pow": "x ** EXPONENT",
+    "quantize_per_channel": "min(max(round(x / scale) + zero_point, QMIN), QMAX)",
+    "quantize_per_tensor": "min(max(round(x / SCALE) + ZERO_POINT, QMIN), QMAX)",
+    "rsub": "y - ALPHA * x",
+    "sinc": "where(x == 0, 1, sin(t := PI * x) / t)",
+    "special_entr": "where(x > 0, -x * log(x), where(x == 0, 0, -INF))",
+    "special_xlog1py": "where(x == 0, 0, x * log1p(y))",
+    "square": "x * x",
+    "sub": "x - ALPHA * y",
+    "xlogy": "where(x == 0, 0, x * log(y))",
+}
+EXPRESSIONS: Mapping[str, str] = {**ACTIVATIONS, **ARITHMETIC}
+
+#: One transcendental; so is every ``special_`` function that has no expression.
+TRANSCENDENTAL = frozenset(
+    """
+    _dirichlet_grad _standard_gamma_grad acos acosh angle asin asinh atan atan2 atanh cos cosh digamma erf erfc erfinv
+    exp exp2 expm1 float_power i0 igamma igammac lgamma log log10 log1p log2 polygamma rsqrt sin sinh sqrt tan tanh
+""".split()
+)
+
+#: Pointwise operators on which some versions of torch put no tag, on one overload or on all; beside those above.
+_UNTAGGED = frozenset(
+    """
+    __and__ __ilshift__ __irshift__ __lshift__ __or__ __rshift__ __xor__ abs bitwise_and bitwise_or bitwise_xor copysign
+    div eq gcd ge gt heaviside lcm le lt maximum minimum mul ne neg reciprocal remainder round sign trunc
+""".split()
+)
+
+_LISTED = TRANSCENDENTAL | _UNTAGGED | {name.partition(".")[0] for name in EXPRESSIONS}
+_FOREACH = "_foreach_"
+
+
+def is_pointwise(operator: str) -> bool:
+    """Say whether an operator of torch's own is computed element by element: by our tables, or by torch's tag."""
+    library, name, overload = _split(operator)
+    if library != "aten":
+        return False
+    if name.startswith(_FOREACH):
+        return is_pointwise(f"aten.{name.removeprefix(_FOREACH)}")
+    return name in _LISTED or any(torch.Tag.pointwise in found.tags for found in _overloads(name, overload))
+
+
+def cost(record: OpRecord) -> Cost:
+    """Count the operations of one element for each element of the result."""
+    _, name, overload = _split(record.operator)
+    calls = _each(record) if name.startswith(_FOREACH) else [(tensors(record.results)[0], dict(record.arguments))]
+    priced = [(numel(result), _of_one(name.removeprefix(_FOREACH), overload, known)) for result, known in calls]
+    return Cost(
+        other_flops=sum(count * took.flops for count, took in priced),
+        transcendentals=sum(count * took.transcendentals for count, took in priced),
+    )
+
+
+@formula("aten::mvlgamma")
+def mvlgamma(p: int, out: TensorSpec) -> Cost:
+    """Count ``Σᵢ lgamma(x − i/2) + c`` for i < p: p − 1 differences, p − 1 sums, and the constant."""
+    return Cost(other_flops=numel(out) * (2 * (p - 1) + 1), transcendentals=numel(out) * p)
+
+
+def _split(operator: str) -> tuple[str, str, str]:
+    """Part an operator's name into library, functional name and overload."""
+    library, _, rest = operator.partition(".")
+    name, _, overload = rest.partition(".")
+    return library, name.removesuffix("_"), overload
+
+
+def _overloads(name: str, overload: str) -> list[OpOverload]:
+    """List the operator and its in-place form."""
+    return [found for form in (name, f"{name}_") for found in registry.overloads(f"aten.{form}.{overload}")]
+
+
+def _of_one(name: str, overload: str, arguments: Mapping[str, Value]) -> Operations:
+    expression = EXPRESSIONS.get(f"{name}.{overload}", EXPRESSIONS.get(name))
+    if expression is not None:
+        return operations(expression, arguments)
+    special = name in TRANSCENDENTAL or name.startswith("special_")
+    return Operations(0, 1) if special else Operations(1, 0)
+
+
+def _each(record: OpRecord) -> Iterator[tuple[TensorSpec, dict[str, Value]]]:
+    """Part a call on lists into calls on tensors; an in-place one has no result but its first list."""
+    results = tensors(record.results) or tensors(record.arguments[0][1])
+    for i, result in enumerate(results):
+        arguments = {name: value[i] if type(value) is tuple and value else value for name, value in record.arguments}
+        yield result, {"alpha": 1, "value": arguments.get("scalars")} | arguments

@@ -1,0 +1,61 @@
+"""The report as Markdown tables, for an issue or a model card."""
+
+from __future__ import annotations
+
+from io import StringIO
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from profiler import units
+from profiler.report.catalogue import report_format
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from profiler.report.rows import Report
+
+_WIDE = 1000  # Markdown has no right margin
+
+
+@report_format("markdown")
+def markdown(report: Report) -> str:
+    """Write the heading, the totals, the tree, the operators and what is uncounted."""
+    uncounted = [(row.operator, str(row.calls)) for row in report.profile.uncounted]
+    parts = [
+        f"# {report.heading}",
+        _table(("total", "exact", "short"), ((line.label, line.exact, line.short) for line in report.totals())),
+        _table(("module", "type", "MACs", "FLOPs", "%", "params", "output"), _modules(report)),
+        _table(("operator", "dtype", "calls", "MACs", "FLOPs", "bytes"), _operators(report)),
+        _table(("uncounted operator", "calls"), uncounted) if uncounted else "Every operator is counted, or free.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _modules(report: Report) -> Iterable[tuple[str, ...]]:
+    whole = report.profile.totals.flops
+    for row in report.modules():
+        t = row.totals
+        mark = "≥ " if t.uncounted else ""
+        name = "&nbsp;" * 2 * row.level + row.name
+        numbers = (units.count(t.macs), mark + units.count(t.flops), units.share(t.flops, whole), units.count(t.params))
+        yield (name, row.type, *numbers, row.output)
+
+
+def _operators(report: Report) -> Iterable[tuple[str, ...]]:
+    for row in report.operators():
+        t = row.totals
+        moved = units.size(t.bytes_read + t.bytes_written)
+        yield (row.operator, row.dtype, str(row.calls), units.count(t.macs), units.count(t.flops), moved)
+
+
+def _table(columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    table = Table(*columns, box=box.MARKDOWN)
+    for row in rows:
+        table.add_row(*row)
+    console = Console(file=StringIO(), width=_WIDE, color_system=None, legacy_windows=False)
+    with console.capture() as capture:
+        console.print(table)
+    return "\n".join(line.rstrip() for line in capture.get().strip().splitlines())

@@ -1,0 +1,118 @@
+"""The text report: the tree, the totals, the operators, and what is uncounted. It fits eighty columns."""
+
+from __future__ import annotations
+
+from io import StringIO
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
+
+from profiler import units
+from profiler.report.catalogue import report_format
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rich.console import JustifyMethod, RenderableType
+
+    from profiler.report.rows import Report
+
+WIDTH = 80
+_OPERATORS_SHOWN = 12
+_NARROWEST = 16
+_GAP = 2  # between columns
+_WORDS = frozenset({"module", "output", "operator", "dtype", "uncounted operator"})
+
+
+@report_format("text")
+def text(report: Report) -> str:
+    """Write the report without colour, eighty columns wide."""
+    console = Console(file=StringIO(), width=WIDTH, color_system=None, legacy_windows=False)
+    with console.capture() as capture:
+        console.print(renderable(report, WIDTH))
+    return "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n"
+
+
+def renderable(report: Report, width: int) -> RenderableType:
+    """Build the report for any console, which brings its own colour."""
+    return Group(
+        Text(report.heading, style="bold"),
+        Text(),
+        _tree(report, width),
+        Text(),
+        _totals(report),
+        Text(),
+        _operators(report, width),
+        Text(),
+        _uncounted(report, width),
+    )
+
+
+def _table(width: int, columns: tuple[str, ...], rows: Iterable[tuple[str | Text, ...]]) -> Table:
+    """Lay rows out in *width* columns: where a line is too long its first cell gives way, and numbers never do."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, header_style="bold")
+    cells = list(rows)
+    natural = [max([len(column), *(len(row[i]) for row in cells)]) for i, column in enumerate(columns)]
+    natural[0] = min(natural[0], max(_NARROWEST, width - sum(natural[1:]) - _GAP * len(columns)))
+    for column, wide in zip(columns, natural, strict=True):
+        justify: JustifyMethod = "left" if column in _WORDS else "right"
+        table.add_column(column, justify=justify, no_wrap=True, overflow="ellipsis", width=wide)
+    for row in cells:
+        table.add_row(*row)
+    return table
+
+
+def _tree(report: Report, width: int) -> Table:
+    whole = report.profile.totals.flops
+    rows = [
+        (
+            Text("  " * row.level + (row.name + " " if row.name else "")).append(row.type, "dim" if row.level else ""),
+            units.count(row.totals.macs),
+            ("≥ " if row.totals.uncounted else "") + units.count(row.totals.flops),
+            units.share(row.totals.flops, whole),
+            units.count(row.totals.params),
+            row.output,
+        )
+        for row in report.modules()
+    ]
+    return _table(width, ("module", "MACs", "FLOPs", "%", "params", "output"), rows)
+
+
+def _totals(report: Report) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_header=False)
+    for justify in ("left", "right", "left"):
+        table.add_column(justify=justify, no_wrap=True)
+    for line in report.totals():
+        table.add_row(line.label, line.exact, line.short)
+    return table
+
+
+def _operators(report: Report, width: int) -> RenderableType:
+    whole = report.profile.totals.flops
+    operators = report.operators()
+    rows = [
+        (
+            row.operator,
+            row.dtype,
+            str(row.calls),
+            units.count(row.totals.macs),
+            ("≥ " if row.totals.uncounted else "") + units.count(row.totals.flops),
+            units.share(row.totals.flops, whole),
+            units.size(row.totals.bytes_read + row.totals.bytes_written),
+        )
+        for row in operators[:_OPERATORS_SHOWN]
+    ]
+    table = _table(width, ("operator", "dtype", "calls", "MACs", "FLOPs", "%", "bytes"), rows)
+    hidden = len(operators) - _OPERATORS_SHOWN
+    return Group(table, Text(f"and {hidden} more", style="dim")) if hidden > 0 else table
+
+
+def _uncounted(report: Report, width: int) -> RenderableType:
+    rows = [(row.operator, str(row.calls)) for row in report.profile.uncounted]
+    if not rows:
+        return Text("Every operator is counted, or free.", style="green")
+    cure = "No formula is known for these: the totals are lower bounds. Register one with @profiler.formula."
+    return Group(_table(width, ("uncounted operator", "calls"), rows), Text(cure, style="yellow"))

@@ -1,0 +1,330 @@
+"""A profile as JSON (schema ``profiler/1``), and back.
+
+The file holds what a profile stores (``records`` and the modules) and, for readers of other languages, what follows
+from it (``totals``, ``phases``, ``operators``, ``uncounted``, the modules' sums). Reading it back computes these anew,
+and refuses a file in which they differ.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from typing_extensions import TypeAliasType
+
+from profiler.errors import OutputError, SavedProfileError
+from profiler.records import OpRecord, Phase, TensorSpec, Value
+from profiler.tally.profile import Entry, Module, Operator, Profile, Totals
+
+SCHEMA: Literal["profiler/1"] = "profiler/1"
+
+
+class _Row(BaseModel):
+    """A JSON object; anything unknown in it is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class TensorRow(_Row):
+    """A tensor operand or result, as observed."""
+
+    shape: list[int]
+    dtype: str
+    elements: int
+    layout: str = "strided"
+    values: list[int] | None = None
+    kept: int | None = None
+
+
+if TYPE_CHECKING:
+    JsonValue = Any  # mypy follows no alias that names itself
+else:
+    JsonValue = TypeAliasType("JsonValue", TensorRow | bool | int | float | str | list["JsonValue"] | None)
+
+
+class CostsRow(_Row):
+    """A sum of work: MAC, FLOP, op, bytes and elements as in the convention."""
+
+    macs: int
+    masked_macs: int
+    other_flops: int
+    transcendentals: int
+    flops: int
+    bytes_read: int
+    bytes_written: int
+    params: int
+    trainable_params: int
+    buffers: int
+    uncounted: int = Field(description="calls of operators that no rule counts; with any, the sums are lower bounds")
+
+
+class ModuleRow(_Row):
+    """A module: its own costs, and with its children's."""
+
+    path: str
+    type: str
+    calls: int
+    outputs: list[list[int]]
+    own: CostsRow = Field(alias="self")
+    total: CostsRow
+
+
+class OperatorRow(_Row):
+    """An operator in one dtype."""
+
+    operator: str
+    dtype: str
+    calls: int
+    costs: CostsRow
+
+
+class UncountedRow(_Row):
+    """An operator that no rule counts."""
+
+    operator: str
+    calls: int
+
+
+class RecordRow(_Row):
+    """A distinct operator call, and what one of its calls costs."""
+
+    operator: str
+    module: str
+    phase: Phase
+    calls: int
+    arguments: dict[str, JsonValue]
+    results: list[JsonValue]
+    mutated: list[str] = []
+    aliases: list[int] = []
+    kind: str
+    dtype: str
+    macs: int = 0
+    masked_macs: int = 0
+    other_flops: int = 0
+    transcendentals: int = 0
+    bytes_read: int = 0
+    bytes_written: int = 0
+
+
+class ProfileRow(_Row):
+    """A saved profile."""
+
+    schema_: Literal["profiler/1"] = Field(alias="schema")
+    model: str
+    inputs: dict[str, JsonValue]
+    device: str
+    versions: dict[str, str]
+    convention: str
+    totals: CostsRow
+    phases: dict[Phase, CostsRow]
+    params_by_dtype: dict[str, int]
+    modules: list[ModuleRow]
+    operators: list[OperatorRow]
+    uncounted: list[UncountedRow]
+    records: list[RecordRow]
+
+
+def json_schema() -> dict[str, Any]:
+    """Give the JSON Schema of a saved profile."""
+    return ProfileRow.model_json_schema(by_alias=True)
+
+
+def to_json(profile: Profile) -> str:
+    """Write a profile as JSON text; the same profile gives the same bytes."""
+    return _row(profile).model_dump_json(by_alias=True, indent=1, exclude_defaults=True) + "\n"
+
+
+def from_json(text: str, source: str = "the text") -> Profile:
+    """Read a profile from JSON text.
+
+    Raises:
+        SavedProfileError: The text is not a whole profile of this schema, or its sums are not those of its records.
+    """
+    row = _parse(text, source)
+    profile = _profile(row)
+    if _row(profile) != row:
+        msg = f"{source} was changed after it was saved: its totals are not the sums of its records; save it anew"
+        raise SavedProfileError(msg)
+    return profile
+
+
+def save(profile: Profile, path: str | Path) -> None:
+    """Write a profile to a file, whole or not at all."""
+    write_whole(Path(path), to_json(profile))
+
+
+def load(path: str | Path) -> Profile:
+    """Read a saved profile.
+
+    Raises:
+        SavedProfileError: The file is missing, is not a profile, or is of another schema.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        msg = f"cannot read {path}: {reason}; give a file that `save` or `--format json --output` wrote"
+        raise SavedProfileError(msg) from error
+    return from_json(text, str(path))
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file beside its place and rename it, so that nobody sees half of it.
+
+    Raises:
+        OutputError: The folder is missing or cannot be written.
+    """
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        msg = f"cannot write {path}: {error.strerror}; choose a folder that exists and can be written"
+        raise OutputError(msg) from error
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        Path(temporary).chmod(0o666 & ~_umask())
+        Path(temporary).replace(path)
+    except OSError as error:
+        Path(temporary).unlink(missing_ok=True)
+        msg = f"cannot write {path}: {error.strerror}"
+        raise OutputError(msg) from error
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _parse(text: str, source: str) -> ProfileRow:
+    try:
+        document = json.loads(text)
+    except ValueError as error:
+        msg = f"{source} is not JSON, or was cut short ({error})"
+        raise SavedProfileError(msg) from error
+    schema = document.get("schema") if isinstance(document, dict) else None
+    if schema != SCHEMA:
+        found = f"schema {schema!r}" if schema is not None else "no schema"
+        msg = f"{source} is not a saved profile: it has {found}, and this version reads {SCHEMA!r}"
+        raise SavedProfileError(msg)
+    try:
+        return ProfileRow.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        msg = f"{source} is not a whole profile: {place}: {first['msg']}"
+        raise SavedProfileError(msg) from error
+
+
+def _row(profile: Profile) -> ProfileRow:
+    return ProfileRow(
+        schema=SCHEMA,
+        model=profile.model,
+        inputs={name: _plain(value) for name, value in profile.inputs},
+        device=profile.device,
+        versions=dict(profile.versions),
+        convention=profile.convention,
+        totals=_costs(profile.totals),
+        phases={phase: _costs(totals) for phase, totals in profile.phases.items()},
+        params_by_dtype=dict(profile.params_by_dtype),
+        modules=[_module(profile, module) for module in profile.modules],
+        operators=[_operator(row) for row in profile.operators],
+        uncounted=[UncountedRow(operator=row.operator, calls=row.calls) for row in profile.uncounted],
+        records=[_record(entry) for entry in profile.entries],
+    )
+
+
+def _costs(totals: Totals) -> CostsRow:
+    return CostsRow(**{name: getattr(totals, name) for name in CostsRow.model_fields})
+
+
+def _module(profile: Profile, module: Module) -> ModuleRow:
+    node = profile.nodes[module.path]
+    return ModuleRow(
+        path=module.path,
+        type=module.type,
+        calls=module.calls,
+        outputs=[list(shape) for shape in module.outputs],
+        self=_costs(node.own),
+        total=_costs(node.total),
+    )
+
+
+def _operator(row: Operator) -> OperatorRow:
+    return OperatorRow(operator=row.operator, dtype=row.dtype, calls=row.calls, costs=_costs(row.totals))
+
+
+_ENTRY = ("kind", "dtype", "macs", "masked_macs", "other_flops", "transcendentals", "bytes_read", "bytes_written")
+
+
+def _record(entry: Entry) -> RecordRow:
+    record = entry.record
+    return RecordRow(
+        operator=record.operator,
+        module=record.module,
+        phase=record.phase,
+        calls=record.calls,
+        arguments={name: _plain(value) for name, value in record.arguments},
+        results=[_plain(value) for value in record.results],
+        mutated=list(record.mutated),
+        aliases=list(record.aliases),
+        **{name: getattr(entry, name) for name in _ENTRY},
+    )
+
+
+def _profile(row: ProfileRow) -> Profile:
+    return Profile(
+        model=row.model,
+        inputs=tuple((name, _value(value)) for name, value in row.inputs.items()),
+        device=row.device,
+        versions=tuple(row.versions.items()),
+        params_by_dtype=tuple(row.params_by_dtype.items()),
+        modules=tuple(_module_of(module) for module in row.modules),
+        entries=tuple(_entry_of(record) for record in row.records),
+        convention=row.convention,
+    )
+
+
+def _module_of(row: ModuleRow) -> Module:
+    held = row.own
+    shapes = tuple(tuple(shape) for shape in row.outputs)
+    return Module(row.path, row.type, row.calls, held.params, held.trainable_params, held.buffers, shapes)
+
+
+def _entry_of(row: RecordRow) -> Entry:
+    record = OpRecord(
+        operator=row.operator,
+        module=row.module,
+        phase=row.phase,
+        arguments=tuple((name, _value(value)) for name, value in row.arguments.items()),
+        results=tuple(_value(value) for value in row.results),
+        calls=row.calls,
+        mutated=tuple(row.mutated),
+        aliases=tuple(row.aliases),
+    )
+    return Entry(record, **{name: getattr(row, name) for name in _ENTRY})
+
+
+def _plain(value: Value) -> Any:
+    if isinstance(value, TensorSpec):
+        values = None if value.values is None else list(value.values)
+        return TensorRow(
+            shape=list(value.shape),
+            dtype=value.dtype,
+            elements=value.elements,
+            layout=value.layout,
+            values=values,
+            kept=value.kept,
+        )
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _value(value: Any) -> Value:
+    if isinstance(value, TensorRow):
+        values = None if value.values is None else tuple(value.values)
+        return TensorSpec(tuple(value.shape), value.dtype, value.elements, value.layout, values, value.kept)
+    return tuple(_value(item) for item in value) if isinstance(value, list) else value

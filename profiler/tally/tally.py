@@ -1,0 +1,100 @@
+"""Price a trace: one formula evaluation for each distinct record."""
+
+from __future__ import annotations
+
+import platform
+from functools import cache
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+import torch
+
+from profiler.formulas import rule_for
+from profiler.records import Cost, OpRecord, TensorSpec, Value, tensors
+from profiler.tally.profile import Entry, Module, Profile
+
+if TYPE_CHECKING:
+    from profiler.trace import Trace
+
+_COMPLEX_MAC = 4  # a product of two complex numbers takes four real multiply-adds
+
+
+def tally(trace: Trace) -> Profile:
+    """Cost every record, and put the modules beside them."""
+    return Profile(
+        model=trace.model,
+        inputs=trace.inputs,
+        device=trace.census.device,
+        versions=versions(),
+        params_by_dtype=tuple(sorted(trace.census.params_by_dtype.items())),
+        modules=tuple(
+            Module(
+                path=h.path,
+                type=h.type,
+                calls=trace.calls.get(h.path, 0),
+                params=h.params,
+                trainable_params=h.trainable_params,
+                buffers=h.buffers,
+                outputs=trace.outputs.get(h.path, ()),
+            )
+            for h in trace.census.holdings
+        ),
+        entries=tuple(price(record) for record in trace.records),
+    )
+
+
+@cache
+def versions() -> tuple[tuple[str, str], ...]:
+    """Name the versions that made a count."""
+    ours = metadata.version("profiler")
+    return (("profiler", ours), ("python", platform.python_version()), ("torch", torch.__version__))
+
+
+def price(record: OpRecord) -> Entry:
+    """Cost one call of a record; what has no rule costs its bytes, and is uncounted."""
+    rule = rule_for(record.operator)
+    cost = rule.cost(record) if rule is not None else Cost()
+    operands = [spec for _, value in record.arguments for spec in tensors(value)]
+    dtype = compute_dtype(operands, tensors(record.results), contraction=cost.macs > 0)
+    factor = _COMPLEX_MAC if dtype.startswith("complex") else 1
+    masked = cost.macs if cost.masked_macs is None else cost.masked_macs
+    return Entry(
+        record=record,
+        kind=rule.kind if rule is not None else "uncounted",
+        dtype=dtype,
+        macs=cost.macs * factor,
+        masked_macs=masked * factor,
+        other_flops=cost.other_flops,
+        transcendentals=cost.transcendentals,
+        bytes_read=_bytes_read(record) if cost.bytes_read is None else cost.bytes_read,
+        bytes_written=_bytes_written(record) if cost.bytes_written is None else cost.bytes_written,
+    )
+
+
+def compute_dtype(operands: list[TensorSpec], results: list[TensorSpec], *, contraction: bool) -> str:
+    """Name the dtype that an operator computes in.
+
+    A contraction computes in that of its first floating operand, or else of its first; anything else in the widest of
+    its operands, complex before floating before integer before Boolean. Without operands it is the result's.
+    """
+    candidates = operands or results
+    if not candidates:
+        return "none"
+    if contraction:
+        return next((spec.dtype for spec in candidates if spec.is_floating), candidates[0].dtype)
+    return max(candidates, key=_width).dtype
+
+
+def _width(spec: TensorSpec) -> tuple[bool, bool, bool, float]:
+    return spec.is_complex, spec.is_floating, spec.dtype != "bool", spec.itemsize
+
+
+def _bytes_read(record: OpRecord) -> int:
+    return sum(spec.bytes for name, value in record.arguments if name != "out" for spec in tensors(value))
+
+
+def _bytes_written(record: OpRecord) -> int:
+    """Sum the results, and the arguments that are overwritten; a result that is one of those counts once."""
+    fresh: list[Value] = [r for i, r in enumerate(record.results) if i not in record.aliases]
+    overwritten = [value for name, value in record.arguments if name in record.mutated]
+    return sum(spec.bytes for value in (*fresh, *overwritten) for spec in tensors(value))

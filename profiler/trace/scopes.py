@@ -1,0 +1,140 @@
+"""Whose work it is: the stack of modules that are running.
+
+Torch's global forward hooks keep the stack, so that nothing is put on the model itself: a copy or a checkpoint made
+inside the profiled block is clean. What the stack means, in the cases where that is not plain:
+
+- a module called by ``.forward()`` fires no hook: its work is its caller's;
+- a module with several names is, for each call, at the name under the module that calls it, or else at its first;
+- a module in a plain list is not registered with its parent: its work is that of the nearest registered caller;
+- what a forward pre-hook does is its module's work; what a forward hook does is that of the module's caller;
+- work outside every call of the model has a row of its own, ``OUTSIDE``.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from contextlib import ExitStack
+from threading import get_ident
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from torch import nn
+
+#: The row of the work that runs in the profiled block but in no call of the model.
+OUTSIDE = "(outside)"
+
+
+class Scopes:
+    """The running modules of one model, on one thread."""
+
+    def __init__(self, model: nn.Module | None, on_first_call: Callable[[Any, Any], None]) -> None:
+        """Watch *model*; *on_first_call* is given the arguments of the root's first call."""
+        self._model = model
+        self._names = _names(model) if model is not None else {}
+        self._on_first_call = on_first_call
+        self._attached = ExitStack()
+        self._stack: list[tuple[nn.Module, str]] = []
+        #: The path of the module that is running.
+        self.current = OUTSIDE
+        self.calls: defaultdict[str, int] = defaultdict(int)
+        self.outputs: dict[str, tuple[tuple[int, ...], ...]] = {}
+
+    def attach(self) -> None:
+        """Begin to follow the modules on this thread."""
+        thread = get_ident()
+
+        def enter(module: nn.Module, _args: Any) -> None:
+            names = self._names.get(module)
+            if names is not None and get_ident() == thread:
+                self._enter(module, names)
+
+        def leave(module: nn.Module, _args: Any, output: Any) -> None:
+            if module in self._names and get_ident() == thread:
+                self._leave(module, output)
+
+        with ExitStack() as stack:
+            stack.callback(self._forget)
+            self._see_first_call(stack)
+            stack.callback(register_module_forward_pre_hook(enter).remove)
+            stack.callback(register_module_forward_hook(leave, always_call=True).remove)
+            self._attached = stack.pop_all()
+
+    def detach(self) -> None:
+        """Take the hooks away, and forget the stack."""
+        self._attached.close()
+
+    def _enter(self, module: nn.Module, names: tuple[str, ...]) -> None:
+        path = names[0] if len(names) == 1 else _called_as(names, self.current)
+        self._stack.append((module, self.current))
+        self.current = path
+        self.calls[path] += 1
+
+    def _leave(self, module: nn.Module, output: Any) -> None:
+        """Go back to the module's caller, over the frames that an exception caught in the model left."""
+        while self._stack:
+            left, path = self._stack[-1][0], self.current
+            self.current = self._stack.pop()[1]
+            if left is module:
+                if output is not None and path not in self.outputs:
+                    self.outputs[path] = tuple(shapes(output))
+                return
+
+    def _see_first_call(self, stack: ExitStack) -> None:
+        """Show the root's first arguments, by a hook on the root that goes away with that call."""
+        if self._model is None or "" in self.calls or isinstance(self._model, torch.jit.ScriptModule):
+            return
+
+        def first(_module: nn.Module, args: Any, kwargs: Any) -> None:
+            handle.remove()
+            self._on_first_call(args, kwargs)
+
+        handle = self._model.register_forward_pre_hook(first, with_kwargs=True)
+        stack.callback(handle.remove)
+
+    def _forget(self) -> None:
+        self._stack.clear()
+        self.current = OUTSIDE
+
+
+def walk(model: nn.Module, path: str = "") -> Iterator[tuple[str, nn.Module]]:
+    """Yield every module under each of its paths, parents first."""
+    yield path, model
+    for name, child in model._modules.items():
+        if child is not None:
+            yield from walk(child, f"{path}.{name}" if path else name)
+
+
+def shapes(value: Any) -> list[tuple[int, ...]]:
+    """List the shapes of the tensors in an output, however nested."""
+    if isinstance(value, torch.Tensor):
+        return [] if value.is_nested else [tuple(int(n) for n in value.shape)]
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        return [found for item in value for found in shapes(item)]
+    return []
+
+
+def _names(model: nn.Module) -> dict[nn.Module, tuple[str, ...]]:
+    """Map each module to all of its paths."""
+    names: dict[nn.Module, tuple[str, ...]] = {}
+    for path, module in walk(model):
+        names[module] = (*names.get(module, ()), path)
+    return names
+
+
+def _called_as(names: tuple[str, ...], caller: str) -> str:
+    """Choose the name under the longest prefix of the caller's path."""
+    parts = caller.split(".") if caller else []
+    while parts:
+        prefix = ".".join(parts) + "."
+        for name in names:
+            if name.startswith(prefix):
+                return name
+        parts.pop()
+    return names[0]

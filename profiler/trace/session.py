@@ -1,0 +1,149 @@
+"""One profiled block: what is attached when it begins, and what is known when it ends."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import warnings
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from profiler.errors import UnsupportedModelError
+from profiler.records import OpRecord, TensorSpec
+from profiler.trace.census import Census, take_census
+from profiler.trace.observe import Observer, dtype_name
+from profiler.trace.recorder import Call, Recorder
+from profiler.trace.scopes import Scopes
+
+if TYPE_CHECKING:
+    from profiler.records import Shape, Value
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What a session saw."""
+
+    model: str
+    inputs: tuple[tuple[str, Value], ...]
+    census: Census
+    records: tuple[OpRecord, ...]
+    calls: dict[str, int]
+    outputs: dict[str, tuple[Shape, ...]]
+
+
+class Session:
+    """Watches a model between ``start()`` and ``stop()``; may be started again, and goes on where it was."""
+
+    def __init__(self, model: nn.Module | None) -> None:
+        """Prepare to watch *model*; None watches operators alone."""
+        self._model = model
+        self._scopes = Scopes(model, self._see_inputs)
+        self._recorder = Recorder(self._scopes)
+        self._inputs: tuple[tuple[str, Value], ...] = ()
+        self._attached = ExitStack()
+
+    def start(self) -> None:
+        """Attach the hooks and enter the dispatch mode; on a failure nothing stays attached."""
+        with ExitStack() as stack:
+            _force_eager(stack)
+            stack.callback(self._scopes.detach)
+            self._scopes.attach()
+            stack.enter_context(self._recorder)
+            self._attached = stack.pop_all()
+
+    def stop(self) -> None:
+        """Take away everything that was attached."""
+        self._attached.close()
+        _refuse_fused_script(self._model)
+
+    def trace(self) -> Trace:
+        """Freeze what was seen so far."""
+        return Trace(
+            model=type(self._model).__name__ if self._model is not None else "operators",
+            inputs=self._inputs,
+            census=take_census(self._model),
+            records=tuple(_record(call, times) for call, times in self._recorder.calls.items()),
+            calls=dict(self._scopes.calls),
+            outputs=dict(self._scopes.outputs),
+        )
+
+    def _see_inputs(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Remember what the root was called with, by the names of its ``forward``."""
+        observer = Observer()
+        named = dict(zip(_parameter_names(self._model, len(args)), args, strict=False)) | kwargs
+        self._inputs = tuple((name, _inert(observer.value(value))) for name, value in named.items())
+
+
+def _parameter_names(model: nn.Module | None, count: int) -> list[str]:
+    try:
+        names = list(inspect.signature(model.forward).parameters) if model is not None else []
+    except (TypeError, ValueError):
+        names = []
+    return [*names[:count], *(f"input{i}" for i in range(len(names), count))]
+
+
+def _force_eager(stack: ExitStack) -> None:
+    """Let compiled models run as the eager program that they compile; their compile cache is not touched.
+
+    Importing the compiler takes seconds: where nobody did, no model is compiled. A compiled module warns of global
+    hooks that they fire for its wrapper too; the scopes know, since the wrapper has a row of its own.
+    """
+    if "torch._dynamo" in sys.modules:
+        stack.enter_context(torch.compiler.set_stance("force_eager"))
+        stack.enter_context(warnings.catch_warnings())
+        warnings.filterwarnings("ignore", message=r"Using `torch\.compile\(module\)` when there are global hooks")
+
+
+def _refuse_fused_script(model: nn.Module | None) -> None:
+    """Refuse a scripted model of which a fuser made a kernel: no operator inside is dispatched."""
+    if model is None or not any(isinstance(m, torch.jit.ScriptModule) for m in model.modules()):
+        return
+    graph = torch._C._last_executed_optimized_graph()
+    fused = {node.kind() for node in graph.nodes() if "Group" in node.kind()} if graph is not None else set()
+    if fused:
+        kinds = ", ".join(sorted(fused))
+        msg = f"the scripted model ran fused ({kinds}), where no operator can be seen; profile the eager module"
+        raise UnsupportedModelError(msg)
+
+
+def _record(call: Call, times: int) -> OpRecord:
+    schema = getattr(call.operator, "_schema", None)
+    results = call.results if type(call.results) is tuple else (call.results,)
+    if schema is None:
+        return OpRecord(
+            operator=f"higher_order.{call.operator}",
+            module=call.module,
+            phase="backward" if call.backward else "forward",
+            arguments=tuple((f"input{i}", _inert(a)) for i, a in enumerate(call.args)),
+            results=_inert(results),
+            calls=times,
+        )
+    return OpRecord(
+        operator=str(call.operator),
+        module=call.module,
+        phase="backward" if call.backward else "forward",
+        arguments=_bind(schema, call.args, dict(call.kwargs)),
+        results=_inert(results),
+        calls=times,
+        mutated=tuple(a.name for a in schema.arguments if a.alias_info is not None and a.alias_info.is_write),
+        aliases=tuple(i for i, r in enumerate(schema.returns) if r.alias_info is not None),
+    )
+
+
+def _bind(schema: Any, args: Any, kwargs: dict[str, Any]) -> tuple[tuple[str, Value], ...]:
+    """Pair observed arguments with the schema's names, and fill in the defaults."""
+    given = dict(zip((a.name for a in schema.arguments), args, strict=False)) | kwargs
+    return tuple((a.name, _inert(given.get(a.name, a.default_value))) for a in schema.arguments)
+
+
+def _inert(value: Any) -> Any:
+    """Replace what only torch understands by its name."""
+    if isinstance(value, TensorSpec) or value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, (tuple, list)):
+        return tuple(_inert(item) for item in value)
+    return dtype_name(value) if isinstance(value, torch.dtype) else str(value)

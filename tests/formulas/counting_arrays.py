@@ -1,0 +1,205 @@
+"""Arrays of scalars that count what is done with them, and the costs that the profiler gives for a call.
+
+A test writes the definition of an operator on such arrays; its value must be torch's, its tally the formula's.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+import profiler
+from profiler.records import OpRecord, TensorSpec
+from profiler.tally.tally import price
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from profiler.tally.profile import Entry
+
+
+class Tally:
+    """What was computed so far."""
+
+    def __init__(self) -> None:
+        """Begin at nothing."""
+        self.flops = 0
+        self.transcendentals = 0
+
+    def array(self, tensor: torch.Tensor) -> np.ndarray[Any, Any]:
+        """Wrap every element; what is computed with them is counted here."""
+        wrapped = [Scalar(value, self) for value in tensor.detach().double().flatten().tolist()]
+        result = np.empty(len(wrapped), dtype=object)
+        result[:] = wrapped
+        return result.reshape(tuple(tensor.shape))
+
+    def zeros(self, *shape: int) -> np.ndarray[Any, Any]:
+        """Make an array of zeros to accumulate into."""
+        return self.array(torch.zeros(shape))
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """FLOPs and transcendentals."""
+        return self.flops, self.transcendentals
+
+
+class Scalar:
+    """A number; plain numbers beside it are constants."""
+
+    __slots__ = ("tally", "value")
+
+    def __init__(self, value: float, tally: Tally) -> None:
+        """Keep the value and where to count."""
+        self.value, self.tally = value, tally
+
+    def _flop(self, value: float) -> Scalar:
+        self.tally.flops += 1
+        return Scalar(value, self.tally)
+
+    def _transcendental(self, value: float) -> Scalar:
+        self.tally.transcendentals += 1
+        return Scalar(value, self.tally)
+
+    def __add__(self, other: Any) -> Scalar:
+        return self._flop(self.value + _value(other))
+
+    def __sub__(self, other: Any) -> Scalar:
+        return self._flop(self.value - _value(other))
+
+    def __rsub__(self, other: Any) -> Scalar:
+        return self._flop(_value(other) - self.value)
+
+    def __mul__(self, other: Any) -> Scalar:
+        return self._flop(self.value * _value(other))
+
+    def __truediv__(self, other: Any) -> Scalar:
+        return self._flop(self.value / _value(other))
+
+    def __rtruediv__(self, other: Any) -> Scalar:
+        return self._flop(_value(other) / self.value)
+
+    def __mod__(self, other: Any) -> Scalar:
+        return self._flop(math.fmod(self.value, _value(other)))
+
+    def __neg__(self) -> Scalar:
+        return self._flop(-self.value)
+
+    def __abs__(self) -> Scalar:
+        return self._flop(abs(self.value))
+
+    def _compared(self, outcome: bool) -> bool:  # noqa: FBT001 - what came out
+        self.tally.flops += 1
+        return outcome
+
+    def __lt__(self, other: Any) -> bool:
+        return self._compared(self.value < _value(other))
+
+    def __le__(self, other: Any) -> bool:
+        return self._compared(self.value <= _value(other))
+
+    def __gt__(self, other: Any) -> bool:
+        return self._compared(self.value > _value(other))
+
+    def __ge__(self, other: Any) -> bool:
+        return self._compared(self.value >= _value(other))
+
+    def __eq__(self, other: object) -> bool:
+        return self._compared(self.value == _value(other))
+
+    def __ne__(self, other: object) -> bool:
+        return self._compared(self.value != _value(other))
+
+    __hash__ = None  # type: ignore[assignment]
+    __radd__ = __add__
+    __rmul__ = __mul__
+
+    def floor(self) -> Scalar:
+        return self._flop(math.floor(self.value))
+
+    def round(self) -> Scalar:
+        return self._flop(round(self.value))
+
+    def sign(self) -> Scalar:
+        return self._flop((self.value > 0) - (self.value < 0))
+
+    def sqrt(self) -> Scalar:
+        return self._transcendental(math.sqrt(self.value))
+
+    def rsqrt(self) -> Scalar:
+        return self._transcendental(1 / math.sqrt(self.value))
+
+    def exp(self) -> Scalar:
+        return self._transcendental(math.exp(self.value))
+
+    def log(self) -> Scalar:
+        return self._transcendental(math.log(self.value) if self.value > 0 else -math.inf)
+
+    def log1p(self) -> Scalar:
+        return self._transcendental(math.log1p(self.value))
+
+    def cos(self) -> Scalar:
+        return self._transcendental(math.cos(self.value))
+
+    def i0(self) -> Scalar:
+        return self._transcendental(float(np.i0(self.value)))
+
+    def __pow__(self, exponent: Any) -> Scalar:
+        return self._transcendental(self.value ** _value(exponent))
+
+
+def _value(number: Any) -> Any:
+    return number.value if isinstance(number, Scalar) else number
+
+
+def maximum(a: Any, b: Any) -> Any:
+    """Choose the larger of each pair, for one compare."""
+    return np.maximum(a, b)
+
+
+def minimum(a: Any, b: Any) -> Any:
+    """Choose the smaller of each pair, for one compare."""
+    return np.minimum(a, b)
+
+
+rsqrt, floor, sign, log1p, i0 = (
+    np.frompyfunc(lambda x, name=name: getattr(x, name)(), 1, 1) for name in ("rsqrt", "floor", "sign", "log1p", "i0")
+)
+
+
+def values(array: Any) -> torch.Tensor:
+    """Unwrap an array."""
+    return torch.tensor(np.vectorize(_value, otypes=[float])(array), dtype=torch.float64)
+
+
+def entry(operator: str, run: Callable[[], Any]) -> Entry:
+    """Give the one call of *operator* (``aten.mm``) in what *run* does."""
+    with profiler.profile() as p:
+        run()
+    found = [e for e in p.entries if e.record.packet == operator]
+    assert len(found) == 1, f"{operator} ran {len(found)} times, beside {sorted({e.record.packet for e in p.entries})}"
+    assert found[0].record.calls == 1
+    assert found[0].kind == "formula"
+    return found[0]
+
+
+def counts(found: Entry) -> tuple[int, int]:
+    """FLOPs (without MACs) and transcendentals of an entry."""
+    return found.other_flops, found.transcendentals
+
+
+def numbers(found: Entry) -> tuple[int, ...]:
+    """All numbers of an entry."""
+    return found.macs, found.other_flops, found.transcendentals, found.bytes_read, found.bytes_written
+
+
+def priced(operator: str, results: tuple[TensorSpec | None, ...], **arguments: Any) -> Entry:
+    """Price a call that this machine cannot run."""
+    return price(OpRecord(operator, "", "forward", tuple(arguments.items()), results, 1))
+
+
+def spec(*shape: int, dtype: str = "float32") -> TensorSpec:
+    """Describe a dense tensor."""
+    return TensorSpec(shape, dtype, math.prod(shape))
