@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 Shape = tuple[int, ...]
-Phase = Literal["forward", "backward"]
-PHASES: tuple[Phase, ...] = ("forward", "backward")
+Phase = Literal["forward", "backward", "recompute", "optimizer"]
+PHASES: tuple[Phase, ...] = ("forward", "backward", "recompute", "optimizer")
 
 
 class TensorSpec(NamedTuple):

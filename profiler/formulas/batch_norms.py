@@ -71,7 +71,7 @@ def batch_norm_training(
 
 @formula("aten::_native_batch_norm_legit_no_training", "aten::_batch_norm_no_update")
 def batch_norm_evaluation(input: TensorSpec, weight: TensorSpec | None, bias: TensorSpec | None) -> Cost:
-    """Count a subtraction, a multiply, weight and bias of each element; for a channel adding ε and a reciprocal root."""
+    """Count a subtraction, a multiply, weight and bias of each element; for each channel ε and a reciprocal root."""
     n, c = prod(input.shape), _channels(input)
     return Cost(other_flops=n * (2 + present(weight, bias)) + c, transcendentals=c, bytes_written=_result(input))
 

@@ -14,16 +14,12 @@ torch's aten/src/ATen/native/LossCTC.cpp.
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING
 
 from profiler.formulas.registry import formula
-from profiler.records import Cost
+from profiler.records import Cost, TensorSpec
 
-if TYPE_CHECKING:
-    from profiler.records import TensorSpec
-
-    #: In the call, or in a tensor whose values are not known.
-    Lengths = tuple[int, ...] | TensorSpec
+#: In the call, or in a tensor whose values are not known.
+Lengths = tuple[int, ...] | TensorSpec
 
 
 @formula("aten::_ctc_loss")
@@ -63,9 +59,8 @@ def _extent(
 ) -> tuple[int, int, int]:
     """Give the sequences, their cells in all, and their frames in all; *log_probs* is (T, B, C) or (T, C)."""
     batch = prod(log_probs.shape[1:-1])
-    frames = input_lengths if type(input_lengths) is tuple else (log_probs.shape[0],) * batch
-    if type(target_lengths) is tuple:
-        cells = sum((t - 1) * (2 * s + 1) for t, s in zip(frames, target_lengths, strict=True))
-    else:
-        cells = (max(frames) - 1) * (2 * prod(targets.shape) + batch)
-    return batch, cells, sum(frames)
+    if isinstance(input_lengths, TensorSpec) or isinstance(target_lengths, TensorSpec):
+        frames, labels = log_probs.shape[0], prod(targets.shape)
+        return batch, (frames - 1) * (2 * labels + batch), batch * frames
+    cells = sum((t - 1) * (2 * s + 1) for t, s in zip(input_lengths, target_lengths, strict=True))
+    return batch, cells, sum(input_lengths)

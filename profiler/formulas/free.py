@@ -67,7 +67,7 @@ _MOVES = frozenset(
 def is_free(operator: str) -> bool:
     """Say whether an operator is listed as free."""
     library, name = _split(operator)
-    return library == "prim" or (library == "aten" and name in _FREE)
+    return library in {"prim", "profiler"} or (library == "aten" and name in _FREE)
 
 
 def moves(operator: str) -> bool:

@@ -65,7 +65,7 @@ def grid_sampler_backward(
         placed = _placed(d, interpolation_mode, padding_mode, align_corners)
         return Cost(other_flops=of_input * points * (placed + channels))
     cubic = interpolation_mode == _BICUBIC
-    neighbours, weights, slopes = (16, 2, 3) if cubic else (2**d, 1, d)
+    neighbours, weights, slopes = (16, 2, 3) if cubic else (_corners(d), 1, d)
     placed = _placed(d, interpolation_mode, padding_mode, align_corners, corners=of_input)
     spread = channels * neighbours * (weights + 1) * of_input
     sloped = d * (channels * neighbours * slopes + folds(channels * neighbours, 1) + 1 + _CUBIC_SLOPES * cubic)
@@ -106,7 +106,7 @@ def _placed(d: int, mode: int, padding: int, align_corners: bool, *, corners: bo
         return d * (scaled + _CUBIC_WEIGHTS + 4 * _PADDING[padding])
     if mode == _NEAREST:
         return d * (scaled + _PADDING[padding] + 1)
-    products = 2**d * (d - 1) * corners
+    products = _corners(d) * (d - 1) * corners
     return d * (scaled + _PADDING[padding] + LINEAR_WEIGHTS) + products
 
 
@@ -114,4 +114,9 @@ def _interpolated(d: int, mode: int) -> int:
     """Count what each channel of a point takes."""
     if mode == _BICUBIC:
         return interpolate(4, d)
-    return 0 if mode == _NEAREST else 2 * 2**d - 1
+    return 0 if mode == _NEAREST else 2 * _corners(d) - 1
+
+
+def _corners(d: int) -> int:
+    """Count the corners of a cell."""
+    return 1 << d

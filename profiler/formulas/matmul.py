@@ -4,56 +4,32 @@ Legend: M rows, N columns, K the length of the sums, B matrices in a batch, R el
 
 A product takes ``B·M·N·K`` MACs, zeros included; with a sparse operand, one for each of its stored elements and each
 row or column of the other. Without a sum there is no MAC: an outer product multiplies R times, whether it arrives as
-``aten.mul`` or as ``addr``. ``β·self + α·product`` takes R adds, and R multiplies for a β and R for an α that is not 1;
-with β = 0 ``self`` is not read.
+``aten.mul`` or as ``addr``.
 """
+
+# ruff: noqa: N803 - arguments have the names of torch's schemas
 
 from __future__ import annotations
 
 from math import prod
 
-from profiler.formulas.activations import ACTIVATIONS
 from profiler.formulas.elements import folds, numel
-from profiler.formulas.expressions import operations
+from profiler.formulas.epilogues import Factor, activated, biased, weighted
 from profiler.formulas.registry import formula
 from profiler.records import Cost, Shape, TensorSpec
 
-#: A factor of a sum; None is a float whose value was not kept.
-Factor = int | float | None
-
 
 def products(left: TensorSpec, right: TensorSpec) -> int:
-    """Count the MACs of ``(…, M, K) @ (…, K, N)``, of the stored elements of a sparse operand."""
-    if right.layout.startswith("sparse"):
+    """Count the MACs of ``(…, M, K) @ (…, K, N)``, or of the stored elements of the operand that is sparse."""
+    if _is_sparse(right):
         return right.elements * left.shape[-2]
     return numel(left) * right.shape[-1]
 
 
-def weighted(macs: int, results: int, beta: Factor, alpha: Factor, *read: TensorSpec) -> Cost:
-    """Count ``β·self + α·product``, where *read* are the operands of the product."""
-    unread = beta == 0
-    return Cost(
-        macs=macs,
-        other_flops=results * ((not unread) + (beta not in {0, 1}) + (alpha != 1)),
-        bytes_read=sum(operand.bytes for operand in read) if unread else None,
-    )
-
-
-def biased(macs: int, results: int, *added: object) -> Cost:
-    """Count a product and one add an element for each of the biases that are there."""
-    return Cost(macs=macs, other_flops=results * sum(bias is not None for bias in added))
-
-
 @formula("aten::mm", "aten::bmm")
-def mm(self: TensorSpec, mat2: TensorSpec) -> Cost:
-    """Count ``(B, M, K) @ (B, K, N)``, or one product of two matrices."""
-    return Cost(macs=products(self, mat2))
-
-
-@formula("aten::_int_mm")
-def int_mm(self: Shape, mat2: Shape) -> Cost:
-    """Count ``(M, K) @ (K, N)`` of 8-bit integers, summed in 32 bits."""
-    return Cost(macs=prod(self) * mat2[1])
+def mm(self: TensorSpec, mat2: TensorSpec) -> Cost | None:
+    """Count ``(B, M, K) @ (B, K, N)``, or one product of two matrices; of two sparse ones, nobody can tell."""
+    return None if _is_sparse(self) and _is_sparse(mat2) else Cost(macs=products(self, mat2))
 
 
 @formula("aten::_foreach_mm")
@@ -62,23 +38,11 @@ def foreach_mm(self: tuple[TensorSpec, ...], mat2: tuple[TensorSpec, ...]) -> Co
     return Cost(macs=sum(map(products, self, mat2)))
 
 
-@formula("aten::matmul")
-def matmul(self: TensorSpec, other: TensorSpec, out: TensorSpec) -> Cost:
-    """Count the products of nested tensors, component by component; on any other tensor this is made of ``bmm``."""
-    if self.layout != "nested":
-        return Cost(macs=numel(out) * self.shape[-1])
-    return Cost(macs=_nested_products(self, other))
-
-
-@formula("aten::matmul_backward")
-def matmul_backward(self: TensorSpec, other: TensorSpec, mask: tuple[bool, ...]) -> Cost:
-    """Count, for nested tensors, a product as large as the forward one for each gradient that is asked for."""
-    return Cost(macs=_nested_products(self, other) * sum(mask))
-
-
 @formula("aten::addmm")
-def addmm(mat1: TensorSpec, mat2: TensorSpec, beta: Factor, alpha: Factor, out: Shape) -> Cost:
-    """Count ``β·self + α·(M, K) @ (K, N)``."""
+def addmm(mat1: TensorSpec, mat2: TensorSpec, beta: Factor, alpha: Factor, out: Shape) -> Cost | None:
+    """Count ``β·self + α·(M, K) @ (K, N)``; of two sparse matrices, nobody can tell."""
+    if _is_sparse(mat1) and _is_sparse(mat2):
+        return None
     return weighted(products(mat1, mat2), prod(out), beta, alpha, mat1, mat2)
 
 
@@ -87,7 +51,8 @@ def addmm_activation(
     mat1: TensorSpec, mat2: TensorSpec, beta: Factor, alpha: Factor, use_gelu: bool, out: Shape
 ) -> Cost:
     """Count ``addmm`` and, of each result, ReLU or the GELU with erf."""
-    return activated(addmm(mat1, mat2, beta, alpha, out), prod(out), "gelu" if use_gelu else "relu")
+    product = weighted(products(mat1, mat2), prod(out), beta, alpha, mat1, mat2)
+    return activated(product, prod(out), "gelu" if use_gelu else "relu")
 
 
 @formula("aten::baddbmm", "aten::addbmm")
@@ -133,34 +98,44 @@ def mkldnn_linear(self: Shape, weight: Shape, bias: Shape | None, out: Shape) ->
     return biased(prod(self) * weight[0], prod(out), bias)
 
 
-@formula("mkldnn::_linear_pointwise")
-def linear_pointwise(X: Shape, W: Shape, B: Shape | None, attr: str, out: Shape) -> Cost:  # noqa: N803
-    """Count ``(…, K) @ (N, K)ᵀ + bias``, then an activation, or one operation with a second operand."""
+@formula("mkldnn::_linear_pointwise.default")
+def linear_pointwise(X: Shape, W: Shape, B: Shape | None, attr: str, algorithm: str | None, out: Shape) -> Cost:
+    """Count ``(…, K) @ (N, K)ᵀ + bias``, then an activation."""
+    return activated(biased(prod(X) * W[0], prod(out), B), prod(out), attr, algorithm)
+
+
+@formula("mkldnn::_linear_pointwise.binary")
+def linear_binary(X: Shape, W: Shape, B: Shape | None, attr: str, out: Shape) -> Cost:
+    """Count ``(…, K) @ (N, K)ᵀ + bias``, then one operation with each element of another operand."""
     return activated(biased(prod(X) * W[0], prod(out), B), prod(out), attr)
 
 
 @formula("aten::linear_backward", "aten::mkldnn_linear_backward")
 def linear_backward(self: TensorSpec, grad_output: TensorSpec, weight: Shape, output_mask: tuple[bool, ...]) -> Cost:
     """Count, where asked for: ``grad @ weight``, ``gradᵀ @ input``, and the sum of the gradient's rows."""
-    wanted_input, wanted_weight, wanted_bias = output_mask
-    macs = numel(self) * weight[0]
-    added = folds(numel(grad_output), weight[0])
-    return Cost(macs=macs * (wanted_input + wanted_weight), other_flops=added * wanted_bias)
-
-
-def activated(product: Cost, results: int, activation: str) -> Cost:
-    """Add to a product what a kernel does to each of its *results* while it has them at hand.
-
-    *activation* is named as in torch's operators, or as oneDNN's post-operations are; of unknown ones, one operation
-    is counted, as for "add", "sub" and "mul".
-    """
-    name = _POST_OPERATIONS.get(activation, activation)
-    flops, transcendentals = operations(EXPRESSIONS.get(name, "x + y"), {}) if name != "none" else (0, 0)
-    return replace(
-        product,
-        other_flops=product.other_flops + results * flops,
-        transcendentals=product.transcendentals + results * transcendentals,
+    of_input, of_weight, of_bias = output_mask
+    return Cost(
+        macs=numel(self) * weight[0] * (of_input + of_weight),
+        other_flops=folds(numel(grad_output), weight[0]) * of_bias,
     )
+
+
+@formula("aten::matmul")
+def matmul(self: TensorSpec, other: TensorSpec, out: TensorSpec) -> Cost:
+    """Count the products of nested tensors, component by component; of any other tensors this is made of ``bmm``."""
+    if self.layout != "nested":
+        return Cost(macs=numel(out) * self.shape[-1])
+    return Cost(macs=_nested_products(self, other))
+
+
+@formula("aten::matmul_backward")
+def matmul_backward(self: TensorSpec, other: TensorSpec, mask: tuple[bool, ...]) -> Cost:
+    """Count, for nested tensors, a product as large as the forward one for each gradient that is asked for."""
+    return Cost(macs=_nested_products(self, other) * sum(mask))
+
+
+def _is_sparse(spec: TensorSpec) -> bool:
+    return spec.layout.startswith("sparse")
 
 
 def _nested_products(left: TensorSpec, right: TensorSpec) -> int:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from profiler.records import Value
 
+_CLAMP = "max(x, MIN) if MAX is None else min(x, MAX) if MIN is None else min(max(x, MIN), MAX)"
 _FAKE_QUANTIZE = "(min(max(round(x / SCALE) + ZERO_POINT, QUANT_MIN), QUANT_MAX) - ZERO_POINT) * SCALE"
 
 #: Arithmetic that is not one operation: per element of the result, by operator, or by operator and overload.
@@ -41,7 +42,8 @@ ARITHMETIC: Mapping[str, str] = {
     "addcmul": "x + VALUE * a * b",
     "bartlett_window": "1 - abs(n * (2 / WINDOW_LENGTH) - 1)",
     "blackman_window": "0.42 - 0.5 * cos(n * (2 * PI / WINDOW_LENGTH)) + 0.08 * cos(n * (4 * PI / WINDOW_LENGTH))",
-    "clamp": "max(x, MIN) if MAX is None else min(x, MAX) if MIN is None else min(max(x, MIN), MAX)",
+    "clamp": _CLAMP,
+    "clip": _CLAMP,
     "clone": "x",
     "dequantize": "(x - zero_point) * scale",
     "div.Scalar_mode": "floor(x / y)",
@@ -126,7 +128,7 @@ def _split(operator: str) -> tuple[str, str, str]:
     """Part an operator's name into library, functional name and overload."""
     library, _, rest = operator.partition(".")
     name, _, overload = rest.partition(".")
-    return library, name.removesuffix("_"), overload
+    return library, name if name.endswith("__") else name.removesuffix("_"), overload
 
 
 def _overloads(name: str, overload: str) -> list[OpOverload]:

@@ -2,15 +2,16 @@
 
 Windows count what they really hold: where one hangs over the border, the elements that are there; padding is neither
 added nor compared, however the divisor treats it. An average of k elements is k − 1 adds and a divide, a maximum k − 1
-compares. Backward, each gradient is added once to every input that took part, onto zeros; the forward's input is an
-argument there, but only its size is needed.
+compares. Backward, gradients are added where windows overlap. The forward's input is an argument there, but only its
+size is needed.
 """
 
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from profiler.formulas import geometry
 from profiler.formulas.elements import folds
 from profiler.formulas.registry import formula
 from profiler.records import Cost
@@ -24,14 +25,13 @@ if TYPE_CHECKING:
 @formula("aten::avg_pool2d", "aten::avg_pool3d")
 def avg_pool(self: Shape, kernel_size: Shape, stride: Shape, padding: Shape, out: Shape) -> Cost:
     """Count the adds and the divide of every window: as many operations as elements are read."""
-    return Cost(other_flops=_windows(self, out, kernel_size, stride, padding))
+    return Cost(other_flops=_strided(self, out, kernel_size, stride, padding).reads)
 
 
 @formula("aten::avg_pool2d_backward", "aten::avg_pool3d_backward")
 def avg_pool_backward(grad_output: TensorSpec, self: Shape, kernel_size: Shape, stride: Shape, padding: Shape) -> Cost:
-    """Divide each gradient, and add it to every element of its window."""
-    reads = _windows(self, grad_output.shape, kernel_size, stride, padding)
-    return Cost(other_flops=prod(grad_output.shape) + reads, bytes_read=grad_output.bytes)
+    """Divide each gradient, and give it to every element of its window."""
+    return _average_backward(grad_output, _strided(self, grad_output.shape, kernel_size, stride, padding))
 
 
 @formula(
@@ -45,58 +45,75 @@ def avg_pool_backward(grad_output: TensorSpec, self: Shape, kernel_size: Shape, 
 )
 def max_pool(self: Shape, kernel_size: Shape, stride: Shape, padding: Shape, dilation: Shape, out: Shape) -> Cost:
     """Compare every element of a window but the first; keeping its index takes no further compare."""
-    return Cost(other_flops=folds(_windows(self, out, kernel_size, stride, padding, dilation), prod(out)))
+    return Cost(other_flops=folds(_strided(self, out, kernel_size, stride, padding, dilation).reads, prod(out)))
 
 
-@formula(
-    "aten::max_pool2d_with_indices_backward",
-    "aten::max_pool3d_with_indices_backward",
-    "aten::adaptive_max_pool2d_backward",
-    "aten::adaptive_max_pool3d_backward",
-    "aten::fractional_max_pool2d_backward",
-    "aten::fractional_max_pool3d_backward",
-)
-def max_pool_backward(grad_output: TensorSpec, indices: TensorSpec) -> Cost:
-    """Add each gradient to the one input that was the largest."""
-    return Cost(other_flops=prod(grad_output.shape), bytes_read=grad_output.bytes + indices.bytes)
+@formula("aten::max_pool2d_with_indices_backward", "aten::max_pool3d_with_indices_backward")
+def max_pool_backward(
+    grad_output: TensorSpec,
+    self: Shape,
+    kernel_size: Shape,
+    stride: Shape,
+    padding: Shape,
+    dilation: Shape,
+    indices: TensorSpec,
+) -> Cost:
+    """Give each gradient to the input that was the largest."""
+    windows = _strided(self, grad_output.shape, kernel_size, stride, padding, dilation)
+    return Cost(other_flops=_winners(grad_output.shape, windows), bytes_read=grad_output.bytes + indices.bytes)
 
 
-@formula("aten::mkldnn_max_pool2d_backward", "aten::mkldnn_max_pool3d_backward", "aten::max_pool2d_backward")
-def max_pool_backward_without_indices(grad_output: Shape) -> Cost:
-    """Add each gradient to the one input that was the largest, which the library finds in the operands."""
-    return Cost(other_flops=prod(grad_output))
+@formula("aten::mkldnn_max_pool2d_backward", "aten::mkldnn_max_pool3d_backward")
+def mkldnn_max_pool_backward(
+    grad_output: Shape, input: Shape, kernel_size: Shape, stride: Shape, padding: Shape, dilation: Shape
+) -> Cost:
+    """Give each gradient to the input that was the largest, which the library finds from input and output."""
+    windows = _strided(input, grad_output, kernel_size, stride, padding, dilation)
+    return Cost(other_flops=_winners(grad_output, windows))
 
 
 @formula("aten::_adaptive_avg_pool2d", "aten::mkldnn_adaptive_avg_pool2d")
 def adaptive_avg_pool2d(self: Shape, out: Shape) -> Cost:
     """Count the adds and the divide of every window; their sizes vary with the place."""
-    return Cost(other_flops=_adaptive_windows(self, out, 2))
+    return Cost(other_flops=_adaptive(self, out, 2).reads)
 
 
 @formula("aten::_adaptive_avg_pool3d")
 def adaptive_avg_pool3d(self: Shape, out: Shape) -> Cost:
     """Count the same over three dimensions."""
-    return Cost(other_flops=_adaptive_windows(self, out, 3))
+    return Cost(other_flops=_adaptive(self, out, 3).reads)
 
 
 @formula("aten::_adaptive_avg_pool2d_backward", "aten::mkldnn_adaptive_avg_pool2d_backward")
 def adaptive_avg_pool2d_backward(grad_output: TensorSpec, self: Shape) -> Cost:
-    """Divide each gradient, and add it to every element of its window."""
-    reads = _adaptive_windows(self, grad_output.shape, 2)
-    return Cost(other_flops=prod(grad_output.shape) + reads, bytes_read=grad_output.bytes)
+    """Divide each gradient, and give it to every element of its window."""
+    return _average_backward(grad_output, _adaptive(self, grad_output.shape, 2))
 
 
 @formula("aten::_adaptive_avg_pool3d_backward")
 def adaptive_avg_pool3d_backward(grad_output: TensorSpec, self: Shape) -> Cost:
     """Count the same over three dimensions."""
-    reads = _adaptive_windows(self, grad_output.shape, 3)
-    return Cost(other_flops=prod(grad_output.shape) + reads, bytes_read=grad_output.bytes)
+    return _average_backward(grad_output, _adaptive(self, grad_output.shape, 3))
 
 
 @formula("aten::adaptive_max_pool2d", "aten::adaptive_max_pool3d")
 def adaptive_max_pool(self: Shape, output_size: Shape, out: Shape) -> Cost:
     """Compare every element of a window but the first."""
-    return Cost(other_flops=folds(_adaptive_windows(self, out, len(output_size)), prod(out)))
+    return Cost(other_flops=folds(_adaptive(self, out, len(output_size)).reads, prod(out)))
+
+
+@formula("aten::adaptive_max_pool2d_backward")
+def adaptive_max_pool2d_backward(grad_output: TensorSpec, self: Shape, indices: TensorSpec) -> Cost:
+    """Give each gradient to the input that was the largest."""
+    windows = _adaptive(self, grad_output.shape, 2)
+    return Cost(other_flops=_winners(grad_output.shape, windows), bytes_read=grad_output.bytes + indices.bytes)
+
+
+@formula("aten::adaptive_max_pool3d_backward")
+def adaptive_max_pool3d_backward(grad_output: TensorSpec, self: Shape, indices: TensorSpec) -> Cost:
+    """Count the same over three dimensions."""
+    windows = _adaptive(self, grad_output.shape, 3)
+    return Cost(other_flops=_winners(grad_output.shape, windows), bytes_read=grad_output.bytes + indices.bytes)
 
 
 @formula("aten::fractional_max_pool2d", "aten::fractional_max_pool3d")
@@ -105,38 +122,57 @@ def fractional_max_pool(kernel_size: Shape, out: Shape) -> Cost:
     return Cost(other_flops=prod(out) * (prod(kernel_size) - 1))
 
 
-def strided_reads(length: int, outputs: int, kernel: int, stride: int, padding: int, dilation: int = 1) -> int:
-    """Count what the windows along one dimension read in all, each only what lies within *length*."""
-    taps = range(0, kernel * dilation, dilation)
-    starts = range(-padding, outputs * stride - padding, stride)
-    return sum(0 <= start + tap < length for start in starts for tap in taps)
+@formula("aten::fractional_max_pool2d_backward", "aten::fractional_max_pool3d_backward")
+def fractional_max_pool_backward(grad_output: TensorSpec, indices: TensorSpec) -> Cost:
+    """Add each gradient to the input that was the largest: an upper bound, as windows may overlap."""
+    return Cost(other_flops=prod(grad_output.shape), bytes_read=grad_output.bytes + indices.bytes)
 
 
-def adaptive_reads(length: int, outputs: int) -> int:
-    """Count what the windows of adaptive pooling along one dimension read in all.
+class Pooled(NamedTuple):
+    """All windows of a call."""
 
-    The window of output o begins at ``⌊o·L/O⌋`` and ends before ``⌈(o + 1)·L/O⌉``.
+    #: Elements that they read in all.
+    reads: int
+    #: Elements that any of them reads.
+    reached: int
 
-    Source: start_index and end_index in torch's aten/src/ATen/native/AdaptivePooling.h.
-    """
-    return sum(-(-(o + 1) * length // outputs) - o * length // outputs for o in range(outputs))
+
+def adaptive_reads(inputs: Shape, outputs: Shape) -> int:
+    """Count what adaptive windows read over all of the given dimensions."""
+    return prod(geometry.reads(geometry.adaptive(n, o)) for n, o in zip(inputs, outputs, strict=True))
 
 
-def _windows(
+def _strided(
     inputs: Shape, outputs: Shape, kernel_size: Shape, stride: Shape, padding: Shape, dilation: Shape = (1,)
-) -> int:
-    """Count what all windows read, in all channels and samples; a single number is for every dimension."""
+) -> Pooled:
+    """Slide windows over the last dimensions; without a stride they lie side by side."""
     dims = max(len(kernel_size), len(stride), len(padding), len(dilation))
-    kernel, pad, gap = (_each(value, dims) for value in (kernel_size, padding, dilation))
-    step = _each(stride, dims) if stride else kernel
-    geometry = zip(inputs[-dims:], outputs[-dims:], kernel, step, pad, gap, strict=True)
-    return prod(inputs[:-dims]) * prod(strided_reads(*along) for along in geometry)
+    settings = (kernel_size, stride or kernel_size, padding, dilation)
+    along = zip(inputs[-dims:], outputs[-dims:], *(_each(setting, dims) for setting in settings), strict=True)
+    return _pooled(prod(inputs[:-dims]), [geometry.strided(*numbers) for numbers in along])
 
 
-def _adaptive_windows(inputs: Shape, outputs: Shape, dims: int) -> int:
-    reads = (adaptive_reads(n, o) for n, o in zip(inputs[-dims:], outputs[-dims:], strict=True))
-    return prod(inputs[:-dims]) * prod(reads)
+def _adaptive(inputs: Shape, outputs: Shape, dims: int) -> Pooled:
+    along = zip(inputs[-dims:], outputs[-dims:], strict=True)
+    return _pooled(prod(inputs[:-dims]), [geometry.adaptive(*numbers) for numbers in along])
+
+
+def _pooled(planes: int, windows: list[geometry.Windows]) -> Pooled:
+    return Pooled(planes * prod(map(geometry.reads, windows)), planes * prod(map(geometry.reached, windows)))
+
+
+def _average_backward(grad_output: TensorSpec, windows: Pooled) -> Cost:
+    """Divide, and sum what several windows give to one element; of the operands only the gradient is read."""
+    return Cost(
+        other_flops=prod(grad_output.shape) + folds(windows.reads, windows.reached), bytes_read=grad_output.bytes
+    )
+
+
+def _winners(gradients: Shape, windows: Pooled) -> int:
+    """Count an add for each gradient, where windows overlap: an upper bound. Where they do not, it is moved."""
+    return prod(gradients) if windows.reads > windows.reached else 0
 
 
 def _each(value: Sequence[int], dims: int) -> Sequence[int]:
+    """Repeat a single number for every dimension."""
     return tuple(value) * dims if len(value) == 1 else value

@@ -1,25 +1,24 @@
-"""Interpolation to another size, sampling at given points, padding backward, and folding.
+"""Interpolation to another size, and folding of columns into an image.
 
 An output is interpolated axis by axis from k neighbours on each of d axes, ``Σ w·x`` within ``Σ w·x``: k + k² + … + kᵈ
-multiplies and kᵈ − 1 adds. Backward is the transpose: the same multiplies, and kᵈ adds onto zeros. Where positions and
-weights follow from the sizes alone they are tables, one for each axis, and not counted; where they come from a tensor
-they are. Whether a position is inside is addressing. Nearest neighbours are moved, not computed.
+multiplies and kᵈ − 1 adds. Backward is the transpose: the same multiplies, and adds where several outputs read one
+input. Positions and weights follow from the sizes alone; they are tables, one for each axis, and not counted. Nearest
+neighbours are moved, not computed.
 
 Source: aten/src/ATen/native/cpu/UpSampleKernel.cpp and cuda/UpSample*.cu of torch, for the order of the axes.
 """
 
 from __future__ import annotations
 
-from fractions import Fraction
-from math import ceil, floor, prod
+from math import prod
 from typing import TYPE_CHECKING
 
-from profiler.formulas.pooling import strided_reads
+from profiler.formulas import geometry
 from profiler.formulas.registry import formula
 from profiler.records import Cost
 
 if TYPE_CHECKING:
-    from profiler.records import Shape, TensorSpec
+    from profiler.records import Shape
 
 _LINEAR, _CUBIC, _LANCZOS = 2, 4, 6
 
@@ -39,41 +38,31 @@ def upsample_bicubic(out: Shape) -> Cost:
 @formula(
     "aten::upsample_linear1d_backward", "aten::upsample_bilinear2d_backward", "aten::upsample_trilinear3d_backward"
 )
-def upsample_linear_backward(grad_output: Shape, output_size: Shape) -> Cost:
-    """Count 4 FLOPs for each gradient in one dimension, 10 in two, 22 in three."""
-    return Cost(other_flops=prod(grad_output) * (interpolate(_LINEAR, len(output_size)) + 1))
+def upsample_linear_backward(grad_output: Shape, input_size: Shape, align_corners: bool) -> Cost:
+    """Count the transpose: 2 multiplies for each gradient in one dimension, 6 in two, 14 in three, and the adds."""
+    return _interpolated_backward(input_size, grad_output, _LINEAR, align_corners)
 
 
 @formula("aten::upsample_bicubic2d_backward")
-def upsample_bicubic_backward(grad_output: Shape) -> Cost:
-    """Count 36 FLOPs for each gradient."""
-    return Cost(other_flops=prod(grad_output) * (interpolate(_CUBIC, 2) + 1))
+def upsample_bicubic_backward(grad_output: Shape, input_size: Shape, align_corners: bool) -> Cost:
+    """Count the transpose: 20 multiplies for each gradient, and the adds."""
+    return _interpolated_backward(input_size, grad_output, _CUBIC, align_corners)
+
+
+@formula("aten::upsample_nearest1d_backward", "aten::upsample_nearest2d_backward", "aten::upsample_nearest3d_backward")
+def upsample_nearest_backward(grad_output: Shape, input_size: Shape) -> Cost:
+    """Add the gradients of the copies of an input."""
+    return _nearest_backward(input_size, grad_output, exact=False)
 
 
 @formula(
-    "aten::upsample_nearest1d_backward",
-    "aten::upsample_nearest2d_backward",
-    "aten::upsample_nearest3d_backward",
     "aten::_upsample_nearest_exact1d_backward",
     "aten::_upsample_nearest_exact2d_backward",
     "aten::_upsample_nearest_exact3d_backward",
 )
-def upsample_nearest_backward(grad_output: Shape) -> Cost:
-    """Add each gradient to the input that was copied."""
-    return Cost(other_flops=prod(grad_output))
-
-
-@formula(
-    "aten::reflection_pad1d_backward",
-    "aten::reflection_pad2d_backward",
-    "aten::reflection_pad3d_backward",
-    "aten::replication_pad1d_backward",
-    "aten::replication_pad2d_backward",
-    "aten::replication_pad3d_backward",
-)
-def pad_backward(grad_output: TensorSpec) -> Cost:
-    """Add each gradient to the input that was copied; of the input itself only the size is needed."""
-    return Cost(other_flops=prod(grad_output.shape), bytes_read=grad_output.bytes)
+def upsample_nearest_exact_backward(grad_output: Shape, input_size: Shape) -> Cost:
+    """Add the gradients of the copies of an input, the nearest by their centres."""
+    return _nearest_backward(input_size, grad_output, exact=True)
 
 
 @formula("aten::_upsample_bilinear2d_aa")
@@ -114,47 +103,68 @@ def upsample_lanczos_aa_backward(grad_output: Shape, input_size: Shape, align_co
 
 @formula("aten::col2im")
 def col2im(self: Shape, output_size: Shape, kernel_size: Shape, dilation: Shape, padding: Shape, stride: Shape) -> Cost:
-    """Add every column element that lies within the image to its place, onto zeros; *self* is ``(…, C·Πk, L)``."""
-    reads = 1
+    """Add what several columns hold of one element; what lies outside of the image is dropped.
+
+    Of each image and channel, *self* ``(…, C·Πk, L)`` has L columns of Πk.
+    """
+    windows = []
     for length, kernel, gap, pad, step in zip(output_size, kernel_size, dilation, padding, stride, strict=True):
-        places = (length + 2 * pad - gap * (kernel - 1) - 1) // step + 1
-        reads *= strided_reads(length, places, kernel, step, pad, gap)
-    return Cost(other_flops=prod(self[:-1]) // prod(kernel_size) * reads)
+        columns = (length + 2 * pad - gap * (kernel - 1) - 1) // step + 1
+        windows.append(geometry.strided(length, columns, kernel, step, pad, gap))
+    return Cost(other_flops=prod(self[:-1]) // prod(kernel_size) * _shared(windows))
 
 
 def interpolate(neighbours: int, dims: int) -> int:
     """Count the FLOPs of one output from *neighbours* on each of *dims* axes, axis by axis."""
-    powers = [int(neighbours**d) for d in range(1, dims + 1)]
-    return sum(powers) + powers[-1] - 1
+    return _multiplies(neighbours, dims) + prod([neighbours] * dims) - 1
 
 
-def filtered_reads(length: int, outputs: int, width: int, *, align_corners: bool) -> int:
-    """Count the inputs that an antialiasing filter reads along one dimension, for all outputs.
+def _multiplies(neighbours: int, dims: int) -> int:
+    return sum(prod([neighbours] * d) for d in range(1, dims + 1))
 
-    An input is read whose centre lies within ``width/2`` of the output's, measured in inputs where it enlarges and in
-    outputs where it shrinks. A ``scale_factor`` is taken to be what the two sizes say.
 
-    Source: _compute_indices_min_size_weights_aa in torch's aten/src/ATen/native/cpu/UpSampleKernel.cpp.
-    """
-    scale = Fraction(length, outputs)
-    if align_corners:
-        scale = Fraction(length - 1, outputs - 1) if outputs > 1 else Fraction(0)
-    reach = Fraction(width, 2) * max(scale, Fraction(1))
-    centres = [scale * (2 * o + 1) / 2 - Fraction(1, 2) for o in range(outputs)]
-    return sum(min(ceil(c + reach), length) - max(floor(c - reach) + 1, 0) for c in centres)
+def _interpolated_backward(inputs: Shape, outputs: Shape, count: int, align_corners: bool) -> Cost:
+    """Multiply as forward, and add; an input that the border repeats is read, and added to, as often."""
+    sizes = list(zip(inputs[2:], outputs[2:], strict=True))
+    windows = [geometry.neighbours(*size, count, align_corners=align_corners) for size in sizes]
+    products = prod(outputs) * _multiplies(count, len(sizes))
+    return Cost(other_flops=products + prod(outputs[:2]) * _shared(windows))
+
+
+def _nearest_backward(inputs: Shape, outputs: Shape, *, exact: bool) -> Cost:
+    sizes = zip(inputs[2:], outputs[2:], strict=True)
+    windows = [geometry.nearest(*size, exact=exact) for size in sizes]
+    return Cost(other_flops=prod(outputs[:2]) * _shared(windows))
 
 
 def _antialiased(inputs: Shape, outputs: Shape, width: int, align_corners: bool) -> Cost:
     """Filter every row of the input, then every column of that: k multiplies and k − 1 adds from k inputs."""
-    (height, wide), (new_height, new_wide) = inputs[-2:], outputs[-2:]
-    rows = filtered_reads(wide, new_wide, width, align_corners=align_corners)
-    columns = filtered_reads(height, new_height, width, align_corners=align_corners)
-    each = height * (2 * rows - new_wide) + new_wide * (2 * columns - new_height)
+    columns, rows = _filters(inputs, outputs, width, align_corners)
+    each = inputs[-2] * (2 * geometry.reads(rows) - len(rows)) + len(rows) * (
+        2 * geometry.reads(columns) - len(columns)
+    )
     return Cost(other_flops=prod(inputs[:-2]) * each)
 
 
 def _antialiased_backward(inputs: Shape, outputs: Shape, width: int, align_corners: bool) -> Cost:
-    (height, wide), (new_height, new_wide) = inputs[-2:], outputs[-2:]
-    rows = filtered_reads(wide, new_wide, width, align_corners=align_corners)
-    columns = filtered_reads(height, new_height, width, align_corners=align_corners)
-    return Cost(other_flops=prod(inputs[:-2]) * 2 * (height * rows + new_wide * columns))
+    """Spread every column, then every row: as many multiplies, and adds where filters overlap."""
+    columns, rows = _filters(inputs, outputs, width, align_corners)
+    each = inputs[-2] * (geometry.reads(rows) + _shared([rows]))
+    each += len(rows) * (geometry.reads(columns) + _shared([columns]))
+    return Cost(other_flops=prod(inputs[:-2]) * each)
+
+
+def _filters(
+    inputs: Shape, outputs: Shape, width: int, align_corners: bool
+) -> tuple[geometry.Windows, geometry.Windows]:
+    """Give what the filter covers down a column, and along a row."""
+    height, wide = (
+        geometry.filtered(n, o, width, align_corners=align_corners)
+        for n, o in zip(inputs[-2:], outputs[-2:], strict=True)
+    )
+    return height, wide
+
+
+def _shared(windows: list[geometry.Windows]) -> int:
+    """Count the adds of a transpose over several dimensions: what is read, less the inputs that are reached."""
+    return prod(map(geometry.reads, windows)) - prod(map(geometry.reached, windows))

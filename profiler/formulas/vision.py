@@ -153,7 +153,7 @@ def _located(out: Shape, grid: tuple[int, int], aligned: bool) -> int:
 
 def _binned(input: Shape, out: Shape) -> int:
     """Count what all bins read where each box covers the map."""
-    return prod(out[:2]) * prod(adaptive_reads(n, bins) for n, bins in zip(input[2:], out[2:], strict=True))
+    return prod(out[:2]) * adaptive_reads(input[2:], out[2:])
 
 
 def _sampled(input: Shape, weight: Shape, offset_groups: int, out: Shape) -> tuple[int, int]:

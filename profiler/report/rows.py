@@ -122,7 +122,7 @@ def _children(node: Node, depth: int, level: int) -> Iterator[Row]:
 def _row(sisters: list[Node], level: int) -> Row:
     first = sisters[0]
     module = first.module
-    name = first.name if len(sisters) == 1 else f"{first.name}–{sisters[-1].name}"
+    name = first.name if len(sisters) == 1 else f"{first.name}–{_number(sisters[-1].name)}"
     times = f" ×{len(sisters)}" if len(sisters) > 1 else ""
     output = ", ".join(units.shape(shape) for shape in module.outputs[:1])
     more = f" +{len(module.outputs) - 1}" if len(module.outputs) > 1 else ""
@@ -132,10 +132,15 @@ def _row(sisters: list[Node], level: int) -> Row:
 
 
 def _likeness(node: Node) -> object:
-    """Say what sisters must share to be one row: type, work, outputs and children; a lone name is never grouped."""
-    if not node.name.isdigit():
+    """Say what sisters must share to be one row: a numbered name, type, work, outputs and children."""
+    stem = node.name.removesuffix(_number(node.name))
+    if stem == node.name:
         return node.module.path
-    return node.module.type, node.total, node.module.outputs, node.module.calls, _structure(node)
+    return stem, node.module.type, node.total, node.module.outputs, node.module.calls, _structure(node)
+
+
+def _number(name: str) -> str:
+    return name[len(name.rstrip("0123456789")) :]
 
 
 def _structure(node: Node) -> object:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from functools import cache
+from itertools import chain
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from profiler.records import ITEMSIZE, TensorSpec
+from profiler.trace.telling import Ways, told
 
 if TYPE_CHECKING:
-    from torch._ops import OpOverload
+    from collections.abc import Iterable
 
 #: Floats on which a formula can depend (exponents, probabilities of nothing or all). Any other is forgotten, so that
 #: a learning-rate schedule does not make every step a new record.
 _TELLING_FLOATS = frozenset({-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0, 3.0, 4.0})
-_MASKS = frozenset({"attn_mask", "attn_bias", "bias", "mask"})
-_VALUES = frozenset({"cum_seq_q", "cum_seq_k", "cu_seqlens_q", "cu_seqlens_k", "offs", "seqused_k", "seqlen_k"})
-_PLAIN = frozenset({int, bool, str, type(None), torch.dtype, torch.device, torch.layout, torch.memory_format})
+_TENSORS = frozenset({torch.Tensor, torch.nn.Parameter})
+_PLAIN = frozenset(
+    {int, bool, str, type(None), torch.dtype, torch.device, torch.layout, torch.memory_format, TensorSpec}
+)
 
 
 class Observer:
@@ -25,51 +28,82 @@ class Observer:
 
     def __init__(self) -> None:
         """Start with nothing seen."""
-        self._specs: dict[tuple[torch.Size, torch.dtype], TensorSpec] = {}
+        self._specs: dict[tuple[Any, ...], TensorSpec] = {}
+        self._unpacked: dict[int, tuple[torch.ScriptObject, Any]] = {}
 
-    def arguments(
-        self, operator: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[tuple[Any, ...], tuple[tuple[str, Any], ...]]:
-        """Observe positional and keyword arguments, masks and offsets with their values."""
-        positions, names = _telling(operator)
-        seen = tuple([self.value(a) for a in args])
-        named = tuple([(name, self.value(a)) for name, a in kwargs.items()]) if kwargs else ()
-        if not names:
-            return seen, named
+    def release(self) -> None:
+        """Let go of the packed weights that were looked into."""
+        self._unpacked.clear()
+
+    def call(
+        self, ways: Ways | None, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any
+    ) -> tuple[tuple[Any, ...], tuple[tuple[str, Any], ...], Any]:
+        """Observe positional and keyword arguments and the result; those that tell by their values, with these."""
+        *seen, out = self.values((*args, result))
+        named = tuple(zip(kwargs, self.values(kwargs.values()), strict=True)) if kwargs else ()
+        if ways is None:
+            return tuple(seen), named, out
+        positions, names = ways
         return (
-            tuple(_with_values(s, a, positions.get(i)) for i, (s, a) in enumerate(zip(seen, args, strict=True))),
-            tuple((n, _with_values(s, kwargs[n], names.get(n))) for n, s in named),
+            tuple(told(s, a, positions.get(i)) for i, (s, a) in enumerate(zip(seen, args, strict=True))),
+            tuple((n, told(s, kwargs[n], names.get(n))) for n, s in named),
+            out,
         )
 
-    def value(self, value: Any) -> Any:
-        """Observe one argument or result.
+    def values(self, items: Iterable[Any]) -> tuple[Any, ...]:
+        """Observe several arguments. The loop runs in the model's own time, so it calls as little as it can."""
+        seen = []
+        for item in items:
+            kind = type(item)
+            if kind in _TENSORS:
+                try:
+                    key = (item.dtype, item.stride(), *item.shape)
+                    spec = self._specs.get(key)
+                    seen.append(spec if spec is not None else self._remember(key, item))
+                except RuntimeError:  # a sparse, nested or opaque tensor has no strides
+                    seen.append(_unusual(item))
+            elif kind in _PLAIN:
+                seen.append(item)
+            elif kind is list and item and type(item[0]) is int:  # strides, paddings: a list is of one kind
+                seen.append(tuple(item))
+            else:
+                seen.append(self.value(item))
+        return tuple(seen)
 
-        The order is that of how often each kind is met.
-        """
+    def value(self, value: Any) -> Any:  # noqa: PLR0911 - one for each kind
+        """Observe one argument or result."""
+        kind = type(value)
+        if kind in _TENSORS or kind in _PLAIN:
+            return self.values((value,))[0]
         if isinstance(value, torch.Tensor):
             return self._tensor(value)
-        kind = type(value)
-        if kind in _PLAIN:
-            return value
         if kind is float:
             return value if value in _TELLING_FLOATS else None
-        if kind is list or kind is tuple or isinstance(value, (list, tuple)):
-            return tuple([self.value(item) for item in value])
+        if isinstance(value, (list, tuple)):
+            return self.values(value)
         if kind is torch.SymInt:
             return int(value)
-        if kind is torch.ScriptObject and hasattr(value, "unpack"):  # packed weights of a quantized layer
-            return tuple(self.value(item) for item in value.unpack())
+        if kind is torch.ScriptObject:
+            return self._unpack(value)
         return kind.__name__
 
+    def _unpack(self, packed: torch.ScriptObject) -> Any:
+        """Observe the weights of a quantized layer as what they unpack to.
+
+        That takes longer than the layer itself, so it is done once. An object is known by its hash, which is its
+        address: it is held, so that no other comes to lie there.
+        """
+        known = self._unpacked.get(hash(packed))
+        if known is None:
+            known = self._unpacked[hash(packed)] = packed, self.value(_contents(packed))
+        return known[1]
+
     def _tensor(self, tensor: torch.Tensor) -> TensorSpec:
-        if tensor.is_nested or tensor.layout is not torch.strided:
-            return _unusual(tensor)
-        shape, dtype = tensor.shape, tensor.dtype
-        if not tensor.is_contiguous():
-            return _strided(tensor)
-        spec = self._specs.get((shape, dtype))
-        if spec is None:
-            spec = self._specs[shape, dtype] = _strided(tensor)
+        unusual = tensor.is_nested or tensor.layout is not torch.strided
+        return _unusual(tensor) if unusual else _strided(tensor)
+
+    def _remember(self, key: tuple[Any, ...], tensor: torch.Tensor) -> TensorSpec:
+        spec = self._specs[key] = self._tensor(tensor)
         return spec
 
 
@@ -95,11 +129,19 @@ def _unusual(tensor: torch.Tensor) -> TensorSpec:
     """Observe a nested, sparse or opaque tensor."""
     name = dtype_name(tensor.dtype)
     if tensor.is_nested:
-        sizes = tensor._nested_tensor_size()
-        shape = (tensor.size(0), *sizes.amax(0).tolist()) if sizes.numel() else (tensor.size(0),)
-        return TensorSpec(shape, name, tensor.numel(), "nested")
+        sizes = _component_sizes(tensor)
+        shape = (len(sizes), *map(max, zip(*sizes, strict=True)))
+        return TensorSpec(shape, name, sum(map(prod, sizes)), "nested", values=tuple(chain.from_iterable(sizes)))
     layout = str(tensor.layout).removeprefix("torch.")
     return TensorSpec(tuple(tensor.shape), name, _stored_elements(tensor), layout)
+
+
+def _component_sizes(nested: torch.Tensor) -> list[list[int]]:
+    """List the shapes of a nested tensor's components."""
+    if nested.layout is torch.jagged:
+        return [list(component.shape) for component in nested.unbind()]
+    sizes: list[list[int]] = nested._nested_tensor_size().tolist()
+    return sizes
 
 
 def _stored_elements(tensor: torch.Tensor) -> int:
@@ -110,36 +152,12 @@ def _stored_elements(tensor: torch.Tensor) -> int:
     return tensor.numel()
 
 
-@cache
-def _telling(operator: OpOverload) -> tuple[dict[int, str], dict[str, str]]:
-    """Say which arguments of an operator tell by their values, and how: by position and by name."""
-    schema = getattr(operator, "_schema", None)
-    if schema is None:
-        return {}, {}
-    name = schema.name
-    masks = _MASKS if "attention" in name or "transformer" in name else frozenset[str]()
-    ways = {a.name: "mask" for a in schema.arguments if a.name in masks}
-    ways |= {a.name: "values" for a in schema.arguments if a.name in _VALUES}
-    return {i: ways[a.name] for i, a in enumerate(schema.arguments) if a.name in ways}, ways
-
-
-def _with_values(seen: Any, live: Any, way: str | None) -> Any:
-    if way is None or not isinstance(live, torch.Tensor) or live.is_meta or _is_fake(live):
-        return seen
-    if way == "values":
-        return seen._replace(values=tuple(live.tolist()))
-    return seen._replace(kept=_kept(live))
-
-
-def _is_fake(tensor: torch.Tensor) -> bool:
-    return type(tensor).__name__ == "FakeTensor"
-
-
-def _kept(mask: torch.Tensor) -> int:
-    """Count the elements of an attention mask that let their score through.
-
-    A Boolean mask keeps where it is true; an additive one masks with −inf, or with the lowest number of its dtype.
-    """
-    if mask.is_floating_point():
-        return int((mask > torch.finfo(mask.dtype).min).sum())
-    return int(mask.count_nonzero())
+def _contents(packed: Any) -> Any:
+    """Unpack the weight and bias of a layer, or the weights and biases of a recurrent cell."""
+    methods = packed._method_names()
+    if "unpack" in methods:
+        return packed.unpack()
+    if packed._type().name() == "CellParamsBase":
+        (_, tensors, _, _, layers), _ = packed.__getstate__()
+        return layers or tensors  # a layer has its biases packed with it
+    return type(packed).__name__

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import enum
-from collections import Counter
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
-from torch._C import DispatchKey
+from torch._C import DispatchKey, _current_autograd_node
 from torch._subclasses.fake_tensor import FakeTensor
+from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from profiler.trace.flexible import FlexAttention
 from profiler.trace.observe import Observer
+from profiler.trace.telling import telling
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from profiler.records import Phase
+    from profiler.trace.origins import Origins
     from profiler.trace.scopes import Scopes
+    from profiler.trace.telling import Ways
 
 
 class Call(NamedTuple):
@@ -23,7 +31,7 @@ class Call(NamedTuple):
 
     operator: Any
     module: str
-    backward: bool
+    phase: Phase
     args: tuple[Any, ...]
     kwargs: tuple[tuple[str, Any], ...]
     results: Any
@@ -34,12 +42,14 @@ class Recorder(TorchDispatchMode):
 
     supports_higher_order_operators = True
 
-    def __init__(self, scopes: Scopes) -> None:
-        """Record for the modules that *scopes* says are running."""
+    def __init__(self, scopes: Scopes, origins: Origins) -> None:
+        """Record for the modules that *scopes* says are running, and *origins* says made a node."""
         super().__init__()  # type: ignore[no-untyped-call]
         self._scopes = scopes
+        self._origins = origins
         self._observer = Observer()
-        self.calls: Counter[Call] = Counter()
+        self._optimizing = False
+        self.calls: dict[Call, list[int]] = {}
 
     @classmethod
     def is_infra_mode(cls) -> bool:
@@ -54,42 +64,76 @@ class Recorder(TorchDispatchMode):
         """
         return False
 
+    @contextmanager
+    def optimizer_steps(self) -> Iterator[None]:
+        """Know the work of every ``torch.optim`` step inside as such."""
+        before = register_optimizer_step_pre_hook(lambda *_: setattr(self, "_optimizing", True))
+        after = register_optimizer_step_post_hook(lambda *_: setattr(self, "_optimizing", False))
+        try:
+            yield
+        finally:
+            before.remove()
+            after.remove()
+            self._optimizing = False
+
     def __torch_dispatch__(
         self, func: Any, types: tuple[type, ...], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Run the operator, and count the call."""
-        kwargs = kwargs or {}
         if types and any(map(_unfolds, types)):
             return NotImplemented  # the subclass runs operators on what it wraps, and those are seen
-        manner = _manner(func)
+        manner, ways = _plan(func)
         if manner is Manner.METADATA:
             return NotImplemented  # the tensor itself knows; running it here would ask it forever
-        if manner is Manner.VIEW:
-            return func(*args, **kwargs)
+        kwargs = kwargs or {}
         if manner is Manner.COMPOSITE:
             with self:
                 return func.decompose(*args, **kwargs)
         if manner is Manner.HIGHER_ORDER:
             return self._run_inside(func, args, kwargs)
         result = func(*args, **kwargs)
-        self._count(func, args, kwargs, result)
+        path, phase = self._where()
+        if manner is Manner.PLAIN:
+            self._count(func, path, phase, self._observer.call(ways, args, kwargs, result))
         return result
 
-    def _count(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
-        backward = torch._C._current_autograd_node() is not None
-        seen, named = self._observer.arguments(func, args, kwargs)
-        call = Call(func, self._scopes.current, backward, seen, named, self._observer.value(result))
-        self.calls[call] += 1
+    def _where(self) -> tuple[str, Phase]:
+        """Say whose work is running, and in which phase; note the autograd node that it made, if any."""
+        scopes, node = self._scopes, _current_autograd_node()
+        path: str = scopes.current
+        if node is None:
+            phase: Phase = "optimizer" if self._optimizing else "forward"
+        elif torch.is_grad_enabled() and (scopes.in_backward or _checkpointed(node)):
+            phase, path = "recompute", path if scopes.in_backward else self._origins.find(node)
+        else:
+            phase, path = "backward", self._origins.find(node)
+        if torch.is_grad_enabled():
+            self._origins.note(path)
+        return path, phase
+
+    def _count(self, func: Any, path: str, phase: Phase, seen: tuple[Any, Any, Any]) -> None:
+        call = Call(func, path, phase, *seen)
+        times = self.calls.get(call)
+        if times is None:
+            self.calls[call] = [1]
+        else:
+            times[0] += 1
 
     def _run_inside(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run a higher-order operator so that what it runs is seen; where that cannot be, count the call itself."""
         implementation = func.py_kernels.get(DispatchKey.CompositeExplicitAutograd)
         if implementation is None:
             result = func(*args, **kwargs)
-            self._count(func, args, kwargs, result)
+            self._count(func, *self._where(), self._observer.call(None, args, kwargs, result))
             return result
-        with self:
-            return implementation(*args, **kwargs)
+        if func.name() != "flex_attention":
+            with self:
+                return implementation(*args, **kwargs)
+        with FlexAttention(self) as inside:
+            result = implementation(*args, **kwargs)
+        seen = self._observer.call(None, args[:3], {"scores": inside.scores}, result)
+        self._count(func, *self._where(), seen)
+        return result
 
 
 class Manner(enum.Enum):
@@ -112,13 +156,18 @@ _METADATA = frozenset({
 
 
 @cache
+def _plan(func: Any) -> tuple[Manner, Ways | None]:
+    """Say, once for each operator, how it is watched and which of its arguments tell by their values."""
+    return _manner(func), telling(func)
+
+
 def _manner(func: Any) -> Manner:
     if isinstance(func, torch._ops.HigherOrderOperator):
         return Manner.HIGHER_ORDER
     if func.namespace == "prim" or func._opname in _METADATA:
         return Manner.METADATA
-    if func._can_decompose() and func.has_kernel_for_dispatch_key(DispatchKey.CompositeImplicitAutograd):
-        return Manner.COMPOSITE
+    if torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd"):
+        return Manner.COMPOSITE  # in C++, that is: a decomposition written in Python is not what runs
     aliases = [result.alias_info for result in func._schema.returns]
     if aliases and all(alias is not None and not alias.is_write for alias in aliases):
         return Manner.VIEW
@@ -130,3 +179,11 @@ def _unfolds(kind: type) -> bool:
     """Say whether a tensor class runs other operators in its own ``__torch_dispatch__`` (jagged, distributed …)."""
     handler = getattr(kind, "__torch_dispatch__", None)
     return handler is not torch.Tensor.__torch_dispatch__ and not issubclass(kind, FakeTensor)
+
+
+def _checkpointed(node: Any) -> bool:
+    """Say whether ``torch.utils.checkpoint`` runs a forward again, for a function that is no module's."""
+    if node.name() == "CheckpointFunctionBackward":
+        return True
+    hooks = torch._C._autograd._top_saved_tensors_default_hooks(True)
+    return hooks is not None and "_recomputation_hook" in getattr(hooks[0], "__qualname__", "")

@@ -12,6 +12,7 @@ inside the profiled block is clean. What the stack means, in the cases where tha
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
 from contextlib import ExitStack
 from threading import get_ident
@@ -38,7 +39,9 @@ class Scopes:
         self._names = _names(model) if model is not None else {}
         self._on_first_call = on_first_call
         self._attached = ExitStack()
-        self._stack: list[tuple[nn.Module, str]] = []
+        self._stack: list[tuple[nn.Module, str, bool]] = []
+        #: Whether the running module was called in a backward pass: its forward is run again.
+        self.in_backward = False
         #: The path of the module that is running.
         self.current = OUTSIDE
         self.calls: defaultdict[str, int] = defaultdict(int)
@@ -48,9 +51,11 @@ class Scopes:
         """Begin to follow the modules on this thread."""
         thread = get_ident()
 
-        def enter(module: nn.Module, _args: Any) -> None:
+        def enter(module: nn.Module, args: Any) -> None:
             names = self._names.get(module)
             if names is not None and get_ident() == thread:
+                if module is self._model and "" not in self.calls:
+                    self._on_first_call(args, _keyword_arguments())
                 self._enter(module, names)
 
         def leave(module: nn.Module, _args: Any, output: Any) -> None:
@@ -59,7 +64,6 @@ class Scopes:
 
         with ExitStack() as stack:
             stack.callback(self._forget)
-            self._see_first_call(stack)
             stack.callback(register_module_forward_pre_hook(enter).remove)
             stack.callback(register_module_forward_hook(leave, always_call=True).remove)
             self._attached = stack.pop_all()
@@ -70,35 +74,24 @@ class Scopes:
 
     def _enter(self, module: nn.Module, names: tuple[str, ...]) -> None:
         path = names[0] if len(names) == 1 else _called_as(names, self.current)
-        self._stack.append((module, self.current))
+        self._stack.append((module, self.current, self.in_backward))
         self.current = path
+        self.in_backward = self.in_backward or torch._C._current_autograd_node() is not None
         self.calls[path] += 1
 
     def _leave(self, module: nn.Module, output: Any) -> None:
         """Go back to the module's caller, over the frames that an exception caught in the model left."""
         while self._stack:
-            left, path = self._stack[-1][0], self.current
-            self.current = self._stack.pop()[1]
+            path = self.current
+            left, self.current, self.in_backward = self._stack.pop()
             if left is module:
                 if output is not None and path not in self.outputs:
                     self.outputs[path] = tuple(shapes(output))
                 return
 
-    def _see_first_call(self, stack: ExitStack) -> None:
-        """Show the root's first arguments, by a hook on the root that goes away with that call."""
-        if self._model is None or "" in self.calls or isinstance(self._model, torch.jit.ScriptModule):
-            return
-
-        def first(_module: nn.Module, args: Any, kwargs: Any) -> None:
-            handle.remove()
-            self._on_first_call(args, kwargs)
-
-        handle = self._model.register_forward_pre_hook(first, with_kwargs=True)
-        stack.callback(handle.remove)
-
     def _forget(self) -> None:
         self._stack.clear()
-        self.current = OUTSIDE
+        self.current, self.in_backward = OUTSIDE, False
 
 
 def walk(model: nn.Module, path: str = "") -> Iterator[tuple[str, nn.Module]]:
@@ -118,6 +111,16 @@ def shapes(value: Any) -> list[tuple[int, ...]]:
     if isinstance(value, (list, tuple)):
         return [found for item in value for found in shapes(item)]
     return []
+
+
+def _keyword_arguments() -> dict[str, Any]:
+    """Give those of the call that a global pre-hook serves: torch passes it the positional ones alone.
+
+    They stand in the frame that called the hook; where a version of torch names them otherwise, none are seen.
+    """
+    caller = sys._getframe(2).f_locals
+    found = caller.get("kwargs", {})
+    return found if isinstance(found, dict) else {}
 
 
 def _names(model: nn.Module) -> dict[nn.Module, tuple[str, ...]]:

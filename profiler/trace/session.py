@@ -16,6 +16,7 @@ from profiler.errors import UnsupportedModelError
 from profiler.records import OpRecord, TensorSpec
 from profiler.trace.census import Census, take_census
 from profiler.trace.observe import Observer, dtype_name
+from profiler.trace.origins import Origins
 from profiler.trace.recorder import Call, Recorder
 from profiler.trace.scopes import Scopes
 
@@ -42,7 +43,7 @@ class Session:
         """Prepare to watch *model*; None watches operators alone."""
         self._model = model
         self._scopes = Scopes(model, self._see_inputs)
-        self._recorder = Recorder(self._scopes)
+        self._recorder = Recorder(self._scopes, Origins(model))
         self._inputs: tuple[tuple[str, Value], ...] = ()
         self._attached = ExitStack()
 
@@ -50,8 +51,10 @@ class Session:
         """Attach the hooks and enter the dispatch mode; on a failure nothing stays attached."""
         with ExitStack() as stack:
             _force_eager(stack)
+            stack.callback(self._recorder._observer.release)
             stack.callback(self._scopes.detach)
             self._scopes.attach()
+            stack.enter_context(self._recorder.optimizer_steps())
             stack.enter_context(self._recorder)
             self._attached = stack.pop_all()
 
@@ -66,7 +69,7 @@ class Session:
             model=type(self._model).__name__ if self._model is not None else "operators",
             inputs=self._inputs,
             census=take_census(self._model),
-            records=tuple(_record(call, times) for call, times in self._recorder.calls.items()),
+            records=tuple(_record(call, times[0]) for call, times in self._recorder.calls.items()),
             calls=dict(self._scopes.calls),
             outputs=dict(self._scopes.outputs),
         )
@@ -117,15 +120,15 @@ def _record(call: Call, times: int) -> OpRecord:
         return OpRecord(
             operator=f"higher_order.{call.operator}",
             module=call.module,
-            phase="backward" if call.backward else "forward",
-            arguments=tuple((f"input{i}", _inert(a)) for i, a in enumerate(call.args)),
+            phase=call.phase,
+            arguments=_bind_by_signature(call.operator, call.args, call.kwargs),
             results=_inert(results),
             calls=times,
         )
     return OpRecord(
         operator=str(call.operator),
         module=call.module,
-        phase="backward" if call.backward else "forward",
+        phase=call.phase,
         arguments=_bind(schema, call.args, dict(call.kwargs)),
         results=_inert(results),
         calls=times,
@@ -138,6 +141,16 @@ def _bind(schema: Any, args: Any, kwargs: dict[str, Any]) -> tuple[tuple[str, Va
     """Pair observed arguments with the schema's names, and fill in the defaults."""
     given = dict(zip((a.name for a in schema.arguments), args, strict=False)) | kwargs
     return tuple((a.name, _inert(given.get(a.name, a.default_value))) for a in schema.arguments)
+
+
+def _bind_by_signature(
+    operator: Any, args: tuple[Any, ...], kwargs: tuple[tuple[str, Any], ...]
+) -> tuple[tuple[str, Value], ...]:
+    """Pair the observed arguments of a higher-order operator with the names that its call has."""
+    parameters = inspect.signature(type(operator).__call__).parameters.values()
+    names = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD][1:]
+    names += [f"input{i}" for i in range(len(names), len(args))]
+    return tuple((name, _inert(value)) for name, value in (*zip(names, args, strict=False), *kwargs))
 
 
 def _inert(value: Any) -> Any:

@@ -16,7 +16,7 @@ from profiler.records import OpRecord, TensorSpec
 from profiler.tally.tally import price
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from profiler.tally.profile import Entry
 
@@ -64,25 +64,25 @@ class Scalar:
         return Scalar(value, self.tally)
 
     def __add__(self, other: Any) -> Scalar:
-        return self._flop(self.value + _value(other))
+        return NotImplemented if isinstance(other, np.ndarray) else self._flop(self.value + _value(other))
 
     def __sub__(self, other: Any) -> Scalar:
-        return self._flop(self.value - _value(other))
+        return NotImplemented if isinstance(other, np.ndarray) else self._flop(self.value - _value(other))
 
     def __rsub__(self, other: Any) -> Scalar:
-        return self._flop(_value(other) - self.value)
+        return NotImplemented if isinstance(other, np.ndarray) else self._flop(_value(other) - self.value)
 
     def __mul__(self, other: Any) -> Scalar:
-        return self._flop(self.value * _value(other))
+        return NotImplemented if isinstance(other, np.ndarray) else self._flop(self.value * _value(other))
 
     def __truediv__(self, other: Any) -> Scalar:
-        return self._flop(self.value / _value(other))
+        return NotImplemented if isinstance(other, np.ndarray) else self._flop(self.value / _value(other))
 
     def __rtruediv__(self, other: Any) -> Scalar:
-        return self._flop(_value(other) / self.value)
+        return NotImplemented if isinstance(other, np.ndarray) else self._flop(_value(other) / self.value)
 
     def __mod__(self, other: Any) -> Scalar:
-        return self._flop(math.fmod(self.value, _value(other)))
+        return NotImplemented if isinstance(other, np.ndarray) else self._flop(math.fmod(self.value, _value(other)))
 
     def __neg__(self) -> Scalar:
         return self._flop(-self.value)
@@ -90,7 +90,7 @@ class Scalar:
     def __abs__(self) -> Scalar:
         return self._flop(abs(self.value))
 
-    def _compared(self, outcome: bool) -> bool:  # noqa: FBT001 - what came out
+    def _compared(self, outcome: bool) -> bool:
         self.tally.flops += 1
         return outcome
 
@@ -115,6 +115,12 @@ class Scalar:
     __hash__ = None  # type: ignore[assignment]
     __radd__ = __add__
     __rmul__ = __mul__
+
+    def maximum(self, other: Any) -> Scalar:
+        return self._flop(max(self.value, _value(other)))
+
+    def minimum(self, other: Any) -> Scalar:
+        return self._flop(min(self.value, _value(other)))
 
     def floor(self) -> Scalar:
         return self._flop(math.floor(self.value))
@@ -154,16 +160,8 @@ def _value(number: Any) -> Any:
     return number.value if isinstance(number, Scalar) else number
 
 
-def maximum(a: Any, b: Any) -> Any:
-    """Choose the larger of each pair, for one compare."""
-    return np.maximum(a, b)
-
-
-def minimum(a: Any, b: Any) -> Any:
-    """Choose the smaller of each pair, for one compare."""
-    return np.minimum(a, b)
-
-
+maximum = np.frompyfunc(lambda a, b: a.maximum(b), 2, 1)
+minimum = np.frompyfunc(lambda a, b: a.minimum(b), 2, 1)
 rsqrt, floor, sign, log1p, i0 = (
     np.frompyfunc(lambda x, name=name: getattr(x, name)(), 1, 1) for name in ("rsqrt", "floor", "sign", "log1p", "i0")
 )
@@ -172,6 +170,33 @@ rsqrt, floor, sign, log1p, i0 = (
 def values(array: Any) -> torch.Tensor:
     """Unwrap an array."""
     return torch.tensor(np.vectorize(_value, otypes=[float])(array), dtype=torch.float64)
+
+
+def agree(ours: Iterable[Any], theirs: Iterable[torch.Tensor | None]) -> None:
+    """Assert that what was computed here is what torch computed; None of ours is not looked at."""
+    for mine, other in zip(ours, theirs, strict=True):
+        if mine is not None:
+            assert other is not None
+            torch.testing.assert_close(values(mine).flatten(), other.double().flatten(), rtol=1e-4, atol=1e-5)
+
+
+def backward(y: torch.Tensor) -> None:
+    """Run a backward pass from any gradient."""
+    y.backward(torch.empty_like(y))
+
+
+def moments(x: Any, axes: tuple[int, ...]) -> tuple[Any, Any, Any]:
+    """Give the mean over *axes*, the deviations from it, and the variance."""
+    n = math.prod(x.shape[a] for a in axes)
+    mean = x.sum(axis=axes, keepdims=True) / n
+    d = x - mean
+    return mean, d, (d * d).sum(axis=axes, keepdims=True) / n
+
+
+def affine(y: Any, weight: Any, bias: Any) -> Any:
+    """Weight and shift, where there is something to do it with."""
+    y = y if weight is None else y * weight
+    return y if bias is None else y + bias
 
 
 def entry(operator: str, run: Callable[[], Any]) -> Entry:

@@ -1,0 +1,34 @@
+"""Import the packages that models come from; one that is missing or broken is an error with its cure."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from profiler.errors import InstallationError, one_line
+
+_REINSTALL = "pip install --upgrade --force-reinstall torch torchvision"
+_EXTRA = "pip install 'profiler[hf]'"
+
+
+def load(package: str, attribute: str | None = None) -> Any:
+    """Import a package, or one attribute of it: some packages import their parts only when asked for them.
+
+    Raises:
+        InstallationError: The package is missing, or does not fit the torch that is installed.
+        AttributeError: The package has no such attribute.
+    """
+    try:
+        module = import_module(package)
+        return module if attribute is None else getattr(module, attribute)
+    except (ImportError, RuntimeError, OSError) as error:
+        raise InstallationError(_explain(package, error)) from error
+
+
+def _explain(package: str, error: Exception) -> str:
+    top = package.partition(".")[0]
+    if "torchvision::" in str(error) or top == "torchvision":
+        return f"torchvision does not fit this torch ({one_line(error)}); {_REINSTALL}"
+    if isinstance(error, ModuleNotFoundError) and error.name == top:
+        return f"{top} is not installed; {_EXTRA}"
+    return f"{top} cannot be imported ({one_line(error)}); {_EXTRA}"

@@ -1,0 +1,100 @@
+"""Connectionist temporal classification: the recursion, run on numbers that count."""
+
+from __future__ import annotations
+
+import math
+from functools import reduce
+
+import torch
+from formulas.counting_arrays import Scalar, Tally, agree, counts, entry, priced, spec
+from torch.nn import functional as F  # noqa: N812 - its usual name
+
+FRAMES, LABELS, CLASSES = 6, 3, 4
+INPUTS, TARGETS = (6, 5), (3, 2)
+
+
+def example():
+    log_probs = torch.randn(FRAMES, 2, CLASSES).log_softmax(2).requires_grad_()
+    return log_probs, torch.tensor([[1, 2, 2], [3, 1, 0]])
+
+
+def join(terms):
+    """Give ``log Σ exp``, held up by the largest term; a term of −∞ is one."""
+    largest = reduce(lambda a, b: a.maximum(b), terms)
+    if largest.value == -math.inf:
+        largest = Scalar(0.0, largest.tally)
+    exps = [(term - largest).exp() for term in terms]
+    return sum(exps[1:], exps[0]).log() + largest
+
+
+def states(target):
+    return [0, *(s for label in target for s in (label, 0))]
+
+
+def fill(probs, labels, tally):
+    """Fill the cells of one direction: α forward, β with everything reversed."""
+    nothing = Scalar(-math.inf, tally)
+    table = [[probs[0][labels[0]], probs[0][labels[1]], *[nothing] * (len(labels) - 2)]]
+    for frame in probs[1:]:
+        row = []
+        for s, label in enumerate(labels):
+            skip = s > 1 and labels[s - 2] != label
+            before = [table[-1][s], table[-1][s - 1] if s else nothing, table[-1][s - 2] if skip else nothing]
+            row.append(join(before) + frame[label])
+        table.append(row)
+    return table
+
+
+def test_the_loss_costs_the_recursion():
+    (log_probs, targets), t = example(), Tally()
+    probs, losses = t.array(log_probs), []
+    for b, (frames, length) in enumerate(zip(INPUTS, TARGETS, strict=True)):
+        alpha = fill(probs[:frames, b], states(targets[b, :length].tolist()), t)
+        losses.append(-join(alpha[-1][-2:]))
+    run = lambda: F.ctc_loss(log_probs, targets, INPUTS, TARGETS, reduction="none")
+    agree([losses], [run()])
+    assert counts(entry("aten._ctc_loss", run)) == t.counts
+
+
+def test_the_gradient_costs_the_recursion_backwards_and_the_classes():
+    (log_probs, targets), t = example(), Tally()
+    losses = F.ctc_loss(log_probs, targets, INPUTS, TARGETS, reduction="none")
+    dy = torch.randn(2)
+    found = entry("aten._ctc_loss_backward", lambda: losses.backward(dy))
+    probs, upstream, nll = t.array(log_probs), t.array(dy), t.array(losses)
+    gradient = t.zeros(FRAMES, 2, CLASSES)
+    for b, (frames, length) in enumerate(zip(INPUTS, TARGETS, strict=True)):
+        labels = states(targets[b, :length].tolist())
+        forward = Tally()  # α is kept from the forward
+        alpha = fill(forward.array(log_probs)[:frames, b], labels, forward)
+        beta = fill(probs[:frames, b][::-1], labels[::-1], t)[::-1]
+        for frame in range(frames):
+            joined = [Scalar(-math.inf, t)] * CLASSES
+            for s, label in enumerate(labels):
+                if frame == frames - 1 and s < len(labels) - 2:
+                    continue
+                both = Scalar(alpha[frame][s].value, t) + beta[frame][len(labels) - 1 - s]
+                joined[label] = both if frame == frames - 1 else join([joined[label], both])
+            for c in range(CLASSES):
+                p = probs[frame, b, c]
+                gradient[frame, b, c] = (p.exp() - (joined[c] + nll[b] - p).exp()) * upstream[b]
+    agree([gradient], [log_probs.grad])
+    assert counts(found) == t.counts
+
+
+def test_lengths_in_tensors_are_taken_as_the_longest():
+    log_probs, targets = example()
+    lengths = torch.full((2,), FRAMES), torch.full((2,), LABELS)
+    unknown = entry("aten._ctc_loss", lambda: F.ctc_loss(log_probs, targets, *lengths, reduction="none"))
+    known = entry("aten._ctc_loss", lambda: F.ctc_loss(log_probs, targets, (6, 6), (3, 3), reduction="none"))
+    assert counts(unknown) == counts(known)
+
+
+def test_a_library_that_computes_the_gradient_too_costs_both():
+    known = {"log_probs": spec(FRAMES, 2, CLASSES), "targets": spec(5, dtype="int32"), "input_lengths": INPUTS,
+             "target_lengths": TARGETS}  # fmt: skip
+    loss, gradient, both = (
+        priced(f"aten.{name}.default", (spec(2),), **known)
+        for name in ("_ctc_loss", "_ctc_loss_backward", "_cudnn_ctc_loss")
+    )
+    assert counts(both) == (loss.other_flops + gradient.other_flops, loss.transcendentals + gradient.transcendentals)

@@ -1,0 +1,150 @@
+"""Embeddings: what is picked is read, what is joined is counted."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from formulas.counting_arrays import Tally, agree, backward, counts, entry, numbers
+from torch.nn import functional as F  # noqa: N812 - its usual name
+
+ROWS, WIDTH = 10, 4
+INDICES = torch.tensor([[1, 2, 2], [5, 1, 9]])
+MODES = {"sum": 0, "mean": 1, "max": 2}
+
+
+def table(**options):
+    return torch.randn(ROWS, WIDTH, **options)
+
+
+def test_a_look_up_computes_nothing_and_reads_what_it_picks():
+    found = entry("aten.embedding", lambda: F.embedding(INDICES, table()))
+    # Six indices of 8 bytes, six rows of four floats; the other rows stay where they are.
+    assert numbers(found) == (0, 0, 0, 6 * 8 + 24 * 4, 24 * 4)
+
+
+def test_backward_of_a_look_up_adds_every_gradient_to_its_row():
+    y = F.embedding(INDICES, table(requires_grad=True))
+    found = entry("aten.embedding_dense_backward", lambda: backward(y))
+    assert counts(found) == (24, 0)
+    assert found.bytes_written == ROWS * WIDTH * 4
+
+
+def test_scaling_by_frequency_counts_the_indices_and_divides():
+    weight, t = table(requires_grad=True), Tally()
+    y = F.embedding(INDICES, weight, scale_grad_by_freq=True)
+    dy = torch.randn_like(y)
+    found = entry("aten.embedding_dense_backward", lambda: y.backward(dy))
+    frequency, dw = t.zeros(ROWS), t.zeros(ROWS, WIDTH)
+    for i in INDICES.flatten().tolist():
+        frequency[i] = frequency[i] + 1
+    for i, g in zip(INDICES.flatten().tolist(), t.array(dy).reshape(6, WIDTH), strict=True):
+        dw[i] = dw[i] + g / frequency[i]
+    agree([dw], [weight.grad])
+    assert counts(found) == t.counts
+
+
+@pytest.mark.parametrize("p", [1.0, 2.0, 3.0])
+def test_renormalisation_is_bounded_by_every_row_picked_being_too_long(p):
+    weight, t = table() + 5, Tally()
+    picked = torch.tensor([1, 4, 7])
+    rows = t.array(weight[picked])
+    if p == 2:
+        norms = np.sqrt((rows * rows).sum(1, keepdims=True))
+    else:
+        norms = abs(rows).sum(1, keepdims=True) if p == 1 else (abs(rows) ** p).sum(1, keepdims=True) ** (1 / p)
+    assert (norms > 1).all()
+    shortened = rows * (1 / (norms + 1e-7))
+    found = entry("aten.embedding_renorm_", lambda: torch.embedding_renorm_(weight, picked, 1.0, p))
+    agree([shortened], [weight[picked]])
+    assert counts(found) == t.counts
+    assert (found.bytes_read, found.bytes_written) == (3 * 8 + 12 * 4, 12 * 4)
+
+
+def test_renormalisation_touches_no_more_rows_than_there_are():
+    found = entry("aten.embedding_renorm_", lambda: torch.embedding_renorm_(table(), torch.zeros(100).long(), 1.0, 2.0))
+    assert found.bytes_written == ROWS * WIDTH * 4
+
+
+@pytest.mark.parametrize(("trained", "name"), [(True, "_embedding_bag"), (False, "_embedding_bag_forward_only")])
+@pytest.mark.parametrize("mode", MODES)
+def test_a_bag_joins_its_rows(mode, trained, name):
+    weight, t = table(requires_grad=trained), Tally()
+    rows = t.array(weight[INDICES])
+    ours = {"sum": lambda: rows.sum(1), "mean": lambda: rows.sum(1) / 3, "max": lambda: rows.max(1)}[mode]()
+    run = lambda: F.embedding_bag(INDICES, weight, mode=mode)
+    agree([ours], [run()])
+    found = entry(f"aten.{name}", run)
+    assert counts(found) == t.counts
+    assert found.macs == 0
+    assert found.bytes_read == 6 * 8 + 2 * 8 + 24 * 4
+    assert found.bytes_written == 8 * 4 + (8 * 8 if mode == "max" else 0)
+
+
+def test_bags_of_varying_length_cost_what_equal_ones_do():
+    flat, offsets = INDICES.flatten(), torch.tensor([0, 1, 6])
+    run = lambda: F.embedding_bag(flat, table(), offsets, include_last_offset=True, mode="sum")
+    # Six rows to two bags: four adds of rows of four.
+    assert counts(entry("aten._embedding_bag_forward_only", run)) == (4 * WIDTH, 0)
+
+
+def test_weights_make_a_bag_a_sparse_matrix_product():
+    weight, scale = torch.ones(ROWS, WIDTH), torch.ones(2, 3)
+    run = lambda: F.embedding_bag(INDICES, weight, mode="sum", per_sample_weights=scale)
+    found = entry("aten._embedding_bag_forward_only", run)
+    # The sum of a product of ones is the number of its products.
+    assert found.macs == run().sum()
+    assert counts(found) == (0, 0)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_backward_of_a_bag_adds_to_its_rows(mode):
+    weight, t = table(requires_grad=True), Tally()
+    y = F.embedding_bag(INDICES, weight, mode=mode)
+    dy = torch.randn_like(y)
+    found = entry("aten._embedding_bag_backward", lambda: y.backward(dy))
+    dw, gradients = t.zeros(ROWS, WIDTH), t.array(dy)
+    winners = weight[INDICES].argmax(1)
+    for bag in range(2):
+        if mode == "max":
+            for column in range(WIDTH):
+                at = (INDICES[bag, winners[bag, column]].item(), column)
+                dw[at] = dw[at] + gradients[bag, column]
+            continue
+        g = gradients[bag] / 3 if mode == "mean" else gradients[bag]
+        for i in INDICES[bag].tolist():
+            dw[i] = dw[i] + g
+    agree([dw], [weight.grad])
+    assert counts(found) == t.counts
+
+
+def test_backward_of_a_weighted_bag_is_two_products():
+    weight, scale = torch.ones(ROWS, WIDTH, requires_grad=True), torch.ones(2, 3, requires_grad=True)
+    y = F.embedding_bag(INDICES, weight, mode="sum", per_sample_weights=scale)
+    run = lambda: y.backward(torch.ones_like(y), retain_graph=True)
+    of_table = entry("aten._embedding_bag_backward", run)
+    of_weights = entry("aten._embedding_bag_per_sample_weights_backward", run)
+    weight.grad = scale.grad = None
+    run()
+    # Gradients of ones of sums of ones: each is the number of products in it.
+    assert (of_table.macs, of_weights.macs) == (weight.grad.sum(), scale.grad.sum())
+    assert counts(of_table) == counts(of_weights) == (0, 0)
+
+
+@pytest.mark.parametrize(("mode", "flops"), [("sum", 0), ("mean", 8)])
+def test_a_sparse_gradient_of_a_bag_adds_nothing(mode, flops):
+    weight = table(requires_grad=True)
+    y = F.embedding_bag(INDICES, weight, mode=mode, sparse=True)
+    # Two bags of four are divided by their size, or not.
+    assert counts(entry("aten._embedding_bag_backward", lambda: backward(y))) == (flops, 0)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_meta_and_cpu_cost_the_same(mode):
+    def run(device, name):
+        weight, indices = table(requires_grad=True).detach().to(device).requires_grad_(), INDICES.to(device)
+        forward = lambda: F.embedding_bag(indices, weight, mode=mode)
+        return entry(name, lambda: backward(forward()) if name.endswith("backward") else forward())
+
+    for name in ("aten._embedding_bag", "aten._embedding_bag_backward"):
+        assert numbers(run("cpu", name)) == numbers(run("meta", name))

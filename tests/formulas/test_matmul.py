@@ -1,0 +1,208 @@
+"""Products of dense matrices and vectors, against the oracle of ones."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+from formulas.counting_arrays import entry, priced, spec
+from formulas.oracle import arithmetic, ones, products, seen, totals
+from torch.nn import functional as F
+
+from profiler.records import TensorSpec
+
+CONTRACTIONS = {
+    "mm": (torch.mm, (3, 4), (4, 5)),
+    "bmm": (torch.bmm, (2, 3, 4), (2, 4, 5)),
+    "mv": (torch.mv, (3, 4), (4,)),
+    "dot": (torch.dot, (7,), (7,)),
+    "vdot": (torch.vdot, (7,), (7,)),
+    "matmul, broadcast": (torch.matmul, (2, 1, 3, 4), (5, 4, 6)),
+    "matmul, batch by vector": (torch.matmul, (2, 5, 3, 4), (4,)),
+    "matmul, vector by matrix": (torch.matmul, (4,), (4, 3)),
+    "matmul, vector by batch": (torch.matmul, (4,), (2, 4, 3)),
+    "einsum": (lambda a, b: torch.einsum("bij,bkj->bik", a, b), (2, 3, 4), (2, 5, 4)),
+    "einsum, heads": (lambda a, b: torch.einsum("bhid,bhjd->bhij", a, b), (2, 3, 4, 5), (2, 3, 6, 5)),
+    "tensordot": (lambda a, b: torch.tensordot(a, b, 2), (3, 4, 5), (4, 5, 6)),
+    "linear": (F.linear, (2, 5, 4), (3, 4)),
+    "linear, one row": (F.linear, (4,), (3, 4)),
+    "linear, not contiguous": (lambda x, w: F.linear(x.transpose(1, 2), w), (2, 4, 5), (3, 4)),
+    "addmm": (lambda a, b: torch.addmm(torch.zeros(3, 5), a, b, beta=0), (3, 4), (4, 5)),
+    "addmv": (lambda a, b: torch.addmv(torch.zeros(3), a, b, beta=0), (3, 4), (4,)),
+    "baddbmm": (lambda a, b: torch.baddbmm(torch.zeros(5), a, b, beta=0), (2, 3, 4), (2, 4, 5)),
+    "addbmm": (lambda a, b: torch.addbmm(torch.zeros(3, 5), a, b, beta=0), (2, 3, 4), (2, 4, 5)),
+    "empty": (torch.mm, (3, 0), (0, 5)),
+}
+
+
+@pytest.mark.parametrize("name", CONTRACTIONS)
+def test_a_contraction_takes_a_mac_for_each_product(name):
+    run, *shapes = CONTRACTIONS[name]
+    operands = [ones(*shape, dtype=torch.float32) for shape in shapes]
+    found = totals(run, *operands)
+    assert found.macs == found.masked_macs == products(run, *operands)
+    assert found.other_flops == found.transcendentals == 0
+
+
+@pytest.mark.parametrize("name", CONTRACTIONS)
+def test_meta_counts_what_the_cpu_counts(name):
+    run, *shapes = CONTRACTIONS[name]
+    on = {device: [torch.empty(shape, device=device) for shape in shapes] for device in ("cpu", "meta")}
+    with torch.device("meta"):
+        meta = totals(run, *on["meta"])
+    assert meta == totals(run, *on["cpu"])
+
+
+@pytest.mark.parametrize(
+    ("run", "sizes"),
+    [
+        (torch.linalg.multi_dot, (3, 4, 5, 6)),
+        (lambda matrices: torch.chain_matmul(*matrices), (7, 2, 9, 3)),
+        (lambda matrices: torch.einsum("ij,jk,kl->il", *matrices), (3, 4, 5, 6)),
+    ],
+)
+def test_a_chain_takes_the_products_of_its_steps(run, sizes):
+    chain = [ones(m, n) for m, n in itertools.pairwise(sizes)]
+    # Of three matrices there are two orders; each of these is cheaper from the left.
+    first, last = products(torch.mm, chain[0], chain[1]), products(torch.mm, ones(sizes[0], sizes[2]), chain[2])
+    if sizes[0] == 7:  # (2, 9) @ (9, 3) first, then (7, 2) @ (2, 3)
+        first, last = products(torch.mm, chain[1], chain[2]), products(torch.mm, chain[0], ones(2, 3))
+    assert totals(run, chain).macs == first + last
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        torch.outer,
+        lambda a, b: torch.einsum("i,j->ij", a, b),
+        lambda a, b: torch.addr(torch.zeros(3, 5), a, b, beta=0),
+    ],
+)
+def test_an_outer_product_multiplies_and_sums_nothing(run):
+    operands = ones(3, dtype=torch.float32), ones(5, dtype=torch.float32)
+    assert arithmetic(totals(run, *operands)) == (0, products(run, *operands), 0)
+
+
+@pytest.mark.parametrize("run", [torch.mm, torch.matmul, lambda a, b: torch.einsum("ij,jk->ik", a, b)])
+def test_a_complex_product_is_four_real_ones(run):
+    real = ones(3, 4), ones(4, 5)
+    assert totals(run, *(operand.to(torch.complex64) for operand in real)).macs == 4 * products(run, *real)
+
+
+@pytest.mark.parametrize(
+    ("run", "result"),
+    [
+        (lambda **k: torch.addmm(torch.ones(5), torch.ones(3, 4), torch.ones(4, 5), **k), 15),
+        (lambda **k: torch.addmv(torch.ones(3), torch.ones(3, 4), torch.ones(4), **k), 3),
+        (lambda **k: torch.baddbmm(torch.ones(3, 5), torch.ones(2, 3, 4), torch.ones(2, 4, 5), **k), 30),
+        (lambda **k: torch.addbmm(torch.ones(3, 5), torch.ones(2, 3, 4), torch.ones(2, 4, 5), **k), 15),
+    ],
+)
+@pytest.mark.parametrize(
+    ("factors", "operations"),
+    [({}, 1), ({"beta": 0}, 0), ({"beta": 0.3}, 2), ({"alpha": 2}, 2), ({"beta": 3, "alpha": 0.7}, 3)],
+)
+def test_a_sum_takes_an_add_and_a_multiply_for_each_factor_that_is_not_one(run, result, factors, operations):
+    assert totals(lambda: run(**factors)).other_flops == operations * result
+
+
+def test_a_bias_is_an_add_for_each_result():
+    x, w, b = torch.ones(6, 4), torch.ones(3, 4), torch.ones(3)
+    assert arithmetic(totals(F.linear, x, w, b)) == (6 * 4 * 3, 6 * 3, 0)
+
+
+def test_what_is_multiplied_by_zero_is_not_read():
+    a, b, c = torch.ones(3, 4), torch.ones(4, 5), torch.ones(3, 5)
+    assert totals(lambda: torch.addmm(c, a, b)).bytes_read == 4 * (12 + 20 + 15)
+    assert totals(lambda: torch.addmm(c, a, b, beta=0)).bytes_read == 4 * (12 + 20)
+
+
+@pytest.mark.parametrize(("use_gelu", "activation"), [(False, torch.relu), (True, F.gelu)])
+def test_a_fused_activation_costs_what_it_costs_alone(use_gelu, activation):
+    b, x, w = torch.ones(5), torch.ones(3, 4), torch.ones(4, 5)
+    fused = totals(lambda: torch._addmm_activation(b, x, w, use_gelu=use_gelu))
+    assert arithmetic(fused) == arithmetic(totals(lambda: activation(torch.addmm(b, x, w))))
+
+
+@pytest.mark.parametrize(
+    ("attr", "algorithm", "activation"),
+    [
+        ("none", "", lambda y: y),
+        ("relu", "", torch.relu),
+        ("gelu", "none", F.gelu),
+        ("gelu", "tanh", lambda y: F.gelu(y, approximate="tanh")),
+        ("swish", "", F.silu),
+        ("tanh", "", torch.tanh),
+    ],
+)
+def test_a_linear_layer_of_onednn_costs_what_its_parts_do(attr, algorithm, activation):
+    x, w, b = torch.ones(2, 4), torch.ones(3, 4), torch.ones(3)
+    fused = totals(lambda: torch.ops.mkldnn._linear_pointwise(x, w, b, attr, [], algorithm))
+    assert arithmetic(fused) == arithmetic(totals(lambda: activation(F.linear(x, w, b))))
+
+
+def test_a_linear_layer_of_onednn_may_add_its_result():
+    x, w, other = torch.ones(2, 4), torch.ones(3, 4), torch.ones(2, 3)
+    fused = totals(lambda: torch.ops.mkldnn._linear_pointwise.binary(x, other, w, None, "add"))
+    assert arithmetic(fused) == (2 * 4 * 3, 6, 0)
+
+
+def test_an_opaque_linear_layer_counts_as_an_open_one():
+    x, w, b = torch.ones(2, 4), torch.ones(3, 4), torch.ones(3)
+    opaque = entry("aten.mkldnn_linear", lambda: torch._C._nn.mkldnn_linear(x.to_mkldnn(), w, b))
+    assert (opaque.macs, opaque.other_flops) == (2 * 4 * 3, 6)
+
+
+@pytest.mark.parametrize("wanted", itertools.product([True, False], repeat=3))
+def test_the_backward_of_a_linear_layer_costs_what_is_asked_for(wanted):
+    found = priced(
+        "aten.linear_backward.default", (spec(6, 4), spec(3, 4), spec(3)),
+        self=spec(6, 4), grad_output=spec(6, 3), weight=spec(3, 4), output_mask=wanted,
+    )  # fmt: skip
+    grad, x, w = ones(6, 3), ones(6, 4), ones(3, 4)
+    parts = products(torch.mm, grad, w), products(torch.mm, grad.T, x)
+    assert found.macs == sum(part for part, asked in zip(parts, wanted[:2], strict=True) if asked)
+    assert found.other_flops == (6 * 3 - 3) * wanted[2]
+
+
+BILINEAR = {
+    "forward": ((6, 4), (3, 4, 5), (6, 5), [1, 3], [0], [1, 2], [2, 3]),
+    "gradient of the first input": ((6, 3), (3, 4, 5), (6, 5), [2, 3], [0], [1, 2], [1, 3]),
+    "gradient of the second input": ((6, 4), (3, 4, 5), (6, 3), [1, 3], [0], [2, 3], [1, 2]),
+    "gradient of the weight": ((6, 4), (6, 3), (6, 5), [1, 3], [2, 3], [1, 2], [0]),
+    "no batch": ((0, 4), (3, 4, 5), (0, 5), [1, 3], [0], [1, 2], [2, 3]),
+}
+
+
+@pytest.mark.parametrize("unroll_dim", [0, 1, 2])
+@pytest.mark.parametrize("form", BILINEAR)
+def test_three_factors_are_multiplied_two_by_two_and_slice_by_slice(form, unroll_dim):
+    *shapes, expand1, expand2, expand3, sumdim = BILINEAR[form]
+    operands = [torch.rand(shape) for shape in shapes]
+    whole = (*operands, expand1, expand2, expand3, sumdim, unroll_dim)
+    torch.testing.assert_close(torch._trilinear(*whole), _by_hand(*whole))
+    assert arithmetic(totals(torch._trilinear, *whole)) == arithmetic(totals(_by_hand, *whole))
+
+
+def test_a_bilinear_layer_takes_a_mac_for_each_weight_and_one_more_for_each_second_input():
+    x, y, w = ones(6, 4), ones(6, 5), ones(3, 4, 5)
+    first = products(lambda a, b: torch.einsum("bi,oij->boj", a, b), x, w)
+    second = products(lambda a, b: torch.einsum("boj,bj->bo", a, b), ones(6, 3, 5), y)
+    assert totals(F.bilinear, x, y, w).macs == first + second == 6 * 3 * 5 * (4 + 1)
+
+
+def _by_hand(one, two, three, expand1, expand2, expand3, sumdim, unroll_dim):
+    """Compute a sum of three factors in the steps of its definition, each of them an operator."""
+    factors = [_inserted(f, d) for f, d in ((one, expand1), (two, expand2), (three, expand3))]
+    summed, size = set(sumdim) - {unroll_dim}, torch.broadcast_shapes(*(f.shape for f in factors))[unroll_dim]
+    slices = []
+    for k in range(size):
+        a, b, c = (f.narrow(unroll_dim, min(k, f.shape[unroll_dim] - 1), 1) for f in factors)
+        half = _pair(a, b, summed & set(expand3))
+        slices.append(_pair(half, c, summed - set(expand3)))
+    if unroll_dim in sumdim:
+        return sum(slices).squeeze(sumdim)
+    if not slices:
+        return torch.zeros([n for d, n in enumerate(torch.broadcast_shapes(*(f.shape for f in factors))) if d not in sumdim])
+    return torch.cat([s + 0 * s.new_zeros(()) if False else s.add(1) - 1 if False else s for s in slices], unroll_dim).squeeze(sumdim)

@@ -1,0 +1,111 @@
+"""Softmax and its relatives, each from its definition on counting numbers."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from formulas.counting import Tally, counts, entry, exp, log, maximum, same, total
+
+aten = torch.ops.aten
+F64 = torch.float64
+
+
+def softmax(row):
+    most = total(row, maximum)
+    powers = [exp(x - most) for x in row]
+    sum_of_all = total(powers)
+    return [power / sum_of_all for power in powers]
+
+
+def log_softmax(row):
+    most = total(row, maximum)
+    differences = [x - most for x in row]
+    logarithm = log(total(exp(d) for d in differences))
+    return [d - logarithm for d in differences]
+
+
+def safe_softmax(row):
+    """All of a row at −∞ gives zeros: each is compared, and the verdicts are joined."""
+    verdicts = [type(x)(float(x == -math.inf), x.tally) for x in row]
+    nothing = total(verdicts, lambda a, b: a * b)
+    made = softmax(row)
+    return [0.0] * len(row) if nothing.value else made
+
+
+def of_softmax(grads, outputs):
+    products = [g * y for g, y in zip(grads, outputs, strict=True)]
+    weight = total(products)
+    return [p - y * weight for p, y in zip(products, outputs, strict=True)]
+
+
+def of_log_softmax(grads, outputs):
+    weight = total(grads)
+    return [g - exp(y) * weight for g, y in zip(grads, outputs, strict=True)]
+
+
+def masked(x):
+    return aten._masked_softmax(x, torch.zeros_like(x, dtype=torch.bool), 1, 2)
+
+
+FORWARD = [
+    ("_softmax", lambda x: torch.softmax(x, -1), softmax),
+    ("_log_softmax", lambda x: torch.log_softmax(x, -1), log_softmax),
+    ("_safe_softmax", lambda x: aten._safe_softmax(x, -1), safe_softmax),
+    ("_sparse_softmax", lambda x: torch.sparse.softmax(x.to_sparse(), 1).to_dense(), softmax),
+    ("_sparse_log_softmax", lambda x: torch.sparse.log_softmax(x.to_sparse(), 1).to_dense(), log_softmax),
+    ("_masked_softmax", masked, softmax),
+]
+
+
+@pytest.mark.parametrize(("name", "run", "define"), FORWARD, ids=[name for name, _, _ in FORWARD])
+def test_a_softmax_costs_what_its_definition_computes(name, run, define):
+    x, result, tally = torch.randn(3, 5, dtype=F64), [], Tally()
+    found = entry(f"aten.{name}", lambda: result.append(run(x)))
+    assert same([define(row) for row in tally.numbers(x)], result[0])
+    assert counts(found) == tally.counts
+
+
+BACKWARD = [
+    ("_softmax_backward_data", torch.softmax, of_softmax),
+    ("_log_softmax_backward_data", torch.log_softmax, of_log_softmax),
+]
+
+
+@pytest.mark.parametrize(("name", "forward", "define"), BACKWARD, ids=[name for name, _, _ in BACKWARD])
+def test_a_gradient_costs_what_its_definition_computes(name, forward, define):
+    grad, output, result, tally = torch.randn(3, 5, dtype=F64), forward(torch.randn(3, 5, dtype=F64), -1), [], Tally()
+    found = entry(f"aten.{name}", lambda: result.append(getattr(aten, name)(grad, output, -1, F64)))
+    made = [define(*rows) for rows in zip(tally.numbers(grad), tally.numbers(output), strict=True)]
+    assert same(made, result[0])
+    assert counts(found) == tally.counts
+
+
+def test_the_gradient_of_a_masked_softmax_costs_that_of_a_softmax():
+    grad, output, result, tally = torch.randn(3, 5), torch.softmax(torch.randn(3, 5), -1), [], Tally()
+    mask = torch.zeros(3, 5, dtype=torch.bool)
+    run = lambda: result.append(aten._masked_softmax_backward(grad, output, mask, 1))
+    found = entry("aten._masked_softmax_backward", run)
+    [of_softmax(*rows) for rows in zip(tally.numbers(grad), tally.numbers(output), strict=True)]
+    assert counts(found) == tally.counts
+
+
+@pytest.mark.parametrize(("dim", "rows"), [(0, 20), (1, 15), (2, 12), (-1, 12), (-3, 20)])
+def test_the_rows_lie_along_the_dimension(dim, rows):
+    """2·N + 2·(N − R) FLOPs and N exp, N = 60."""
+    found = entry("aten._softmax", lambda: torch.softmax(torch.randn(3, 4, 5), dim))
+    assert counts(found) == (4 * 60 - 2 * rows, 60)
+
+
+@pytest.mark.parametrize("shape", [(), (0, 3), (3, 0)])
+def test_what_has_no_elements_or_no_dimensions_is_counted(shape):
+    count = math.prod(shape)
+    found = entry("aten._softmax", lambda: torch.softmax(torch.randn(shape), -1))
+    assert counts(found) == (2 * count, count) if not shape else (0, 0)
+
+
+def test_a_row_at_minus_infinity_is_computed_like_any_other():
+    x = torch.full((2, 4), -math.inf)
+    found = entry("aten._safe_softmax", lambda: aten._safe_softmax(x, -1))
+    assert counts(found) == (6 * 8 - 3 * 2, 8)

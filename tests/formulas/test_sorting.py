@@ -1,0 +1,144 @@
+"""Sorting, selecting, searching and histograms: the stated conventions, and algorithms that keep to them."""
+
+from __future__ import annotations
+
+import math
+from heapq import merge
+
+import pytest
+import torch
+from formulas.counting import Tally, counts, entry, floor
+
+import profiler
+from profiler.formulas.sorting import log2_ceiling
+
+aten = torch.ops.aten
+
+
+def cost(run):
+    with profiler.profile() as p:
+        run()
+    assert not p.uncounted
+    assert p.totals.transcendentals == 0
+    return p.totals.other_flops
+
+
+def merge_sorted(numbers):
+    if len(numbers) < 2:
+        return numbers
+    half = len(numbers) // 2
+    return list(merge(merge_sorted(numbers[:half]), merge_sorted(numbers[half:])))
+
+
+def search(places, value):
+    """Halve the places until one is left."""
+    low, high = 0, len(places)
+    while low < high:
+        middle = (low + high) // 2
+        if places[middle] < value:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 7, 8, 9, 1000, 2**40, 2**40 + 1])
+def test_the_logarithm_is_exact(n):
+    steps = log2_ceiling(n)
+    assert 2**steps >= n
+    assert steps == 0 or 2 ** (steps - 1) < n
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 16, 33])
+def test_a_merge_sort_needs_no_more_compares(n):
+    x, tally = torch.randn(n, dtype=torch.float64), Tally()
+    made = [number.value for number in merge_sorted(tally.numbers(x))]
+    assert made == x.sort().values.tolist()
+    assert tally.flops <= cost(lambda: torch.sort(x)) <= n * max(math.ceil(math.log2(n)), 0)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 7, 8, 30])
+def test_the_longest_search_takes_as_many_compares(n):
+    places = torch.arange(n, dtype=torch.float64)
+    longest = 0
+    for value in torch.arange(-0.5, n).tolist():
+        tally = Tally()
+        search(tally.numbers(places), value)
+        longest = max(longest, tally.flops)
+    assert cost(lambda: torch.searchsorted(places, torch.tensor([0.5]))) == longest
+    assert cost(lambda: torch.bucketize(torch.zeros(5, 2), places)) == 10 * longest
+
+
+@pytest.mark.parametrize(
+    ("run", "flops"),
+    [
+        (lambda x: x.sort(0), 40 * 3),
+        (lambda x: x.sort(stable=True, dim=1), 40 * 3),
+        (lambda x: x.argsort(1), 40 * 3),
+        (lambda x: x.msort(), 40 * 3),
+        (lambda x: x[0, 0].sort(), 0),
+        (lambda x: x.topk(1), 40),
+        (lambda x: x.topk(3), 40 * 2),
+        (lambda x: x.topk(5), 40 * 3),
+        (lambda x: x.kthvalue(1), 40),
+        (lambda x: x.kthvalue(5), 40),
+        (lambda x: x.kthvalue(3), 40 * 2),
+        (lambda x: x.median(), 40 * 5),  # 20 of 40: ⌈log₂ 21⌉
+        (lambda x: x.median(1), 40 * 2),  # 3 of 5: ⌈log₂ 4⌉
+        (lambda x: x.nanmedian(), 40 * 6),
+        (lambda x: x.nanmedian(1), 40 * 3),
+        (lambda x: x.mode(), 40 * 3 + 32),  # four compares of neighbours in each of 8 rows
+        (lambda x: x.unique(), 40 * 6 + 39),
+        (lambda x: torch.unique(x, dim=0), (8 * 3 + 7) * 5),
+        (lambda x: torch.unique_consecutive(x), 39),
+        (lambda x: torch.unique_consecutive(x, dim=1), 4 * 8),
+        (lambda x: torch.isin(x, torch.arange(7.0)), 7 * 3 + 40 * 3),
+        (lambda x: torch.isin(x, 2.0), 40),
+        (lambda x: torch.isin(2.0, x), 40 + 39),
+        (lambda x: torch.searchsorted(x, x[:, :2]), 16 * 3),
+    ],
+)  # fmt: skip
+def test_a_convention_is_kept_for_eight_rows_of_five(run, flops):
+    assert cost(lambda: run(torch.arange(40.0).reshape(8, 5))) == flops
+
+
+def histogram(numbers, low, high, bins):
+    """Bins of one width, from the definition."""
+    made = [0] * bins
+    for x in numbers:
+        within = [x >= low, x <= high]
+        place = floor((x - low) * (bins / (high - low)))
+        if all(within):
+            made[min(int(place.value), bins - 1)] += 1
+    return made
+
+
+def test_a_histogram_places_each_element_and_adds_it():
+    x, tally, result = torch.rand(20, dtype=torch.float64) * 4, Tally(), []
+    found = entry("aten.histc", lambda: result.append(torch.histc(x, 4, 1, 3)))
+    assert histogram(tally.numbers(x), 1, 3, 4) == result[0].tolist()
+    assert counts(found) == (tally.flops + 20, 0)  # the bin's addition
+
+
+def test_a_histogram_without_a_range_finds_it_first():
+    x = torch.rand(20)
+    assert cost(lambda: torch.histc(x, 4)) - cost(lambda: torch.histc(x, 4, 1, 3)) == 2 * 19
+    ranged, free = (lambda: torch.histogram(x, 4, range=(0.0, 1.0))), (lambda: torch.histogram(x, 4))
+    assert cost(free) - cost(ranged) == 2 * 19
+
+
+def test_edges_of_any_width_are_searched():
+    """20 elements among 6 edges: ⌈log₂ 7⌉ compares and an addition each; a density divides 5 bins."""
+    x, edges = torch.rand(20), torch.tensor([0, 0.1, 0.3, 0.4, 0.8, 1])
+    assert cost(lambda: torch.histogram(x, edges)) == 20 * 4
+    assert cost(lambda: torch.histogram(x, edges, density=True)) == 20 * 4 + 4 + 3 * 5
+
+
+def test_a_histogram_of_points_places_them_in_each_dimension():
+    points = torch.rand(10, 2)
+    assert cost(lambda: torch.histogramdd(points, [2, 3], range=[0.0, 1.0, 0.0, 1.0])) == 20 * 5 + 10
+    assert cost(lambda: torch.histogramdd(points, [torch.arange(4.0), torch.arange(3.0)])) == 10 * (3 + 2 + 1)
+
+
+def test_to_count_integers_finds_the_largest_and_adds_each():
+    assert cost(lambda: torch.bincount(torch.arange(9))) == 8 + 9
