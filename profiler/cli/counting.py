@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
-
 from profiler.api import count
-from profiler.errors import InputError, ModelError, one_line
+from profiler.errors import ModelError, one_line
 from profiler.targets import build, make_inputs, resolve
 
 if TYPE_CHECKING:
@@ -18,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def count_target(
-    name: str, *, specs: Sequence[str], batch: int | None, dtype: str, device: str, say: Callable[[str], None]
+    name: str, *, specs: Sequence[str], batch: int | None, dtype: str | None, device: str, say: Callable[[str], None]
 ) -> Profile:
     """Count one forward pass of a named model.
 
@@ -28,44 +26,26 @@ def count_target(
         ProfilerError: The name, an input, the dtype or the device is wrong, or the model raised.
     """
     target = resolve(name)
-    kind = _dtype(dtype)
+    if target.note:
+        say(target.note)
     if device != "auto":
-        return _run(target, specs, batch, kind, _device(device))
+        return _run(target, specs, batch, dtype, device)
     if target.prefers == "cpu":
         say(f"{name} needs real values; running on the CPU")
-        return _run(target, specs, batch, kind, torch.device("cpu"))
+        return _run(target, specs, batch, dtype, "cpu")
     try:
-        return _run(target, specs, batch, kind, torch.device("meta"))
+        return _run(target, specs, batch, dtype, "meta")
     except ModelError as error:
         if not _wants_values(error):
             raise
         say(f"{name} needs real values ({one_line(error.__cause__ or error)}); running on the CPU")
-        return _run(target, specs, batch, kind, torch.device("cpu"))
+        return _run(target, specs, batch, dtype, "cpu")
 
 
-def _run(
-    target: Target, specs: Sequence[str], batch: int | None, dtype: torch.dtype, device: torch.device
-) -> Profile:
-    args, kwargs = make_inputs(target, specs, batch, dtype, device)
-    return count(build(target, device=device, dtype=dtype), *args, **kwargs)
-
-
-def _dtype(name: str) -> torch.dtype:
-    found = getattr(torch, name, None)
-    if not isinstance(found, torch.dtype) or not found.is_floating_point:
-        msg = f"no floating dtype named {name!r}; write float32, bfloat16, float16 or float64"
-        raise InputError(msg)
-    return found
-
-
-def _device(name: str) -> torch.device:
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        msg = f"no device {name!r} here ({one_line(error)}); write auto, meta, cpu or cuda"
-        raise InputError(msg) from error
-    return device
+def _run(target: Target, specs: Sequence[str], batch: int | None, dtype: str | None, device: str) -> Profile:
+    model = build(target, device=device, dtype=dtype)
+    args, kwargs = make_inputs(target, model, specs, batch=batch, device=device)
+    return count(model, *args, **kwargs)
 
 
 def _wants_values(error: ModelError) -> bool:

@@ -21,7 +21,7 @@ def profile(
     *,
     batch: Annotated[int | None, Parameter(alias="-b")] = None,
     input: Annotated[tuple[str, ...], Parameter(alias="-i", consume_multiple=True)] = (),
-    dtype: str = "float32",
+    dtype: str | None = None,
     device: str = "auto",
     depth: int = 2,
     format: Annotated[Format, Parameter(alias="-f")] = "text",
@@ -33,10 +33,10 @@ def profile(
     Args:
         target: `resnet18` (torchvision), `timm:NAME`, `hf:NAME` or `hf:path/to/config.json`,
             `package.module:factory`, `file.py:factory`, or `program.pt2`.
-        batch: Size of the batch; 1 where the model's own default does not say otherwise.
+        batch: Size of the batch; that of the default input, if not given.
         input: Shape of an input: `3x224x224` for one sample of the first, or `input_ids=1x2048` by name.
             A dtype may follow: `ids=1x16:int64`.
-        dtype: Floating dtype of the parameters and inputs.
+        dtype: Floating dtype of the parameters and inputs, such as bfloat16; as the model makes them, if not given.
         device: `auto` is meta, without memory or weights, and the CPU for models that need values;
             or `meta`, `cpu`, `cuda`.
         depth: How many levels of modules the tree shows.

@@ -13,9 +13,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
 
 from profiler.errors import UnknownNameError
+from profiler.targets import detection
 from profiler.targets.packages import load
 from profiler.targets.sources import Source, register
 from profiler.targets.target import Argument, Target, TensorInput
@@ -23,14 +23,8 @@ from profiler.targets.target import Argument, Target, TensorInput
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: Height and width that each detection model was published with; 800 for the others.
-#: Source: https://github.com/pytorch/vision/blob/main/test/test_extended_models.py, detection_models_input_dims.
-_DETECTION_SIZES = {
-    "fasterrcnn_mobilenet_v3_large_320_fpn": 320,
-    "keypointrcnn_resnet50_fpn": 1333,
-    "ssd300_vgg16": 300,
-    "ssdlite320_mobilenet_v3_large": 320,
-}
+    from torch import nn
+
 #: Frames of a clip, and height and width of the images of a flow.
 #: Source: https://github.com/pytorch/vision/blob/main/test/common_extended_utils.py, get_dims and get_ops.
 _FRAMES, _FLOW_SIZE = 16, 512
@@ -57,6 +51,7 @@ def resolve(name: str) -> Target:
         partial(_construct, name, builder, weights, family),
         _inputs(name, weights, family),
         prefers="cpu" if family in {"detection", "quantization"} else "meta",
+        note=detection.TWO_STAGES if family == "detection" and detection.is_two_stage(name) else "",
     )
 
 
@@ -72,7 +67,7 @@ def _inputs(name: str, weights: Any, family: str) -> tuple[Argument, ...]:
         image = Argument(TensorInput((1, 3, _FLOW_SIZE, _FLOW_SIZE)))
         return image, image
     if family == "detection":
-        side = _DETECTION_SIZES.get(name, 800)
+        side = detection.image_size(name)
         return (Argument(TensorInput((1, 3, side, side)), as_list=True),)
     height, width = _pair(transform.resize_size if family == "segmentation" else transform.crop_size)
     frames = (_FRAMES,) if family == "video" else ()
@@ -88,9 +83,7 @@ def _construct(name: str, builder: Callable[..., nn.Module], weights: Any, famil
     if family == "quantization":
         return _quantized(builder, options | {"quantize": True, "backend": weights.meta["backend"]})
     module = builder(weights=None, **options)
-    if family == "detection" and not name.startswith("ssd") and not name.endswith("_v2"):
-        _freeze_norms(module.get_submodule("backbone"))
-    return module
+    return detection.finish(name, module) if family == "detection" else module
 
 
 def _options(name: str, builder: Callable[..., nn.Module], weights: Any) -> dict[str, Any]:
@@ -115,15 +108,6 @@ def _quantized(builder: Callable[..., nn.Module], options: dict[str, Any]) -> nn
             return builder(weights=None, **options)
     finally:
         torch.backends.quantized.engine = engine
-
-
-def _freeze_norms(backbone: nn.Module) -> None:
-    """Replace batch norms by frozen ones, whose statistics and weights are buffers."""
-    frozen = load("torchvision.ops", "FrozenBatchNorm2d")
-    for owner in list(backbone.modules()):
-        for name, child in owner.named_children():
-            if isinstance(child, nn.BatchNorm2d):
-                setattr(owner, name, frozen(child.num_features, child.eps))
 
 
 register(Source(resolve, "torchvision", names, claims=lambda name: name.isidentifier() and name in names()))

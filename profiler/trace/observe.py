@@ -52,7 +52,7 @@ class Observer:
 
     def values(self, items: Iterable[Any]) -> tuple[Any, ...]:
         """Observe several arguments. The loop runs in the model's own time, so it calls as little as it can."""
-        seen = []
+        seen: list[Any] = []
         for item in items:
             kind = type(item)
             if kind in _TENSORS:

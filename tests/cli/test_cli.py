@@ -113,7 +113,7 @@ BAD = [
     (("resnet18", "--input", "3x22y"), 2, "'3x22y'"),
     (("resnet18", "--input", "3x0x8"), 2, "0"),
     (("resnet18", "--input", "pixels=1x3x8x8"), 2, "pixels"),
-    (("resnet18", "--batch", "none"), 2, "none"),
+    (("resnet18", "--batch", "many"), 2, "many"),
     (("resnet18", "--batch", "0"), 2, "batch"),
     (("resnet18", "--dtype", "float31"), 2, "float31"),
     (("resnet18", "--device", "moon"), 2, "moon"),

@@ -1,4 +1,3 @@
-# ruff: noqa: N803 - names in capitals are arguments, as in the notation of an expression
 """Fused optimizer steps, each from its algorithm on counting numbers, and operators on lists of tensors."""
 
 from __future__ import annotations
@@ -110,7 +109,8 @@ def test_a_fused_step_costs_what_its_algorithm_computes(name, make, algorithm, c
 
 
 NAMES = {
-    "p": "param", "grad": "grad", "m": "exp_avg", "v": "exp_avg_sq", "w": "max_exp_avg_sq", "b": "momentum_buffer", "s": "sum",
+    "p": "param", "grad": "grad", "m": "exp_avg", "v": "exp_avg_sq", "w": "max_exp_avg_sq", "b": "momentum_buffer",
+    "s": "sum",
 }  # fmt: skip
 WRITTEN = [
     ("adam", torch.optim.Adam, ADAM | {"weight_decay": 0.3, "amsgrad": True},

@@ -7,8 +7,8 @@ import itertools
 import pytest
 import torch
 from formulas.counting_arrays import entry, priced, spec
-from formulas.oracle import arithmetic, ones, products, seen, totals
-from torch.nn import functional as F
+from formulas.oracle import arithmetic, ones, products, totals
+from torch.nn import functional as F  # noqa: N812 - its usual name
 
 from profiler.records import TensorSpec
 
@@ -55,20 +55,16 @@ def test_meta_counts_what_the_cpu_counts(name):
 
 
 @pytest.mark.parametrize(
-    ("run", "sizes"),
+    ("run", "sizes", "steps"),
     [
-        (torch.linalg.multi_dot, (3, 4, 5, 6)),
-        (lambda matrices: torch.chain_matmul(*matrices), (7, 2, 9, 3)),
-        (lambda matrices: torch.einsum("ij,jk,kl->il", *matrices), (3, 4, 5, 6)),
+        (torch.linalg.multi_dot, (3, 4, 5, 6), [(3, 4, 5), (3, 5, 6)]),
+        (torch.linalg.multi_dot, (7, 2, 9, 3), [(2, 9, 3), (7, 2, 3)]),
+        (lambda chain: torch.einsum("ij,jk,kl->il", *chain), (3, 4, 5, 6), [(3, 4, 5), (3, 5, 6)]),
     ],
 )
-def test_a_chain_takes_the_products_of_its_steps(run, sizes):
+def test_a_chain_takes_the_products_of_its_steps_in_the_order_that_is_chosen(run, sizes, steps):
     chain = [ones(m, n) for m, n in itertools.pairwise(sizes)]
-    # Of three matrices there are two orders; each of these is cheaper from the left.
-    first, last = products(torch.mm, chain[0], chain[1]), products(torch.mm, ones(sizes[0], sizes[2]), chain[2])
-    if sizes[0] == 7:  # (2, 9) @ (9, 3) first, then (7, 2) @ (2, 3)
-        first, last = products(torch.mm, chain[1], chain[2]), products(torch.mm, chain[0], ones(2, 3))
-    assert totals(run, chain).macs == first + last
+    assert totals(run, chain).macs == sum(products(torch.mm, ones(m, k), ones(k, n)) for m, k, n in steps)
 
 
 @pytest.mark.parametrize(
@@ -154,7 +150,7 @@ def test_an_opaque_linear_layer_counts_as_an_open_one():
     assert (opaque.macs, opaque.other_flops) == (2 * 4 * 3, 6)
 
 
-@pytest.mark.parametrize("wanted", itertools.product([True, False], repeat=3))
+@pytest.mark.parametrize("wanted", list(itertools.product([True, False], repeat=3)))
 def test_the_backward_of_a_linear_layer_costs_what_is_asked_for(wanted):
     found = priced(
         "aten.linear_backward.default", (spec(6, 4), spec(3, 4), spec(3)),
@@ -194,15 +190,50 @@ def test_a_bilinear_layer_takes_a_mac_for_each_weight_and_one_more_for_each_seco
 
 def _by_hand(one, two, three, expand1, expand2, expand3, sumdim, unroll_dim):
     """Compute a sum of three factors in the steps of its definition, each of them an operator."""
-    factors = [_inserted(f, d) for f, d in ((one, expand1), (two, expand2), (three, expand3))]
-    summed, size = set(sumdim) - {unroll_dim}, torch.broadcast_shapes(*(f.shape for f in factors))[unroll_dim]
-    slices = []
-    for k in range(size):
+    factors = [_inserted(f, dims) for f, dims in ((one, expand1), (two, expand2), (three, expand3))]
+    sizes = torch.broadcast_shapes(*(f.shape for f in factors))
+    result = torch.zeros([1 if d in sumdim else n for d, n in enumerate(sizes)])
+    summed = set(sumdim) - {unroll_dim}
+    for k in range(sizes[unroll_dim]):
         a, b, c = (f.narrow(unroll_dim, min(k, f.shape[unroll_dim] - 1), 1) for f in factors)
-        half = _pair(a, b, summed & set(expand3))
-        slices.append(_pair(half, c, summed - set(expand3)))
-    if unroll_dim in sumdim:
-        return sum(slices).squeeze(sumdim)
-    if not slices:
-        return torch.zeros([n for d, n in enumerate(torch.broadcast_shapes(*(f.shape for f in factors))) if d not in sumdim])
-    return torch.cat([s + 0 * s.new_zeros(()) if False else s.add(1) - 1 if False else s for s in slices], unroll_dim).squeeze(sumdim)
+        part = _pair(_pair(a, b, summed & set(expand3)), c, summed - set(expand3))
+        (result if unroll_dim in sumdim else result.narrow(unroll_dim, k, 1)).add_(part)
+    return result.squeeze(sumdim)
+
+
+def _inserted(tensor, dims):
+    for dim in sorted(dims):
+        tensor = tensor.unsqueeze(dim)
+    return tensor
+
+
+def _pair(a, b, summed):
+    if not summed:
+        return a * b
+    letters = "abcd"[: a.dim()]
+    kept = "".join(letter for d, letter in enumerate(letters) if d not in summed)
+    return _inserted(torch.einsum(f"{letters},{letters}->{kept}", a, b), summed)
+
+
+def test_nested_matrices_are_multiplied_component_by_component():
+    # Two heads, of 5 and of 3 rows of width 4, by their own transposes.
+    left = TensorSpec((2, 2, 5, 4), "float32", 64, "nested", values=(2, 5, 4, 2, 3, 4))
+    right = TensorSpec((2, 2, 4, 5), "float32", 64, "nested", values=(2, 4, 5, 2, 4, 3))
+    out = TensorSpec((2, 2, 5, 5), "float32", 68, "nested", values=(2, 5, 5, 2, 3, 3))
+    expected = sum(products(torch.bmm, ones(2, n, 4), ones(2, 4, n)) for n in (5, 3))
+    assert priced("aten.matmul.default", (out,), self=left, other=right).macs == expected
+    asked = {"grad": out, "self": left, "other": right, "mask": (True, False)}
+    assert priced("aten.matmul_backward.default", (left, None), **asked).macs == expected
+
+
+def test_a_nested_linear_layer_multiplies_the_rows_that_are_there():
+    rows = TensorSpec((2, 5, 8), "float32", 64, "nested", values=(5, 8, 3, 8))
+    out = TensorSpec((2, 5, 3), "float32", 24, "nested", values=(5, 3, 3, 3))
+    found = priced("aten.linear.default", (out,), input=rows, weight=spec(3, 8), bias=spec(3))
+    assert (found.macs, found.other_flops) == (8 * 8 * 3, 8 * 3)
+
+
+def test_lists_of_matrices_are_multiplied_pair_by_pair():
+    pairs = [spec(3, 4), spec(2, 5)], [spec(4, 5), spec(5, 7)]
+    found = priced("aten._foreach_mm.default", (spec(3, 5), spec(2, 7)), self=tuple(pairs[0]), mat2=tuple(pairs[1]))
+    assert found.macs == 3 * 4 * 5 + 2 * 5 * 7

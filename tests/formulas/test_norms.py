@@ -150,6 +150,26 @@ def test_weight_norm_backward_costs_its_definition():
     assert counts(entry("aten._weight_norm_interface_backward", run)) == t.counts
 
 
+@pytest.mark.parametrize(
+    ("operator", "run", "read", "written"),
+    [
+        # (2, 3, 4) in six rows with four weights and biases; a mean and a reciprocal deviation of each row are kept.
+        ("native_layer_norm", lambda x, w: F.layer_norm(x, (4,), w, w), 24 + 8, 24 + 12),
+        ("native_layer_norm_backward", lambda x, w: backward(F.layer_norm(x, (4,), w, w)), 48 + 12 + 4, 24 + 8),
+        # One group of each of two samples, with three weights and biases.
+        ("native_group_norm", lambda x, w: F.group_norm(x, 1, w[:3], w[:3]), 24 + 6, 24 + 4),
+        ("native_group_norm_backward", lambda x, w: backward(F.group_norm(x, 1, w[:3], w[:3])), 48 + 4 + 3, 24 + 6),
+        # Two norms of twelve, of which each is kept.
+        ("_weight_norm_interface", lambda x, _: torch._weight_norm(x, x[:, :1, :1]), 24 + 2, 24 + 2),
+        ("_weight_norm_interface_backward", lambda x, _: backward(torch._weight_norm(x, x[:, :1, :1])), 48 + 4, 24 + 2),
+    ],
+)
+def test_operands_and_kept_statistics_are_moved_once(operator, run, read, written):
+    x, w = torch.randn(2, 3, 4, requires_grad=True), torch.randn(4, requires_grad=True)
+    found = entry(f"aten.{operator}", lambda: run(x, w))
+    assert (found.bytes_read, found.bytes_written) == (read * 4, written * 4)
+
+
 @pytest.mark.parametrize("half", [torch.bfloat16, torch.float32])
 @pytest.mark.parametrize(
     ("operator", "run"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from heapq import merge
 
 import pytest
 import torch
@@ -27,7 +26,11 @@ def merge_sorted(numbers):
     if len(numbers) < 2:
         return numbers
     half = len(numbers) // 2
-    return list(merge(merge_sorted(numbers[:half]), merge_sorted(numbers[half:])))
+    left, right = merge_sorted(numbers[:half]), merge_sorted(numbers[half:])
+    merged = []
+    while left and right:
+        merged.append(left.pop(0) if left[0] <= right[0] else right.pop(0))
+    return merged + left + right
 
 
 def search(places, value):
@@ -54,7 +57,7 @@ def test_a_merge_sort_needs_no_more_compares(n):
     x, tally = torch.randn(n, dtype=torch.float64), Tally()
     made = [number.value for number in merge_sorted(tally.numbers(x))]
     assert made == x.sort().values.tolist()
-    assert tally.flops <= cost(lambda: torch.sort(x)) <= n * max(math.ceil(math.log2(n)), 0)
+    assert tally.flops <= cost(lambda: torch.sort(x)) == n * math.ceil(math.log2(n))
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 7, 8, 30])
@@ -90,12 +93,12 @@ def test_the_longest_search_takes_as_many_compares(n):
         (lambda x: x.mode(), 40 * 3 + 32),  # four compares of neighbours in each of 8 rows
         (lambda x: x.unique(), 40 * 6 + 39),
         (lambda x: torch.unique(x, dim=0), (8 * 3 + 7) * 5),
-        (lambda x: torch.unique_consecutive(x), 39),
+        (torch.unique_consecutive, 39),
         (lambda x: torch.unique_consecutive(x, dim=1), 4 * 8),
         (lambda x: torch.isin(x, torch.arange(7.0)), 7 * 3 + 40 * 3),
         (lambda x: torch.isin(x, 2.0), 40),
         (lambda x: torch.isin(2.0, x), 40 + 39),
-        (lambda x: torch.searchsorted(x, x[:, :2]), 16 * 3),
+        (lambda x: torch.searchsorted(x, x[:, :2].contiguous()), 16 * 3),
     ],
 )  # fmt: skip
 def test_a_convention_is_kept_for_eight_rows_of_five(run, flops):
