@@ -118,8 +118,8 @@ def seconds(way: Run, model: nn.Module, args: tuple, kwargs: dict) -> float | No
 def medians(name: str, device: str, runs: int) -> dict[str, float | None]:
     """Time every way in turn, *runs* times over, after one round that is not counted."""
     target = resolve(name)
-    model = build(target, device=torch.device(device), dtype=torch.float32)
-    args, kwargs = make_inputs(target, INPUTS.get(name, []), None, torch.float32, torch.device(device))
+    model = build(target, device=device)
+    args, kwargs = make_inputs(target, model, INPUTS.get(name, ()), device=device)
     ways = {key: way for key, way in WAYS.items() if key not in {"fvcore", "thop", "ptflops"} or find_spec(key)}
     times: dict[str, list[float | None]] = {key: [] for key in ways}
     with torch.no_grad():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
+
 from profiler.api import count
 from profiler.errors import ModelError, one_line
 from profiler.targets import build, make_inputs, resolve
@@ -45,7 +47,8 @@ def count_target(
 def _run(target: Target, specs: Sequence[str], batch: int | None, dtype: str | None, device: str) -> Profile:
     model = build(target, device=device, dtype=dtype)
     args, kwargs = make_inputs(target, model, specs, batch=batch, device=device)
-    return count(model, *args, **kwargs)
+    with torch.inference_mode():  # attention then arrives with its mask, which its decomposition on meta hides
+        return count(model, *args, **kwargs)
 
 
 def _wants_values(error: ModelError) -> bool:

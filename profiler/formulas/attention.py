@@ -94,7 +94,11 @@ def backward(scores: Scores, key_width: int, value_width: int, *, mask: bool, dr
     )
 
 
-@formula("aten::_scaled_dot_product_flash_attention_for_cpu", "aten::_scaled_dot_product_attention_math_for_mps")
+@formula(
+    "aten::scaled_dot_product_attention",
+    "aten::_scaled_dot_product_flash_attention_for_cpu",
+    "aten::_scaled_dot_product_attention_math_for_mps",
+)
 def masked_attention(
     query: Shape, key: Shape, value: Shape, attn_mask: TensorSpec | None, dropout_p: float | None, is_causal: bool
 ) -> Cost:

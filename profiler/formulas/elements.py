@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from profiler.records import TensorSpec
+    from profiler.records import Shape, TensorSpec
 
 
 def numel(spec: TensorSpec) -> int:
@@ -29,8 +29,15 @@ def length(spec: TensorSpec, dim: int) -> int:
 
 
 def rows(spec: TensorSpec, dim: int) -> int:
-    """Count the vectors along *dim*: the product of all other dimensions."""
+    """Count the vectors along *dim*: the product of all other dimensions; in a nested tensor, over its components."""
     if not spec.shape:
         return 1
     dim %= len(spec.shape)
-    return math.prod(n for i, n in enumerate(spec.shape) if i != dim)
+    if spec.layout == "nested" and spec.values is not None:
+        components = zip(*[iter(spec.values)] * (len(spec.shape) - 1), strict=True)
+        return sum(_others(component, dim - 1) for component in components)
+    return _others(spec.shape, dim)
+
+
+def _others(shape: Shape, dim: int) -> int:
+    return math.prod(n for i, n in enumerate(shape) if i != dim)

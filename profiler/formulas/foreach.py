@@ -84,7 +84,7 @@ def fused_adagrad(
     return _step("adagrad", known, grads, (self, state_sums))
 
 
-@formula("aten::_amp_foreach_non_finite_check_and_unscale_")
+@formula("aten::_amp_foreach_non_finite_check_and_unscale")
 def unscale(self: Tensors) -> Cost:
     """Test each gradient for infinity and NaN, and multiply it by the inverse scale."""
     return Cost(other_flops=2 * sum(map(numel, self)))

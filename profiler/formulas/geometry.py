@@ -23,7 +23,11 @@ _HALF = Fraction(1, 2)
 def strided(length: int, outputs: int, kernel: int, stride: int, padding: int, dilation: int = 1) -> Windows:
     """Slide a window of *kernel* taps; what hangs over the border is not there."""
     starts = range(-padding, outputs * stride - padding, stride)
-    return [[i for i in range(start, start + kernel * dilation, dilation) if 0 <= i < length] for start in starts]
+    firsts = (start if start >= 0 else start % dilation for start in starts)
+    return [
+        range(first, min(start + kernel * dilation, length), dilation)
+        for first, start in zip(firsts, starts, strict=True)
+    ]
 
 
 def adaptive(length: int, outputs: int) -> Windows:
@@ -68,8 +72,15 @@ def reads(windows: Windows) -> int:
 
 
 def reached(windows: Windows) -> int:
-    """Count the inputs that any window reads."""
-    return len({i for window in windows for i in window})
+    """Count the inputs that any window reads; windows come in the order of their beginnings."""
+    unbroken = [window for window in windows if isinstance(window, range) and window.step == 1]
+    if len(unbroken) < len(windows):
+        return len({i for window in windows for i in window})
+    total = end = 0
+    for window in unbroken:
+        total += len(range(max(window.start, end), window.stop))
+        end = max(end, window.stop)
+    return total
 
 
 def _scale(length: int, outputs: int, align_corners: bool) -> Fraction:

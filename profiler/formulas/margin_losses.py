@@ -25,7 +25,7 @@ def multi_margin_loss(self: Shape, p: float, weight: Shape | None, reduction: in
 
     ``m − x_t`` once, then an add, a compare and for p = 2 a square for each other class, their sum, and the division.
     """
-    samples, others = prod(self[:-1]), self[-1] - 1
+    samples, others = prod(self[:-1]), _classes(self) - 1
     each = 1 + others * (2 + (p == _SQUARE)) + folds(others, 1) + 1 + (weight is not None)
     return Cost(other_flops=samples * each + reduced(samples, reduction))
 
@@ -36,7 +36,7 @@ def multi_margin_loss_backward(self: Shape, p: float, weight: Shape | None, redu
 
     ``z = m − x_t + x_c`` and its compare are made anew.
     """
-    samples, others = prod(self[:-1]), self[-1] - 1
+    samples, others = prod(self[:-1]), _classes(self) - 1
     margins = 1 + 2 * others
     gradients = 1 + (weight is not None) + 2 * others * (p == _SQUARE) + folds(others, 1) + 1
     return Cost(other_flops=samples * (margins + gradients) + (reduction == MEAN))
@@ -57,11 +57,16 @@ def multilabel_margin_loss(self: Shape, reduction: int) -> Cost:
 def multilabel_margin_loss_backward(self: Shape, reduction: int) -> Cost:
     """Count the same pairs anew; each adds to one class and subtracts from another, in units of ``grad/C``."""
     samples, targets, pairs = _most_pairs(self)
-    each = targets + 2 * pairs + 2 * pairs + 1 + self[-1]
+    each = targets + 2 * pairs + 2 * pairs + 1 + _classes(self)
     return Cost(other_flops=samples * each + (reduction == MEAN))
 
 
 def _most_pairs(shape: Shape) -> tuple[int, int, int]:
     """Give the samples, the targets of each, and its pairs, with half of the classes as targets."""
-    targets = shape[-1] // 2
-    return prod(shape[:-1]), targets, targets * (shape[-1] - targets)
+    targets = _classes(shape) // 2
+    return prod(shape[:-1]), targets, targets * (_classes(shape) - targets)
+
+
+def _classes(shape: Shape) -> int:
+    """Count the classes; a single score is of one."""
+    return shape[-1] if shape else 1

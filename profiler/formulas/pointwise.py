@@ -78,21 +78,17 @@ ARITHMETIC: Mapping[str, str] = {
 EXPRESSIONS: Mapping[str, str] = {**ACTIVATIONS, **ARITHMETIC}
 
 #: One transcendental; so is every ``special_`` function that has no expression.
-TRANSCENDENTAL = frozenset(
-    """
+TRANSCENDENTAL = frozenset("""
     _dirichlet_grad _standard_gamma_grad acos acosh angle asin asinh atan atan2 atanh cos cosh digamma erf erfc erfinv
     exp exp2 expm1 float_power i0 igamma igammac lgamma log log10 log1p log2 polygamma rsqrt sin sinh sqrt tan tanh
-""".split()
-)
+""".split())  # fmt: skip
 
 #: Pointwise operators on which some versions of torch put no tag, on one overload or on all; beside those above.
-_UNTAGGED = frozenset(
-    """
-    __and__ __ilshift__ __irshift__ __lshift__ __or__ __rshift__ __xor__ abs bitwise_and bitwise_or bitwise_xor copysign
-    div eq gcd ge gt heaviside lcm le lt maximum minimum mul ne neg reciprocal remainder round sign trunc
-""".split()
-)
-
+_UNTAGGED = frozenset("""
+    __and__ __ilshift__ __irshift__ __lshift__ __or__ __rshift__ __xor__ abs bitwise_and bitwise_left_shift bitwise_or
+    bitwise_right_shift bitwise_xor copysign div eq gcd ge gt heaviside isinf isnan lcm le lt maximum minimum mul ne neg
+    reciprocal remainder round sign trunc
+""".split())  # fmt: skip
 _LISTED = TRANSCENDENTAL | _UNTAGGED | {name.partition(".")[0] for name in EXPRESSIONS}
 _FOREACH = "_foreach_"
 

@@ -72,47 +72,32 @@ def mkldnn_max_pool_backward(
     return Cost(other_flops=_winners(grad_output, windows))
 
 
-@formula("aten::_adaptive_avg_pool2d", "aten::mkldnn_adaptive_avg_pool2d")
-def adaptive_avg_pool2d(self: Shape, out: Shape) -> Cost:
+@formula("aten::_adaptive_avg_pool2d", "aten::_adaptive_avg_pool3d", "aten::mkldnn_adaptive_avg_pool2d")
+def adaptive_avg_pool(self: Shape, out: Shape) -> Cost:
     """Count the adds and the divide of every window; their sizes vary with the place."""
-    return Cost(other_flops=_adaptive(self, out, 2).reads)
+    return Cost(other_flops=_adaptive(self, out).reads)
 
 
-@formula("aten::_adaptive_avg_pool3d")
-def adaptive_avg_pool3d(self: Shape, out: Shape) -> Cost:
-    """Count the same over three dimensions."""
-    return Cost(other_flops=_adaptive(self, out, 3).reads)
-
-
-@formula("aten::_adaptive_avg_pool2d_backward", "aten::mkldnn_adaptive_avg_pool2d_backward")
-def adaptive_avg_pool2d_backward(grad_output: TensorSpec, self: Shape) -> Cost:
+@formula(
+    "aten::_adaptive_avg_pool2d_backward",
+    "aten::_adaptive_avg_pool3d_backward",
+    "aten::mkldnn_adaptive_avg_pool2d_backward",
+)
+def adaptive_avg_pool_backward(grad_output: TensorSpec, self: Shape) -> Cost:
     """Divide each gradient, and give it to every element of its window."""
-    return _average_backward(grad_output, _adaptive(self, grad_output.shape, 2))
-
-
-@formula("aten::_adaptive_avg_pool3d_backward")
-def adaptive_avg_pool3d_backward(grad_output: TensorSpec, self: Shape) -> Cost:
-    """Count the same over three dimensions."""
-    return _average_backward(grad_output, _adaptive(self, grad_output.shape, 3))
+    return _average_backward(grad_output, _adaptive(self, grad_output.shape))
 
 
 @formula("aten::adaptive_max_pool2d", "aten::adaptive_max_pool3d")
-def adaptive_max_pool(self: Shape, output_size: Shape, out: Shape) -> Cost:
+def adaptive_max_pool(self: Shape, out: Shape) -> Cost:
     """Compare every element of a window but the first."""
-    return Cost(other_flops=folds(_adaptive(self, out, len(output_size)).reads, prod(out)))
+    return Cost(other_flops=folds(_adaptive(self, out).reads, prod(out)))
 
 
-@formula("aten::adaptive_max_pool2d_backward")
-def adaptive_max_pool2d_backward(grad_output: TensorSpec, self: Shape, indices: TensorSpec) -> Cost:
+@formula("aten::adaptive_max_pool2d_backward", "aten::adaptive_max_pool3d_backward")
+def adaptive_max_pool_backward(grad_output: TensorSpec, self: Shape, indices: TensorSpec) -> Cost:
     """Give each gradient to the input that was the largest."""
-    windows = _adaptive(self, grad_output.shape, 2)
-    return Cost(other_flops=_winners(grad_output.shape, windows), bytes_read=grad_output.bytes + indices.bytes)
-
-
-@formula("aten::adaptive_max_pool3d_backward")
-def adaptive_max_pool3d_backward(grad_output: TensorSpec, self: Shape, indices: TensorSpec) -> Cost:
-    """Count the same over three dimensions."""
-    windows = _adaptive(self, grad_output.shape, 3)
+    windows = _adaptive(self, grad_output.shape)
     return Cost(other_flops=_winners(grad_output.shape, windows), bytes_read=grad_output.bytes + indices.bytes)
 
 
@@ -137,11 +122,6 @@ class Pooled(NamedTuple):
     reached: int
 
 
-def adaptive_reads(inputs: Shape, outputs: Shape) -> int:
-    """Count what adaptive windows read over all of the given dimensions."""
-    return prod(geometry.reads(geometry.adaptive(n, o)) for n, o in zip(inputs, outputs, strict=True))
-
-
 def _strided(
     inputs: Shape, outputs: Shape, kernel_size: Shape, stride: Shape, padding: Shape, dilation: Shape = (1,)
 ) -> Pooled:
@@ -149,16 +129,14 @@ def _strided(
     dims = max(len(kernel_size), len(stride), len(padding), len(dilation))
     settings = (kernel_size, stride or kernel_size, padding, dilation)
     along = zip(inputs[-dims:], outputs[-dims:], *(_each(setting, dims) for setting in settings), strict=True)
-    return _pooled(prod(inputs[:-dims]), [geometry.strided(*numbers) for numbers in along])
-
-
-def _adaptive(inputs: Shape, outputs: Shape, dims: int) -> Pooled:
-    along = zip(inputs[-dims:], outputs[-dims:], strict=True)
-    return _pooled(prod(inputs[:-dims]), [geometry.adaptive(*numbers) for numbers in along])
-
-
-def _pooled(planes: int, windows: list[geometry.Windows]) -> Pooled:
+    windows, planes = [geometry.strided(*numbers) for numbers in along], prod(inputs[:-dims])
     return Pooled(planes * prod(map(geometry.reads, windows)), planes * prod(map(geometry.reached, windows)))
+
+
+def _adaptive(inputs: Shape, outputs: Shape) -> Pooled:
+    """Part every dimension among the outputs; samples and channels, as many as before, are one window each."""
+    windows = [geometry.adaptive(*sizes) for sizes in zip(inputs, outputs, strict=True)]
+    return Pooled(prod(map(geometry.reads, windows)), prod(map(geometry.reached, windows)))
 
 
 def _average_backward(grad_output: TensorSpec, windows: Pooled) -> Cost:

@@ -14,14 +14,21 @@ from profiler.records import Cost, TensorSpec
 
 
 @formula(
-    "aten::cauchy", "aten::cauchy_", "aten::exponential", "aten::exponential_", "aten::geometric", "aten::geometric_",
-    "aten::log_normal", "aten::log_normal_", "aten::normal_", "aten::normal_functional", "aten::rand",
-    "aten::rand_like", "aten::randint", "aten::randint_like", "aten::randn", "aten::randn_like", "aten::random",
-    "aten::random_", "aten::randperm", "aten::uniform", "aten::uniform_",
+    "aten::_cudnn_init_dropout_state", "aten::_fill_mem_eff_dropout_mask_", "aten::cauchy", "aten::cauchy_",
+    "aten::exponential", "aten::exponential_", "aten::geometric", "aten::geometric_", "aten::log_normal",
+    "aten::log_normal_", "aten::normal_", "aten::normal_functional", "aten::rand", "aten::rand_like", "aten::randint",
+    "aten::randint_like", "aten::randn", "aten::randn_like", "aten::random", "aten::random_", "aten::randperm",
+    "aten::uniform", "aten::uniform_",
 )  # fmt: skip
 def draw() -> Cost:
     """Write the numbers; a tensor that is given only says how many."""
     return Cost(bytes_read=0)
+
+
+@formula("aten::_philox_normal", "aten::_philox_randint", "aten::_philox_uniform")
+def draw_by_key(key: TensorSpec) -> Cost:
+    """Write the numbers, which follow from a key."""
+    return Cost(bytes_read=key.bytes)
 
 
 @formula("aten::normal", "aten::poisson", "aten::binomial", "aten::_standard_gamma", "aten::_sample_dirichlet")
@@ -36,13 +43,13 @@ def bernoulli(out: TensorSpec) -> Cost:
     return Cost(other_flops=numel(out))
 
 
-@formula("aten::bernoulli.p", "aten::bernoulli_.float")
+@formula("aten::bernoulli.p", "aten::bernoulli_.float", "aten::bernoulli.float_out")
 def bernoulli_p(out: TensorSpec) -> Cost:
     """Compare each number drawn with one probability."""
     return Cost(other_flops=numel(out), bytes_read=0)
 
 
-@formula("aten::bernoulli.Tensor", "aten::bernoulli_.Tensor")
+@formula("aten::bernoulli.Tensor", "aten::bernoulli_.Tensor", "aten::bernoulli.Tensor_out")
 def bernoulli_tensor(p: TensorSpec, out: TensorSpec) -> Cost:
     """Compare each number drawn with its own probability, into another tensor."""
     return Cost(other_flops=numel(out), bytes_read=p.bytes)

@@ -88,7 +88,7 @@ def vector_norm(self: TensorSpec, ord: float | None, out: TensorSpec) -> Cost:
     return norm_cost(numel(self), numel(out), ord)
 
 
-@formula("aten::norm")
+@formula("aten::norm", "aten::native_norm")
 def norm(self: TensorSpec, p: float | None, out: TensorSpec) -> Cost:
     """Count a vector norm; without p it is the Euclidean one."""
     return norm_cost(numel(self), numel(out), 2 if p is None else p)

@@ -11,14 +11,14 @@ from profiler.formulas.registry import formula
 from profiler.records import Cost, TensorSpec
 
 
-@formula("aten::_softmax", "aten::_sparse_softmax")
+@formula("aten::_softmax", "aten::_sparse_softmax", "aten::softmax.int_out")
 def softmax(self: TensorSpec, dim: int) -> Cost:
     """Count ``exp(x − m) / Σ exp(x − m)``: compares N − R, differences N, N exp, sum N − R, quotients N."""
     n, r = numel(self), _rows(self, dim)
     return Cost(other_flops=2 * n + 2 * folds(n, r), transcendentals=n)
 
 
-@formula("aten::_log_softmax", "aten::_sparse_log_softmax")
+@formula("aten::_log_softmax", "aten::_sparse_log_softmax", "aten::log_softmax.int_out")
 def log_softmax(self: TensorSpec, dim: int) -> Cost:
     """Count ``x − m − log Σ exp(x − m)``: compares N − R, differences N, N exp, sum N − R, R log, differences N."""
     n, r = numel(self), _rows(self, dim)

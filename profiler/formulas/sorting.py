@@ -46,7 +46,7 @@ def kthvalue(self: TensorSpec, k: int, dim: int) -> Cost:
     return Cost(other_flops=_select(self, min(k, n - k + 1)))
 
 
-@formula("aten::median.default")
+@formula("aten::median.default", "aten::median.out")
 def median(self: TensorSpec) -> Cost:
     """Select the lower half of all elements."""
     return Cost(other_flops=_select(self, (numel(self) + 1) // 2))

@@ -47,6 +47,5 @@ def fft_frequencies(out: Shape) -> Cost:
 
 def _transforms(factor: float, points: Shape, dim: Shape, out: Shape, normalization: int) -> Cost:
     n = prod(points[d] for d in dim)
-    each = ceil(factor * n * log2(n)) if n else 0
-    times = prod(points) // n if n else 0
-    return Cost(other_flops=times * each + prod(out) * (normalization != 0))
+    each = ceil(factor * n * log2(n))
+    return Cost(other_flops=prod(points) // n * each + prod(out) * (normalization != 0))

@@ -12,9 +12,9 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING
 
+from profiler.formulas import geometry
 from profiler.formulas.elements import folds
 from profiler.formulas.grid_sampling import LINEAR_WEIGHTS
-from profiler.formulas.pooling import adaptive_reads
 from profiler.formulas.registry import formula
 from profiler.formulas.sorting import log2_ceiling
 from profiler.records import Cost
@@ -153,7 +153,8 @@ def _located(out: Shape, grid: tuple[int, int], aligned: bool) -> int:
 
 def _binned(input: Shape, out: Shape) -> int:
     """Count what all bins read where each box covers the map."""
-    return prod(out[:2]) * adaptive_reads(input[2:], out[2:])
+    rows, columns = (geometry.adaptive(*sizes) for sizes in zip(input[2:], out[2:], strict=True))
+    return prod(out[:2]) * geometry.reads(rows) * geometry.reads(columns)
 
 
 def _sampled(input: Shape, weight: Shape, offset_groups: int, out: Shape) -> tuple[int, int]:

@@ -126,9 +126,14 @@ def _row(sisters: list[Node], level: int) -> Row:
     times = f" ×{len(sisters)}" if len(sisters) > 1 else ""
     output = ", ".join(units.shape(shape) for shape in module.outputs[:1])
     more = f" +{len(module.outputs) - 1}" if len(module.outputs) > 1 else ""
-    silent = "" if module.calls or not module.path or not module.type else "not called"
+    silent = "" if _ran(first) or not module.type else "not called"
     total = reduce(add, (node.total for node in sisters))
     return Row(level, name, module.type + times, total, module.calls, output + more or silent)
+
+
+def _ran(node: Node) -> bool:
+    """Say whether a module was called, or one in it; a plain container has no call of its own."""
+    return node.module.calls > 0 or any(map(_ran, node.children))
 
 
 def _likeness(node: Node) -> object:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from functools import cache
 from importlib import metadata
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import torch
@@ -74,14 +75,17 @@ def price(record: OpRecord) -> Entry:
 def compute_dtype(operands: list[TensorSpec], results: list[TensorSpec], *, contraction: bool) -> str:
     """Name the dtype that an operator computes in.
 
-    A contraction computes in that of its first floating operand, or else of its first; anything else in the widest of
-    its operands, complex before floating before integer before Boolean. Without operands it is the result's.
+    A contraction computes in the dtype of its first quantized operand, or else of its first floating one, or of its
+    first; anything else in the widest of its operands, complex before floating before integer before Boolean. Without
+    operands it is the result's.
     """
     candidates = operands or results
     if not candidates:
         return "none"
     if contraction:
-        return next((spec.dtype for spec in candidates if spec.is_floating), candidates[0].dtype)
+        quantized = (spec for spec in candidates if spec.dtype.startswith("q"))
+        floating = (spec for spec in candidates if spec.is_floating)
+        return next(chain(quantized, floating, candidates)).dtype
     return max(candidates, key=_width).dtype
 
 

@@ -15,7 +15,8 @@ _SIZES = {
     "ssd300_vgg16": 300,
     "ssdlite320_mobilenet_v3_large": 320,
 }
-_SILENT = ("rpn.head.cls_logits", "rpn.head.bbox_pred", "roi_heads.box_predictor.cls_score")
+#: Layers that score and move regions.
+_SILENT = ("rpn.head.cls_logits", "rpn.head.bbox_pred", "roi_heads.box_predictor")
 #: A logit by which one class is all but certain.
 _CERTAIN = 10.0
 TWO_STAGES = (

@@ -87,7 +87,8 @@ def _find(module: ModuleType, place: str, attribute: str) -> Any:
         return reduce(getattr, attribute.split("."), module)
     except AttributeError:
         public = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
-        raise UnknownNameError(f"factory in {place}", attribute, public) from None
+        kind = f"factory in {place}"
+        raise UnknownNameError(kind, attribute, public) from None
 
 
 def _constructor(name: str, found: Any, directory: Path) -> Callable[[], nn.Module]:
@@ -113,7 +114,7 @@ def _call(name: str, factory: Callable[[], Any], directory: Path) -> nn.Module:
 
 
 def _describe(value: Any) -> str:
-    return "None" if value is None else f"of type {type(value).__name__}"
+    return "None" if value is None else f"a value of type {type(value).__name__}"
 
 
 def _required(factory: Callable[..., Any]) -> list[str]:

@@ -56,13 +56,14 @@ def _construct_preset(preset: Preset) -> nn.Module:
 def _from_file(path: str) -> Target:
     values = _read(path)
     types = load("transformers", "CONFIG_MAPPING")
-    kind = values.get("model_type")
-    if kind not in types:
-        raise UnknownNameError(f"transformers model type in {path}", str(kind), list(types))
+    model_type = values.get("model_type")
+    if model_type not in types:
+        kind = f"transformers model type in {path}"
+        raise UnknownNameError(kind, str(model_type), list(types))
     try:
-        config = types[kind].from_dict(values)
+        config = types[model_type].from_dict(values)
     except Exception as error:
-        msg = f"{path} is no configuration of {kind}: {one_line(error)}"
+        msg = f"{path} is no configuration of {model_type}: {one_line(error)}"
         raise TargetError(msg) from error
     model = _model_class(path, config)
     return Target(path, lambda: model(deepcopy(config)), _default_inputs(model, config))

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import replace
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch.utils._pytree import tree_map_only
 
-from profiler.errors import InputError, UnknownNameError
+from profiler.errors import InputError
+from profiler.targets.signatures import Forward
 from profiler.targets.specs import Spec, parse
 from profiler.targets.target import Argument, TensorInput
+from profiler.targets.tensors import TensorMaker, floating_dtype
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import torch
     from torch import nn
 
     from profiler.targets.target import Target
@@ -46,47 +48,40 @@ def make_inputs(
     if batch is not None and batch < 1:
         msg = f"a batch of {batch} is no batch; write 1 or more"
         raise InputError(msg)
-    signature = _signature(module)
-    arguments = _apply([parse(text) for text in specs], target, signature, batch)
-    maker = _Maker(torch.device(device), _floating_dtype(module))
-    names = _names(arguments, signature)
-    made = [(argument.name, maker.make(argument, name)) for argument, name in zip(arguments, names, strict=True)]
+    forward = Forward.of(target.name, module)
+    arguments = _apply([parse(text) for text in specs], target, forward, batch)
+    maker = TensorMaker(device, floating_dtype(module))
+    made = [(a.name, maker.make(a, name)) for a, name in zip(arguments, forward.names(arguments), strict=True)]
     args = tuple(value for name, value in made if name is None)
     kwargs = {name: value for name, value in made if name is not None}
-    _check_call(target, signature, args, kwargs)
+    forward.check(args, kwargs)
     return args, kwargs
 
 
-def _apply(
-    specs: list[Spec], target: Target, signature: inspect.Signature | None, batch: int | None
-) -> list[Argument]:
+def _apply(specs: list[Spec], target: Target, forward: Forward, batch: int | None) -> list[Argument]:
     """Put what was asked for in the place of the defaults, and scale the defaults that are left."""
     arguments = list(target.inputs)
-    names = _names(arguments, signature)
-    given: dict[int, Argument] = {}
-    for i, spec in enumerate(specs):
-        unnamed = sum(s.name is None for s in specs[:i])
-        at = unnamed if spec.name is None else _place(spec.name, names, target, signature)
-        if at in given or at > len(arguments):
-            msg = f"the input {spec.text!r} has no place; write NAME={spec.text.rpartition('=')[2]}, each name once"
+    asked: dict[int, Argument] = {}
+    positions = count()
+    for spec in specs:
+        at = next(positions) if spec.name is None else _place(spec.name, arguments, forward)
+        if at in asked or at > len(arguments):
+            shape = spec.text.rpartition("=")[2]
+            msg = f"the input {spec.text!r} has no place of its own; write NAME={shape}, and each name once"
             raise InputError(msg)
         if at == len(arguments):
             arguments.append(Argument(None, spec.name))
-            names.append(_names(arguments, signature)[-1])
-        given[at] = _ask(spec, arguments[at], names[at], target, batch)
-    return [given.get(i) or _scaled(argument, batch) for i, argument in enumerate(arguments)]
+        asked[at] = _ask(spec, arguments[at], forward.names(arguments)[at], target, batch)
+    return [asked.get(i) or _scaled(argument, batch) for i, argument in enumerate(arguments)]
 
 
-def _place(name: str, names: list[str], target: Target, signature: inspect.Signature | None) -> int:
-    """Find the argument of a name, or the place for one that has no default."""
+def _place(name: str, arguments: list[Argument], forward: Forward) -> int:
+    """Find the argument of a name; the end of the list where it has no default."""
+    names = forward.names(arguments)
     if name in names:
         return names.index(name)
-    parameters = signature.parameters.values() if signature is not None else ()
-    known = [p.name for p in parameters if p.kind not in {p.VAR_POSITIONAL, p.VAR_KEYWORD}]
-    takes_any = signature is None or any(p.kind == p.VAR_KEYWORD for p in parameters)
-    if name not in known and not takes_any:
-        raise InputError(str(UnknownNameError(f"input of {target.name}", name, known)))
-    return len(names)
+    forward.require(name)
+    return len(arguments)
 
 
 def _ask(spec: Spec, default: Argument, name: str, target: Target, batch: int | None) -> Argument:
@@ -106,24 +101,28 @@ def _guess(name: str) -> str | None:
 
 def _shape(spec: Spec, default: TensorInput | None, target: Target, batch: int | None) -> tuple[int, ...]:
     """Give the whole shape that *spec* asks for."""
-    rank = len(spec.shape)
-    is_sample = spec.name is None and (default is None or rank == len(default.shape) - 1)
-    if is_sample:
-        return (batch or (default.shape[0] if default is not None else 1), *spec.shape)
-    if spec.name is None and default is not None and rank != len(default.shape):
-        sample, whole = _text(default.shape[1:]), _text(default.shape)
-        msg = f"the input {spec.text!r} has {rank} dimensions; {target.name} takes {sample} (one sample) or {whole}"
-        raise InputError(msg)
-    if batch is None or spec.shape[0] == batch:
-        return spec.shape
-    if spec.shape[0] == 1:
-        return (batch, *spec.shape[1:])
-    msg = f"a batch of {batch} does not fit the input {spec.text!r}, whose first dimension is {spec.shape[0]}"
+    if spec.name is not None:
+        return _whole(spec, batch)
+    if default is None:
+        return (batch or 1, *spec.shape)
+    if len(spec.shape) == len(default.shape):
+        return _whole(spec, batch)
+    if len(spec.shape) == len(default.shape) - 1:
+        return (batch or default.shape[0], *spec.shape)
+    sample, whole = ("x".join(str(n) for n in shape) for shape in (default.shape[1:], default.shape))
+    msg = f"the input {spec.text!r} does not fit {target.name}, which takes {sample} (one sample) or {whole}"
     raise InputError(msg)
 
 
-def _text(shape: tuple[int, ...]) -> str:
-    return "x".join(str(n) for n in shape)
+def _whole(spec: Spec, batch: int | None) -> tuple[int, ...]:
+    """Take a shape as whole, with *batch* for a first dimension of 1."""
+    first, *rest = spec.shape
+    if batch is None or first == batch:
+        return spec.shape
+    if first == 1:
+        return (batch, *rest)
+    msg = f"a batch of {batch} does not fit the input {spec.text!r}, whose first dimension is {first}"
+    raise InputError(msg)
 
 
 def _scaled(argument: Argument, batch: int | None) -> Argument:
@@ -135,68 +134,3 @@ def _scaled(argument: Argument, batch: int | None) -> Argument:
         return replace(tensor, shape=(batch, *tensor.shape[1:])) if tensor.shape else tensor
 
     return replace(argument, value=tree_map_only(TensorInput, scale, argument.value))
-
-
-def _signature(module: nn.Module) -> inspect.Signature | None:
-    try:
-        return inspect.signature(module.forward)
-    except (TypeError, ValueError):  # written in C++
-        return None
-
-
-def _names(arguments: Sequence[Argument], signature: inspect.Signature | None) -> list[str]:
-    """Name every argument: a positional one by the parameter that it is for, where that is known."""
-    parameters = list(signature.parameters) if signature is not None else []
-    parameters += [f"input{i}" for i in range(len(parameters), len(arguments))]
-    return [parameter if argument.name is None else argument.name
-            for argument, parameter in zip(arguments, parameters, strict=False)]
-
-
-def _check_call(
-    target: Target, signature: inspect.Signature | None, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> None:
-    """Refuse a call that Python would refuse, before the model runs."""
-    if signature is None:
-        return
-    try:
-        signature.bind(*args, **kwargs)
-    except TypeError as error:
-        if not args and not kwargs:
-            required = ", ".join(p.name for p in signature.parameters.values() if p.default is p.empty)
-            msg = f"{target.name} has no default input (it takes {required}); say it with --input, such as 3x224x224"
-        else:
-            msg = f"{target.name} cannot be called so: {error}; give it with --input NAME=SHAPE"
-        raise InputError(msg) from error
-
-
-def _floating_dtype(module: nn.Module) -> torch.dtype:
-    """Give the dtype of the first floating parameter; float32 where there is none."""
-    return next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.float32)
-
-
-class _Maker:
-    """Makes tensors; floating values come from a generator of its own, so that the global random state stays."""
-
-    def __init__(self, device: torch.device, dtype: torch.dtype) -> None:
-        self._device, self._dtype = device, dtype
-        self._generator = torch.Generator().manual_seed(0)
-
-    def make(self, argument: Argument, name: str) -> Any:
-        made = tree_map_only(TensorInput, lambda tensor: self._tensor(tensor, name), argument.value)
-        return list(made) if argument.as_list else made
-
-    def _tensor(self, tensor: TensorInput, name: str) -> torch.Tensor:
-        dtype = self._dtype if tensor.dtype is None else getattr(torch, tensor.dtype)
-        if self._device.type == "meta":
-            return torch.empty(tensor.shape, dtype=dtype, device="meta")
-        return self._values(tensor.shape, dtype, name).to(self._device)
-
-    def _values(self, shape: tuple[int, ...], dtype: torch.dtype, name: str) -> torch.Tensor:
-        """Make values on the CPU, so that they are the same on every device."""
-        if name.endswith("mask"):
-            return torch.ones(shape, dtype=dtype)
-        if dtype.is_complex:
-            return torch.randn(shape, dtype=torch.complex64, generator=self._generator).to(dtype)
-        if dtype.is_floating_point:
-            return torch.randn(shape, generator=self._generator).to(dtype)
-        return torch.zeros(shape, dtype=dtype)

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from profiler.errors import TargetError, UnknownNameError
-from profiler.targets.target import TensorInput  # noqa: TC001 - pydantic reads the annotations
+from profiler.targets.target import TensorInput
 
 _FOLDER = Path(__file__).with_name("presets")
 
@@ -49,7 +49,8 @@ def find_preset(name: str) -> Preset:
     presets = all_presets()
     named = presets | {alias: preset for preset in presets.values() for alias in preset.aliases}
     if name not in named:
-        raise UnknownNameError("preset", name, named)
+        kind = "preset"
+        raise UnknownNameError(kind, name, named)
     return named[name]
 
 

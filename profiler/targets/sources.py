@@ -59,9 +59,12 @@ def resolve(name: str) -> Target:
         if source.claims(name):
             return source.resolve(name)
     if not name.replace("_", "").replace("-", "").replace(".", "").isalnum():
-        msg = f"{name!r} is no target; write resnet18, timm:NAME, hf:NAME, module:factory, file.py:factory or a .pt2 file"
+        msg = (
+            f"{name!r} is no target; write resnet18, timm:NAME, hf:NAME, module:factory, file.py:factory or a .pt2 file"
+        )
         raise TargetError(msg)
-    raise UnknownNameError("torchvision model", name, known())
+    kind = "torchvision model"
+    raise UnknownNameError(kind, name, known())
 
 
 def known() -> list[str]:

@@ -1,8 +1,8 @@
 """The words after ``--input``: ``[NAME=]SHAPE[:DTYPE]``.
 
-    3x224x224                one sample of the first input; the batch is put in front
-    input_ids=1x2048         a whole input by name
-    x=1x16:int64             with a dtype of its own
+3x224x224                one sample of the first input; the batch is put in front
+input_ids=1x2048         a whole input by name
+x=1x16:int64             with a dtype of its own
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ def parse(text: str) -> Spec:
     """
     match = _GRAMMAR.fullmatch(text.strip())
     if match is None:
-        msg = f"cannot read the input {text!r}; write 3x224x224 for one sample, or NAME=1x2048 for a whole input by name"
+        msg = (
+            f"cannot read the input {text!r}; write 3x224x224 for one sample, or NAME=1x2048 for a whole input by name"
+        )
         raise InputError(msg)
     shape = tuple(int(n) for n in match["shape"].split("x"))
     if 0 in shape:

@@ -18,10 +18,10 @@ def resolve(name: str) -> Target:
     """
     timm = load("timm")
     architecture, _, tag = name.partition(".")
-    if not timm.is_model(architecture):
-        raise UnknownNameError("timm model", name, timm.list_models())
-    if tag and name not in timm.list_models(f"{architecture}.*", pretrained=True):
-        raise UnknownNameError("timm model", name, timm.list_models(f"{architecture}.*", pretrained=True))
+    known = timm.list_models(f"{architecture}.*", pretrained=True) if tag else timm.list_models()
+    if name not in known:
+        kind = "timm model"
+        raise UnknownNameError(kind, name, known or timm.list_models())
     size = timm.get_pretrained_cfg(name, allow_unregistered=True).input_size
     construct = partial(timm.create_model, name, pretrained=False)
     return Target(name, construct, (Argument(TensorInput((1, *size))),))

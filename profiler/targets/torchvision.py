@@ -43,7 +43,8 @@ def resolve(name: str) -> Target:
     """
     models = load("torchvision.models")
     if name not in models.list_models():
-        raise UnknownNameError("torchvision model", name, models.list_models())
+        kind = "torchvision model"
+        raise UnknownNameError(kind, name, models.list_models())
     builder, weights = models.get_model_builder(name), models.get_model_weights(name).DEFAULT
     family = builder.__module__.split(".")[2]
     return Target(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
+from torch.utils._pytree import tree_leaves
 
 from profiler.trace.observe import dtype_name
 from profiler.trace.scopes import walk
@@ -44,7 +45,7 @@ def take_census(model: nn.Module | None) -> Census:
     by_dtype: Counter[str] = Counter()
     holdings = []
     for path, module in walk(model):
-        params = _unseen(module._parameters.values(), seen) + _unseen(_packed(module), seen)
+        params = _unseen(module._parameters.values(), seen) + _packed(module, seen)
         by_dtype.update({dtype_name(p.dtype): 0 for p in params})
         for p in params:
             by_dtype[dtype_name(p.dtype)] += p.numel()
@@ -74,12 +75,18 @@ def _identity(tensor: torch.Tensor) -> object:
         return id(tensor)
 
 
-def _packed(module: nn.Module) -> list[torch.Tensor]:
-    """List the weight and bias that a quantized layer keeps packed, out of ``parameters()``' sight."""
+def _packed(module: nn.Module, seen: set[object]) -> list[torch.Tensor]:
+    """List the weights and biases that a quantized layer keeps packed, out of ``parameters()``' sight.
+
+    Each unpacking makes new tensors, so it is the module that is remembered.
+    """
+    kind = type(module)
     unpack = getattr(module, "_weight_bias", None)
-    if unpack is None or not type(module).__module__.startswith("torch.ao.nn"):
+    inner = kind.__name__ == "LinearPackedParams"  # a part of the layer that unpacks it
+    if unpack is None or inner or not kind.__module__.startswith("torch.ao.nn") or module in seen:
         return []
-    return [tensor for tensor in unpack() if tensor is not None]
+    seen.add(module)
+    return [leaf for leaf in tree_leaves(unpack()) if isinstance(leaf, torch.Tensor)]
 
 
 def _device(model: nn.Module) -> str:

@@ -86,14 +86,14 @@ class Recorder(TorchDispatchMode):
         if manner is Manner.METADATA:
             return NotImplemented  # the tensor itself knows; running it here would ask it forever
         kwargs = kwargs or {}
-        if manner is Manner.COMPOSITE:
+        if manner is Manner.COMPOSITE or (manner is Manner.CHOICE and not args[0].is_meta):
             with self:
                 return func.decompose(*args, **kwargs)
         if manner is Manner.HIGHER_ORDER:
             return self._run_inside(func, args, kwargs)
         result = func(*args, **kwargs)
         path, phase = self._where()
-        if manner is Manner.PLAIN:
+        if manner is not Manner.VIEW:
             self._count(func, path, phase, self._observer.call(ways, args, kwargs, result))
         return result
 
@@ -146,6 +146,8 @@ class Manner(enum.Enum):
     VIEW = enum.auto()
     #: Arrives whole under inference mode, and is made of others.
     COMPOSITE = enum.auto()
+    #: Likewise, and chooses a kernel by the device: on meta there is none, and the call is counted as it is.
+    CHOICE = enum.auto()
     HIGHER_ORDER = enum.auto()
 
 
@@ -166,6 +168,8 @@ def _manner(func: Any) -> Manner:
         return Manner.HIGHER_ORDER
     if func.namespace == "prim" or func._opname in _METADATA:
         return Manner.METADATA
+    if func is torch.ops.aten.scaled_dot_product_attention.default:
+        return Manner.CHOICE
     if torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd"):
         return Manner.COMPOSITE  # in C++, that is: a decomposition written in Python is not what runs
     aliases = [result.alias_info for result in func._schema.returns]

@@ -199,11 +199,12 @@ def affine(y: Any, weight: Any, bias: Any) -> Any:
     return y if bias is None else y + bias
 
 
-def entry(operator: str, run: Callable[[], Any]) -> Entry:
-    """Give the one call of *operator* (``aten.mm``) in what *run* does."""
+def entry(operator: str | tuple[str, ...], run: Callable[[], Any]) -> Entry:
+    """Give the one call of *operator* (``aten.mm``), by any of its names, in what *run* does."""
     with profiler.profile() as p:
         run()
-    found = [e for e in p.entries if e.record.packet == operator]
+    names = (operator,) if isinstance(operator, str) else operator
+    found = [e for e in p.entries if e.record.packet in names]
     assert len(found) == 1, f"{operator} ran {len(found)} times, beside {sorted({e.record.packet for e in p.entries})}"
     assert found[0].record.calls == 1
     assert found[0].kind == "formula"

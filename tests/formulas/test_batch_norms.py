@@ -24,6 +24,8 @@ from torch.nn import functional as F  # noqa: N812 - its usual name
 
 aten = torch.ops.aten
 EPS = 1e-5
+#: It arrives as any of these, by the version of torch and the mode.
+FORWARD = ("aten.native_batch_norm", "aten._native_batch_norm_legit", "aten._native_batch_norm_legit_no_training")
 AXES, OF_CHANNEL, SHAPE = (0, 2, 3), (0, 2, 3), (2, 3, 4, 2)
 N, C = 48, 3
 MASKS = [mask for mask in product([True, False], repeat=3) if any(mask)]
@@ -42,7 +44,7 @@ def test_evaluation_costs_its_definition(with_weight, with_bias):
     y = affine(y, channels(t, w), channels(t, b))
     run = lambda: F.batch_norm(x, mean, var, w, b)
     agree([y], [run()])
-    found = entry("aten._native_batch_norm_legit_no_training", run)
+    found = entry(FORWARD, run)
     assert counts(found) == t.counts
     assert found.bytes_written == N * 4
 
@@ -59,7 +61,7 @@ def test_training_costs_its_definition_and_the_running_statistics(running, with_
         n = N // C
         new_mean = 0.9 * channels(t, mean) + 0.1 * batch_mean
         new_var = 0.9 * channels(t, var) + 0.1 * (batch_var * (n / (n - 1)))
-    found = entry("aten._native_batch_norm_legit", lambda: F.batch_norm(x, *statistics, w, b, training=True))
+    found = entry(FORWARD, lambda: F.batch_norm(x, *statistics, w, b, training=True))
     agree([y], [F.batch_norm(x, None, None, w, b, training=True)])
     if running:
         agree([new_mean, new_var], statistics)
@@ -83,7 +85,9 @@ def test_backward_in_training_costs_the_gradients_asked_for(mask, with_weight):
         dx = (g - db / n - xhat * (dw / n)) * (r if w is None else channels(t, w) * r)
     run = lambda: aten.native_batch_norm_backward(dy, x, w, None, None, mean, rho, True, EPS, mask)
     agree([dx, dw if of_weight else None, db if of_bias else None], run())
-    assert counts(entry("aten.native_batch_norm_backward", run)) == t.counts
+    found = entry("aten.native_batch_norm_backward", run)
+    assert counts(found) == t.counts
+    assert found.bytes_read == (2 * N + C * with_weight + 2 * C) * 4
 
 
 @pytest.mark.parametrize("mask", MASKS)
@@ -98,32 +102,40 @@ def test_backward_in_evaluation_costs_the_gradients_asked_for(mask, with_weight)
     dx = g * (r if w is None else channels(t, w) * r) if of_input else None
     run = lambda: aten.native_batch_norm_backward(dy, x, w, mean, var, None, None, False, EPS, mask)
     agree([dx, dw, db], run())
-    assert counts(entry("aten.native_batch_norm_backward", run)) == t.counts
+    found = entry("aten.native_batch_norm_backward", run)
+    assert counts(found) == t.counts
+    assert found.bytes_read == (2 * N + C * with_weight + 2 * C) * 4
 
 
 def test_instance_norm_costs_a_batch_norm_of_each_sample():
     x = torch.randn(2, 3, 4, 4)
-    instance = entry("aten._native_batch_norm_legit", lambda: F.instance_norm(x))
-    batch = entry(
-        "aten._native_batch_norm_legit", lambda: F.batch_norm(x.reshape(1, 6, 4, 4), None, None, training=True)
-    )
+    instance = entry(FORWARD, lambda: F.instance_norm(x))
+    batch = entry(FORWARD, lambda: F.batch_norm(x.reshape(1, 6, 4, 4), None, None, training=True))
     assert numbers(instance) == numbers(batch)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
 @pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize(
-    ("operator", "backwards"), [("_native_batch_norm_legit", False), ("native_batch_norm_backward", True)]
-)
-def test_meta_and_cpu_cost_the_same(operator, backwards, training, dtype):
+@pytest.mark.parametrize("backwards", [True, False])
+def test_meta_and_cpu_cost_the_same(backwards, training, dtype):
     def run(device):
         module = torch.nn.BatchNorm2d(3, device=device, dtype=dtype).train(training)
         y = module(torch.ones(SHAPE, device=device, dtype=dtype, requires_grad=True))
         return backward(y) if backwards else y
 
-    suffix = "_no_training" if not (training or backwards) else ""
-    cpu, meta = (entry(f"aten.{operator}{suffix}", lambda device=device: run(device)) for device in ("cpu", "meta"))
+    operator = "aten.native_batch_norm_backward" if backwards else FORWARD
+    cpu, meta = (entry(operator, lambda device=device: run(device)) for device in ("cpu", "meta"))
     assert numbers(cpu) == numbers(meta)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_every_form_of_the_operator_costs_the_same(training):
+    x, w = spec(*SHAPE), spec(C)
+    arguments = {"input": x, "weight": w, "bias": w, "running_mean": w, "running_var": w, "training": training}
+    names = ["native_batch_norm", "_native_batch_norm_legit", "_native_batch_norm_legit_functional"]
+    names += ["_batch_norm_with_update" if training else "_batch_norm_no_update"]
+    names += [] if training else ["_native_batch_norm_legit_no_training"]
+    assert len({numbers(priced(f"aten.{name}.default", (x, w, w), **arguments)) for name in names}) == 1
 
 
 @pytest.mark.parametrize("library", ["cudnn", "miopen"])
@@ -196,6 +208,7 @@ def test_gathered_statistics_are_those_of_the_whole_batch(running):
     found = priced("aten.batch_norm_gather_stats_with_counts.default", (spec(C), spec(C)), input=spec(32, C),
                    mean=spec(4, C), invstd=spec(4, C), running_mean=extra, running_var=extra)  # fmt: skip
     assert counts(found) == t.counts
+    assert found.bytes_written == (2 * C + 2 * C * running) * 4
 
 
 @pytest.mark.parametrize("with_weight", [True, False])

@@ -97,6 +97,7 @@ def test_padding_is_multiplied_like_any_other_position():
     assert totals(padded, x, w).macs == products(F.conv2d, ones(1, 3, 10, 10), w) > products(padded, x, w)
 
 
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
 @pytest.mark.parametrize("kernel", [3, 4])
 def test_a_grouped_convolution_of_the_same_length_takes_its_kernel_at_every_position(kernel):
     # 9 positions of 2 samples, 6 channels out of 2 in each of 2 groups; an even kernel is padded by an operator before.

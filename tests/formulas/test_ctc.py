@@ -5,17 +5,18 @@ from __future__ import annotations
 import math
 from functools import reduce
 
+import pytest
 import torch
 from formulas.counting_arrays import Scalar, Tally, agree, counts, entry, priced, spec
 from torch.nn import functional as F  # noqa: N812 - its usual name
 
 FRAMES, LABELS, CLASSES = 6, 3, 4
-INPUTS, TARGETS = (6, 5), (3, 2)
+BATCH, INPUTS, TARGETS = 3, (6, 5, 4), (3, 2, 1)
 
 
 def example():
-    log_probs = torch.randn(FRAMES, 2, CLASSES).log_softmax(2).requires_grad_()
-    return log_probs, torch.tensor([[1, 2, 2], [3, 1, 0]])
+    log_probs = torch.randn(FRAMES, BATCH, CLASSES).log_softmax(2).requires_grad_()
+    return log_probs, torch.tensor([[1, 2, 2], [3, 1, 0], [2, 0, 0]])
 
 
 def join(terms):
@@ -59,10 +60,10 @@ def test_the_loss_costs_the_recursion():
 def test_the_gradient_costs_the_recursion_backwards_and_the_classes():
     (log_probs, targets), t = example(), Tally()
     losses = F.ctc_loss(log_probs, targets, INPUTS, TARGETS, reduction="none")
-    dy = torch.randn(2)
+    dy = torch.randn(BATCH)
     found = entry("aten._ctc_loss_backward", lambda: losses.backward(dy))
     probs, upstream, nll = t.array(log_probs), t.array(dy), t.array(losses)
-    gradient = t.zeros(FRAMES, 2, CLASSES)
+    gradient = t.zeros(FRAMES, BATCH, CLASSES)
     for b, (frames, length) in enumerate(zip(INPUTS, TARGETS, strict=True)):
         labels = states(targets[b, :length].tolist())
         forward = Tally()  # α is kept from the forward
@@ -82,19 +83,23 @@ def test_the_gradient_costs_the_recursion_backwards_and_the_classes():
     assert counts(found) == t.counts
 
 
-def test_lengths_in_tensors_are_taken_as_the_longest():
-    log_probs, targets = example()
-    lengths = torch.full((2,), FRAMES), torch.full((2,), LABELS)
-    unknown = entry("aten._ctc_loss", lambda: F.ctc_loss(log_probs, targets, *lengths, reduction="none"))
-    known = entry("aten._ctc_loss", lambda: F.ctc_loss(log_probs, targets, (6, 6), (3, 3), reduction="none"))
-    assert counts(unknown) == counts(known)
+@pytest.mark.parametrize("name", ["_ctc_loss", "_ctc_loss_backward"])
+def test_lengths_in_tensors_are_taken_as_the_longest(name):
+    tensors = {"log_probs": spec(FRAMES, BATCH, CLASSES), "targets": spec(BATCH, LABELS, dtype="int64")}
+    unknown = {"input_lengths": spec(BATCH, dtype="int64"), "target_lengths": spec(BATCH, dtype="int64")}
+    known = {"input_lengths": (FRAMES,) * BATCH, "target_lengths": (LABELS,) * BATCH}
+    bound, exact = (
+        priced(f"aten.{name}.{overload}", (spec(BATCH),), **tensors, **lengths)
+        for overload, lengths in [("Tensor", unknown), ("default", known)]
+    )
+    assert counts(bound) == counts(exact)
 
 
 def test_a_library_that_computes_the_gradient_too_costs_both():
-    known = {"log_probs": spec(FRAMES, 2, CLASSES), "targets": spec(5, dtype="int32"), "input_lengths": INPUTS,
+    known = {"log_probs": spec(FRAMES, BATCH, CLASSES), "targets": spec(6, dtype="int32"), "input_lengths": INPUTS,
              "target_lengths": TARGETS}  # fmt: skip
     loss, gradient, both = (
-        priced(f"aten.{name}.default", (spec(2),), **known)
+        priced(f"aten.{name}.default", (spec(BATCH),), **known)
         for name in ("_ctc_loss", "_ctc_loss_backward", "_cudnn_ctc_loss")
     )
     assert counts(both) == (loss.other_flops + gradient.other_flops, loss.transcendentals + gradient.transcendentals)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from formulas.counting_arrays import Tally, agree, backward, counts, entry, numbers
+from formulas.counting_arrays import Tally, agree, backward, counts, entry, numbers, priced, spec
 from torch.nn import functional as F  # noqa: N812 - its usual name
 
 ROWS, WIDTH = 10, 4
@@ -95,6 +95,8 @@ def test_weights_make_a_bag_a_sparse_matrix_product():
     # The sum of a product of ones is the number of its products.
     assert found.macs == run().sum()
     assert counts(found) == (0, 0)
+    # Six indices and two offsets of 8 bytes, six rows of four and six weights of 4; two bags of four.
+    assert (found.bytes_read, found.bytes_written) == ((6 + 2) * 8 + (24 + 6) * 4, 8 * 4)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -116,6 +118,15 @@ def test_backward_of_a_bag_adds_to_its_rows(mode):
             dw[i] = dw[i] + g
     agree([dw], [weight.grad])
     assert counts(found) == t.counts
+    # Two gradients of four; for each the index that won, or six indices and the bag of each.
+    assert found.bytes_read == 8 * 4 + (8 if mode == "max" else 2 * 6) * 8
+
+
+@pytest.mark.parametrize(("mode", "divided"), [("sum", 0), ("mean", 8)])
+def test_scaling_a_bag_by_frequency_counts_the_indices_and_divides(mode, divided):
+    y = F.embedding_bag(INDICES, table(requires_grad=True), mode=mode, scale_grad_by_freq=True)
+    # Six counts, 24 divides, 24 adds; and for a mean two bags of four divided by their size.
+    assert counts(entry("aten._embedding_bag_backward", lambda: backward(y))) == (6 + 24 + 24 + divided, 0)
 
 
 def test_backward_of_a_weighted_bag_is_two_products():
@@ -129,14 +140,22 @@ def test_backward_of_a_weighted_bag_is_two_products():
     # Gradients of ones of sums of ones: each is the number of products in it.
     assert (of_table.macs, of_weights.macs) == (weight.grad.sum(), scale.grad.sum())
     assert counts(of_table) == counts(of_weights) == (0, 0)
+    # Two gradients of four, six indices and the bag of each; six weights, or six rows of four.
+    assert of_table.bytes_read == 8 * 4 + 2 * 6 * 8 + 6 * 4
+    assert of_weights.bytes_read == 8 * 4 + 2 * 6 * 8 + 24 * 4
 
 
-@pytest.mark.parametrize(("mode", "flops"), [("sum", 0), ("mean", 8)])
-def test_a_sparse_gradient_of_a_bag_adds_nothing(mode, flops):
-    weight = table(requires_grad=True)
-    y = F.embedding_bag(INDICES, weight, mode=mode, sparse=True)
-    # Two bags of four are divided by their size, or not.
-    assert counts(entry("aten._embedding_bag_backward", lambda: backward(y))) == (flops, 0)
+@pytest.mark.parametrize(("mode", "weighted", "flops"), [("sum", False, 0), ("mean", False, 8), ("sum", True, 24)])
+def test_a_sparse_gradient_of_a_bag_adds_nothing(mode, weighted, flops):
+    # Two bags of four are divided by their size; or each of six rows of four is weighted.
+    found = priced("aten._embedding_bag_backward.default", (spec(ROWS, WIDTH),), grad=spec(2, WIDTH),
+                   indices=spec(6, dtype="int64"), scale_grad_by_freq=False, mode=MODES[mode], sparse=True,
+                   per_sample_weights=spec(6) if weighted else None)  # fmt: skip
+    assert counts(found) == (flops, 0)
+    assert found.bytes_read == 8 * 4 + 2 * 6 * 8 + 6 * 4 * weighted
+    if not weighted:
+        y = F.embedding_bag(INDICES, table(requires_grad=True), mode=mode, sparse=True)
+        assert counts(entry("aten._embedding_bag_backward", lambda: backward(y))) == (flops, 0)
 
 
 @pytest.mark.parametrize("mode", MODES)

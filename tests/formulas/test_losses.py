@@ -178,6 +178,8 @@ def test_backward_of_negative_log_likelihood_places_gradients(reduction, weighte
     agree([np.broadcast_to(given, target.shape)], [expected])
     assert counts(found) == t.counts
     assert found.bytes_written == x.numel() * 4
+    # The gradients, the targets, their weights, and for a mean the sum of those; not the log-probabilities.
+    assert found.bytes_read == dy.numel() * 4 + target.numel() * (8 + 4 * weighted) + 4 * (reduction == "mean")
 
 
 def test_a_loss_of_broadcast_operands_costs_the_elements_of_the_result():

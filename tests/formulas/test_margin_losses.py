@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from formulas.counting_arrays import Tally, agree, counts, entry, maximum
+from formulas.counting_arrays import Tally, agree, backward, counts, entry, maximum
 from torch.nn import functional as F  # noqa: N812 - its usual name
 
 REDUCTIONS = ["none", "mean", "sum"]
@@ -98,12 +98,20 @@ def test_backward_of_margins_of_several_classes_has_the_same_bound(reduction):
     assert counts(found) == t.counts
 
 
-def test_one_class_has_no_pairs():
-    x, target = torch.randn(3, 1), torch.zeros(3, 1).long()
-    # Only the division by the number of classes is left.
-    assert counts(
-        entry("aten.multilabel_margin_loss_forward", lambda: F.multilabel_margin_loss(x, target, reduction="sum"))
-    ) == (
-        3 + 2,
-        0,
-    )
+@pytest.mark.parametrize("shape", [(3, 1), ()])
+def test_one_class_has_no_pairs(shape):
+    x, target = torch.randn(shape, requires_grad=True), torch.zeros(shape).long()
+    samples = len(x) if shape else 1
+    y = F.multilabel_margin_loss(x, target, reduction="sum")
+    run = lambda: F.multilabel_margin_loss(x, target, reduction="sum")
+    # Only the division by the number of classes is left, and the sum; backward a division and a product.
+    assert counts(entry("aten.multilabel_margin_loss_forward", run)) == (samples + samples - 1, 0)
+    assert counts(entry("aten.multilabel_margin_loss_backward", lambda: backward(y))) == (2 * samples, 0)
+
+
+def test_a_single_score_has_no_other_class():
+    x, target = torch.randn((), requires_grad=True), torch.tensor(0)
+    y = F.multi_margin_loss(x, target, reduction="sum")
+    # The room of the target, and a division; backward the unit of the gradient and its sign as well.
+    assert counts(entry("aten.multi_margin_loss", lambda: F.multi_margin_loss(x, target, reduction="sum"))) == (2, 0)
+    assert counts(entry("aten.multi_margin_loss_backward", lambda: backward(y))) == (3, 0)

@@ -13,6 +13,8 @@ from torch.nn import functional as F  # noqa: N812 - its usual name
 
 #: Kernel, stride, padding, ceil_mode; what hangs over the border is less than a window.
 STRIDED = [(2, 2, 0, False), (3, 2, 1, False), (3, 2, 0, True), (2, 3, 1, True), (3, 1, 1, False), (5, 4, 2, True)]
+#: One window, as the operators of other libraries are given it.
+WINDOW = {"kernel_size": (3, 3), "stride": (2, 2), "padding": (1, 1), "dilation": (1, 1), "ceil_mode": False}
 
 
 def strided_windows(length, outputs, kernel, stride, padding, dilation=1):
@@ -191,9 +193,31 @@ def test_average_of_a_large_window_counts_each_element_once():
 @pytest.mark.parametrize("name", ["mkldnn_max_pool2d", "quantized_max_pool2d"])
 def test_other_kernels_of_a_maximum_cost_the_same(name):
     own = entry("aten.max_pool2d_with_indices", lambda: F.max_pool2d(torch.ones(2, 3, 9, 9), 3, 2, 1))
-    found = priced(f"aten.{name}.default", (spec(2, 3, 5, 5),), self=spec(2, 3, 9, 9), kernel_size=(3, 3),
-                   stride=(2, 2), padding=(1, 1), dilation=(1, 1), ceil_mode=False)  # fmt: skip
+    found = priced(f"aten.{name}.default", (spec(2, 3, 5, 5),), self=spec(2, 3, 9, 9), **WINDOW)
     assert counts(found) == counts(own)
+
+
+def test_backward_of_another_kernel_costs_the_same():
+    y = F.max_pool2d(torch.ones(2, 3, 9, 9, requires_grad=True), 3, 2, 1)
+    own = entry("aten.max_pool2d_with_indices_backward", lambda: backward(y))
+    found = priced("aten.mkldnn_max_pool2d_backward.default", (spec(2, 3, 9, 9),), grad_output=spec(2, 3, 5, 5),
+                   output=spec(2, 3, 5, 5), input=spec(2, 3, 9, 9), **WINDOW)  # fmt: skip
+    assert counts(found) == counts(own) == (2 * 3 * 25, 0)
+
+
+@pytest.mark.parametrize(
+    ("operator", "pool"),
+    [
+        ("max_pool2d_with_indices", lambda x: F.max_pool2d(x, 3)),
+        ("adaptive_max_pool2d", lambda x: F.adaptive_max_pool2d(x, 3)),
+        ("fractional_max_pool2d", lambda x: F.fractional_max_pool2d(x, 3, 3)),
+    ],
+)
+def test_backward_of_a_maximum_reads_gradients_and_indices_alone(operator, pool):
+    y = pool(torch.ones(1, 2, 9, 9, requires_grad=True))
+    found = entry(f"aten.{operator}_backward", lambda: backward(y))
+    # 18 gradients of 4 bytes and as many indices of 8; the result is of the input's size.
+    assert (found.bytes_read, found.bytes_written) == (18 * (4 + 8), 2 * 81 * 4)
 
 
 @pytest.mark.parametrize(

@@ -109,3 +109,11 @@ def test_a_row_at_minus_infinity_is_computed_like_any_other():
     x = torch.full((2, 4), -math.inf)
     found = entry("aten._safe_softmax", lambda: aten._safe_softmax(x, -1))
     assert counts(found) == (6 * 8 - 3 * 2, 8)
+
+
+@pytest.mark.parametrize(("dim", "rows"), [(1, 6 + 6), (2, 2 + 4), (-1, 2 + 4)])
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+def test_a_nested_softmax_counts_the_rows_of_its_components(dim, rows):
+    x = torch.nested.nested_tensor([torch.rand(2, 6), torch.rand(4, 6)])
+    found = entry("aten._softmax", lambda: aten._softmax(x, dim, False))
+    assert counts(found) == (4 * 36 - 2 * rows, 36)

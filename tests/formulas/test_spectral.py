@@ -59,7 +59,7 @@ def test_frequencies_are_scaled_indices():
     assert counts(entry("aten.fft_rfftfreq", lambda: torch.fft.rfftfreq(8))) == (5, 0)
 
 
-def test_nothing_to_transform_costs_nothing():
+def test_no_transforms_cost_nothing():
     empty = spec(0, 8, dtype="complex64")
     found = priced("aten._fft_c2c.default", (empty,), self=empty, dim=(1,), normalization=0, forward=True)
     assert counts(found) == (0, 0)

@@ -1,0 +1,48 @@
+"""Make the tensors that a module is called with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.utils._pytree import tree_map_only
+
+from profiler.targets.target import Argument, TensorInput
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class TensorMaker:
+    """Makes tensors on a device; their values come from a generator of its own, so the global random state stays."""
+
+    def __init__(self, device: torch.device | str, dtype: torch.dtype) -> None:
+        """Prepare to make tensors, of *dtype* where none is asked for."""
+        self._device, self._dtype = torch.device(device), dtype
+        self._generator = torch.Generator().manual_seed(0)
+
+    def make(self, argument: Argument, name: str) -> Any:
+        """Make the value of an argument that ``forward`` calls *name*."""
+        made = tree_map_only(TensorInput, lambda tensor: self._tensor(tensor, name), argument.value)
+        return list(made) if argument.as_list else made
+
+    def _tensor(self, tensor: TensorInput, name: str) -> torch.Tensor:
+        dtype = self._dtype if tensor.dtype is None else getattr(torch, tensor.dtype)
+        if self._device.type == "meta":
+            return torch.empty(tensor.shape, dtype=dtype, device="meta")
+        return self._values(tensor.shape, dtype, name).to(self._device)
+
+    def _values(self, shape: tuple[int, ...], dtype: torch.dtype, name: str) -> torch.Tensor:
+        """Make values on the CPU, so that they are the same on every device."""
+        if name.endswith("mask"):
+            return torch.ones(shape, dtype=dtype)
+        if dtype.is_complex:
+            return torch.randn(shape, dtype=torch.complex64, generator=self._generator).to(dtype)
+        if dtype.is_floating_point:
+            return torch.randn(shape, dtype=torch.float32, generator=self._generator).to(dtype)
+        return torch.zeros(shape, dtype=dtype)
+
+
+def floating_dtype(module: nn.Module) -> torch.dtype:
+    """Give the dtype of a module's first floating parameter; float32 where there is none."""
+    return next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.float32)

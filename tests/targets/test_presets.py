@@ -1,0 +1,157 @@
+"""The presets: published configurations that build without a network, and run."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import textwrap
+
+import pytest
+import torch
+from targets.published import DERIVED, PUBLISHED
+
+import profiler
+from profiler.errors import TargetError
+from profiler.targets import build, make_inputs, resolve
+from profiler.targets.presets import all_presets, find_preset, read_presets
+
+PRESETS = all_presets()
+A_FEW = {"gpt2", "bert-base", "llama-7b", "mixtral-8x7b", "t5-base", "whisper-tiny", "hifigan-22k"}
+NAMES = [name if name in A_FEW else pytest.param(name, marks=pytest.mark.slow) for name in PRESETS]
+COUNTS = {name: count for name, (count, _) in (PUBLISHED | DERIVED).items()}
+
+
+@pytest.fixture
+def _no_network(monkeypatch):
+    def refuse(*_args, **_kwargs):
+        msg = "the network was asked for"
+        raise AssertionError(msg)
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+
+
+def test_every_preset_has_its_count_in_the_table():
+    assert set(PRESETS) == set(COUNTS)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.usefixtures("_no_network")
+def test_parameters_are_as_many_as_are_published(name):
+    module = build(resolve(f"hf:{name}"))
+    assert all(tensor.is_meta for tensor in [*module.parameters(), *module.buffers()])
+    assert sum(p.numel() for p in module.parameters()) == COUNTS[name]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.usefixtures("_no_network")
+def test_a_preset_runs_and_nothing_is_uncounted(name):
+    target = resolve(f"hf:{name}")
+    module = build(target, device=target.prefers)
+    args, kwargs = make_inputs(target, module, device=target.prefers)
+    profile = profiler.count(module, *args, **kwargs)
+    assert profile.uncounted == ()
+    assert profile.totals.params == COUNTS[name]
+    assert profile.totals.macs > 0
+
+
+# 2 · MACs, as the models' own papers and issues of other counters give them.
+@pytest.mark.parametrize(
+    ("name", "spec", "flops"),
+    [("gpt2", "input_ids=1x1024", 291_648_307_200), ("llama-7b", "input_ids=1x32", 423_389_822_976)],
+)
+def test_known_numbers_of_operations(name, spec, flops):
+    target = resolve(f"hf:{name}")
+    module = build(target)
+    args, kwargs = make_inputs(target, module, [spec])
+    with torch.no_grad():
+        assert 2 * profiler.count(module, *args, **kwargs).totals.macs == flops
+
+
+def test_fastspeech2_speaks_as_long_as_its_note_says():
+    """30 phonemes of 8 frames are 240 frames of 80 mels, whatever the random weights are."""
+    target = resolve("hf:fastspeech2")
+    module = build(target, device="cpu")
+    args, kwargs = make_inputs(target, module, device="cpu")
+    with torch.no_grad():
+        assert module(*args, **kwargs).spectrogram.shape == (1, 240, 80)
+    assert "8 mel frames each" in target.note
+    assert target.prefers == "cpu"
+
+
+@pytest.mark.parametrize(("name", "rate"), [("hifigan-16k", 16_000), ("hifigan-22k", 22_050)])
+def test_a_vocoders_default_input_is_one_second(name, rate):
+    target = resolve(f"hf:{name}")
+    (waveform,) = build(target)(**make_inputs(target, build(target))[1])
+    assert 0 <= len(waveform) - rate < 256  # no more than a frame over
+
+
+@pytest.mark.parametrize(
+    ("alias", "name"),
+    [
+        ("qwen", "qwen2.5-7b"), ("gemma", "gemma-7b"), ("phi", "phi-2"), ("mamba", "mamba-130m"),
+        ("hifigan", "hifigan-22k"),
+    ],
+)  # fmt: skip
+def test_an_alias_is_its_preset(alias, name):
+    assert find_preset(alias) is PRESETS[name]
+
+
+def test_no_alias_stands_for_two_presets_or_hides_one():
+    named = [name for key, preset in PRESETS.items() for name in (key, *preset.aliases)]
+    assert len(named) == len(set(named))
+
+
+@pytest.mark.parametrize("name", [*PRESETS])
+def test_every_preset_says_where_its_configuration_was_published(name):
+    assert PRESETS[name].source.startswith("https://")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[a", "bad.toml holds no presets: "),
+        ("[a]\nclass = 'A'\nsource = 's'\ninputs = {}\n", "bad.toml holds no presets: a.configuration: "),
+        (
+            "[a]\nclass = 'A'\nsource = 's'\ninputs = {}\nconfiguration = {}\nmodell = 1\n",
+            "bad.toml holds no presets: a.modell: ",
+        ),
+        (
+            "[a]\nclass = 'A'\nsource = 's'\nconfiguration = {}\ninputs.x = { shape = ['one'] }\n",
+            "bad.toml holds no presets: a.inputs.x.shape.0: ",
+        ),
+    ],
+)
+def test_a_file_that_holds_no_presets_is_refused_in_one_line(tmp_path, text, message):
+    path = tmp_path / "bad.toml"
+    path.write_text(text)
+    with pytest.raises(TargetError) as caught:
+        read_presets(path)
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.slow
+def test_llama_405b_at_8192_tokens_takes_seconds_and_less_than_one_and_a_half_gigabytes():
+    """In a process of its own, whose whole memory is measured: imports, construction and the run."""
+    script = """
+        import resource
+        import profiler
+        from profiler.targets import build, make_inputs, resolve
+
+        target = resolve("hf:llama-3.1-405b")
+        module = build(target)
+        args, kwargs = make_inputs(target, module, ["input_ids=1x8192"])
+        print(profiler.count(module, *args, **kwargs).totals.macs)
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True, timeout=120
+    )
+    macs, memory = map(int, done.stdout.split())
+    width, tokens, layers = 16384, 8192, 126
+    # A layer: Q and O of d², K and V of d · 1024, three of d · 53248; scores and values of T² · d each. Then the head.
+    layer = tokens * (2 * width**2 + 2 * width * 1024 + 3 * width * 53248) + 2 * tokens**2 * width
+    assert macs == layers * layer + tokens * width * 128_256
+    assert memory < 1.5e9
