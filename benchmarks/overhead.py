@@ -45,7 +45,7 @@ INPUTS = {"hf:gpt2": ["input_ids=1x256"]}  # long enough to work, short enough t
 class Empty(TorchDispatchMode):
     """Sees every operator, and does nothing."""
 
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # noqa: ANN001, ANN204, ARG002, D105
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # noqa: ANN001, ANN204, D105
         return func(*args, **(kwargs or {}))
 
 
@@ -123,7 +123,9 @@ def medians(name: str, device: str, runs: int) -> dict[str, float | None]:
     ways = {key: way for key, way in WAYS.items() if key not in {"fvcore", "thop", "ptflops"} or find_spec(key)}
     times: dict[str, list[float | None]] = {key: [] for key in ways}
     with torch.no_grad():
-        for _ in track(range(runs + 1), description=f"{name} on {device}", console=Console(stderr=True), transient=True):
+        for _ in track(
+            range(runs + 1), description=f"{name} on {device}", console=Console(stderr=True), transient=True
+        ):
             for key, way in ways.items():
                 times[key].append(seconds(way, model, args, kwargs))
     return {key: None if None in ts else statistics.median(ts[1:]) for key, ts in times.items()}

@@ -7,7 +7,6 @@ as many objects as were found, and stand in one table, with how many that was wh
 from __future__ import annotations
 
 from dataclasses import asdict
-from functools import cache
 from math import prod
 
 import pytest
@@ -107,8 +106,8 @@ def test_the_fast_path_of_vit_does_the_same_products_in_one_operator():
 
 def test_vit_b_16_has_the_products_of_its_attention_on_the_cpu():
     p = counted("vit_b_16", "cpu")
-    # 12 layers, 197 tokens, width 768: four projections, two products of scores, two linear layers of 4·768; the patches
-    # and the classes
+    # 12 layers, 197 tokens, width 768: four projections, two products of scores, two linear layers of 4·768;
+    # the patches and the classes
     n, e = 197, 768
     layers = 12 * (4 * n * e * e + 2 * n * n * e + 8 * n * e * e)
     assert p.totals.macs == layers + 196 * 768 * prod((3, 16, 16)) + 768 * 1000 == 17_563_828_224

@@ -18,6 +18,8 @@ def test_counts_have_four_digits(value, text):
     assert units.count(value, "MAC") == text
 
 
-@pytest.mark.parametrize(("value", "text"), [(0, "0 B"), (1023, "1023 B"), (1024, "1.000 KiB"), (3 * 2**40, "3.000 TiB")])
+@pytest.mark.parametrize(
+    ("value", "text"), [(0, "0 B"), (1023, "1023 B"), (1024, "1.000 KiB"), (3 * 2**40, "3.000 TiB")]
+)
 def test_sizes_are_binary(value, text):
     assert units.size(value) == text

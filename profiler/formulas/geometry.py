@@ -12,7 +12,7 @@ from math import ceil, floor
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     #: The inputs that each output reads; one may be named twice.
     Windows = list[Sequence[int]]
@@ -43,14 +43,9 @@ def neighbours(length: int, outputs: int, count: int, *, align_corners: bool) ->
 
     Source: area_pixel_compute_source_index in torch's aten/src/ATen/native/UpSample.h.
     """
-    before = count // 2 - 1
-    firsts = [floor(position) - before for position in _positions(length, outputs, align_corners, clamp=count == 2)]  # noqa: PLR2004 - linear
+    scale, shift = _scale(length, outputs, align_corners), Fraction(0) if align_corners else _HALF
+    firsts = [floor(scale * (o + shift) - shift) - count // 2 + 1 for o in range(outputs)]
     return [[min(max(i, 0), length - 1) for i in range(first, first + count)] for first in firsts]
-
-
-def nearest(length: int, outputs: int, *, exact: bool) -> Windows:
-    """Take the input under each output's corner, or with *exact* under its centre."""
-    return [[floor(Fraction(length, outputs) * (o + (_HALF if exact else 0)))] for o in range(outputs)]
 
 
 def filtered(length: int, outputs: int, width: int, *, align_corners: bool) -> Windows:
@@ -88,10 +83,3 @@ def _scale(length: int, outputs: int, align_corners: bool) -> Fraction:
     if not align_corners:
         return Fraction(length, outputs)
     return Fraction(length - 1, outputs - 1) if outputs > 1 else Fraction(0)
-
-
-def _positions(length: int, outputs: int, align_corners: bool, *, clamp: bool) -> Iterable[Fraction]:
-    """Place the outputs among the inputs; linear interpolation begins at the first one."""
-    scale, shift = _scale(length, outputs, align_corners), Fraction(0) if align_corners else _HALF
-    places = (scale * (o + shift) - shift for o in range(outputs))
-    return (max(place, Fraction(0)) for place in places) if clamp else places

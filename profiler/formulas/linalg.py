@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from profiler.records import Shape
 
 
-@formula("aten::linalg_cholesky_ex")
+@formula("aten::linalg_cholesky_ex", "aten::cholesky")
 def cholesky(self: Shape) -> Cost:
     """Factor ``A = L·Lᵀ``: n roots, n(n − 1)/2 quotients, (n³ − n)/6 products and as many differences."""
     n, stack = self[-1], math.prod(self[:-2])

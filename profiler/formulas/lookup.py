@@ -28,7 +28,7 @@ class Rule:
 
     #: "formula", "pointwise", "moves", "free" or "foreign".
     kind: str
-    cost: Callable[[OpRecord], Cost]
+    cost: Callable[[OpRecord], Cost | None]
 
 
 def rule_for(operator: str) -> Rule | None:

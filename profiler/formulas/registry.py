@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch._ops import OpOverload, OpOverloadPacket
@@ -15,19 +15,21 @@ from profiler.records import Cost, OpRecord, Shape, TensorSpec
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+R = TypeVar("R", bound="Callable[..., Cost | None]")
+
 _FORMULAS: dict[str, Formula] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class Formula:
-    """A function from the arguments of one call to its cost."""
+    """A function from the arguments of one call to its cost, or to None where they do not tell it."""
 
-    function: Callable[..., Cost]
+    function: Callable[..., Cost | None]
     #: The parameters, each with whether it wants the shape alone.
     parameters: tuple[tuple[str, bool], ...]
 
-    def __call__(self, record: OpRecord) -> Cost:
-        """Evaluate for one call of *record*.
+    def __call__(self, record: OpRecord) -> Cost | None:
+        """Evaluate for one call of *record*; None where the cost cannot be told.
 
         Raises:
             FormulaError: The function raised; the message names the operator and its shapes.
@@ -40,7 +42,7 @@ class Formula:
             raise FormulaError(msg) from error
 
 
-def formula(*operators: str | OpOverload | OpOverloadPacket) -> Callable[[Callable[..., Cost]], Callable[..., Cost]]:
+def formula(*operators: str | OpOverload | OpOverloadPacket) -> Callable[[R], R]:
     """Register the decorated function as the formula of *operators*.
 
     Each is ``torch.ops.library.name``, or its text ``"library::name"``, with an overload or for all of them.
@@ -58,7 +60,7 @@ def formula(*operators: str | OpOverload | OpOverloadPacket) -> Callable[[Callab
         ...     return Cost(other_flops=2 * math.prod(x))
     """
 
-    def register(function: Callable[..., Cost]) -> Callable[..., Cost]:
+    def register(function: R) -> R:
         entry = Formula(function, _parameters(function))
         for operator in operators:
             name = _dotted(operator)
@@ -95,7 +97,7 @@ def _dotted(operator: str | OpOverload | OpOverloadPacket) -> str:
     return str(operator).replace("::", ".")
 
 
-def _parameters(function: Callable[..., Cost]) -> tuple[tuple[str, bool], ...]:
+def _parameters(function: Callable[..., Cost | None]) -> tuple[tuple[str, bool], ...]:
     parameters = inspect.signature(function).parameters.values()
     return tuple((p.name, _is_shape(p.annotation)) for p in parameters)
 

@@ -14,6 +14,7 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from profiler.formulas import geometry
+from profiler.formulas.elements import folds
 from profiler.formulas.registry import formula
 from profiler.records import Cost
 
@@ -49,20 +50,21 @@ def upsample_bicubic_backward(grad_output: Shape, input_size: Shape, align_corne
     return _interpolated_backward(input_size, grad_output, _CUBIC, align_corners)
 
 
-@formula("aten::upsample_nearest1d_backward", "aten::upsample_nearest2d_backward", "aten::upsample_nearest3d_backward")
-def upsample_nearest_backward(grad_output: Shape, input_size: Shape) -> Cost:
-    """Add the gradients of the copies of an input."""
-    return _nearest_backward(input_size, grad_output, exact=False)
-
-
 @formula(
+    "aten::upsample_nearest1d_backward",
+    "aten::upsample_nearest2d_backward",
+    "aten::upsample_nearest3d_backward",
     "aten::_upsample_nearest_exact1d_backward",
     "aten::_upsample_nearest_exact2d_backward",
     "aten::_upsample_nearest_exact3d_backward",
 )
-def upsample_nearest_exact_backward(grad_output: Shape, input_size: Shape) -> Cost:
-    """Add the gradients of the copies of an input, the nearest by their centres."""
-    return _nearest_backward(input_size, grad_output, exact=True)
+def upsample_nearest_backward(grad_output: Shape, input_size: Shape) -> Cost:
+    """Add the gradients of the copies of an input.
+
+    Along each dimension an enlarged image copies every input, a shrunk one none twice.
+    """
+    copied = prod(min(sizes) for sizes in zip(input_size, grad_output, strict=True))
+    return Cost(other_flops=folds(prod(grad_output), copied))
 
 
 @formula("aten::_upsample_bilinear2d_aa")
@@ -129,12 +131,6 @@ def _interpolated_backward(inputs: Shape, outputs: Shape, count: int, align_corn
     windows = [geometry.neighbours(*size, count, align_corners=align_corners) for size in sizes]
     products = prod(outputs) * _multiplies(count, len(sizes))
     return Cost(other_flops=products + prod(outputs[:2]) * _shared(windows))
-
-
-def _nearest_backward(inputs: Shape, outputs: Shape, *, exact: bool) -> Cost:
-    sizes = zip(inputs[2:], outputs[2:], strict=True)
-    windows = [geometry.nearest(*size, exact=exact) for size in sizes]
-    return Cost(other_flops=prod(outputs[:2]) * _shared(windows))
 
 
 def _antialiased(inputs: Shape, outputs: Shape, width: int, align_corners: bool) -> Cost:

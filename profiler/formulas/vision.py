@@ -34,7 +34,7 @@ def roi_align(input: Shape, sampling_ratio: int, aligned: bool, out: Shape) -> C
     """Sample each of the bins of each box at a grid of places, and average.
 
     Boxes shift by half an input where they are *aligned* (4), and are held to one input at least where not (2).
-    Without a *sampling_ratio* each box is taken to cover the whole map: an upper bound.
+    Without a *sampling_ratio* each box is taken to cover the whole map: an upper bound for boxes within it.
     """
     grid = _grid(input, out, sampling_ratio)
     return Cost(other_flops=_located(out, grid, aligned) + prod(out) * prod(grid) * (_SAMPLE + 1))

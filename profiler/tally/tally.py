@@ -53,15 +53,14 @@ def versions() -> tuple[tuple[str, str], ...]:
 
 def price(record: OpRecord) -> Entry:
     """Cost one call of a record; what has no rule costs its bytes, and is uncounted."""
-    rule = rule_for(record.operator)
-    cost = rule.cost(record) if rule is not None else Cost()
+    kind, cost = _cost(record)
     operands = [spec for _, value in record.arguments for spec in tensors(value)]
     dtype = compute_dtype(operands, tensors(record.results), contraction=cost.macs > 0)
     factor = _COMPLEX_MAC if dtype.startswith("complex") else 1
     masked = cost.macs if cost.masked_macs is None else cost.masked_macs
     return Entry(
         record=record,
-        kind=rule.kind if rule is not None else "uncounted",
+        kind=kind,
         dtype=dtype,
         macs=cost.macs * factor,
         masked_macs=masked * factor,
@@ -70,6 +69,13 @@ def price(record: OpRecord) -> Entry:
         bytes_read=_bytes_read(record) if cost.bytes_read is None else cost.bytes_read,
         bytes_written=_bytes_written(record) if cost.bytes_written is None else cost.bytes_written,
     )
+
+
+def _cost(record: OpRecord) -> tuple[str, Cost]:
+    """Say how one call is counted, and as what; without a rule, or where the rule cannot tell, it is not."""
+    rule = rule_for(record.operator)
+    cost = rule.cost(record) if rule is not None else None
+    return (rule.kind, cost) if rule is not None and cost is not None else ("uncounted", Cost())
 
 
 def compute_dtype(operands: list[TensorSpec], results: list[TensorSpec], *, contraction: bool) -> str:

@@ -10,6 +10,7 @@ import warnings
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import is_zipfile
 
 import torch
 from torch.utils._pytree import tree_map
@@ -35,6 +36,9 @@ def resolve(name: str) -> Target:
         msg = f"no file {name!r}"
         raise TargetError(msg)
     if name.endswith(_EXPORTED):
+        if not is_zipfile(name):  # torch would log a warning before it fails
+            msg = f"{name} is not an exported program (torch.export.save writes one)"
+            raise TargetError(msg)
         program = _read(name, torch.export.load, "an exported program (torch.export.save writes one)")
         return Target(name, partial(_unflatten, program), _inputs(program), prefers="cpu")
     module = _read(name, partial(torch.jit.load, map_location="cpu"), "a scripted module (torch.jit.save writes one)")

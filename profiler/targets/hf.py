@@ -66,7 +66,7 @@ def _from_file(path: str) -> Target:
         msg = f"{path} is no configuration of {model_type}: {one_line(error)}"
         raise TargetError(msg) from error
     model = _model_class(path, config)
-    return Target(path, lambda: model(deepcopy(config)), _default_inputs(model, config))
+    return Target(path, partial(model, config), _default_inputs(model, config))
 
 
 def _read(path: str) -> dict[str, Any]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 #: Constructors that give no values to their elements, and those that do.
-_UNINITIALISED = frozenset()
+_UNINITIALISED = frozenset({torch.empty, torch.empty_strided, torch.empty_permuted})
 _FILLED = frozenset({torch.zeros, torch.ones, torch.full, torch.rand, torch.randn})
 #: Elements from which a filled tensor is taken for a parameter (64 MiB in float32); the tables that constructors
 #: compute with are smaller.

@@ -27,8 +27,9 @@ def load(package: str, attribute: str | None = None) -> Any:
 
 def _explain(package: str, error: Exception) -> str:
     top = package.partition(".")[0]
-    if "torchvision::" in str(error) or top == "torchvision":
+    cure = _REINSTALL if top == "torchvision" else _EXTRA
+    if "torchvision::" in str(error):  # its operators were built for another torch
         return f"torchvision does not fit this torch ({one_line(error)}); {_REINSTALL}"
     if isinstance(error, ModuleNotFoundError) and error.name == top:
-        return f"{top} is not installed; {_EXTRA}"
-    return f"{top} cannot be imported ({one_line(error)}); {_EXTRA}"
+        return f"{top} is not installed; {cure}"
+    return f"{top} cannot be imported ({one_line(error)}); {cure}"

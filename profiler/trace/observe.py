@@ -57,10 +57,10 @@ class Observer:
             kind = type(item)
             if kind in _TENSORS:
                 try:
-                    key = (item.dtype, item.stride(), *item.shape)
+                    key = (item.dtype, item.layout, item.stride(), *item.shape)
                     spec = self._specs.get(key)
                     seen.append(spec if spec is not None else self._remember(key, item))
-                except RuntimeError:  # a sparse, nested or opaque tensor has no strides
+                except RuntimeError:  # a compressed, nested or opaque tensor has no strides
                     seen.append(_unusual(item))
             elif kind in _PLAIN:
                 seen.append(item)
@@ -103,7 +103,9 @@ class Observer:
         return _unusual(tensor) if unusual else _strided(tensor)
 
     def _remember(self, key: tuple[Any, ...], tensor: torch.Tensor) -> TensorSpec:
-        spec = self._specs[key] = self._tensor(tensor)
+        spec = self._tensor(tensor)
+        if tensor.layout is torch.strided:  # of another layout, the shape does not tell how much is stored
+            self._specs[key] = spec
         return spec
 
 

@@ -86,9 +86,11 @@ class Recorder(TorchDispatchMode):
         if manner is Manner.METADATA:
             return NotImplemented  # the tensor itself knows; running it here would ask it forever
         kwargs = kwargs or {}
-        if manner is Manner.COMPOSITE or (manner is Manner.CHOICE and not args[0].is_meta):
+        if (manner is Manner.COMPOSITE and not _runs_whole(func, args)) or (
+            manner is Manner.CHOICE and not args[0].is_meta
+        ):
             with self:
-                return func.decompose(*args, **kwargs)
+                return func._op_dk(DispatchKey.CompositeImplicitAutograd, *args, **kwargs)
         if manner is Manner.HIGHER_ORDER:
             return self._run_inside(func, args, kwargs)
         result = func(*args, **kwargs)
@@ -157,6 +159,20 @@ _METADATA = frozenset({
 })  # fmt: skip
 
 
+#: Where a composite operator may have a kernel of its own; not meta, which is to count as the CPU does.
+_BACKENDS = (
+    "CPU",
+    "CUDA",
+    "XPU",
+    "MPS",
+    "PrivateUse1",
+    "NestedTensorCPU",
+    "NestedTensorCUDA",
+    "SparseCPU",
+    "SparseCUDA",
+)
+
+
 @cache
 def _plan(func: Any) -> tuple[Manner, Ways | None]:
     """Say, once for each operator, how it is watched and which of its arguments tell by their values."""
@@ -176,6 +192,21 @@ def _manner(func: Any) -> Manner:
     if aliases and all(alias is not None and not alias.is_write for alias in aliases):
         return Manner.VIEW
     return Manner.PLAIN
+
+
+def _runs_whole(func: Any, args: tuple[Any, ...]) -> bool:
+    """Say whether a composite operator has a kernel of its own for its tensor: RMSNorm on CUDA, nested ``linear``."""
+    kernels = _own_kernels(func.name())
+    if not kernels:
+        return False
+    keys = next((torch._C._dispatch_keys(arg) for arg in args if isinstance(arg, torch.Tensor)), None)
+    return keys is not None and any(map(keys.has, kernels))
+
+
+@cache
+def _own_kernels(operator: str) -> tuple[DispatchKey, ...]:
+    has = torch._C._dispatch_has_kernel_for_dispatch_key
+    return tuple(getattr(DispatchKey, name) for name in _BACKENDS if has(operator, name))
 
 
 @cache

@@ -78,6 +78,7 @@ def test_to_put_values_in_place_reads_nothing_of_what_was_there():
     assert (found.bytes_read, found.bytes_written) == (12 * 8 + 12 * 4, 12 * 4)
 
 
+@pytest.mark.filterwarnings("ignore:Sparse invariant checks")
 def test_coalescing_adds_what_shares_a_place():
     x = torch.sparse_coo_tensor(torch.tensor([[0, 1, 1, 4, 4, 4]]), torch.rand(6), (9,), check_invariants=True)
     assert counts(entry("aten._coalesce", x.coalesce)) == (3, 0)

@@ -296,6 +296,8 @@ def test_an_argument_that_makes_an_operation_idle_takes_it_off():
     assert operations("x + ALPHA * y", {"alpha": 0}) == (0, 0)
     assert operations("x + ALPHA * y", {"alpha": None}) == (2, 0)
     assert operations("x / BETA - EPS", {"beta": 1, "eps": 0}) == (0, 0)
+    assert operations("EPS + x", {"eps": 0}) == (0, 0)
+    assert operations("EPS - x", {"eps": 0}) == (1, 0)
 
 
 def test_work_between_constants_is_done_once_and_not_counted():
@@ -304,6 +306,11 @@ def test_work_between_constants_is_done_once_and_not_counted():
 
 def test_a_value_kept_is_computed_once():
     assert operations("(s := exp(x)) * s", {}) == (1, 1)
+
+
+def test_steps_give_the_last_of_them():
+    assert operations("(y := -x, ALPHA) * 2", {"alpha": 3}) == (1, 0)
+    assert operations("(ALPHA, -x) * 2", {"alpha": 3}) == (2, 0)
 
 
 def test_an_expression_refuses_what_its_notation_does_not_have():

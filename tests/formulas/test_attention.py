@@ -241,6 +241,19 @@ def test_gradients_of_shared_keys_are_added_up():
     assert shared.other_flops - own.other_flops == 2 * (4 - 1) * 7 * (8 + 5)
 
 
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors is in prototype stage")
+@pytest.mark.parametrize("layout", [torch.strided, torch.jagged])
+def test_nested_sequences_attend_each_to_itself(layout):
+    lengths = (5, 3, 1)
+    nested = torch.nested.nested_tensor([torch.ones(n, HEADS, WIDTH) for n in lengths], layout=layout)
+    nested = nested.transpose(1, 2) if layout is torch.jagged else nested.transpose(1, 2).contiguous()
+    alone = [torch.ones(1, HEADS, n, WIDTH) for n in lengths]
+    expected = [totals(F.scaled_dot_product_attention, x, x, x) for x in alone]
+    found = totals(F.scaled_dot_product_attention, nested, nested, nested)
+    assert found.macs == sum(each.macs for each in expected)
+    assert found.transcendentals == sum(each.transcendentals for each in expected)
+
+
 @given(*[st.integers(0, 9)] * 2, st.integers(-4, 9), *[st.none() | st.integers(0, 9)] * 2)
 def test_a_window_leaves_as_many_pairs_as_there_are(queries, keys, offset, before, after):
     pairs = [(i + offset, j) for i in range(queries) for j in range(keys)]
@@ -275,6 +288,16 @@ def test_flex_attention_shows_what_the_score_function_does():
     tanh = next(row for row in p.operators if row.operator == "aten.tanh")
     assert tanh.totals.transcendentals == 2 * 128 * 128
     assert p.is_complete
+
+
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
+def test_flex_attention_counts_the_products_of_the_score_function_too():
+    query, table = torch.ones(1, 2, 128, 16), torch.ones(3, 5)
+    plain, with_product = (
+        totals(_flex(query, query, query, score_mod=mod))
+        for mod in (None, lambda score, b, h, i, j: score * (table @ table.T).sum())
+    )
+    assert with_product.macs - plain.macs == 3 * 5 * 3
 
 
 @pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")

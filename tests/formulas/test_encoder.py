@@ -8,6 +8,7 @@ import torchvision
 from formulas.counting_arrays import entry
 from formulas.oracle import arithmetic, totals
 from torch import nn
+from torch.nn import functional as F  # noqa: N812 - its usual name
 
 import profiler
 
@@ -111,7 +112,14 @@ def test_padding_that_is_dropped_is_not_projected_but_attended_to():
     assert found.macs == sum(TOKENS) * (4 * WIDTH * WIDTH + 2 * WIDTH * HIDDEN) + attention
     real = HEADS * sum(n * n for n in TOKENS)
     assert found.macs - found.masked_macs == (SCORES - real) * 2 * WIDTH // HEADS
-    assert found.transcendentals == real + 2 * sum(TOKENS)  # exp, and a root for each row of two normalisations
+    # Of the padded tokens: three biases, and queries scaled. Of those that are there, the rest.
+    padded, tokens = BATCH * LENGTH * WIDTH, sum(TOKENS)
+    norm = totals(F.layer_norm, torch.rand(tokens, WIDTH), (WIDTH,), torch.ones(WIDTH), torch.ones(WIDTH))
+    rows = [torch.rand(HEADS, n, n) for n in TOKENS]
+    softmax = sum(totals(lambda x: torch.softmax(x, -1), x).other_flops for x in rows)
+    rest = tokens * (4 * WIDTH + 2 * HIDDEN)  # two sums, two biases; a bias and ReLU of what is hidden
+    assert found.other_flops == 4 * padded + softmax + rest + 2 * norm.other_flops
+    assert found.transcendentals == real + 2 * norm.transcendentals
 
 
 def test_vit_b_16_takes_the_fast_path_and_as_many_macs_as_the_slow_one():

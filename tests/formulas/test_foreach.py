@@ -94,7 +94,9 @@ def test_every_fused_step_has_its_algorithm_here():
     assert {name for name, *_ in CASES} == set(STEPS)
 
 
-@pytest.mark.parametrize(("name", "make", "algorithm", "common", "chosen"), CASES, ids=str)
+@pytest.mark.parametrize(
+    ("name", "make", "algorithm", "common", "chosen"), CASES, ids=[f"{name}-{chosen}" for name, *_, chosen in CASES]
+)
 def test_a_fused_step_costs_what_its_algorithm_computes(name, make, algorithm, common, chosen):
     params, optimizer = prepared(make, common | chosen)
     tally, expected = Tally(), []
@@ -199,6 +201,15 @@ X, Y = torch.rand(2, 3), torch.rand(5)
 )  # fmt: skip
 def test_an_operator_on_lists_costs_what_it_costs_on_each_tensor(on_lists, on_tensors):
     assert cost(on_lists) == cost(on_tensors)
+
+
+def test_power_sums_of_lists_are_norms_without_their_roots():
+    powsum = getattr(aten, "_foreach_powsum", None)
+    if powsum is None:
+        pytest.skip("this version of torch has no power sums")
+    assert cost(lambda: powsum([X, Y], 2)) == (6 + 5 + 5 + 4, 0)
+    assert cost(lambda: powsum([X, Y], 1)) == (6 + 5 + 5 + 4, 0)
+    assert cost(lambda: powsum([X, Y], 3)) == (6 + 5 + 5 + 4, 11)
 
 
 def test_to_unscale_tests_and_multiplies_each_gradient():

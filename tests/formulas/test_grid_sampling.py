@@ -83,7 +83,7 @@ def look_up(plane, place, nothing):
     return plane[place] if inside else nothing
 
 
-def sample(x, grid, mode, padding, aligned, tally):  # noqa: PLR0917 - all options
+def sample(x, grid, mode, padding, aligned, tally):
     out = np.empty((x.shape[0], x.shape[1], *grid.shape[1:-1]), dtype=object)
     nothing = Scalar(0.0, tally)
     for b, *at in np.ndindex(grid.shape[:-1]):
@@ -127,7 +127,7 @@ def test_sampling_costs_its_definition(mode, dims, padding, aligned):
     assert counts(entry(f"aten.grid_sampler_{dims}d", run)) == t.counts
 
 
-def gradients(dy, x, grid, mode, aligned, mask, tally):  # noqa: PLR0917 - all options
+def gradients(dy, x, grid, mode, aligned, mask, tally):
     """Spread each gradient over the neighbours of its point, and sum the slopes there, with zeros around."""
     of_input, of_grid = mask
     dx, dgrid, nothing = tally.zeros(*x.shape), np.zeros(grid.shape, dtype=object), Scalar(0.0, tally)
@@ -228,6 +228,14 @@ def test_an_affine_grid_is_a_matrix_product(size):
     points = torch.ones(2, int(np.prod(size[2:])), dims + 1)
     # With every base point (1, 1, …) and a map of ones, each product is one.
     assert found.macs == (points @ torch.ones_like(theta).transpose(1, 2)).sum()
+
+
+def test_backward_of_an_affine_grid_is_the_product_transposed():
+    forward = entry(
+        "aten.affine_grid_generator", lambda: F.affine_grid(torch.ones(2, 2, 3), (2, 1, 4, 5), align_corners=False)
+    )
+    found = priced("aten.cudnn_affine_grid_generator_backward.default", (spec(2, 2, 3),), grad=spec(2, 4, 5, 2))
+    assert found.macs == forward.macs
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -32,7 +32,7 @@ def standardised(x, axes):
     return d * rsqrt(var + EPS)
 
 
-def gradients(dy, x, mean, rho, weight, axes, of_parameter, mask):  # noqa: PLR0917 - the operands
+def gradients(dy, x, mean, rho, weight, axes, of_parameter, mask):
     """Differentiate ``(x − μ)·ρ·w + b`` through μ and ρ, which are sums over *axes*."""
     n, of_input, of_weight, of_bias = np.prod([x.shape[a] for a in axes]), *mask
     xhat = (x - mean) * rho if of_input or of_weight else None

@@ -120,9 +120,10 @@ def test_a_dynamic_recurrent_layer_multiplies_as_much_as_the_one_it_stands_for(n
     assert (found.macs, found.transcendentals) == (floating.macs, floating.transcendentals)
 
 
-def test_a_dynamic_lstm_quantizes_its_input_at_once_and_its_state_at_every_step():
-    plain, time, batch = nn.LSTM(8, 6), 5, 3
-    x = torch.rand(time, batch, 8)
+@pytest.mark.parametrize("batch_first", [True, False])
+def test_a_dynamic_lstm_quantizes_its_input_at_once_and_its_state_at_every_step(batch_first):
+    plain, time, batch = nn.LSTM(8, 6, batch_first=batch_first), 5, 3
+    x = torch.rand(batch, time, 8) if batch_first else torch.rand(time, batch, 8)
     found, floating = totals(_dynamic(plain, nn.LSTM), x), totals(plain, x)
     of_input = 2 * (time * batch * 8 - 1) + QUANTIZE * time * batch * 8
     of_state = time * (2 * (batch * 6 - 1) + QUANTIZE * batch * 6)
@@ -130,6 +131,13 @@ def test_a_dynamic_lstm_quantizes_its_input_at_once_and_its_state_at_every_step(
     assert found.other_flops == floating.other_flops + of_input + of_state + scaled_back
     half = totals(_dynamic(plain, nn.LSTM, dtype=torch.float16), x)
     assert half.other_flops == floating.other_flops
+
+
+def test_the_weights_and_biases_of_a_dynamic_lstm_are_read_once():
+    x, module = torch.rand(5, 3, 8), _dynamic(nn.LSTM(8, 6), nn.LSTM)
+    found = entry("aten.quantized_lstm", lambda: module(x))
+    weights, biases, states = 4 * 6 * (8 + 6), 2 * 4 * 6, 2 * 3 * 6
+    assert found.bytes_read == weights + 4 * (x.numel() + biases + states)
 
 
 def test_a_dynamic_lstm_steps_through_packed_sequences():
@@ -151,7 +159,12 @@ def test_a_dynamic_cell_multiplies_as_much_as_the_one_it_stands_for(cell, option
     assert found.other_flops == floating.other_flops + added
 
 
-MODELS = ["resnet18", "mobilenet_v2", "mobilenet_v3_large", "googlenet", "shufflenet_v2_x0_5"]
+SLOW = pytest.mark.slow
+MODELS = [
+    "resnet18",
+    "mobilenet_v3_large",
+    *(pytest.param(name, marks=SLOW) for name in ("mobilenet_v2", "googlenet", "shufflenet_v2_x0_5", "resnet50")),
+]
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -192,21 +192,27 @@ def test_backward_of_antialiasing_costs_the_transpose(mode, length, outputs):
     assert counts(entry(f"aten._upsample_{mode}2d_aa_backward", run)) == t.counts
 
 
+@pytest.mark.parametrize("outputs", [1, 4])
 @pytest.mark.parametrize("align_corners", [True, False])
-def test_an_antialiased_impulse_is_felt_where_the_filter_reads(align_corners):
+def test_an_antialiased_impulse_is_felt_where_the_filter_reads(align_corners, outputs):
     # Each output along a row reads what moves it: as many inputs as give it a weight.
     x = torch.eye(9).reshape(9, 1, 1, 9)
-    y = F.interpolate(x, size=(1, 4), mode="bilinear", antialias=True, align_corners=align_corners)
-    reads = int(y.count_nonzero())
-    found = entry("aten._upsample_bilinear2d_aa", lambda: F.interpolate(
-        x[:1], size=(1, 4), mode="bilinear", antialias=True, align_corners=align_corners))  # fmt: skip
-    # One row: 2·reads − 4 along it, and down its columns one input each, a multiply for each of 4 outputs.
-    assert counts(found) == (2 * reads - 4 + 4, 0)
+    run = lambda x: F.interpolate(x, (1, outputs), mode="bilinear", antialias=True, align_corners=align_corners)
+    reads = int(run(x).count_nonzero())
+    # One row: 2·reads less its outputs along it; and down its columns one input each, a multiply for each output.
+    assert counts(entry("aten._upsample_bilinear2d_aa", lambda: run(x[:1]))) == (2 * reads - outputs + outputs, 0)
 
 
 @pytest.mark.parametrize(
     ("size", "kernel", "dilation", "padding", "stride"),
-    [((5, 5), 3, 1, 1, 2), ((4, 5), 2, 1, 0, 1), ((6, 6), 2, 1, 0, 2), ((7, 5), 2, 2, 1, 1), ((6, 7), 1, 1, 0, 3)],
+    [
+        ((5, 5), 3, 1, 1, 2),
+        ((4, 5), 2, 1, 0, 1),
+        ((6, 6), 2, 1, 0, 2),
+        ((7, 5), 2, 2, 1, 1),
+        ((6, 7), 1, 1, 0, 3),
+        ((7, 5), 2, 1, 0, 2),
+    ],
 )
 def test_folding_adds_where_columns_overlap(size, kernel, dilation, padding, stride):
     places = [(n + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1 for n in size]

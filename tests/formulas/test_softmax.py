@@ -91,6 +91,16 @@ def test_the_gradient_of_a_masked_softmax_costs_that_of_a_softmax():
     assert counts(found) == tally.counts
 
 
+def test_a_masked_softmax_without_a_dimension_runs_along_the_last():
+    x, mask = torch.randn(2, 4, 5), torch.zeros(2, 4, 5, dtype=torch.bool)
+    run = lambda dim: entry("aten._masked_softmax", lambda: aten._masked_softmax(x, mask, dim, 2))
+    back = lambda dim: entry(
+        "aten._masked_softmax_backward", lambda: aten._masked_softmax_backward(x, torch.softmax(x, -1), mask, dim)
+    )
+    assert counts(run(None)) == counts(run(2)) != counts(run(1))
+    assert counts(back(None)) == counts(back(2)) != counts(back(1))
+
+
 @pytest.mark.parametrize(("dim", "rows"), [(0, 20), (1, 15), (2, 12), (-1, 12), (-3, 20)])
 def test_the_rows_lie_along_the_dimension(dim, rows):
     """2·N + 2·(N − R) FLOPs and N exp, N = 60."""

@@ -95,7 +95,9 @@ def test_the_longest_search_takes_as_many_compares(n):
         (lambda x: torch.unique(x, dim=0), (8 * 3 + 7) * 5),
         (torch.unique_consecutive, 39),
         (lambda x: torch.unique_consecutive(x, dim=1), 4 * 8),
+        (lambda x: aten.unique_dim_consecutive(x, 0), 7 * 5),
         (lambda x: torch.isin(x, torch.arange(7.0)), 7 * 3 + 40 * 3),
+        (lambda x: torch.isin(x, torch.arange(8.0)), 8 * 3 + 40 * 4),
         (lambda x: torch.isin(x, 2.0), 40),
         (lambda x: torch.isin(2.0, x), 40 + 39),
         (lambda x: torch.searchsorted(x, x[:, :2].contiguous()), 16 * 3),
@@ -103,6 +105,14 @@ def test_the_longest_search_takes_as_many_compares(n):
 )  # fmt: skip
 def test_a_convention_is_kept_for_eight_rows_of_five(run, flops):
     assert cost(lambda: run(torch.arange(40.0).reshape(8, 5))) == flops
+
+
+@pytest.mark.parametrize(("n", "compares"), [(6, 2), (14, 3), (15, 4), (7, 3)])
+def test_the_lower_half_of_a_row_is_selected(n, compares):
+    """Of 6 the third, of 14 the seventh, of 15 the eighth and of 7 the fourth: ⌈log₂(k + 1)⌉ compares each."""
+    x = torch.rand(n)
+    assert cost(x.median) == cost(lambda: x.median(0)) == n * compares
+    assert cost(x.nanmedian) == cost(lambda: x.nanmedian(0)) == n * compares + n
 
 
 def histogram(numbers, low, high, bins):
@@ -125,22 +135,39 @@ def test_a_histogram_places_each_element_and_adds_it():
 
 def test_a_histogram_without_a_range_finds_it_first():
     x = torch.rand(20)
-    assert cost(lambda: torch.histc(x, 4)) - cost(lambda: torch.histc(x, 4, 1, 3)) == 2 * 19
-    ranged, free = (lambda: torch.histogram(x, 4, range=(0.0, 1.0))), (lambda: torch.histogram(x, 4))
-    assert cost(free) - cost(ranged) == 2 * 19
+    assert cost(lambda: torch.histc(x, 4)) == 20 * 6 + 2 * 19
+    assert cost(lambda: torch.histogram(x, 4)) == 20 * 6 + 2 * 19
+    assert cost(lambda: torch.histogram(x, 4, range=(0.0, 1.0))) == 20 * 6
+    assert cost(lambda: torch.histogram(x, 4, range=(0.0, 1.0), density=True)) == 20 * 6 + 3 + 3 * 4
 
 
 def test_edges_of_any_width_are_searched():
-    """20 elements among 6 edges: ⌈log₂ 7⌉ compares and an addition each; a density divides 5 bins."""
-    x, edges = torch.rand(20), torch.tensor([0, 0.1, 0.3, 0.4, 0.8, 1])
-    assert cost(lambda: torch.histogram(x, edges)) == 20 * 4
-    assert cost(lambda: torch.histogram(x, edges, density=True)) == 20 * 4 + 4 + 3 * 5
+    """20 elements among 8 edges: ⌈log₂ 9⌉ compares and an addition each; a density divides 7 bins."""
+    x, edges = torch.rand(20), torch.tensor([0, 0.1, 0.3, 0.4, 0.5, 0.7, 0.8, 1])
+    assert cost(lambda: torch.histogram(x, edges)) == 20 * 5
+    assert cost(lambda: torch.histogram(x, edges[:7])) == 20 * 4
+    assert cost(lambda: torch.histogram(x, edges, density=True)) == 20 * 5 + 6 + 3 * 7
 
 
 def test_a_histogram_of_points_places_them_in_each_dimension():
-    points = torch.rand(10, 2)
-    assert cost(lambda: torch.histogramdd(points, [2, 3], range=[0.0, 1.0, 0.0, 1.0])) == 20 * 5 + 10
-    assert cost(lambda: torch.histogramdd(points, [torch.arange(4.0), torch.arange(3.0)])) == 10 * (3 + 2 + 1)
+    """The places of 10 in three dimensions, and one addition each; without a range both ends are found first.
+
+    They are found twice, for the edges and for the bins. A density divides 2·3·2 bins.
+    """
+    points, placed, ends = torch.rand(10, 3), 30 * 5 + 10, 3 * 2 * 9
+    ranged = lambda **of: torch.histogramdd(points, [2, 3, 2], range=[0.0, 1.0] * 3, **of)
+    assert cost(ranged) == placed
+    assert cost(lambda: ranged(density=True)) == placed + 11 + 3 * 12
+    assert cost(lambda: torch.histogramdd(points, [2, 3, 2])) == placed + 2 * ends
+    edges = [torch.arange(3.0), torch.arange(4.0), torch.arange(3.0)]
+    assert cost(lambda: torch.histogramdd(points, edges)) == 10 * (2 + 3 + 2 + 1)
+    assert cost(lambda: torch.histogramdd(points, edges, density=True)) == 10 * (2 + 3 + 2 + 1) + 11 + 3 * 12
+
+
+def test_a_histogram_of_points_on_a_line_is_a_histogram():
+    points, edges = torch.rand(10, 1), torch.arange(3.0)
+    assert cost(lambda: torch.histogramdd(points, [4])) == 10 * 6 + 2 * 2 * 9
+    assert cost(lambda: torch.histogramdd(points, [edges])) == cost(lambda: torch.histogram(points[:, 0], edges))
 
 
 def test_to_count_integers_finds_the_largest_and_adds_each():

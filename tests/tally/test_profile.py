@@ -14,7 +14,9 @@ COSTS = ("macs", "masked_macs", "other_flops", "transcendentals", "flops", "byte
 
 
 def model() -> nn.Module:
-    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.Sequential(nn.BatchNorm2d(4), nn.GELU()), nn.Flatten(), nn.Linear(144, 5))
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.Sequential(nn.BatchNorm2d(4), nn.GELU()), nn.Flatten(), nn.Linear(144, 5)
+    )
 
 
 @pytest.fixture(scope="module")

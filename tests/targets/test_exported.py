@@ -48,6 +48,7 @@ def test_an_exported_program_brings_its_example_inputs(exported):
     assert ids.value == TensorInput((2, 5), "int64")
     assert extra.value == {"shift": [TensorInput((2, 5, 8), "float32")]}
     assert (scale.value, mask.name) == (3, "mask")
+    assert resolve(exported).prefers == "cpu"
 
 
 def test_an_exported_program_has_its_modules_back(exported):

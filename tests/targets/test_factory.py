@@ -21,7 +21,7 @@ def nothing(): pass
 def broken(): raise RuntimeError("no such weights")
 def sized(width, *, depth, bias=True): return nn.Linear(width, width)
 def lazy():
-    from beside import WIDTH
+    from later import WIDTH
     return nn.Linear(WIDTH, 2)
 class Net(nn.Linear):
     def __init__(self): super().__init__(WIDTH, 3)
@@ -37,12 +37,13 @@ number = 3
 def _here(tmp_path, monkeypatch):
     (tmp_path / "nets.py").write_text(NETS)
     (tmp_path / "beside.py").write_text("WIDTH = 8\n")
+    (tmp_path / "later.py").write_text("WIDTH = 8\n")
     (tmp_path / "raises.py").write_text("raise ValueError('at the top')\n")
     (tmp_path / "needs.py").write_text("import no_such_package\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [p for p in sys.path if p])
     yield
-    for name in ("nets", "beside", "raises", "needs"):
+    for name in ("nets", "beside", "later", "raises", "needs"):
         sys.modules.pop(name, None)
 
 

@@ -37,6 +37,7 @@ class Anything(nn.Module):
 IMAGE = Target("image", Image, (Argument(TensorInput((1, 3, 8, 8))),))
 PAIR = Target("pair", Pair, (Argument(TensorInput((1, 3, 8, 8))), Argument(TensorInput((1, 3, 8, 8)))))
 TEXT = Target("text", Text, (Argument(TensorInput((1, 16), "int64"), "input_ids"),))
+FOUR = Target("four", Image, (Argument(TensorInput((4, 3, 8, 8))),))
 DETECTOR = Target("detector", Image, (Argument(TensorInput((1, 3, 8, 8)), as_list=True),))
 ANYTHING = Target("anything", Anything)
 UNKNOWN = Target("unknown", Pair)
@@ -58,6 +59,8 @@ def shapes(target, specs=(), batch=None):
         (IMAGE, ["2x3x16x16"], None, [(2, 3, 16, 16)], {}),
         (IMAGE, ["1x3x16x16"], 4, [(4, 3, 16, 16)], {}),
         (IMAGE, ["4x3x16x16"], 4, [(4, 3, 16, 16)], {}),
+        (FOUR, ["3x16x16"], None, [(4, 3, 16, 16)], {}),
+        (FOUR, [], 2, [(2, 3, 8, 8)], {}),
         (IMAGE, ["x=2x3x4x4"], None, [(2, 3, 4, 4)], {}),
         (IMAGE, ["x=1x5"], 3, [(3, 5)], {}),
         (PAIR, ["3x4x4"], None, [(1, 3, 4, 4), (1, 3, 8, 8)], {}),
@@ -163,7 +166,9 @@ def test_two_inputs_have_different_values():
 
 @pytest.mark.parametrize("dtype", ["complex64", "float16", "bool", "uint8"])
 def test_values_of_every_kind_can_be_made(dtype):
+    before = torch.get_rng_state()
     (made,), _ = make_inputs(IMAGE, Image(), [f"3x4x4:{dtype}"], device="cpu")
+    assert torch.equal(torch.get_rng_state(), before)
     assert made.dtype == getattr(torch, dtype)
 
 

@@ -18,7 +18,10 @@ MIB = 2**20
 
 
 class Allocations(TorchDispatchMode):
-    """Adds up the bytes of every tensor that an operator gives on the CPU; a view counts again, so it is a bound."""
+    """Adds up the bytes of every tensor that an operator gives on the CPU; a view counts again, so it is a bound.
+
+    Stops at a gigabyte, so that a test that fails does not take the machine with it.
+    """
 
     def __init__(self):
         super().__init__()
@@ -27,6 +30,7 @@ class Allocations(TorchDispatchMode):
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         result = func(*args, **kwargs or {})
         self.bytes += sum(t.nbytes for t in tree_leaves(result) if isinstance(t, torch.Tensor) and not t.is_meta)
+        assert self.bytes < 1024 * MIB
         return result
 
 

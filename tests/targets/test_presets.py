@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+from copy import deepcopy
 
 import pytest
 import torch
@@ -78,6 +79,12 @@ def test_fastspeech2_speaks_as_long_as_its_note_says():
         assert module(*args, **kwargs).spectrogram.shape == (1, 240, 80)
     assert "8 mel frames each" in target.note
     assert target.prefers == "cpu"
+
+
+def test_building_leaves_the_preset_as_it_is():
+    before = deepcopy(PRESETS["llama-3.1-8b"])
+    build(resolve("hf:llama-3.1-8b"))
+    assert find_preset("llama-3.1-8b") == before
 
 
 @pytest.mark.parametrize(("name", "rate"), [("hifigan-16k", 16_000), ("hifigan-22k", 22_050)])

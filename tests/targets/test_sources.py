@@ -65,7 +65,7 @@ def test_a_source_that_is_not_installed_has_no_names(monkeypatch):
 
 def missing(*packages):
     def import_module(name):
-        if name.partition(".")[0] in packages or "all" in packages:
+        if name.partition(".")[0] in packages:
             msg = f"No module named {name!r}"
             raise ModuleNotFoundError(msg, name=name.partition(".")[0])
         return __import__("importlib").import_module(name)
@@ -78,10 +78,14 @@ def missing(*packages):
     [
         ("timm:resnet18", "timm is not installed; pip install 'profiler[hf]'"),
         ("hf:gpt2", "transformers is not installed; pip install 'profiler[hf]'"),
+        (
+            "resnet18",
+            "torchvision is not installed; pip install --upgrade --force-reinstall torch torchvision",
+        ),
     ],
 )
 def test_a_missing_package_is_named_with_its_cure(monkeypatch, name, message):
-    monkeypatch.setattr(packages, "import_module", missing("timm", "transformers"))
+    monkeypatch.setattr(packages, "import_module", missing("timm", "transformers", "torchvision"))
     with pytest.raises(InstallationError) as caught:
         resolve(name).construct()
     assert str(caught.value) == message

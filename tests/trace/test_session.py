@@ -10,8 +10,8 @@ from copy import deepcopy
 import pytest
 import torch
 from torch import nn
-from torch.nn.modules import module as module_hooks
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.nn.modules import module as module_hooks
 from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatch_mode_stack
 
 import profiler
