@@ -26,7 +26,8 @@ class Origins:
 
     def __init__(self, model: nn.Module | None) -> None:
         """Know the owners of the parameters; nodes older than this belong to nobody here."""
-        self._owners = _owners(model) if model is not None else {}
+        self._model = model
+        self._owners: dict[int, str] | None = None
         self._last = _next_number() - 1
         #: The last number of each run of nodes that one module made, and its path.
         self._ends: list[int] = [self._last]
@@ -50,6 +51,8 @@ class Origins:
         """Give the path of the module whose forward made *node*."""
         variable = getattr(node, "variable", None)
         if variable is not None:
+            if self._owners is None:
+                self._owners = _owners(self._model) if self._model is not None else {}
             return self._owners.get(id(variable), OUTSIDE)
         run = bisect_left(self._ends, node._sequence_nr())
         return self._paths[run] if run < len(self._paths) else OUTSIDE

@@ -22,7 +22,7 @@ import torch
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from torch import nn
 
@@ -46,6 +46,11 @@ class Scopes:
         self.current = OUTSIDE
         self.calls: defaultdict[str, int] = defaultdict(int)
         self.outputs: dict[str, tuple[tuple[int, ...], ...]] = {}
+
+    @property
+    def modules(self) -> Iterable[nn.Module]:
+        """The modules that have a row."""
+        return self._names
 
     def attach(self) -> None:
         """Begin to follow the modules on this thread."""

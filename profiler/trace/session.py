@@ -21,6 +21,8 @@ from profiler.trace.recorder import Call, Recorder
 from profiler.trace.scopes import Scopes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from profiler.records import Shape, Value
 
 
@@ -61,7 +63,7 @@ class Session:
     def stop(self) -> None:
         """Take away everything that was attached."""
         self._attached.close()
-        _refuse_fused_script(self._model)
+        _refuse_fused_script(self._scopes.modules)
 
     def trace(self) -> Trace:
         """Freeze what was seen so far."""
@@ -101,9 +103,9 @@ def _force_eager(stack: ExitStack) -> None:
         warnings.filterwarnings("ignore", message=r"Using `torch\.compile\(module\)` when there are global hooks")
 
 
-def _refuse_fused_script(model: nn.Module | None) -> None:
+def _refuse_fused_script(modules: Iterable[nn.Module]) -> None:
     """Refuse a scripted model of which a fuser made a kernel: no operator inside is dispatched."""
-    if model is None or not any(isinstance(m, torch.jit.ScriptModule) for m in model.modules()):
+    if not any(isinstance(module, torch.jit.ScriptModule) for module in modules):
         return
     graph = torch._C._last_executed_optimized_graph()
     fused = {node.kind() for node in graph.nodes() if "Group" in node.kind()} if graph is not None else set()

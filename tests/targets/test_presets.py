@@ -57,6 +57,23 @@ def test_a_preset_runs_and_nothing_is_uncounted(name):
     assert profile.totals.macs > 0
 
 
+def test_the_largest_preset_is_counted_in_little_memory():
+    """A process of its own, since memory once taken is not given back: 8,192 tokens, construction included."""
+    code = """
+        import resource
+        import sys
+        from profiler.cli.app import main
+        status = main(["hf:llama-3.1-405b", "--input", "input_ids=1x8192", "--depth", "0"])
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, file=sys.stderr)
+        sys.exit(status)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True, timeout=300
+    )
+    assert "405.9 G" in done.stdout
+    assert int(done.stderr.splitlines()[-1]) < 1.5e9
+
+
 # 2 · MACs, as the models' own papers and issues of other counters give them.
 @pytest.mark.parametrize(
     ("name", "spec", "flops"),
