@@ -14,7 +14,7 @@ from profiler.records import Cost, OpRecord, TensorSpec
 
 _FREE = frozenset(
     """
-    _assert_async _assert_scalar _assert_tensor_metadata _functional_assert_async
+    _assert_async _assert_scalar _assert_tensor_metadata _efficientzerotensor _functional_assert_async
     _functional_sym_constrain_range _functional_sym_constrain_range_for_size _has_same_storage_numel
     _linalg_check_errors _local_scalar_dense _nnz _dimI _dimV _indices _values _fused_sdp_choice _make_dep_token
     _nested_get_lengths _nested_get_offsets _nested_get_ragged_idx _nested_tensor_offsets _nested_tensor_size

@@ -19,6 +19,7 @@ SAMPLES = 12
 
 ITERATIVE = "the number of its steps depends on the values"
 PIVOTED = "its pivots, of one row or two, depend on the values"
+CHUNKED = "a Python operator whose steps depend on the device, the dtypes and the options"
 #: What has no rule on purpose, and why.
 UNCOUNTED = {
     "aten._linalg_eigh.default": ITERATIVE,
@@ -31,6 +32,9 @@ UNCOUNTED = {
     "aten.linalg_matrix_sqrth.default": "made of eigenvalues",
     "aten.linalg_pinv.atol_rtol_tensor": "made of singular values",
     "aten.linalg_polar.default": "made of singular values",
+    "aten._sparse_mm_reduce_impl_backward.default": "an extreme's gradient depends on where the extreme was",
+    "torch_nn._linear_cross_entropy_batch_chunked.default": CHUNKED,
+    "torch_nn._linear_cross_entropy_batch_chunked_no_reduction.default": CHUNKED,
 }
 
 

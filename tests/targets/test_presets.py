@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 from copy import deepcopy
+from pathlib import Path
 
 import pytest
 import torch
@@ -55,23 +56,6 @@ def test_a_preset_runs_and_nothing_is_uncounted(name):
     assert profile.uncounted == ()
     assert profile.totals.params == COUNTS[name]
     assert profile.totals.macs > 0
-
-
-def test_the_largest_preset_is_counted_in_little_memory():
-    """A process of its own, since memory once taken is not given back: 8,192 tokens, construction included."""
-    code = """
-        import resource
-        import sys
-        from profiler.cli.app import main
-        status = main(["hf:llama-3.1-405b", "--input", "input_ids=1x8192", "--depth", "0"])
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, file=sys.stderr)
-        sys.exit(status)
-    """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True, timeout=300
-    )
-    assert "405.9 G" in done.stdout
-    assert int(done.stderr.splitlines()[-1]) < 1.5e9
 
 
 # 2 · MACs, as the models' own papers and issues of other counters give them.
@@ -157,10 +141,14 @@ def test_a_file_that_holds_no_presets_is_refused_in_one_line(tmp_path, text, mes
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the kernel tells a process's peak on Linux alone")
 def test_llama_405b_at_8192_tokens_takes_seconds_and_less_than_one_and_a_half_gigabytes():
-    """In a process of its own, whose whole memory is measured: imports, construction and the run."""
+    """In a process of its own, whose whole memory is measured: imports, construction and the run.
+
+    VmHWM begins with the process; the maximum that ``getrusage`` gives would be that of the process that started it.
+    """
     script = """
-        import resource
+        from pathlib import Path
         import profiler
         from profiler.targets import build, make_inputs, resolve
 
@@ -168,7 +156,7 @@ def test_llama_405b_at_8192_tokens_takes_seconds_and_less_than_one_and_a_half_gi
         module = build(target)
         args, kwargs = make_inputs(target, module, ["input_ids=1x8192"])
         print(profiler.count(module, *args, **kwargs).totals.macs)
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+        print(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
     """
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True, timeout=120
@@ -178,4 +166,4 @@ def test_llama_405b_at_8192_tokens_takes_seconds_and_less_than_one_and_a_half_gi
     # A layer: Q and O of d², K and V of d · 1024, three of d · 53248; scores and values of T² · d each. Then the head.
     layer = tokens * (2 * width**2 + 2 * width * 1024 + 3 * width * 53248) + 2 * tokens**2 * width
     assert macs == layers * layer + tokens * width * 128_256
-    assert memory < 1.5e9
+    assert 1024 * memory < 1.5e9
