@@ -16,9 +16,11 @@ ROWS = {
     "__main__": 10, "cli": 9,
     "__init__": 8, "api": 8, "targets": 8,
     "report": 7,
+    "reconcile": 6,
+    "peers": 5,
     "tally": 4,
     "trace": 3, "formulas": 3,
-    "records": 2, "catalogue": 2,
+    "records": 2, "claims": 2, "catalogue": 2,
     "errors": 1, "units": 1,
 }  # fmt: skip
 

@@ -1,0 +1,157 @@
+"""What a source says of a model, what is known of the source, and what the comparison with our count finds.
+
+A cause is computed, never written down: a ``Departure`` is a rule from what we saw to the amount that its source leaves
+out, adds or counts twice there. What is left is ``ours − claimed − Σ causes``, and the verdict follows from it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+#: What a claim is about: work, or parameters.
+Quantity = Literal["work", "params"]
+#: Counts are integers; a peer that divides by the batch can claim a fraction.
+Number = int | float
+TOTAL = "total"
+
+
+class Kind(StrEnum):
+    """The class of a cause."""
+
+    UNIT = "unit"
+    CONVENTION = "convention"
+    BIAS = "bias"
+    UNSUPPORTED = "unsupported operator"
+    UNSUPPORTED_MODULE = "unsupported module"
+    FUNCTIONAL = "functional call missed"
+    SUBCLASS = "subclass missed"
+    FUSED = "fused path missed"
+    DOUBLE = "counted twice"
+    BATCH = "batch"
+    ALIAS = "shared module"
+    BROADCAST = "broadcast"
+    GRID = "transposed grid"
+    GROUPS = "groups"
+    PADDING = "padding"
+    RECURRENT = "recurrent convention"
+    ATTENTION = "attention formula"
+    DTYPE = "dtype"
+    SPARSE = "sparse"
+    PARAMETERS = "parameters missed"
+    UNCALLED = "counted without a call"
+    FORMULA = "wrong formula"
+
+
+class Share(NamedTuple):
+    """A part of a difference, at one place: *amount* is ours minus theirs."""
+
+    module: str
+    operator: str
+    amount: Number
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """A known way in which a source counts otherwise than we do."""
+
+    code: str
+    kind: Kind
+    #: One sentence for a person.
+    why: str
+    #: The place in the source that shows it.
+    where: str
+    #: The versions of the source for which it was seen.
+    seen: str
+    quantity: Quantity
+    #: From a scene (what we saw of a model) to the shares of the difference.
+    rule: Callable[[Any], Iterable[Share]]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A number that a source gives; None with its *error* where it failed to."""
+
+    source: str
+    version: str
+    #: "total", or the path of a module.
+    subject: str
+    #: "MAC", "FLOP" or "parameter".
+    unit: str
+    claimed: Number | None
+    error: str = ""
+
+
+class Verdict(StrEnum):
+    """What the numbers of a finding say."""
+
+    AGREES = "agrees"
+    EXPLAINED = "explained"
+    UNEXPLAINED = "unexplained"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """A named part of a difference, and the places where it arises."""
+
+    code: str
+    kind: Kind
+    why: str
+    shares: tuple[Share, ...]
+
+    @property
+    def amount(self) -> Number:
+        """How much more we count for this reason; negative where the source counts more."""
+        return exact(sum(Fraction(share.amount) for share in self.shares))
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """The modules where it arises, in the order of the model."""
+        return tuple(dict.fromkeys(share.module for share in self.shares))
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A claim beside our own number, and the causes of their difference."""
+
+    claim: Claim
+    ours: int
+    causes: tuple[Cause, ...] = ()
+
+    @property
+    def difference(self) -> Number:
+        """Ours minus claimed; 0 where nothing was claimed."""
+        claimed = self.claim.claimed
+        return 0 if claimed is None else exact(Fraction(self.ours) - Fraction(claimed))
+
+    @property
+    def unexplained(self) -> Number:
+        """What no cause accounts for."""
+        if self.claim.claimed is None:
+            return 0
+        return exact(Fraction(self.difference) - sum(Fraction(cause.amount) for cause in self.causes))
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the numbers say; it cannot contradict them."""
+        if self.claim.claimed is None:
+            return Verdict.FAILED
+        if self.unexplained:
+            return Verdict.UNEXPLAINED
+        return Verdict.EXPLAINED if self.causes else Verdict.AGREES
+
+
+def exact(value: Fraction | float) -> Number:
+    """Give an integer where the value is one.
+
+    Example:
+        >>> exact(Fraction(6, 3)), exact(2.5)
+        (2, 2.5)
+    """
+    return int(value) if value == int(value) else float(value)

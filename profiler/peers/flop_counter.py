@@ -1,0 +1,224 @@
+"""``torch.utils.flop_counter.FlopCounterMode``: contractions alone, at two FLOPs for each MAC.
+
+It has a table of formulas and counts nothing else, so a departure here is a family of operators that the table lacks,
+or an operand that its formulas do not look at. Masks are no departure: both sides count attention as if unmasked.
+Backward passes are not compared, since a comparison runs a forward pass.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.utils.flop_counter import flop_registry
+
+from profiler.claims import Kind, Share
+from profiler.peers.names import registered_names
+from profiler.peers.peer import Answer, Peer
+from profiler.records import tensors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from torch import nn
+
+    from profiler.peers.scene import Scene
+    from profiler.tally import Entry
+
+PEER = Peer(
+    "flop_counter",
+    unit="FLOP",
+    distributions=("torch",),
+    convention="Two FLOPs for each multiply-add of the contractions that it has a formula for; nothing else counts.",
+)
+_SEEN = "2.11 to 2.15"
+_TABLE = "torch/utils/flop_counter.py: flop_registry"
+_ROOT = "Global"
+
+_FUSED = frozenset({"aten._native_multi_head_attention", "aten._transformer_encoder_layer_fwd"})
+_RECURRENT = frozenset({"aten.mkldnn_rnn_layer", "aten._cudnn_rnn", "aten.miopen_rnn", "aten._lstm_mps"})
+_VECTORS = frozenset({"aten.mv", "aten.addmv", "aten.dot", "aten.vdot", "aten.addbmm"})
+_GROUPED = frozenset({"aten._grouped_mm", "aten._scaled_grouped_mm", "aten._scaled_grouped_mm_v2"})
+_SPARSE = ("aten._sparse", "aten.sspaddmm", "aten.hspmm", "aten.sparse_sampled_addmm", "aten._cslt_sparse")
+_BIASED = ("addmm", "addbmm", "baddbmm", "addmv", "convolution", "linear", "conv_tbc")
+
+
+@PEER.runs
+def run(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Answer:
+    """Run one forward pass under the mode."""
+    from torch.utils.flop_counter import FlopCounterMode  # noqa: PLC0415 - the peer itself
+
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(*args, **kwargs)
+    modules = {_path(name, model): sum(counts.values()) for name, counts in counter.get_flop_counts().items()}
+    return Answer(counter.get_total_flops(), {path: count for path, count in modules.items() if path is not None})
+
+
+def _path(name: str, model: nn.Module) -> str | None:
+    """Take the root's class off the name that the mode gives a module; None for what is no path."""
+    if name == _ROOT:
+        return ""
+    root, _, path = name.partition(".")
+    return path if root == type(model).__name__ else None
+
+
+@PEER.departs(
+    "FCM-ELEMENTWISE",
+    Kind.CONVENTION,
+    "counts contractions alone: activations, norms, softmax, pooling and other arithmetic are left out",
+    where=_TABLE,
+    seen=_SEEN,
+)
+def elementwise(scene: Scene) -> Iterator[Share]:
+    """Leave out what is neither a MAC nor a bias."""
+    return _shares((e for e in scene.entries if not _adds_bias(e)), lambda e: e.other_flops)
+
+
+@PEER.departs(
+    "FCM-BIAS",
+    Kind.BIAS,
+    "leaves out the bias, and the scaling, of a matrix product or convolution",
+    where="torch/utils/flop_counter.py: addmm_flop, conv_flop_count",
+    seen=_SEEN,
+)
+def bias(scene: Scene) -> Iterator[Share]:
+    """Leave out what a contraction computes beside its MACs."""
+    return _shares(filter(_adds_bias, scene.entries), lambda e: e.other_flops)
+
+
+@PEER.departs(
+    "FCM-FASTPATH",
+    Kind.FUSED,
+    "has no formula for the fused fast path of attention and encoder layers, taken in eval mode without gradients",
+    where=_TABLE,
+    seen=_SEEN,
+)
+def fast_path(scene: Scene) -> Iterator[Share]:
+    """Leave out the MACs of fused attention and encoder layers."""
+    return _left_out(scene, lambda packet: packet in _FUSED)
+
+
+@PEER.departs(
+    "FCM-RNN",
+    Kind.UNSUPPORTED,
+    "has no formula for a recurrent layer that arrives as one operator, as an LSTM does on the CPU",
+    where=_TABLE,
+    seen=_SEEN,
+)
+def recurrent(scene: Scene) -> Iterator[Share]:
+    """Leave out the MACs of whole recurrent layers."""
+    return _left_out(scene, lambda packet: packet in _RECURRENT)
+
+
+@PEER.departs(
+    "FCM-GEMV",
+    Kind.UNSUPPORTED,
+    "has no formula for products with a vector (mv, addmv, dot, vdot), nor for addbmm",
+    where=_TABLE,
+    seen=_SEEN,
+)
+def vectors(scene: Scene) -> Iterator[Share]:
+    """Leave out products with vectors."""
+    return _left_out(scene, lambda packet: packet in _VECTORS)
+
+
+@PEER.departs(
+    "FCM-INPLACE",
+    Kind.UNSUPPORTED,
+    "has no formula for a product that is added in place (addmm_, baddbmm_)",
+    where=_TABLE,
+    seen=_SEEN,
+)
+def in_place(scene: Scene) -> Iterator[Share]:
+    """Leave out the in-place forms of operators that do have a formula."""
+    return _left_out(scene, _is_in_place)
+
+
+@PEER.departs(
+    "FCM-MOE",
+    Kind.UNSUPPORTED,
+    "has no formula for the grouped product of a mixture of experts",
+    where=_TABLE,
+    seen=_SEEN,
+)
+def grouped(scene: Scene) -> Iterator[Share]:
+    """Leave out grouped products."""
+    return _left_out(scene, lambda packet: packet in _GROUPED)
+
+
+@PEER.departs(
+    "FCM-INT",
+    Kind.UNSUPPORTED,
+    "has no formula for products of integers and of quantized or packed weights",
+    where=_TABLE,
+    seen=_SEEN,
+)
+def integers(scene: Scene) -> Iterator[Share]:
+    """Leave out quantized and integer contractions."""
+    return _left_out(scene, _is_integer)
+
+
+@PEER.departs(
+    "FCM-SPARSE-OPS",
+    Kind.SPARSE,
+    "has no formula for the operators of sparse matrices",
+    where=_TABLE,
+    seen=_SEEN,
+)
+def sparse_operators(scene: Scene) -> Iterator[Share]:
+    """Leave out what only sparse matrices have."""
+    return _left_out(scene, lambda packet: packet.startswith(_SPARSE))
+
+
+@PEER.departs(
+    "FCM-OTHER",
+    Kind.UNSUPPORTED,
+    "has no formula for this contraction (bilinear forms, distances, transforms, solvers, conv_tbc …)",
+    where=_TABLE,
+    seen=_SEEN,
+)
+def others(scene: Scene) -> Iterator[Share]:
+    """Leave out every other contraction that the table lacks."""
+    return _left_out(scene, _is_other)
+
+
+@PEER.departs(
+    "FCM-SPARSE",
+    Kind.SPARSE,
+    "counts a product with a sparse operand as if it were dense",
+    where="torch/utils/flop_counter.py: mm_flop reads the shapes alone",
+    seen=_SEEN,
+)
+def sparse(scene: Scene) -> Iterator[Share]:
+    """Take off the products with elements that are not stored."""
+    return _shares(filter(_is_sparse, _known(scene)), lambda e: 2 * e.macs - 2 * _dense(e))
+
+
+@PEER.departs(
+    "FCM-COMPLEX",
+    Kind.DTYPE,
+    "counts a product of complex numbers as one of real numbers, a quarter of its MACs",
+    where="torch/utils/flop_counter.py: mm_flop reads the shapes alone",
+    seen=_SEEN,
+)
+def complex_numbers(scene: Scene) -> Iterator[Share]:
+    """Add the other three real products of each complex one."""
+    entries = (e for e in _known(scene) if e.dtype.startswith("complex") and not _is_sparse(e))
+    return _shares(entries, lambda e: 2 * e.macs * 3 // 4)
+
+
+@PEER.departs(
+    "FCM-ALIAS",
+    Kind.ALIAS,
+    "puts all calls of a module with several names under one of them, the last",
+    where="torch/utils/module_tracker.py: ModuleTracker._get_mod_name",
+    seen=_SEEN,
+)
+def alias(scene: Scene) -> Iterator[Share]:
+    """Move the work of a shared module to the row that the tracker keeps for it, and back out of what is around it."""
+    names = registered_names(scene.facts)
+    for entry in scene.entries:
+        kept = names.get(entry.record.module, entry.record.module)
+        if kept != entry.record.module:
+            yield from _moved(entry, kept)

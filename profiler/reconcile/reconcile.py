@@ -1,0 +1,78 @@
+"""From a profile and a peer's answer to findings, in integers: ours − claimed − Σ causes = unexplained."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from profiler.claims import TOTAL, Cause, Claim, Finding, Number, Quantity, Share
+from profiler.peers import Failure, Scene
+from profiler.peers.scene import is_under
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from profiler.peers import Answer, Peer
+    from profiler.tally import Profile, Totals
+    from profiler.trace.facts import Facts
+
+_PARAMETER = "parameter"
+
+
+def reconcile(profile: Profile, facts: tuple[Facts, ...], peer: Peer, answer: Answer | Failure) -> tuple[Finding, ...]:
+    """Explain what a peer says of the forward pass that *profile* counted: the total, the parameters, the modules."""
+    if isinstance(answer, Failure):
+        claim = Claim(peer.name, peer.version, TOTAL, peer.unit, None, answer.error)
+        return (Finding(claim, _ours(profile.totals, peer.unit)),)
+    scene = Scene(profile.entries, facts)
+    work = _findings(profile, peer, peer.unit, answer.total, answer.modules, _causes(peer, scene, "work"))
+    if answer.params is None:
+        return tuple(work)
+    missed = _causes(peer, scene, "params")
+    return (*work, *_findings(profile, peer, _PARAMETER, answer.params, answer.module_params, missed))
+
+
+def _findings(
+    profile: Profile, peer: Peer, unit: str, total: Number, modules: dict[str, Number], causes: list[Cause]
+) -> list[Finding]:
+    """Compare the whole, and each module that the peer reports and we know."""
+    whole = Finding(Claim(peer.name, peer.version, TOTAL, unit, total), _ours(profile.totals, unit), tuple(causes))
+    nodes = profile.nodes
+    return [whole] + [
+        Finding(
+            Claim(peer.name, peer.version, path, unit, claimed), _ours(nodes[path].total, unit), _within(causes, path)
+        )
+        for path, claimed in modules.items()
+        if path in nodes and path
+    ]
+
+
+def _ours(totals: Totals, unit: str) -> int:
+    if unit == _PARAMETER:
+        return totals.params
+    return totals.macs if unit == "MAC" else totals.flops
+
+
+def _causes(peer: Peer, scene: Scene, quantity: Quantity) -> list[Cause]:
+    """Apply the departures of a peer; the largest first."""
+    found = []
+    for departure in peer.departures:
+        shares = _joined(departure.rule(scene)) if departure.quantity == quantity else ()
+        if shares:
+            found.append(Cause(departure.code, departure.kind, departure.why, shares))
+    return sorted(found, key=lambda cause: (-abs(cause.amount), cause.code))
+
+
+def _joined(shares: Iterable[Share]) -> tuple[Share, ...]:
+    """Sum the shares of the same operator in the same module, and leave out what comes to nothing."""
+    sums: dict[tuple[str, str], Number] = {}
+    for module, operator, amount in shares:
+        sums[module, operator] = sums.get((module, operator), 0) + amount
+    return tuple(Share(*place, amount) for place, amount in sums.items() if amount)
+
+
+def _within(causes: list[Cause], path: str) -> tuple[Cause, ...]:
+    """Keep what arises in a module or below it."""
+    kept = (
+        Cause(c.code, c.kind, c.why, tuple(share for share in c.shares if is_under(share.module, path))) for c in causes
+    )
+    return tuple(cause for cause in kept if cause.shares)

@@ -1,0 +1,126 @@
+"""What is inert about a model's modules: their types, settings and parameters, and the shapes of their calls.
+
+A counter that hooks modules counts by these, so whoever explains it needs them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from threading import get_ident
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch.nn.modules.module import register_module_forward_hook
+
+from profiler.trace.observe import Observer, dtype_name
+from profiler.trace.scopes import walk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import nn
+
+    from profiler.records import Shape, Value
+
+_SCALARS = (bool, int, float, str, type(None))
+
+
+class Visit(NamedTuple):
+    """A distinct call of a module: what its positional inputs and its output were."""
+
+    inputs: tuple[Value, ...]
+    output: Value
+
+
+class Held(NamedTuple):
+    """A parameter of a module itself; *key* is the same for all names of one storage."""
+
+    name: str
+    shape: Shape
+    dtype: str
+    trainable: bool
+    key: int
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """A module that is registered once or under several names."""
+
+    #: Its first path.
+    path: str
+    #: Every path.
+    names: tuple[str, ...]
+    #: The qualified names of its class and of the classes that it inherits, nearest first.
+    types: tuple[str, ...]
+    #: Its attributes that are plain values, or tuples of them.
+    settings: tuple[tuple[str, Any], ...]
+    params: tuple[Held, ...]
+    buffers: tuple[Held, ...]
+    #: Its distinct calls, in the order of the first, each with how often it was made.
+    visits: tuple[tuple[Visit, int], ...]
+
+    @property
+    def type(self) -> str:
+        """The qualified name of its class, such as ``torch.nn.modules.linear.Linear``."""
+        return self.types[0]
+
+    def setting(self, name: str, default: Any = None) -> Any:
+        """Give an attribute by its name."""
+        return dict(self.settings).get(name, default)
+
+    def is_a(self, type_name: str) -> bool:
+        """Say whether its class is, or inherits from, the one with this qualified name or this last part of one."""
+        return any(t == type_name or t.rpartition(".")[2] == type_name for t in self.types)
+
+
+def take_facts(model: nn.Module, run: Callable[[], object]) -> tuple[Facts, ...]:
+    """Describe every module of *model*, parents first, and its calls during *run*."""
+    names: dict[nn.Module, list[str]] = {}
+    for path, module in walk(model):
+        names.setdefault(module, []).append(path)
+    visits: dict[nn.Module, Counter[Visit]] = {module: Counter() for module in names}
+    observer, thread = Observer(), get_ident()
+
+    def see(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        if module in visits and get_ident() == thread:
+            visits[module][Visit(_inert(observer.values(args)), _inert(observer.value(_tensors(output))))] += 1
+
+    handle = register_module_forward_hook(see)
+    try:
+        run()
+    finally:
+        handle.remove()
+    return tuple(_facts(module, paths, visits[module]) for module, paths in names.items())
+
+
+def _facts(module: nn.Module, paths: list[str], visits: Counter[Visit]) -> Facts:
+    return Facts(
+        path=paths[0],
+        names=tuple(paths),
+        types=tuple(f"{c.__module__}.{c.__qualname__}" for c in type(module).__mro__ if c is not object),
+        settings=tuple((name, value) for name, value in vars(module).items() if _plain(value)),
+        params=tuple(_held(name, p) for name, p in module._parameters.items() if p is not None),
+        buffers=tuple(_held(name, b) for name, b in module._buffers.items() if b is not None),
+        visits=tuple(visits.items()),
+    )
+
+
+def _held(name: str, tensor: torch.Tensor) -> Held:
+    shape = tuple(int(n) for n in tensor.shape)
+    return Held(name, shape, dtype_name(tensor.dtype), tensor.requires_grad, id(tensor))
+
+
+def _plain(value: Any) -> bool:
+    return isinstance(value, _SCALARS) or (isinstance(value, (tuple, list)) and all(map(_plain, value)))
+
+
+def _tensors(output: Any) -> Any:
+    """Take a model output, which is a mapping, for the list of its values."""
+    return list(output.values()) if isinstance(output, dict) else output
+
+
+def _inert(value: Any) -> Any:
+    if isinstance(value, tuple) and type(value) is tuple:
+        return tuple(map(_inert, value))
+    return dtype_name(value) if isinstance(value, torch.dtype) else value
