@@ -6,7 +6,7 @@ out, adds or counts twice there. What is left is ``ours − claimed − Σ cause
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -45,6 +45,7 @@ class Kind(StrEnum):
     SPARSE = "sparse"
     PARAMETERS = "parameters missed"
     UNCALLED = "counted without a call"
+    UNUSED = "output unused"
     FORMULA = "wrong formula"
 
 
@@ -145,6 +146,22 @@ class Finding:
         if self.unexplained:
             return Verdict.UNEXPLAINED
         return Verdict.EXPLAINED if self.causes else Verdict.AGREES
+
+
+def within(causes: Iterable[Cause], path: str) -> tuple[Cause, ...]:
+    """Keep of causes what arises in a module or below it."""
+    kept = (replace(c, shares=tuple(share for share in c.shares if is_under(share.module, path))) for c in causes)
+    return tuple(cause for cause in kept if cause.shares)
+
+
+def is_under(path: str, top: str) -> bool:
+    """Say whether *path* is *top* or below it.
+
+    Example:
+        >>> is_under("layer1.0", "layer1"), is_under("layer10", "layer1"), is_under("fc", "")
+        (True, False, True)
+    """
+    return not top or path == top or path.startswith(top + ".")
 
 
 def exact(value: Fraction | float) -> Number:

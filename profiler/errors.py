@@ -8,6 +8,14 @@
     ├── FormulaError               a formula is registered wrongly, or raised on a call
     ├── SavedProfileError          a file is not a profile that this version can read
     ├── OutputError                a result cannot be written
+    ├── AmbiguousNameError         a name that several entries have; carries them
+    ├── DeviceError                a device's file is wrong, or it lacks what is asked of it
+    ├── PlanError                  a pipeline's file, a rate or a share is wrong
+    ├── ExpressionError            a text is no formula; carries the column
+    ├── DerivationError            no closed form can be given; says where it breaks
+    ├── BudgetError                a file of budgets or a limit is wrong, or no profile can be held against it
+    ├── BaselineError              a baseline is missing, broken, of another run, or was rewritten meanwhile
+    ├── CheckFailedError           status 1: a limit is broken, or two profiles differ that should not
     └── ModelError                 status 3: the model itself failed
         └── UnsupportedModelError  the model hides its operators from the dispatcher
 
@@ -59,6 +67,49 @@ class SavedProfileError(ProfilerError):
 
 class OutputError(ProfilerError):
     """A result that cannot be written."""
+
+
+class ExpressionError(ProfilerError):
+    """A text that is no formula of the language."""
+
+    def __init__(self, message: str, column: int) -> None:
+        """Keep the column, from 1, beside the message."""
+        super().__init__(message)
+        self.column = column
+
+
+class DerivationError(ProfilerError):
+    """A cost of which no closed form can be given."""
+
+
+class AmbiguousNameError(ProfilerError):
+    """A name that several entries of a catalogue have."""
+
+    def __init__(self, kind: str, name: str, candidates: Iterable[str]) -> None:
+        """List what it may mean."""
+        super().__init__(f"{name!r} may be more than one {kind}: {', '.join(candidates)}; write one of these")
+
+
+class DeviceError(ProfilerError):
+    """A device that cannot be read, or that lacks what is asked of it."""
+
+
+class PlanError(ProfilerError):
+    """A pipeline, a rate or a share that cannot be planned with."""
+
+
+class BudgetError(ProfilerError):
+    """A budget or a limit that is wrong, or that a profile cannot be held against."""
+
+
+class BaselineError(ProfilerError):
+    """A baseline that is missing, broken, of another run, or that was rewritten meanwhile."""
+
+
+class CheckFailedError(ProfilerError):
+    """A limit is broken, or two profiles differ that should not."""
+
+    exit_status = 1
 
 
 class ModelError(ProfilerError):

@@ -7,7 +7,7 @@ those, so that they cannot disagree.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, reduce
 from operator import add
 from typing import TYPE_CHECKING, TypeVar
@@ -18,6 +18,10 @@ from profiler.records import PHASES, OpRecord, Phase, Shape, Value
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
+
+    from profiler.claims import Finding
+    from profiler.memory import Memory, Table
+    from profiler.projection import Projection
 
 CONVENTION = (
     "1 MAC = 1 fused multiply-add of a contraction; FLOPs = 2·MACs + other FLOPs; transcendentals are apart; "
@@ -42,6 +46,8 @@ class Totals:
     buffers: int = 0
     #: Calls of operators that no rule counts: with any, the others are lower bounds.
     uncounted: int = 0
+    #: Of the whole and of a phase: bytes live at the peak, by category, with their "total".
+    peak_memory: Table = field(default_factory=dict)
 
     @property
     def flops(self) -> int:
@@ -49,8 +55,11 @@ class Totals:
         return 2 * self.macs + self.other_flops
 
     def __add__(self, other: Totals) -> Totals:
-        """Sum field by field."""
-        return Totals(*(getattr(self, f) + getattr(other, f) for f in self.__slots__))
+        """Sum field by field; a sum of work has no peak of its own."""
+        return Totals(*(getattr(self, f) + getattr(other, f) for f in _SUMMED))
+
+
+_SUMMED = tuple(f.name for f in fields(Totals) if f.name != "peak_memory")
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,16 +159,28 @@ class Profile:
     modules: tuple[Module, ...]
     entries: tuple[Entry, ...]
     convention: str = CONVENTION
+    #: What other sources say of one forward pass, and why.
+    findings: tuple[Finding, ...] = ()
+    #: What it takes on a device; of this profile alone, so that a sum has none.
+    projection: Projection | None = None
+    #: What was live, and when.
+    memory: Memory | None = None
 
     @cached_property
     def totals(self) -> Totals:
-        """Everything: the root of the tree."""
-        return self.tree.total
+        """Everything: the root of the tree, and the peak of memory."""
+        return replace(self.tree.total, peak_memory=dict(self.memory.peak.bytes) if self.memory else {})
 
     @cached_property
     def phases(self) -> dict[Phase, Totals]:
         """The work by phase; parameters are not of a phase."""
-        return {phase: _sum(e.totals for e in self.entries if e.record.phase == phase) for phase in PHASES}
+        peaks = {phase: dict(moment.bytes) for phase, moment in self.memory.phases.items()} if self.memory else {}
+        return {
+            phase: replace(
+                _sum(e.totals for e in self.entries if e.record.phase == phase), peak_memory=peaks.get(phase, {})
+            )
+            for phase in PHASES
+        }
 
     @cached_property
     def tree(self) -> Node:
@@ -217,7 +238,15 @@ class Profile:
             replace(m, calls=m.calls + o.calls, outputs=m.outputs or o.outputs)
             for m, o in zip(self.modules, other.modules, strict=True)
         )
-        return replace(self, modules=modules, entries=_merged((*self.entries, *other.entries)))
+        findings = tuple(dict.fromkeys((*self.findings, *other.findings)))
+        return replace(
+            self,
+            modules=modules,
+            entries=_merged((*self.entries, *other.entries)),
+            findings=findings,
+            projection=None,
+            memory=self.memory | other.memory if self.memory and other.memory else self.memory or other.memory,
+        )
 
     def __str__(self) -> str:
         """Write the text report, three levels deep."""

@@ -13,23 +13,21 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 from typing_extensions import TypeAliasType
 
 from profiler.errors import OutputError, SavedProfileError
+from profiler.memory import Memory
+from profiler.projection import Projection
 from profiler.records import OpRecord, Phase, TensorSpec, Value
 from profiler.tally.profile import Entry, Module, Operator, Profile, Totals
+from profiler.tally.row import Row
+from profiler.tally.saved_findings import FindingRow, finding_rows, findings_of
 
 SCHEMA: Literal["profiler/1"] = "profiler/1"
 
 
-class _Row(BaseModel):
-    """A JSON object; anything unknown in it is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class TensorRow(_Row):
+class TensorRow(Row):
     """A tensor operand or result, as observed."""
 
     shape: list[int]
@@ -46,7 +44,7 @@ else:
     JsonValue = TypeAliasType("JsonValue", TensorRow | bool | int | float | str | list["JsonValue"] | None)
 
 
-class CostsRow(_Row):
+class CostsRow(Row):
     """A sum of work: MAC, FLOP, op, bytes and elements as in the convention."""
 
     macs: int
@@ -60,9 +58,12 @@ class CostsRow(_Row):
     trainable_params: int
     buffers: int
     uncounted: int = Field(description="calls of operators that no rule counts; with any, the sums are lower bounds")
+    peak_memory: dict[str, int] = Field(
+        default_factory=dict, description="bytes live at the peak by category, of the whole and of each phase"
+    )
 
 
-class ModuleRow(_Row):
+class ModuleRow(Row):
     """A module: its own costs, and with its children's."""
 
     path: str
@@ -73,7 +74,7 @@ class ModuleRow(_Row):
     total: CostsRow
 
 
-class OperatorRow(_Row):
+class OperatorRow(Row):
     """An operator in one dtype."""
 
     operator: str
@@ -82,14 +83,14 @@ class OperatorRow(_Row):
     costs: CostsRow
 
 
-class UncountedRow(_Row):
+class UncountedRow(Row):
     """An operator that no rule counts."""
 
     operator: str
     calls: int
 
 
-class RecordRow(_Row):
+class RecordRow(Row):
     """A distinct operator call, and what one of its calls costs."""
 
     operator: str
@@ -98,8 +99,8 @@ class RecordRow(_Row):
     calls: int
     arguments: dict[str, JsonValue]
     results: list[JsonValue]
-    mutated: list[str] = []
-    aliases: list[int] = []
+    mutated: list[str] = Field(default_factory=list)
+    aliases: list[int] = Field(default_factory=list)
     kind: str
     dtype: str
     macs: int = 0
@@ -110,7 +111,7 @@ class RecordRow(_Row):
     bytes_written: int = 0
 
 
-class ProfileRow(_Row):
+class ProfileRow(Row):
     """A saved profile."""
 
     schema_: Literal["profiler/1"] = Field(alias="schema")
@@ -126,6 +127,9 @@ class ProfileRow(_Row):
     operators: list[OperatorRow]
     uncounted: list[UncountedRow]
     records: list[RecordRow]
+    findings: list[FindingRow] = Field(default_factory=list)
+    projection: Projection | None = None
+    memory: Memory | None = None
 
 
 def json_schema() -> dict[str, Any]:
@@ -235,6 +239,9 @@ def _row(profile: Profile) -> ProfileRow:
         operators=[_operator(row) for row in profile.operators],
         uncounted=[UncountedRow(operator=row.operator, calls=row.calls) for row in profile.uncounted],
         records=[_record(entry) for entry in profile.entries],
+        findings=finding_rows(profile.findings),
+        projection=profile.projection,
+        memory=profile.memory,
     )
 
 
@@ -286,6 +293,9 @@ def _profile(row: ProfileRow) -> Profile:
         modules=tuple(_module_of(module) for module in row.modules),
         entries=tuple(_entry_of(record) for record in row.records),
         convention=row.convention,
+        findings=findings_of(row.findings),
+        projection=row.projection,
+        memory=row.memory,
     )
 
 

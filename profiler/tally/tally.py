@@ -41,6 +41,7 @@ def tally(trace: Trace) -> Profile:
             for h in trace.census.holdings
         ),
         entries=tuple(price(record) for record in trace.records),
+        memory=trace.memory,
     )
 
 

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch.nn.modules.module import register_module_forward_hook
 
+from profiler.trace.names import NamedCall, watch_names
 from profiler.trace.observe import Observer, dtype_name
-from profiler.trace.scopes import walk
+from profiler.trace.scopes import Scopes, walk
+from profiler.trace.whole import Whole, take_wholes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,6 +61,10 @@ class Facts:
     buffers: tuple[Held, ...]
     #: Its distinct calls, in the order of the first, each with how often it was made.
     visits: tuple[tuple[Visit, int], ...]
+    #: The public functions of torch that its own code calls by their names, each with how often.
+    named: tuple[tuple[NamedCall, int], ...] = ()
+    #: The distinct operators that its own code calls; none where the model cannot run below autograd.
+    wholes: tuple[Whole, ...] = ()
 
     @property
     def type(self) -> str:
@@ -74,8 +80,13 @@ class Facts:
         return any(t == type_name or t.rpartition(".")[2] == type_name for t in self.types)
 
 
-def take_facts(model: nn.Module, run: Callable[[], object]) -> tuple[Facts, ...]:
-    """Describe every module of *model*, parents first, and its calls during *run*."""
+def take_facts(
+    model: nn.Module, run: Callable[[], object], again: Callable[[], object] | None = None
+) -> tuple[Facts, ...]:
+    """Describe every module of *model*, parents first, and its calls during *run*.
+
+    What its code calls is seen in a second run: *again*, if given, which is the same pass with nothing else watching.
+    """
     names: dict[nn.Module, list[str]] = {}
     for path, module in walk(model):
         names.setdefault(module, []).append(path)
@@ -86,15 +97,29 @@ def take_facts(model: nn.Module, run: Callable[[], object]) -> tuple[Facts, ...]
         if module in visits and get_ident() == thread:
             visits[module][Visit(_inert(observer.values(args)), _inert(observer.value(_tensors(output))))] += 1
 
+    scopes = Scopes(model, lambda *_: None)
+    scopes.attach()
     handle = register_module_forward_hook(see)
     try:
-        run()
+        with watch_names(lambda: scopes.current) as named:
+            run()
     finally:
         handle.remove()
-    return tuple(_facts(module, paths, visits[module]) for module, paths in names.items())
+        scopes.detach()
+    wholes = _wholes(model, again or run)
+    return tuple(_facts(module, paths, visits[module], named, wholes) for module, paths in names.items())
 
 
-def _facts(module: nn.Module, paths: list[str], visits: Counter[Visit]) -> Facts:
+def _wholes(model: nn.Module, run: Callable[[], object]) -> tuple[Whole, ...]:
+    try:
+        return take_wholes(model, run)
+    except Exception:  # noqa: BLE001 - it asks autograd in its forward pass, say: what rests on this stays unexplained
+        return ()
+
+
+def _facts(
+    module: nn.Module, paths: list[str], visits: Counter[Visit], named: Counter[NamedCall], wholes: tuple[Whole, ...]
+) -> Facts:
     return Facts(
         path=paths[0],
         names=tuple(paths),
@@ -103,6 +128,8 @@ def _facts(module: nn.Module, paths: list[str], visits: Counter[Visit]) -> Facts
         params=tuple(_held(name, p) for name, p in module._parameters.items() if p is not None),
         buffers=tuple(_held(name, b) for name, b in module._buffers.items() if b is not None),
         visits=tuple(visits.items()),
+        named=tuple((call, times) for call, times in named.items() if call.module in paths),
+        wholes=tuple(whole for whole in wholes if whole.record.module in paths),
     )
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from profiler.records import Phase
     from profiler.trace.origins import Origins
     from profiler.trace.scopes import Scopes
+    from profiler.trace.storages import Storages
     from profiler.trace.telling import Ways
 
 
@@ -42,11 +43,12 @@ class Recorder(TorchDispatchMode):
 
     supports_higher_order_operators = True
 
-    def __init__(self, scopes: Scopes, origins: Origins) -> None:
+    def __init__(self, scopes: Scopes, origins: Origins, storages: Storages) -> None:
         """Record for the modules that *scopes* says are running, and *origins* says made a node."""
         super().__init__()  # type: ignore[no-untyped-call]
         self._scopes = scopes
         self._origins = origins
+        self._storages = storages
         self._observer = Observer()
         self._optimizing = False
         self.calls: dict[Call, list[int]] = {}
@@ -67,8 +69,17 @@ class Recorder(TorchDispatchMode):
     @contextmanager
     def optimizer_steps(self) -> Iterator[None]:
         """Know the work of every ``torch.optim`` step inside as such."""
-        before = register_optimizer_step_pre_hook(lambda *_: setattr(self, "_optimizing", True))
-        after = register_optimizer_step_post_hook(lambda *_: setattr(self, "_optimizing", False))
+
+        def begin(optimizer: torch.optim.Optimizer, *_: Any) -> None:
+            self._optimizing = True
+            self._storages.find_states(optimizer)
+
+        def end(optimizer: torch.optim.Optimizer, *_: Any) -> None:
+            self._optimizing = False
+            self._storages.find_states(optimizer)
+
+        before = register_optimizer_step_pre_hook(begin)
+        after = register_optimizer_step_post_hook(end)
         try:
             yield
         finally:
@@ -96,7 +107,10 @@ class Recorder(TorchDispatchMode):
         result = func(*args, **kwargs)
         path, phase = self._where()
         if manner is not Manner.VIEW:
-            self._count(func, path, phase, self._observer.call(ways, args, kwargs, result))
+            fresh = self._count(func, path, phase, self._observer.call(ways, args, kwargs, result))
+            if fresh:
+                self._storages.given((args, kwargs))
+            self._storages.made((result,), func, path, phase)
         return result
 
     def _where(self) -> tuple[str, Phase]:
@@ -113,13 +127,15 @@ class Recorder(TorchDispatchMode):
             self._origins.note(path)
         return path, phase
 
-    def _count(self, func: Any, path: str, phase: Phase, seen: tuple[Any, Any, Any]) -> None:
+    def _count(self, func: Any, path: str, phase: Phase, seen: tuple[Any, Any, Any]) -> bool:
+        """Count a call, and say whether it is the first of its kind."""
         call = Call(func, path, phase, *seen)
         times = self.calls.get(call)
         if times is None:
             self.calls[call] = [1]
         else:
             times[0] += 1
+        return times is None
 
     def _run_inside(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run a higher-order operator so that what it runs is seen; where that cannot be, count the call itself."""

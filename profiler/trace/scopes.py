@@ -33,11 +33,11 @@ OUTSIDE = "(outside)"
 class Scopes:
     """The running modules of one model, on one thread."""
 
-    def __init__(self, model: nn.Module | None, on_first_call: Callable[[Any, Any], None]) -> None:
-        """Watch *model*; *on_first_call* is given the arguments of the root's first call."""
+    def __init__(self, model: nn.Module | None, on_call: Callable[[Any, Any], None]) -> None:
+        """Watch *model*; *on_call* is given the arguments of each call of the root."""
         self._model = model
         self._names = _names(model) if model is not None else {}
-        self._on_first_call = on_first_call
+        self._on_call = on_call
         self._attached = ExitStack()
         self._stack: list[tuple[nn.Module, str, bool]] = []
         #: Whether the running module was called in a backward pass: its forward is run again.
@@ -59,8 +59,8 @@ class Scopes:
         def enter(module: nn.Module, args: Any) -> None:
             names = self._names.get(module)
             if names is not None and get_ident() == thread:
-                if module is self._model and "" not in self.calls:
-                    self._on_first_call(args, _keyword_arguments())
+                if module is self._model:
+                    self._on_call(args, _keyword_arguments())
                 self._enter(module, names)
 
         def leave(module: nn.Module, _args: Any, output: Any) -> None:

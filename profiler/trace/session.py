@@ -19,10 +19,12 @@ from profiler.trace.observe import Observer, dtype_name
 from profiler.trace.origins import Origins
 from profiler.trace.recorder import Call, Recorder
 from profiler.trace.scopes import Scopes
+from profiler.trace.storages import Storages
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from profiler.memory import Memory
     from profiler.records import Shape, Value
 
 
@@ -36,6 +38,7 @@ class Trace:
     records: tuple[OpRecord, ...]
     calls: dict[str, int]
     outputs: dict[str, tuple[Shape, ...]]
+    memory: Memory
 
 
 class Session:
@@ -43,10 +46,13 @@ class Session:
 
     def __init__(self, model: nn.Module | None) -> None:
         """Prepare to watch *model*; None watches operators alone."""
-        self._model = model
+        self.model = model
         self._scopes = Scopes(model, self._see_inputs)
-        self._recorder = Recorder(self._scopes, Origins(model))
+        self._storages = Storages(model)
+        self._recorder = Recorder(self._scopes, Origins(model), self._storages)
         self._inputs: tuple[tuple[str, Value], ...] = ()
+        #: The arguments of the root's first call.
+        self.first_call: tuple[tuple[Any, ...], dict[str, Any]] | None = None
         self._attached = ExitStack()
 
     def start(self) -> None:
@@ -55,6 +61,8 @@ class Session:
             _force_eager(stack)
             stack.callback(self._recorder._observer.release)
             stack.callback(self._scopes.detach)
+            stack.callback(self._storages.stop)
+            self._storages.start()
             self._scopes.attach()
             stack.enter_context(self._recorder.optimizer_steps())
             stack.enter_context(self._recorder)
@@ -68,18 +76,23 @@ class Session:
     def trace(self) -> Trace:
         """Freeze what was seen so far."""
         return Trace(
-            model=type(self._model).__name__ if self._model is not None else "operators",
+            model=type(self.model).__name__ if self.model is not None else "operators",
             inputs=self._inputs,
-            census=take_census(self._model),
+            census=take_census(self.model),
             records=tuple(_record(call, times[0]) for call, times in self._recorder.calls.items()),
             calls=dict(self._scopes.calls),
             outputs=dict(self._scopes.outputs),
+            memory=self._storages.memory(),
         )
 
     def _see_inputs(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Remember what the root was called with, by the names of its ``forward``."""
+        """Remember what the root was first called with, by the names of its ``forward``."""
+        self._storages.asked((args, kwargs))
+        if self._inputs:
+            return
+        self.first_call = args, kwargs
         observer = Observer()
-        named = dict(zip(_parameter_names(self._model, len(args)), args, strict=False)) | kwargs
+        named = dict(zip(_parameter_names(self.model, len(args)), args, strict=False)) | kwargs
         self._inputs = tuple((name, _inert(observer.value(value))) for name, value in named.items())
 
 
