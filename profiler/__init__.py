@@ -18,14 +18,15 @@ if TYPE_CHECKING:
     from profiler.project import measure
     from profiler.records import Cost, Shape, TensorSpec
     from profiler.tally import Profile, load
+    from profiler.training import count_step
 
-__all__ = ["Cost", "Profile", "Shape", "TensorSpec", "count", "formula", "load", "measure", "profile"]
+__all__ = ["Cost", "Profile", "Shape", "TensorSpec", "count", "count_step", "formula", "load", "measure", "profile"]
 
 #: Where each name comes from. It is imported when it is first asked for, since torch takes seconds: pytest imports
 #: this package in every session of an environment that has it, to find the plugin.
 _HOMES = {
     "Cost": "profiler.records", "Profile": "profiler.tally", "Shape": "profiler.records",
-    "TensorSpec": "profiler.records", "count": "profiler.api", "formula": "profiler.formulas",
+    "TensorSpec": "profiler.records", "count": "profiler.api", "count_step": "profiler.training", "formula": "profiler.formulas",
     "load": "profiler.tally", "measure": "profiler.project", "profile": "profiler.api",
 }  # fmt: skip
 

@@ -50,6 +50,8 @@ class Memory:
     activations: dict[str, int] = field(default_factory=dict)
     #: What the allocator of an accelerator measured as its own peak; None elsewhere.
     measured: int | None = None
+    #: What the number of parameters alone lets expect of a training step.
+    estimate: Table | None = None
 
     def __or__(self, other: Memory) -> Memory:
         """Keep the higher of two runs."""

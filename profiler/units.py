@@ -39,6 +39,31 @@ def size(value: int) -> str:
     return f"{value} B"
 
 
+def seconds(value: float) -> str:
+    """Write a time with four digits and the unit that fits.
+
+    Example:
+        >>> seconds(0.0008469), seconds(90.0), seconds(86_400 * 3)
+        ('846.9 µs', '1.500 min', '3.000 d')
+    """
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"), (1e-3, "ms"), (1e-6, "µs")):
+        if value >= size:
+            return f"{_four_digits(value / size)} {unit}"
+    return f"{_four_digits(value / 1e-9)} ns"
+
+
+def rounded(value: float) -> str:
+    """Write a plain number with four digits.
+
+    Example:
+        >>> rounded(14.18821), rounded(425.646), rounded(0.00555), rounded(120_000.0)
+        ('14.19', '425.6', '0.005550', '120,000')
+    """
+    if value >= 10_000:  # noqa: PLR2004 - five digits and more are whole
+        return f"{value:,.0f}"
+    return _four_digits(value) if value >= 1 else f"{value:#.4g}"
+
+
 def exact(value: int) -> str:
     """Write every digit, in groups of three.
 

@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from profiler.api import count
 from profiler.errors import ModelError, one_line
 from profiler.targets import build, make_inputs, resolve
+from profiler.training import with_allocator_peak
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from torch import nn
+
     from profiler.tally import Profile
     from profiler.targets import Target
 
+    Run = Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], Profile]
+
 
 def count_target(
-    name: str, *, specs: Sequence[str], batch: int | None, dtype: str | None, device: str, say: Callable[[str], None]
+    name: str,
+    *,
+    specs: Sequence[str],
+    batch: int | None,
+    dtype: str | None,
+    device: str,
+    say: Callable[[str], None],
+    run: Run | None = None,
 ) -> Profile:
-    """Count one forward pass of a named model.
+    """Count one forward pass of a named model, or what *run* does with it.
 
     With the device "auto" it runs on ``meta``, and on the CPU where its control flow needs values.
 
@@ -31,24 +44,30 @@ def count_target(
     if target.note:
         say(target.note)
     if device != "auto":
-        return _run(target, specs, batch, dtype, device)
+        return _run(target, specs, batch, dtype, device, run)
     if target.prefers == "cpu":
         say(f"{name} needs real values; running on the CPU")
-        return _run(target, specs, batch, dtype, "cpu")
+        return _run(target, specs, batch, dtype, "cpu", run)
     try:
-        return _run(target, specs, batch, dtype, "meta")
+        return _run(target, specs, batch, dtype, "meta", run)
     except ModelError as error:
         if not _wants_values(error):
             raise
         say(f"{name} needs real values ({one_line(error.__cause__ or error)}); running on the CPU")
-        return _run(target, specs, batch, dtype, "cpu")
+        return _run(target, specs, batch, dtype, "cpu", run)
 
 
-def _run(target: Target, specs: Sequence[str], batch: int | None, dtype: str | None, device: str) -> Profile:
+def _run(
+    target: Target, specs: Sequence[str], batch: int | None, dtype: str | None, device: str, run: Run | None
+) -> Profile:
     model = build(target, device=device, dtype=dtype)
     args, kwargs = make_inputs(target, model, specs, batch=batch, device=device)
+    return (run or _forward)(model, args, kwargs)
+
+
+def _forward(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Profile:
     with torch.inference_mode():  # attention then arrives with its mask, which its decomposition on meta hides
-        return count(model, *args, **kwargs)
+        return with_allocator_peak(count(model, *args, **kwargs), partial(model, *args, **kwargs))
 
 
 def _wants_values(error: ModelError) -> bool:

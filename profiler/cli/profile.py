@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 from rich.console import Console
 
+from profiler.cli.against import NO_PEERS, Against
 from profiler.cli.app import app
 from profiler.cli.counting import count_target
 from profiler.cli.output import Format, note, show
+from profiler.cli.projecting import NOWHERE, Projecting
+from profiler.cli.training import FORWARD, Training
+from profiler.targets import make
 
 
 @app.default
@@ -27,8 +32,11 @@ def profile(
     format: Annotated[Format, Parameter(alias="-f")] = "text",
     output: Annotated[Path | None, Parameter(alias="-o")] = None,
     quiet: Annotated[bool, Parameter(alias="-q")] = False,
+    step: Training = FORWARD,
+    peers: Against = NO_PEERS,
+    target_device: Projecting = NOWHERE,
 ) -> None:
-    """Count one forward pass of a model, in eval mode and without gradients.
+    """Count one forward pass of a model in eval mode and without gradients, or with --train one training step.
 
     Args:
         target: `resnet18` (torchvision), `timm:NAME`, `hf:NAME` or `hf:path/to/config.json`,
@@ -43,10 +51,18 @@ def profile(
         format: How to write the result: text, json, csv or markdown.
         output: A file to write instead of printing.
         quiet: Say nothing on stderr.
+        step: What a training step is made of.
+        peers: Other counters beside ours.
+        target_device: Where it is to run, and how often.
     """
-    status = Console(stderr=True, quiet=quiet or not sys.stderr.isatty())
+    status, say = Console(stderr=True, quiet=quiet or not sys.stderr.isatty()), partial(note, quiet=quiet)
+    target_device.check(training=step.train)
+    step.check()
+    device = peers.device(device, say)
     with status.status(f"profiling {target}"):
-        found = count_target(
-            target, specs=input, batch=batch, dtype=dtype, device=device, say=lambda m: note(m, quiet=quiet)
-        )
+        found = count_target(target, specs=input, batch=batch, dtype=dtype, device=device, say=say, run=step.run)
+        found = peers.add_findings(found, partial(make, target, input, batch=batch, dtype=dtype, device=device), say)
+        found = target_device.add_projection(found, target, input, batch=batch, dtype=dtype, run=step.run)
     show(found, title=target, depth=depth, form=format, output=output)
+    peers.judge(found)
+    target_device.judge(found, strict=peers.strict)

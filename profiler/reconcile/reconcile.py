@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from profiler.claims import TOTAL, Cause, Claim, Finding, Number, Quantity, Share
+from profiler.claims import TOTAL, Cause, Claim, Finding, Number, Quantity, Share, within
 from profiler.peers import Failure, Scene
-from profiler.peers.scene import is_under
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,7 +38,7 @@ def _findings(
     nodes = profile.nodes
     return [whole] + [
         Finding(
-            Claim(peer.name, peer.version, path, unit, claimed), _ours(nodes[path].total, unit), _within(causes, path)
+            Claim(peer.name, peer.version, path, unit, claimed), _ours(nodes[path].total, unit), within(causes, path)
         )
         for path, claimed in modules.items()
         if path in nodes and path
@@ -68,11 +67,3 @@ def _joined(shares: Iterable[Share]) -> tuple[Share, ...]:
     for module, operator, amount in shares:
         sums[module, operator] = sums.get((module, operator), 0) + amount
     return tuple(Share(*place, amount) for place, amount in sums.items() if amount)
-
-
-def _within(causes: list[Cause], path: str) -> tuple[Cause, ...]:
-    """Keep what arises in a module or below it."""
-    kept = (
-        Cause(c.code, c.kind, c.why, tuple(share for share in c.shares if is_under(share.module, path))) for c in causes
-    )
-    return tuple(cause for cause in kept if cause.shares)

@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from profiler import units
+from profiler.claims import TOTAL
+from profiler.report import findings, projection
 from profiler.report.catalogue import report_format
 
 if TYPE_CHECKING:
@@ -27,11 +29,65 @@ def markdown(report: Report) -> str:
     parts = [
         f"# {report.heading}",
         _table(("total", "exact", "short"), ((line.label, line.exact, line.short) for line in report.totals())),
+        *_step(report),
+        *_memory(report),
         _table(("module", "type", "MACs", "FLOPs", "%", "params", "output"), _modules(report)),
         _table(("operator", "dtype", "calls", "MACs", "FLOPs", "bytes"), _operators(report)),
         _table(("uncounted operator", "calls"), uncounted) if uncounted else "Every operator is counted, or free.",
     ]
+    parts += _findings(report)
+    parts += _projection(report)
     return "\n\n".join(parts) + "\n"
+
+
+def _step(report: Report) -> list[str]:
+    if not report.is_step:
+        return []
+    rows = [
+        (
+            phase,
+            units.exact(t.macs),
+            units.exact(t.flops),
+            units.exact(t.bytes_read + t.bytes_written),
+            units.exact(t.peak_memory.get("total", 0)),
+        )
+        for phase, t in report.phases()
+    ]
+    lines = ((line.label, line.exact, line.short) for line in report.step())
+    return [
+        _table(("phase", "MACs", "FLOPs", "bytes", "peak memory"), rows),
+        _table(("training step", "exact", "short"), lines),
+    ]
+
+
+def _memory(report: Report) -> list[str]:
+    lines = [(line.label.strip(), line.exact, line.short) for line in report.memory()]
+    return [_table(("memory at the peak", "bytes", "short"), lines)] if lines else []
+
+
+def _findings(report: Report) -> list[str]:
+    found = report.profile.findings
+    if not found:
+        return []
+    parts = ["## Other counters", _table(tuple(findings.COLUMNS), findings.summary(found)), findings.LEGEND]
+    for finding in found:
+        if finding.claim.subject == TOTAL:
+            parts += [f"### {findings.heading(finding)}", "\n".join(f"- {s}" for s in findings.story(finding, found))]
+    return parts
+
+
+def _projection(report: Report) -> list[str]:
+    found = report.profile.projection
+    if found is None:
+        return []
+    return [
+        f"## {projection.heading(found)}",
+        *([f"**does not fit: {found.shortfall}**"] if found.shortfall else []),
+        _table(projection.FIGURES, projection.figure_rows(found)),
+        _table(projection.OPERATORS, projection.operator_rows(found)),
+        _table(projection.WHAT_IFS, projection.what_if_rows(found)),
+        *found.notes,
+    ]
 
 
 def _modules(report: Report) -> Iterable[tuple[str, ...]]:

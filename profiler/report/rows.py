@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import groupby
@@ -14,6 +15,7 @@ from profiler.records import TensorSpec, Value, tensors
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from profiler.records import Phase
     from profiler.tally import Node, Operator, Profile, Totals
 
 
@@ -27,6 +29,8 @@ class Row:
     totals: Totals
     calls: int
     output: str
+    #: Bytes of the activations that it and what is in it left for the backward pass.
+    activations: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,58 @@ class Report:
 
     def modules(self) -> list[Row]:
         """List the tree, parents first, down to ``depth``."""
-        return list(_rows(self.profile.tree, self.depth))
+        kept = self.profile.memory.activations if self.profile.memory else {}
+        return list(_rows(self.profile.tree, self.depth, _with_parents(kept)))
+
+    @property
+    def is_step(self) -> bool:
+        """Whether there is more than forward work."""
+        return any(totals.flops for phase, totals in self.profile.phases.items() if phase != "forward")
+
+    def phases(self) -> list[tuple[Phase, Totals]]:
+        """List the phases that did something."""
+        return [(phase, totals) for phase, totals in self.profile.phases.items() if totals.flops or totals.bytes_read]
+
+    def step(self) -> list[Line]:
+        """List what a training step comes to, and the rules of thumb beside it."""
+        p = self.profile
+        lines = [self._step("model FLOPs = forward + backward", p.model_flops)]
+        if p.phases["recompute"].flops:
+            lines.append(self._step("hardware FLOPs = model + recompute", p.hardware_flops))
+        if p.tokens is not None:
+            rules = [("6·N·T", 6, p.model_flops)]
+            rules += [("8·N·T", 8, p.hardware_flops)] if p.phases["recompute"].flops else []
+            for name, factor, counted in rules:
+                value = factor * p.totals.params * p.tokens
+                lines.append(Line(name, units.exact(value), f"{value / counted:.3f} of what is counted"))
+        return lines
+
+    def memory(self) -> list[Line]:
+        """List the peak of live storages, by category."""
+        found = self.profile.memory
+        if found is None or not found.peak.total:
+            return []
+        where = " ".join(part for part in (found.peak.module, found.peak.operator) if part)
+        shares = [
+            Line(f"  {name.replace('_', ' ')}", units.exact(size), units.size(size))
+            for name, size in found.peak.bytes.items()
+            if size and name != "total"
+        ]
+        total = found.peak.total
+        lines = [Line("peak memory", units.exact(total), f"{units.size(total)} at {where}"), *shares]
+        if found.estimate is not None:
+            guess = found.estimate["total"]
+            note = f"{units.size(guess)}, {guess / total:.3f} of the peak"
+            lines.append(Line("by rule, from parameters", units.exact(guess), note))
+        if found.measured is not None:
+            ratio = f"{units.size(found.measured)}, {found.measured / total:.3f} of the above"
+            lines.append(Line("measured by the allocator", units.exact(found.measured), ratio))
+        return lines
+
+    def _step(self, label: str, value: int) -> Line:
+        each = self.profile.tokens or self.profile.samples
+        name = "token" if self.profile.tokens else "sample"
+        return Line(label, self.at_least + units.exact(value), f"{units.count(value // each, 'FLOP')} per {name}")
 
     def operators(self) -> list[Operator]:
         """List the operators that cost something."""
@@ -104,31 +159,42 @@ def describe(value: Value) -> str:
     return str(value)
 
 
-def _rows(node: Node, depth: int) -> Iterator[Row]:
-    yield _row([node], 0)
+def _with_parents(amounts: dict[str, int]) -> dict[str, int]:
+    """Add the amount of each path to those of all paths above it; the root is ""."""
+    sums: Counter[str] = Counter()
+    for path, amount in amounts.items():
+        parts = path.split(".") if path else []
+        for end in range(len(parts) + 1):
+            sums[".".join(parts[:end])] += amount
+    return sums
+
+
+def _rows(node: Node, depth: int, kept: dict[str, int]) -> Iterator[Row]:
+    yield _row([node], 0, kept)
     if depth > 0:
-        yield from _children(node, depth, 1)
+        yield from _children(node, depth, 1, kept, 1)
 
 
-def _children(node: Node, depth: int, level: int) -> Iterator[Row]:
+def _children(node: Node, depth: int, level: int, kept: dict[str, int], times: int) -> Iterator[Row]:
     """List the children of a node, sisters that do the same as one row."""
-    for _, same in groupby(node.children, _likeness):
+    for _, same in groupby(node.children, lambda child: (_likeness(child), kept.get(child.module.path, 0))):
         sisters = list(same)
-        yield _row(sisters, level)
+        yield _row(sisters, level, kept, times)
         if level < depth:
-            yield from _children(_sum_of(sisters), depth, level + 1)
+            yield from _children(_sum_of(sisters), depth, level + 1, kept, times * len(sisters))
 
 
-def _row(sisters: list[Node], level: int) -> Row:
+def _row(sisters: list[Node], level: int, kept: dict[str, int], times: int = 1) -> Row:
     first = sisters[0]
     module = first.module
     name = first.name if len(sisters) == 1 else f"{first.name}–{_number(sisters[-1].name)}"
-    times = f" ×{len(sisters)}" if len(sisters) > 1 else ""
+    multiple = f" ×{len(sisters)}" if len(sisters) > 1 else ""
     output = ", ".join(units.shape(shape) for shape in module.outputs[:1])
     more = f" +{len(module.outputs) - 1}" if len(module.outputs) > 1 else ""
     silent = "" if _ran(first) or not module.type else "not called"
     total = reduce(add, (node.total for node in sisters))
-    return Row(level, name, module.type + times, total, module.calls, output + more or silent)
+    activations = times * sum(kept.get(node.module.path, 0) for node in sisters)
+    return Row(level, name, module.type + multiple, total, module.calls, output + more or silent, activations)
 
 
 def _ran(node: Node) -> bool:

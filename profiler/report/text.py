@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from profiler import units
+from profiler.report import findings, projection
 from profiler.report.catalogue import report_format
 
 if TYPE_CHECKING:
@@ -18,13 +19,13 @@ if TYPE_CHECKING:
 
     from rich.console import JustifyMethod, RenderableType
 
-    from profiler.report.rows import Report
+    from profiler.report.rows import Line, Report
 
 WIDTH = 80
 _OPERATORS_SHOWN = 12
 _NARROWEST = 16
 _GAP = 2  # between columns
-_WORDS = frozenset({"module", "output", "operator", "dtype", "uncounted operator"})
+_WORDS = frozenset({"module", "output", "operator", "dtype", "phase", "uncounted operator"})
 
 
 @report_format("text")
@@ -43,11 +44,15 @@ def renderable(report: Report, width: int) -> RenderableType:
         Text(),
         _tree(report, width),
         Text(),
-        _totals(report),
+        _lines(report.totals()),
+        *_step(report, width),
+        *_memory(report),
         Text(),
         _operators(report, width),
         Text(),
         _uncounted(report, width),
+        *_findings(report, width),
+        *_projection(report),
     )
 
 
@@ -74,18 +79,44 @@ def _tree(report: Report, width: int) -> Table:
             ("≥ " if row.totals.uncounted else "") + units.count(row.totals.flops),
             units.share(row.totals.flops, whole),
             units.count(row.totals.params),
-            row.output,
+            units.size(row.activations) if report.is_step else row.output,
         )
         for row in report.modules()
     ]
-    return _table(width, ("module", "MACs", "FLOPs", "%", "params", "output"), rows)
+    last = "activations" if report.is_step else "output"
+    return _table(width, ("module", "MACs", "FLOPs", "%", "params", last), rows)
 
 
-def _totals(report: Report) -> Table:
+def _step(report: Report, width: int) -> tuple[RenderableType, ...]:
+    """Show the phases of a training step."""
+    if not report.is_step:
+        return ()
+    whole = report.profile.totals.flops
+    rows = [
+        (
+            phase,
+            units.count(totals.macs),
+            ("≥ " if totals.uncounted else "") + units.count(totals.flops),
+            units.share(totals.flops, whole),
+            units.size(totals.bytes_read + totals.bytes_written),
+            units.size(totals.peak_memory.get("total", 0)),
+        )
+        for phase, totals in report.phases()
+    ]
+    table = _table(width, ("phase", "MACs", "FLOPs", "%", "bytes", "peak memory"), rows)
+    return Text(), table, Text(), _lines(report.step())
+
+
+def _memory(report: Report) -> tuple[RenderableType, ...]:
+    lines = report.memory()
+    return (Text(), _lines(lines)) if lines else ()
+
+
+def _lines(lines: Iterable[Line]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_header=False)
     for justify in ("left", "right", "left"):
         table.add_column(justify=justify, no_wrap=True)
-    for line in report.totals():
+    for line in lines:
         table.add_row(line.label, line.exact, line.short)
     return table
 
@@ -108,6 +139,16 @@ def _operators(report: Report, width: int) -> RenderableType:
     table = _table(width, ("operator", "dtype", "calls", "MACs", "FLOPs", "%", "bytes"), rows)
     hidden = len(operators) - _OPERATORS_SHOWN
     return Group(table, Text(f"and {hidden} more", style="dim")) if hidden > 0 else table
+
+
+def _findings(report: Report, width: int) -> tuple[RenderableType, ...]:
+    found = report.profile.findings
+    return (Text(), Text(findings.text(found, width))) if found else ()
+
+
+def _projection(report: Report) -> tuple[RenderableType, ...]:
+    found = report.profile.projection
+    return () if found is None else (Text(), projection.renderable(found))
 
 
 def _uncounted(report: Report, width: int) -> RenderableType:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field, fields, replace
-from functools import cached_property, reduce
-from operator import add
+from functools import cached_property
+from operator import attrgetter
 from typing import TYPE_CHECKING, TypeVar
 
 from profiler.errors import InputError
-from profiler.records import PHASES, OpRecord, Phase, Shape, Value
+from profiler.records import PHASES, OpRecord, Phase, Shape, Value, tensors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -60,6 +60,7 @@ class Totals:
 
 
 _SUMMED = tuple(f.name for f in fields(Totals) if f.name != "peak_memory")
+_figures = attrgetter(*_SUMMED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +211,30 @@ class Profile:
         return tuple(sorted(rows, key=lambda r: (-r.calls, r.operator)))
 
     @property
+    def model_flops(self) -> int:
+        """FLOPs of forward and backward: what the model asks for, on which MFU is based."""
+        return self.phases["forward"].flops + self.phases["backward"].flops
+
+    @property
+    def hardware_flops(self) -> int:
+        """Model FLOPs and those of the forward work that checkpointing repeats, on which HFU is based."""
+        return self.model_flops + self.phases["recompute"].flops
+
+    @property
+    def samples(self) -> int:
+        """The leading dimension of the first input; 1 where there is none."""
+        first = next((spec for _, value in self.inputs for spec in tensors(value)), None)
+        return first.shape[0] if first is not None and first.shape else 1
+
+    @property
+    def tokens(self) -> int | None:
+        """The elements of a first input that is a batch of integer sequences; None for any other input."""
+        first = next((spec for _, value in self.inputs for spec in tensors(value)), None)
+        if first is None or len(first.shape) != 2 or first.is_floating:  # noqa: PLR2004 - batch and sequence
+            return None
+        return first.shape[0] * first.shape[1]
+
+    @property
     def is_complete(self) -> bool:
         """Whether every operator that ran is counted or free."""
         return not self.uncounted
@@ -292,7 +317,8 @@ def _walk(node: Node) -> Iterable[Node]:
 
 
 def _sum(totals: Iterable[Totals]) -> Totals:
-    return reduce(add, totals, Totals())
+    """Sum column by column: a sum of two makes a value for each step, which in a large tree is most of the time."""
+    return Totals(*map(sum, zip(*map(_figures, totals), strict=True)))
 
 
 def _grouped(entries: Iterable[Entry], key: Callable[[Entry], _K]) -> dict[_K, list[Entry]]:

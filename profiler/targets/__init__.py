@@ -10,7 +10,8 @@ Each source of models is one file in this folder; each preset one table in ``pre
 
 from profiler.targets.building import build
 from profiler.targets.inputs import make_inputs
+from profiler.targets.making import make
 from profiler.targets.sources import known, resolve
 from profiler.targets.target import Argument, Target, TensorInput
 
-__all__ = ["Argument", "Target", "TensorInput", "build", "known", "make_inputs", "resolve"]
+__all__ = ["Argument", "Target", "TensorInput", "build", "known", "make", "make_inputs", "resolve"]

@@ -29,6 +29,7 @@ NAMES = {
     "torch": "matmul mm bmm addmm baddbmm mul add".split(),
     "torch.Tensor": "matmul mm bmm addmm mul add".split(),
     "torch.nn.functional": (
+        "linear conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d "
         "relu prelu elu relu6 gelu silu softmax upsample interpolate "
         "avg_pool1d avg_pool2d avg_pool3d max_pool1d max_pool2d max_pool3d "
         "adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d "

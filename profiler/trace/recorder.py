@@ -15,6 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from profiler.trace.flexible import FlexAttention
 from profiler.trace.observe import Observer
+from profiler.trace.scopes import OUTSIDE
 from profiler.trace.telling import telling
 
 if TYPE_CHECKING:
@@ -118,7 +119,9 @@ class Recorder(TorchDispatchMode):
         scopes, node = self._scopes, _current_autograd_node()
         path: str = scopes.current
         if node is None:
-            phase: Phase = "optimizer" if self._optimizing else "forward"
+            phase: Phase = (
+                "optimizer" if self._optimizing and path == OUTSIDE else "forward"
+            )  # a closure runs the model
         elif torch.is_grad_enabled() and (scopes.in_backward or _checkpointed(node)):
             phase, path = "recompute", path if scopes.in_backward else self._origins.find(node)
         else:

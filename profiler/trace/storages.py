@@ -211,7 +211,8 @@ class Course:
         for sign, stored, phase in events:
             self._at += 1
             self._add(stored, sign)
-            self._note(stored, phase)
+            if sign > 0:
+                self._note(stored, phase)
 
     def move(self, stored: Stored) -> None:
         """Follow a storage that was counted to another category."""
@@ -258,10 +259,10 @@ class Course:
 
 
 def _storage(tensor: torch.Tensor) -> Any:
-    """Give a tensor's storage; None for one that has none of its own (sparse, opaque)."""
+    """Give a tensor's storage; None for one that has none of its own (sparse, opaque, not initialised)."""
     try:
         return tensor.untyped_storage()
-    except (RuntimeError, NotImplementedError):
+    except (RuntimeError, NotImplementedError, ValueError):
         return None
 
 

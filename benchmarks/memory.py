@@ -1,0 +1,47 @@
+"""The peak that is counted beside the one that an allocator measured: for inference and for a training step.
+
+    python benchmarks/memory.py                        # on the GPU that torch finds
+    python benchmarks/memory.py resnet50 --batch 8
+
+Counted are the storages of tensors; the allocator also sees what a kernel takes as workspace, and rounds sizes up.
+"""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+
+import cyclopts
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from profiler import units
+from profiler.cli.counting import count_target
+from profiler.cli.training import Training
+
+MODELS = ("resnet18", "resnet50", "mobilenet_v2", "efficientnet_b0", "densenet121", "vit_b_16", "swin_t", "hf:gpt2")
+WAYS = {"inference": Training(), "training, adamw": Training(train=True, optimizer="adamw")}
+
+
+def main(*models: str, batch: int = 8) -> None:
+    """Print the table.
+
+    Args:
+        models: Which models; eight by default.
+        batch: Size of the batch.
+    """
+    if not torch.cuda.is_available():
+        sys.exit("no CUDA device: the CPU's allocator keeps no peak; tests/trace/test_storages.py reads its events")
+    table = Table("model", "what", "counted", "measured", "measured / counted")
+    for name in models or MODELS:
+        for what, way in WAYS.items():
+            found = count_target(name, specs=(), batch=batch, dtype=None, device="cuda", say=print, run=way.run)
+            counted, measured = found.memory.peak.total, found.memory.measured
+            table.add_row(name, what, units.size(counted), units.size(measured), f"{measured / counted:.3f}")
+    Console().print(table)
+    Console().print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}, {datetime.now(tz=UTC):%Y-%m-%d}")
+
+
+if __name__ == "__main__":
+    cyclopts.run(main)

@@ -1,0 +1,79 @@
+"""Tables of plain text, in which names give way and numbers never do."""
+
+from __future__ import annotations
+
+from io import StringIO
+from typing import TYPE_CHECKING, Literal
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from profiler import units
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+Side = Literal["left", "right"]
+WIDTH = 80
+_NARROWEST = 20
+_GAP = 2  # between columns
+
+
+def table(columns: Mapping[str, Side], rows: Sequence[Sequence[str]], width: int = WIDTH) -> str:
+    """Lay rows out under their headings; where a line is too long, its first cell is cut.
+
+    Example:
+        >>> print(table({"module": "left", "MACs": "right"}, [("conv1", "+1")]))
+        module  MACs
+        ────────────
+        conv1     +1
+    """
+    natural = [max(len(heading), *(len(row[i]) for row in rows), 0) for i, heading in enumerate(columns)]
+    others = sum(natural[1:]) + _GAP * (len(natural) - 1)
+    natural[0] = min(natural[0], max(_NARROWEST, width - others))
+    grid = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    for (heading, side), wide in zip(columns.items(), natural, strict=True):
+        grid.add_column(Text(heading), justify=side, no_wrap=True, overflow="ellipsis", width=wide)
+    for row in rows:
+        grid.add_row(*map(Text, row))
+    console = Console(file=StringIO(), width=sum(natural) + _GAP * len(natural), color_system=None, highlight=False)
+    with console.capture() as capture:
+        console.print(grid)
+    return "\n".join(line.rstrip() for line in capture.get().splitlines())
+
+
+def signed(change: int, *, binary: bool = False) -> str:
+    """Write a change in short; nothing where there is none.
+
+    Example:
+        >>> signed(1_500), signed(-2048, binary=True), signed(0)
+        ('+1.500 k', '−2.000 KiB', '')
+    """
+    if not change:
+        return ""
+    size = units.size(abs(change)) if binary else units.count(abs(change))
+    return f"{'+' if change > 0 else '−'}{size}"
+
+
+def exactly(change: int) -> str:
+    """Write a change with every digit.
+
+    Example:
+        >>> exactly(1_500), exactly(-1), exactly(0)
+        ('+1,500', '−1', '0')
+    """
+    return f"{'+' if change > 0 else '−' if change < 0 else ''}{units.exact(abs(change))}"
+
+
+def percent(change: int, before: int) -> str:
+    """Write a change as per cent of what was there; nothing where it rounds to nothing, or nothing was there.
+
+    Example:
+        >>> percent(10, 200), percent(-1, 2), percent(1, 10**9), percent(1, 0)
+        ('+5.0', '−50.0', '', '')
+    """
+    if not before or abs(change) * 2000 < before:
+        return ""
+    return f"{'+' if change > 0 else '−'}{units.share(abs(change), before)}"
