@@ -65,6 +65,23 @@ class OperatorBound:
 
 
 @dataclass(frozen=True, slots=True)
+class TrainingFigures:
+    """A counted training step beside the rules of thumb, and the run that is made of it."""
+
+    tokens_per_step: Figure
+    model_flops: Figure
+    hardware_flops: Figure
+    six_n_t: Figure
+    eight_n_t: Figure
+    #: Of the estimated step, on one device.
+    mfu: Figure
+    hfu: Figure
+    pf_days: Figure | None = None
+    days: Figure | None = None
+    devices_for_deadline: Figure | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Projection:
     """A profile on a device: what one pass takes, and what a rate of passes demands.
 
@@ -91,6 +108,7 @@ class Projection:
     largest_batch: Figure | None = None
     measured_s: Figure | None = None
     share_of_bound: Figure | None = None
+    training: TrainingFigures | None = None
     operators: tuple[OperatorBound, ...] = ()
     what_if: tuple[WhatIf, ...] = ()
     #: What the figures rest on, one sentence each.
@@ -105,6 +123,16 @@ class Projection:
     @property
     def fits(self) -> bool:
         """Whether the demanded rate, and the memory, are within the device; true where none is demanded."""
-        rate = self.headroom is None or float(self.headroom.value) >= 1
-        room = self.memory_share is None or float(self.memory_share.value) <= 1
-        return rate and room
+        return not self.shortfall
+
+    @property
+    def shortfall(self) -> str:
+        """What the device cannot do of what is demanded, in one line; empty where it can."""
+        parts = []
+        if self.headroom is not None and self.fps is not None and float(self.headroom.value) < 1:
+            rate = f"{float(self.fps.value):g}/s is above the {float(self.max_fps.value):.4g}/s"
+            parts.append(f"{rate} that {self.device.value} sustains at a utilisation of {self.utilisation.value:g}")
+        if self.memory_share is not None and float(self.memory_share.value) > 1:
+            held = 1 / float(self.memory_share.value)
+            parts.append(f"{self.device.value} has {held:.1%} of the memory that it takes")
+        return " and ".join(parts)

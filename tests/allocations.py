@@ -13,7 +13,7 @@ def peaks(step, operators):
     *operators* are the names of those that count as one: a block that is allocated and freed within the same call of one
     of them is its workspace.
     """
-    with torch.profiler.profile(profile_memory=True, activities=[ProfilerActivity.CPU]) as profiler:
+    with torch.profiler.profile(profile_memory=True, acc_events=True, activities=[ProfilerActivity.CPU]) as profiler:
         step()
     events = sorted(_allocations(profiler.profiler.kineto_results.experimental_event_tree(), operators))
     return _peak(events), _peak(_without_workspaces(events))

@@ -150,10 +150,14 @@ class Device:
         return None if bandwidth is None else self.peak(precision) / bandwidth
 
     def cite(self, figure: str) -> str:
-        """Say where a figure comes from, and mark it where it should not be trusted much."""
+        """Say where a figure comes from, and mark it where it should not be trusted much.
+
+        Sources are kept by device, not by figure: the first that was read is named, and how many more there are.
+        """
         read = [source.title for source in self.sources if source.read]
         unread = figure in self.not_read or "all" in self.not_read or not read
         if unread:
             return f"{figure}: from memory, low confidence"
         mark = f", {self.confidence} confidence" if self.confidence in {"low", "medium"} else ""
-        return f"{figure}: {read[0]}{mark}"
+        more = f" and {len(read) - 1} more" if len(read) > 1 else ""
+        return f"{figure}: {read[0]}{more}{mark}"

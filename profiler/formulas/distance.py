@@ -45,15 +45,15 @@ def euclidean_dist(x1: Shape, x2: Shape, out: Shape) -> Cost:
 
 
 @formula("aten::_cdist_backward")
-def cdist_backward(grad_output: Shape, x1: Shape, p: float | None, out: Shape) -> Cost:
+def cdist_backward(x1: Shape, p: float | None, cdist: Shape, out: Shape) -> Cost:
     """Count the gradient of x1: for each pair and element a term, and their sum over the second vectors."""
-    return _gradients(prod(grad_output), x1[-1], p, prod(out))
+    return _gradients(prod(cdist), x1[-1], p, prod(out))
 
 
 @formula("aten::_pdist_backward")
-def pdist_backward(grad_output: Shape, self: Shape, p: float | None) -> Cost:
+def pdist_backward(self: Shape, p: float | None, pdist: Shape) -> Cost:
     """Count a term for each pair and element, which is added to the one vector and subtracted from the other."""
-    return _gradients(prod(grad_output), self[-1], p, prod(self), sides=2)
+    return _gradients(prod(pdist), self[-1], p, prod(self), sides=2)
 
 
 def _distances(pairs: int, m: int, p: float | None) -> Cost:

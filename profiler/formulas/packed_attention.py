@@ -47,8 +47,8 @@ def flash_attention_backward(
 
 @formula("torch_attn::_varlen_attn", "torch_attn::_varlen_attn_out")
 def varlen_attention(
-    query: Shape, key: Shape, value: Shape, cu_seq_q: Lengths, cu_seq_k: Lengths, max_k: int, seqused_k: Lengths,
-    is_causal: bool, window_size: tuple[int, int] | None,
+    query: Shape, key: Shape, value: Shape, cu_seq_q: Lengths, cu_seq_k: Lengths, max_k: int,
+    is_causal: bool, window_size: tuple[int, int] | None, seqused_k: Lengths = None,
 ) -> Cost:  # fmt: skip
     """Count ``torch.nn.attention.varlen``, in which the last query stands at the last key."""
     left, right = window_size or (None, None)
@@ -97,7 +97,7 @@ def efficient_attention_backward(
 @formula("aten::_cudnn_attention_forward")
 def cudnn_attention(
     query: Shape, key: Shape, value: Shape, attn_bias: TensorSpec | None, cum_seq_q: Lengths, cum_seq_k: Lengths,
-    max_k: int, seqused_k: Lengths, dropout_p: float | None, is_causal: bool,
+    max_k: int, dropout_p: float | None, is_causal: bool, seqused_k: Lengths = None,
 ) -> Cost:  # fmt: skip
     """Count attention on packed sequences, or on ``(B, H, L, E)`` where there are no offsets.
 

@@ -27,6 +27,8 @@ class Formula:
     function: Callable[..., Cost | None]
     #: The parameters, each with whether it wants the shape alone.
     parameters: tuple[tuple[str, bool], ...]
+    #: Those with a default: torch gave the operator that argument in a later version.
+    optional: frozenset[str] = frozenset()
 
     def __call__(self, record: OpRecord) -> Cost | None:
         """Evaluate for one call of *record*; None where the cost cannot be told.
@@ -36,7 +38,8 @@ class Formula:
         """
         known = dict(record.arguments) | {"out": record.results[0] if record.results else None}
         try:
-            return self.function(*(_shape(known[name]) if bare else known[name] for name, bare in self.parameters))
+            given = {name: bare for name, bare in self.parameters if name in known or name not in self.optional}
+            return self.function(**{name: _shape(known[name]) if bare else known[name] for name, bare in given.items()})
         except Exception as error:
             msg = f"the formula of {record.operator} raised {one_line(error)} on {_describe(record)}"
             raise FormulaError(msg) from error
@@ -61,7 +64,7 @@ def formula(*operators: str | OpOverload | OpOverloadPacket) -> Callable[[R], R]
     """
 
     def register(function: R) -> R:
-        entry = Formula(function, _parameters(function))
+        entry = Formula(function, _parameters(function), _optional(function))
         for operator in operators:
             name = _dotted(operator)
             _check(name, entry)
@@ -102,6 +105,11 @@ def _parameters(function: Callable[..., Cost | None]) -> tuple[tuple[str, bool],
     return tuple((p.name, _is_shape(p.annotation)) for p in parameters)
 
 
+def _optional(function: Callable[..., Cost | None]) -> frozenset[str]:
+    parameters = inspect.signature(function).parameters.values()
+    return frozenset(p.name for p in parameters if p.default is not p.empty)
+
+
 def _is_shape(annotation: object) -> bool:
     """Know ``Shape``, or ``Shape | None``, whether the annotation is text or was evaluated."""
     text = str(annotation)
@@ -109,10 +117,10 @@ def _is_shape(annotation: object) -> bool:
 
 
 def _check(name: str, entry: Formula) -> None:
-    """Refuse a parameter that no overload of the operator has."""
+    """Refuse a parameter that no overload of the operator has, save one with a default."""
     found = overloads(name)
     known = {argument.name for overload in found for argument in overload._schema.arguments} | {"out"}
-    unknown = [parameter for parameter, _ in entry.parameters if parameter not in known]
+    unknown = [name for name, _ in entry.parameters if name not in known | entry.optional]
     if found and unknown:
         msg = f"the formula of {name} asks for {', '.join(unknown)}; its schema has {', '.join(sorted(known))}"
         raise FormulaError(msg)

@@ -7,14 +7,14 @@ Backward passes are not compared, since a comparison runs a forward pass.
 
 from __future__ import annotations
 
+from functools import cache
 from math import prod
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.utils.flop_counter import flop_registry
 
-from profiler.claims import Kind, Share
-from profiler.peers.names import registered_names
+from profiler.claims import Kind, Share, is_under
 from profiler.peers.peer import Answer, Peer
 from profiler.records import tensors
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from profiler.peers.scene import Scene
     from profiler.tally import Entry
+    from profiler.trace.facts import Facts
 
 PEER = Peer(
     "flop_counter",
@@ -40,6 +41,7 @@ _FUSED = frozenset({"aten._native_multi_head_attention", "aten._transformer_enco
 _RECURRENT = frozenset({"aten.mkldnn_rnn_layer", "aten._cudnn_rnn", "aten.miopen_rnn", "aten._lstm_mps"})
 _VECTORS = frozenset({"aten.mv", "aten.addmv", "aten.dot", "aten.vdot", "aten.addbmm"})
 _GROUPED = frozenset({"aten._grouped_mm", "aten._scaled_grouped_mm", "aten._scaled_grouped_mm_v2"})
+_PACKED = ("quantized.", "aten.quantized_", "aten._int_mm", "aten._weight_int", "aten._dyn_quant", "aten._mixed_dtypes")
 _SPARSE = ("aten._sparse", "aten.sspaddmm", "aten.hspmm", "aten.sparse_sampled_addmm", "aten._cslt_sparse")
 _BIASED = ("addmm", "addbmm", "baddbmm", "addmv", "convolution", "linear", "conv_tbc")
 
@@ -132,7 +134,7 @@ def vectors(scene: Scene) -> Iterator[Share]:
 )
 def in_place(scene: Scene) -> Iterator[Share]:
     """Leave out the in-place forms of operators that do have a formula."""
-    return _left_out(scene, _is_in_place)
+    return _left_out(scene, lambda packet: packet.removesuffix("_") in _table())
 
 
 @PEER.departs(
@@ -156,7 +158,7 @@ def grouped(scene: Scene) -> Iterator[Share]:
 )
 def integers(scene: Scene) -> Iterator[Share]:
     """Leave out quantized and integer contractions."""
-    return _left_out(scene, _is_integer)
+    return _left_out(scene, lambda packet: packet.startswith(_PACKED))
 
 
 @PEER.departs(
@@ -180,7 +182,12 @@ def sparse_operators(scene: Scene) -> Iterator[Share]:
 )
 def others(scene: Scene) -> Iterator[Share]:
     """Leave out every other contraction that the table lacks."""
-    return _left_out(scene, _is_other)
+    named = _FUSED | _RECURRENT | _VECTORS | _GROUPED
+
+    def is_other(packet: str) -> bool:
+        return not (packet in named or packet.startswith((*_PACKED, *_SPARSE)) or packet.removesuffix("_") in _table())
+
+    return _left_out(scene, is_other)
 
 
 @PEER.departs(
@@ -192,7 +199,7 @@ def others(scene: Scene) -> Iterator[Share]:
 )
 def sparse(scene: Scene) -> Iterator[Share]:
     """Take off the products with elements that are not stored."""
-    return _shares(filter(_is_sparse, _known(scene)), lambda e: 2 * e.macs - 2 * _dense(e))
+    return _shares(filter(_is_sparse, scene.entries), lambda e: 2 * e.macs - _claimed(e))
 
 
 @PEER.departs(
@@ -204,21 +211,78 @@ def sparse(scene: Scene) -> Iterator[Share]:
 )
 def complex_numbers(scene: Scene) -> Iterator[Share]:
     """Add the other three real products of each complex one."""
-    entries = (e for e in _known(scene) if e.dtype.startswith("complex") and not _is_sparse(e))
-    return _shares(entries, lambda e: 2 * e.macs * 3 // 4)
+    entries = (e for e in scene.entries if _is_known(e) and not _is_sparse(e))
+    return _shares(entries, lambda e: 2 * e.macs - _claimed(e))
 
 
 @PEER.departs(
     "FCM-ALIAS",
     Kind.ALIAS,
-    "puts all calls of a module with several names under one of them, the last",
+    "puts all calls of a module that has several names under one of these",
     where="torch/utils/module_tracker.py: ModuleTracker._get_mod_name",
     seen=_SEEN,
 )
 def alias(scene: Scene) -> Iterator[Share]:
-    """Move the work of a shared module to the row that the tracker keeps for it, and back out of what is around it."""
-    names = registered_names(scene.facts)
-    for entry in scene.entries:
-        kept = names.get(entry.record.module, entry.record.module)
-        if kept != entry.record.module:
-            yield from _moved(entry, kept)
+    """Add the work of a shared module to the row that the tracker keeps for it, and take it off what is around that."""
+    for entry in filter(_is_known, scene.entries):
+        path, operator = entry.record.module, entry.record.packet
+        amount = entry.record.calls * _claimed(entry)
+        for facts in scene.ancestors(path):
+            row = _tracked_name(facts, scene)
+            if not is_under(path, row):
+                yield Share(row, operator, -amount)
+                yield Share(row.rpartition(".")[0], operator, amount)
+
+
+def _tracked_name(facts: Facts, scene: Scene) -> str:
+    """Give the name under which the tracker keeps a module.
+
+    It names the children of a module when it first meets that, each once, and a later parent overrules an earlier one.
+    """
+    by_parent: dict[str, str] = {}
+    for name in facts.names:
+        parent = name.rpartition(".")[0]
+        if scene.by_path[parent].path == parent:
+            by_parent.setdefault(parent, name)
+    return list(by_parent.values())[-1]
+
+
+def _shares(entries: Iterable[Entry], amount: Callable[[Entry], int]) -> Iterator[Share]:
+    """Share out an amount of each call of *entries*."""
+    return (Share(e.record.module, e.record.packet, e.record.calls * amount(e)) for e in entries)
+
+
+def _left_out(scene: Scene, has: Callable[[str], bool]) -> Iterator[Share]:
+    """Leave out the MACs of the operators without a formula for whose name *has* is true."""
+    entries = (e for e in scene.entries if not _is_known(e) and has(e.record.packet))
+    return _shares(entries, lambda e: 2 * e.macs)
+
+
+def _claimed(entry: Entry) -> int:
+    """Say what the counter's own formula gives for one call: real and dense."""
+    if _is_sparse(entry):
+        *_, left, right = (spec for _, value in entry.record.arguments for spec in tensors(value))
+        return 2 * prod(left.shape) * right.shape[-1]
+    return 2 * entry.macs // (4 if entry.dtype.startswith("complex") else 1)
+
+
+def _is_known(entry: Entry) -> bool:
+    """Say whether the counter has a formula, of its own or registered by somebody."""
+    return entry.kind == "foreign" or entry.record.packet.removeprefix("higher_order.") in _table()
+
+
+def _is_sparse(entry: Entry) -> bool:
+    """Say whether a product that the counter knows has a sparse operand."""
+    specs = (spec for _, value in entry.record.arguments for spec in tensors(value))
+    return _is_known(entry) and any(spec.layout.startswith("sparse") for spec in specs)
+
+
+def _adds_bias(entry: Entry) -> bool:
+    """Say whether an operator is a product that adds something to it."""
+    name = entry.record.operator.split(".")[1]
+    return entry.macs > 0 and any(word in name for word in _BIASED)
+
+
+@cache
+def _table() -> frozenset[str]:
+    return frozenset(map(str, flop_registry))

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from profiler.claims import Share
+from profiler.claims import Share, is_under
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from profiler.tally import Entry
     from profiler.trace.facts import Facts
+    from profiler.trace.whole import Whole
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,11 @@ class Scene:
 
     entries: tuple[Entry, ...]
     facts: tuple[Facts, ...]
+
+    @cached_property
+    def wholes(self) -> tuple[Whole, ...]:
+        """The operators that Python called, composite ones not yet taken apart."""
+        return tuple(whole for facts in self.facts for whole in facts.wholes)
 
     @cached_property
     def by_path(self) -> dict[str, Facts]:
@@ -48,16 +54,6 @@ class Scene:
     def at(self, path: str) -> Iterator[Entry]:
         """Yield the entries of a module itself."""
         return (entry for entry in self.entries if entry.record.module == path)
-
-
-def is_under(path: str, top: str) -> bool:
-    """Say whether *path* is *top* or below it.
-
-    Example:
-        >>> is_under("layer1.0", "layer1"), is_under("layer10", "layer1"), is_under("fc", "")
-        (True, False, True)
-    """
-    return not top or path == top or path.startswith(top + ".")
 
 
 def macs(entries: Iterable[Entry]) -> Iterator[Share]:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from profiler.errors import PlanError
-from profiler.projection import Figure
 
 if TYPE_CHECKING:
     from profiler.devices import Device
@@ -116,22 +115,6 @@ def decoding(device: Device, precision: str, *, weight_bytes: int, cache_bytes: 
         msg = f"the bandwidth of {device.id} is not known, and decoding is a matter of bandwidth; give it in a file"
         raise PlanError(msg)
     return Decoding(weight_bytes, cache_bytes, ops, device.peak(precision), bandwidth)
-
-
-def decode_figures(step: Decoding, *, batch: int, memory_share: Figure) -> dict[str, Figure]:
-    """Give the figures of decoding: bounds, and the estimate at the published share of the bandwidth."""
-    source = (
-        f"{step.weight_bytes:,} bytes of weights and {step.cache_bytes:,} of cache a sequence, {step.ops:,} operations"
-    )
-    bound = step.tokens_per_s(batch)
-    figures = {
-        "tokens_per_s_bound": Figure(bound, "bound", source),
-        "tokens_per_s": Figure(bound * float(memory_share.value), "estimate", f"bound × {memory_share.source}"),
-    }
-    if math.isfinite(step.critical_batch):
-        why = "weights read in the time that the batch computes"
-        figures["critical_batch"] = Figure(step.critical_batch, "bound", why)
-    return figures
 
 
 def _windows(config: Any, layers: int) -> tuple[int | None, ...]:

@@ -7,6 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from profiler.project.language import Decoding
 from profiler.project.memory import memory_needed, usable_bytes
 from profiler.project.project import Demand, Pass
 from profiler.project.schemes import choose
@@ -53,6 +54,9 @@ class StagePlan:
     #: Of a stage that makes tokens: until the first.
     first_bound_s: Figure | None
     first_s: Figure | None
+    #: Of one that makes tokens: the rate that nothing beats, and from which batch on compute is the limit.
+    tokens_per_s_bound: Figure | None
+    critical_batch: Figure | None
     memory: Figure
     #: Of the device's time, at the planned utilisation.
     load: Figure
@@ -136,9 +140,25 @@ def _stage(counted: Counted, utilisation: float) -> StagePlan:
         estimate_s=Figure(run.estimate_s + cache_s, "estimate", counted.shares.stated),
         first_bound_s=None if prefill is None else Figure(prefill.bound.seconds, "bound", "reading the prompt"),
         first_s=None if prefill is None else Figure(prefill.estimate_s, "estimate", "reading the prompt"),
+        **_decoding(counted, run),
         memory=Figure(int(needed.value) + counted.cache_bytes, needed.kind, needed.source),
         load=Figure(rate * sustained, "estimate", f"rate × {sustained:.3g} s"),
     )
+
+
+def _decoding(counted: Counted, run: Pass) -> dict[str, Figure | None]:
+    """Bound the making of tokens; nothing for a stage that makes none, or without a known bandwidth."""
+    nothing: dict[str, Figure | None] = {"tokens_per_s_bound": None, "critical_batch": None}
+    bandwidth, batch = counted.device.bandwidth_bytes_per_s, counted.stage.batch or 1
+    if counted.prefill is None or bandwidth is None:
+        return nothing
+    ops, cache = counted.profile.totals.flops // batch, counted.cache_bytes // batch
+    step = Decoding(run.compulsory_bytes, cache, ops, run.peak, bandwidth)
+    source = f"{step.weight_bytes:,} bytes of weights a step, {cache:,} of cache and {ops:,} operations a sequence"
+    found = nothing | {"tokens_per_s_bound": Figure(step.tokens_per_s(batch), "bound", source)}
+    if math.isfinite(step.critical_batch):
+        found["critical_batch"] = Figure(step.critical_batch, "bound", source)
+    return found
 
 
 def _pass(counted: Counted, profile: Profile) -> Pass:

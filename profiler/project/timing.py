@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from profiler.tally import tally
 from profiler.trace import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from torch import nn
 
@@ -64,7 +64,7 @@ def measure(model: nn.Module, *args: Any, runs: int = _RUNS, warm: int = _WARM, 
     """Run *model* several times without gradients, and give the median wall time after warm-up.
 
     On CUDA each run ends with a synchronisation. The work is counted in a run of its own, before the timed ones.
-    The model stays in the mode it is in; buffers that a pass changes are changed.
+    The model runs in the mode that it is in; its buffers, and the random state, are afterwards what they were.
 
     Raises:
         InputError: The model is on ``meta``, where nothing runs, or there is no run to time.
@@ -78,7 +78,7 @@ def measure(model: nn.Module, *args: Any, runs: int = _RUNS, warm: int = _WARM, 
     """
     device = _device(model, runs)
     try:
-        with torch.no_grad():
+        with torch.no_grad(), _as_it_was(model):
             profile = _counted(model, args, kwargs)
             times = timed(lambda: model(*args, **kwargs), device, runs=runs, warm=warm)
     except ProfilerError:
@@ -103,6 +103,18 @@ def timed(call: Callable[[], object], device: torch.device, *, runs: int, warm: 
         wait()
         times.append(time.perf_counter() - start)
     return tuple(times)
+
+
+@contextmanager
+def _as_it_was(model: nn.Module) -> Iterator[None]:
+    """Put buffers and random state back afterwards."""
+    kept = [(buffer, buffer.clone()) for buffer in model.buffers()]
+    with torch.random.fork_rng():
+        try:
+            yield
+        finally:
+            for buffer, value in kept:
+                buffer.copy_(value)
 
 
 def _counted(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Profile:

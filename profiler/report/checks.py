@@ -63,6 +63,7 @@ def explain(check: Check) -> str:
     Example: ``macs is 1,001: 1 more than the 1,000 allowed; it was 1,000; it changed most in fc (aten.addmm), by +1``.
     """
     metric, value = check.limit.metric, units.exact(check.value)
+    value += f" {metric.unit}" if metric.part == "devices" else ""  # the others' names have their unit
     bound, word = (check.most, "more") if check.excess > 0 else (check.least, "less")
     parts = [
         f"{metric.label} is {value}: {units.exact(abs(check.excess))} {word} than the {units.exact(bound)} allowed"
@@ -143,5 +144,5 @@ def _limit(check: Check) -> dict[str, Any]:
          "before": c.before, "after": c.after, "change": c.change}
         for c in check.where
     ]  # fmt: skip
-    part = {"figure": metric.name, "part": metric.part or None, "pattern": metric.pattern or None}
+    part = {"figure": metric.name, "unit": metric.unit, "part": metric.part or None, "pattern": metric.pattern or None}
     return {**part, "written": check.limit.written, "passed": check.passed, **figures, "where": where}

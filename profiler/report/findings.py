@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,7 @@ _SHORT = {"parameter": "param"}
 
 def text(findings: tuple[Finding, ...], width: int = WIDTH) -> str:
     """Write the table and the causes, eighty columns wide."""
-    parts = [table(COLUMNS, summary(findings), width), LEGEND]
+    parts = [table(COLUMNS, summary(findings), width), textwrap.fill(LEGEND, width)]
     for finding in _totals(findings):
         lines = [_wrapped(line, width) for line in story(finding, findings)]
         if lines:
@@ -57,6 +58,9 @@ def story(finding: Finding, findings: tuple[Finding, ...]) -> Iterator[str]:
         yield f"failed: {finding.claim.error}"
         return
     for cause in finding.causes:
+        if not cause.amount:
+            yield f"±0  {cause.code}  {cause.why}: only between modules"
+            continue
         yield f"{signed(cause.amount)}  {cause.code}  {cause.why}: {places(cause)}"
     if finding.unexplained:
         yield f"{signed(finding.unexplained)}  unexplained"
@@ -124,10 +128,17 @@ def _named(sums: list[tuple[str, Number]]) -> str:
 
 
 def _modules_named(cause: Cause) -> str:
-    """Name the modules where most of a cause arises."""
-    names = [name or "the model itself" for name, _ in _sums((s.module, s.amount) for s in cause.shares)]
-    more = f" and {len(names) - _NAMED} more modules" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more
+    """Name the modules where most of a cause arises; those whose names differ in a number together.
+
+    ``layer1.0.bn1`` and ``layer2.1.bn1`` are ``layer*.*.bn1 (2)``.
+    """
+    alike: dict[str, list[str]] = {}
+    for name, _ in _sums((s.module, s.amount) for s in cause.shares):
+        alike.setdefault(re.sub(r"\d+", "*", name), []).append(name or "the model itself")
+    named = [f"{stem} ({len(names)})" if len(names) > 1 else names[0] for stem, names in alike.items()]
+    hidden = sum(map(len, list(alike.values())[_NAMED:]))
+    more = f" and {hidden} more module{'s' if hidden > 1 else ''}" if hidden else ""
+    return ", ".join(named[:_NAMED]) + more
 
 
 def _wrapped(line: str, width: int) -> str:

@@ -10,7 +10,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from operator import attrgetter
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from profiler.errors import InputError
 from profiler.records import PHASES, OpRecord, Phase, Shape, Value, tensors
@@ -318,7 +318,8 @@ def _walk(node: Node) -> Iterable[Node]:
 
 def _sum(totals: Iterable[Totals]) -> Totals:
     """Sum column by column: a sum of two makes a value for each step, which in a large tree is most of the time."""
-    return Totals(*map(sum, zip(*map(_figures, totals), strict=True)))
+    sums: Iterable[Any] = map(sum, zip(*map(_figures, totals), strict=True))
+    return Totals(*sums)
 
 
 def _grouped(entries: Iterable[Entry], key: Callable[[Entry], _K]) -> dict[_K, list[Entry]]:

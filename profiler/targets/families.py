@@ -62,8 +62,17 @@ class Family:
 
     def words(self) -> list[str]:
         """List the settings, by the field's words where they have one."""
-        known = {name: word for word, names in WORDS.items() for name in names if self.setting(word) == name}
-        return [known.get(name, name) for name in self.settings]
+        return [word if self.setting(word := word_of(name)) == name else name for name in self.settings]
+
+
+def word_of(name: str) -> str:
+    """Give the field's word for a setting; the name itself where there is none.
+
+    Example:
+        >>> word_of("n_embd"), word_of("d_state")
+        ('hidden', 'd_state')
+    """
+    return next((word for word, names in WORDS.items() if name in names), name)
 
 
 def find_family(name: str) -> Family:

@@ -1,4 +1,4 @@
-"""The words after ``--vary``: ``NAME``, ``NAME=LOW..HIGH`` or ``NAME=LOW..HIGH:STEP``, and the sizes that they stand for."""
+"""The words after ``--vary``, ``NAME``, ``NAME=LOW..HIGH`` or ``NAME=LOW..HIGH:STEP``, and the sizes they stand for."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from profiler.derive import Variable
 from profiler.errors import InputError
+from profiler.targets.families import word_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,15 +59,11 @@ def parse_vary(texts: Sequence[str]) -> tuple[Asked, ...]:
 
 def variables(asked: Sequence[Asked], sized: Sized) -> tuple[Variable, ...]:
     """Give every size its range: as asked for, or around the model's own."""
-    letters = [_LETTERS.get(a.name, a.name) for a in asked]
+    letters = [_LETTERS.get(word_of(a.name), a.name) for a in asked]
+    sizes = [_sizes(a, sized, {b.name for b in asked}) for a in asked]
     return tuple(
-        Variable(
-            a.name,
-            _sizes(a, sized, {b.name for b in asked}),
-            sized.base[a.name] or a.low or 1,
-            letter if letters.count(letter) == 1 else a.name,
-        )
-        for a, letter in zip(asked, letters, strict=True)
+        Variable(a.name, own, sized.base[a.name] or own[-1], letter if letters.count(letter) == 1 else a.name)
+        for a, own, letter in zip(asked, sizes, letters, strict=True)
     )
 
 
@@ -117,8 +114,8 @@ def _fitting(name: str, sized: Sized, varied: set[str]) -> tuple[int, int]:
     hidden, heads, groups = (sized.family.size(word) or 0 for word in ("hidden", "heads", "kv_heads"))
     own = sized.family.size("head_dim") is not None and "head_dim" in sized.chosen(dict.fromkeys(sized.names, 1))
     if name == "hidden" and heads and not own:
-        shared = lcm(*(n for n in range(1, heads + 1) if heads % n == 0 and hidden % n == 0)) if "heads" in varied else heads
-        return 2 * shared, 0
+        shared = [n for n in range(1, heads + 1) if hidden % n == 0] if "heads" in varied else [heads]
+        return 2 * lcm(*shared), 0
     if name == "heads" and hidden and not own:
         return (groups if 0 < groups < heads and "kv_heads" not in varied else 1), hidden
     return 1, heads if name == "kv_heads" else 0

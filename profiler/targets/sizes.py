@@ -65,7 +65,7 @@ class Sized:
         named = {argument.name: argument for argument in asked if argument.name is not None}
         unnamed = [argument for argument in asked if argument.name is None]
         defaults = () if unnamed else target.inputs
-        sized = [named.pop(argument.name, self._sized(argument, point)) for argument in defaults]
+        sized = [named.pop(argument.name or "", self._sized(argument, point)) for argument in defaults]
         return replace(target, inputs=(*unnamed, *sized, *named.values()))
 
     def chosen(self, point: Mapping[str, int]) -> dict[str, int]:

@@ -6,13 +6,14 @@ A counter that hooks modules counts by these, so whoever explains it needs them.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch.nn.modules.module import register_module_forward_hook
 
+from profiler.trace.learned import has_mask_of_numbers, learned_masks
 from profiler.trace.names import NamedCall, watch_names
 from profiler.trace.observe import Observer, dtype_name
 from profiler.trace.scopes import Scopes, walk
@@ -65,6 +66,8 @@ class Facts:
     named: tuple[tuple[NamedCall, int], ...] = ()
     #: The distinct operators that its own code calls; none where the model cannot run below autograd.
     wholes: tuple[Whole, ...] = ()
+    #: Whether its own code passes attention a mask that has a gradient.
+    learns_mask: bool = False
 
     @property
     def type(self) -> str:
@@ -107,7 +110,11 @@ def take_facts(
         handle.remove()
         scopes.detach()
     wholes = _wholes(model, again or run)
-    return tuple(_facts(module, paths, visits[module], named, wholes) for module, paths in names.items())
+    learned = learned_masks(model, again or run) if has_mask_of_numbers(w.record for w in wholes) else frozenset()
+    return tuple(
+        replace(_facts(module, paths, visits[module], named, wholes), learns_mask=not learned.isdisjoint(paths))
+        for module, paths in names.items()
+    )
 
 
 def _wholes(model: nn.Module, run: Callable[[], object]) -> tuple[Whole, ...]:

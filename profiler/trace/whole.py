@@ -194,6 +194,7 @@ def _changes(func: Any) -> bool:
 
 def _functions(kind: type = torch.autograd.Function) -> Iterator[tuple[CodeType, str]]:
     """Yield the code of every custom ``torch.autograd.Function``, with its name."""
+    inherited: type
     for inherited in kind.__subclasses__():
         code = getattr(getattr(inherited, "forward", None), "__code__", None)
         if code is not None:

@@ -1,0 +1,127 @@
+"""``profiler check budgets.toml``: fail when a model costs more than it may."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, TextIO
+
+from cyclopts import Parameter
+
+from profiler.cli.app import app
+from profiler.cli.counting import count_target
+from profiler.cli.output import note
+from profiler.cli.training import Training
+from profiler.errors import CheckFailedError, ProfilerError
+from profiler.guard import Acceptance, Baselines, Outcome, load_budgets
+from profiler.guard import check as hold
+from profiler.report.checks import outcomes_json, outcomes_text, verdict
+from profiler.report.differences import acceptance_text
+from profiler.report.github import github_annotations
+from profiler.report.junit import outcomes_junit
+from profiler.tally.saved import write_whole
+
+if TYPE_CHECKING:
+    from profiler.guard import Baseline, Budget, Budgets
+    from profiler.report.checks import Outcomes
+    from profiler.tally import Profile
+
+Format = Literal["text", "json", "junit"]
+
+
+@app.command
+def check(
+    budgets: Path,
+    /,
+    *,
+    update: bool = False,
+    format: Annotated[Format, Parameter(alias="-f")] = "text",
+    output: Annotated[Path | None, Parameter(alias="-o")] = None,
+    quiet: Annotated[bool, Parameter(alias="-q")] = False,
+) -> None:
+    """Hold models against their budgets; the status is 1 if a limit is broken.
+
+    Args:
+        budgets: A TOML file with a [[budget]] table for each model: its `target`, and limits by name such as
+            `macs = 1814073344`, or `params = "+0 %"` against the baseline.
+        update: Accept what is measured as the new baselines, and show what changed. Fixed limits still hold.
+        format: How to write the result: text, json or junit.
+        output: A file to write instead of printing.
+        quiet: Say nothing on stderr but errors and annotations.
+    """
+    table = load_budgets(budgets)
+    baselines = Baselines(table.baselines)
+    outcomes: dict[str, Outcome | ProfilerError] = {}
+    held: list[tuple[Baseline, Profile]] = []
+    for budget in table.budgets:
+        try:
+            baseline = baselines.read(budget.name)
+            profile = _count(budget, quiet=quiet)
+            limits = (limit for limit in budget.limits if not (update and limit.is_relative))
+            outcomes[budget.name] = hold(budget.name, profile, limits, baseline.profile)
+            held.append((baseline, profile))
+        except ProfilerError as error:  # the other budgets are held all the same
+            outcomes[budget.name] = error
+    _write(_render(outcomes, table, format), output)
+    _annotate(outcomes, table)
+    _raise_worst(outcomes, update=update)
+    if update:
+        _accept(baselines, held, sys.stdout if format == "text" and output is None else sys.stderr)
+
+
+def _count(budget: Budget, *, quiet: bool) -> Profile:
+    step = Training(budget.train, budget.optimizer, budget.checkpoint, budget.freeze)
+    step.check()
+    return count_target(
+        budget.target,
+        specs=budget.inputs,
+        batch=budget.batch,
+        dtype=budget.dtype,
+        device=budget.device,
+        say=lambda message: note(message, quiet=quiet),
+        run=step.run,
+    )
+
+
+def _render(outcomes: Outcomes, table: Budgets, form: Format) -> str:
+    if form == "junit":
+        return outcomes_junit(outcomes, str(table.path))
+    return outcomes_json(outcomes) if form == "json" else outcomes_text(outcomes)
+
+
+def _write(text: str, output: Path | None) -> None:
+    if output is not None:
+        write_whole(output, text)
+        return
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def _annotate(outcomes: Outcomes, table: Budgets) -> None:
+    """Annotate the file of budgets, where GitHub listens; on stderr, so that JSON stays JSON."""
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        lines = {budget.name: budget.line for budget in table.budgets}
+        sys.stderr.writelines(f"{line}\n" for line in github_annotations(outcomes, str(table.path), lines))
+
+
+def _raise_worst(outcomes: Outcomes, *, update: bool) -> None:
+    """Fail with the highest status of all budgets."""
+    errors = [outcome for outcome in outcomes.values() if isinstance(outcome, ProfilerError)]
+    if errors:
+        raise max(errors, key=lambda error: error.exit_status)
+    if not all(isinstance(outcome, Outcome) and outcome.passed for outcome in outcomes.values()):
+        kept = "; no baseline is updated" if update else ""
+        raise CheckFailedError(verdict(outcomes) + kept)
+
+
+def _accept(baselines: Baselines, held: list[tuple[Baseline, Profile]], stream: TextIO) -> None:
+    """Write the baselines that changed, and show how."""
+    accepted = [(baseline, profile, Acceptance.of(baseline, profile)) for baseline, profile in held]
+    baselines.accept(one for _, _, one in accepted if one is not None)
+    for baseline, profile, one in accepted:
+        if one is not None:
+            print(f"\n{acceptance_text(baseline, profile)}", end="", file=stream)
+    unchanged = sum(one is None for _, _, one in accepted)
+    if unchanged:
+        print(f"\n{unchanged} of {len(accepted)} baselines are as they were.", file=stream)

@@ -1,0 +1,129 @@
+"""Hold a formula given as text against what was derived: term by term."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import sympy
+
+from profiler.derive.letters import spell
+from profiler.derive.polynomials import Monomial, Polynomial, evaluate, power, scaled, substitute, times, total
+from profiler.derive.spacing import in_sizes
+from profiler.derive.variables import Step
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from profiler.derive.form import Piece
+    from profiler.derive.samples import Origin
+    from profiler.derive.variables import Point
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A term in which formula and model differ."""
+
+    monomial: Monomial
+    #: Coefficients; 0 where one has no such term.
+    measured: Fraction
+    claimed: Fraction
+    origins: tuple[tuple[Origin, Fraction], ...]
+
+    @property
+    def kind(self) -> str:
+        """Whether the formula lacks the term, has one too many, or another coefficient."""
+        if not self.claimed:
+            return "missing"
+        return "spurious" if not self.measured else "other coefficient"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What a formula says, and in which terms it differs; none where they are equal."""
+
+    claimed: Polynomial | None
+    differences: tuple[Difference, ...]
+    #: For a formula that is no polynomial: points, with what is measured there and what it says.
+    points: tuple[tuple[Point, Fraction, Fraction], ...] = ()
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether the formula gives the cost, at every point."""
+        return not self.differences and all(measured == claimed for _, measured, claimed in self.points)
+
+
+def compare(piece: Piece, formula: sympy.Expr, names: Mapping[str, str], letters: Mapping[str, int]) -> Comparison:
+    """Compare a formula with the whole cost.
+
+    Args:
+        piece: What was derived.
+        formula: As `profiler.expressions.parse` reads it.
+        names: The variable that each letter, or name, of the formula stands for.
+        letters: Values of the formula's other letters.
+    """
+    measured = piece.total
+    claimed = polynomial_of(formula, names)
+    if claimed is None:
+        return Comparison(None, (), tuple(_values(piece, formula, names, letters)))
+    claimed = in_sizes(claimed, piece.variables)
+    if not total((in_sizes(measured, piece.variables), scaled(substitute(claimed, letters), -1))):
+        return Comparison(claimed, ())
+    spelled = {origin: spell(in_sizes(part, piece.variables), letters) for origin, part in piece.parts.items()}
+    return Comparison(claimed, tuple(_differences(spelled, claimed)))
+
+
+def polynomial_of(formula: sympy.Expr, names: Mapping[str, str]) -> Polynomial | None:
+    """Read an expression as a polynomial in variables and their steps; None where it is none."""
+    result: list[Polynomial] = []
+    for term in sympy.Add.make_args(sympy.expand(formula)):
+        monomial: Monomial = ()
+        coefficient = Fraction(1)
+        for factor in sympy.Mul.make_args(term):
+            base, exponent = factor.as_base_exp()
+            if isinstance(factor, sympy.Rational):
+                coefficient *= Fraction(int(factor.p), int(factor.q))
+                continue
+            step = _step(base, names)
+            if step is None or not exponent.is_Integer or exponent < 0:
+                return None
+            monomial = times(monomial, power(step, int(exponent)))
+        result.append({monomial: coefficient})
+    return total(result)
+
+
+def _step(base: sympy.Expr, names: Mapping[str, str]) -> Step | None:
+    """Read a name, or the ceiling of an affine function of one, as a step."""
+    if isinstance(base, sympy.Symbol):
+        return Step(names.get(base.name, base.name))
+    if not isinstance(base, sympy.ceiling) or len(base.free_symbols) != 1:
+        return None
+    (symbol,) = base.free_symbols
+    slope, constant = base.args[0].coeff(symbol), base.args[0].subs(symbol, 0)
+    size = 1 / slope if slope else sympy.nan
+    offset = constant * size
+    is_affine = sympy.expand(base.args[0] - slope * symbol) == constant
+    if not (is_affine and size.is_Integer and size > 0 and offset.is_Integer):
+        return None
+    return Step(names.get(symbol.name, symbol.name), int(offset), int(size))
+
+
+def _differences(parts: Mapping[Origin, Polynomial], claimed: Polynomial) -> Iterable[Difference]:
+    measured = total(parts.values())
+    for monomial in {**measured, **claimed}:
+        mine, theirs = measured.get(monomial, Fraction(0)), claimed.get(monomial, Fraction(0))
+        if mine != theirs:
+            origins = [(origin, p[monomial]) for origin, p in parts.items() if monomial in p]
+            yield Difference(monomial, mine, theirs, tuple(sorted(origins, key=lambda o: (-abs(o[1]), o[0]))))
+
+
+def _values(
+    piece: Piece, formula: sympy.Expr, names: Mapping[str, str], letters: Mapping[str, int]
+) -> Iterable[tuple[Point, Fraction, Fraction]]:
+    """Evaluate a formula that is no polynomial at every point that was measured."""
+    for point in (*piece.used, *piece.verified):
+        known = {s: sympy.Integer({**letters, **point}[names.get(s.name, s.name)]) for s in formula.free_symbols}
+        value = formula.subs(known)
+        claimed = Fraction(int(value.p), int(value.q)) if isinstance(value, sympy.Rational) else Fraction(-1)
+        yield point, evaluate(piece.total, point), claimed

@@ -1,0 +1,23 @@
+"""Guard a model's cost: what may not grow, what it was, and what changed.
+
+    budgets = load_budgets(path)              # what a file or a test allows
+    baseline = Baselines(folder).read(name)   # the profile that was accepted
+    outcome = check(profile, limits, baseline.profile)
+    difference = diff(before, after)
+
+Everything is a function from profiles to frozen values; only ``Baselines.accept`` writes.
+"""
+
+from profiler.guard.baselines import Acceptance, Baseline, Baselines, compact
+from profiler.guard.budgets import Budget, Budgets, load_budgets
+from profiler.guard.check import Check, Outcome, check
+from profiler.guard.differences import Change, Delta, Difference, ModuleChange, diff
+from profiler.guard.limits import Limit, parse_limits
+from profiler.guard.metrics import Metric, Place, amounts, measure
+from profiler.guard.moves import Move
+
+__all__ = [
+    "Acceptance", "Baseline", "Baselines", "Budget", "Budgets", "Change", "Check", "Delta", "Difference", "Limit",
+    "Metric", "ModuleChange", "Move", "Outcome", "Place", "amounts", "check", "compact", "diff", "load_budgets",
+    "measure", "parse_limits",
+]  # fmt: skip

@@ -1,0 +1,134 @@
+"""``budgets.toml``: which models are counted, how, and what they may cost.
+
+baselines = "baselines"       # a folder beside this file; the default
+
+[[budget]]
+target = "resnet18"           # and, as on the command line: batch, input, dtype, device, train, optimizer …
+macs = 1_814_073_344
+params = "+0 %"
+operators."aten.bmm".calls = 0
+modules."layer4.*".flops = "+1 %"
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from profiler.errors import BudgetError, ProfilerError
+from profiler.guard.limits import Limit, parse_limits
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """A model, how it is counted, and its limits."""
+
+    name: str
+    target: str
+    limits: tuple[Limit, ...]
+    inputs: tuple[str, ...] = ()
+    batch: int | None = None
+    dtype: str | None = None
+    device: str = "auto"
+    train: bool = False
+    optimizer: str | None = None
+    checkpoint: bool = False
+    freeze: tuple[str, ...] = ()
+    #: Where its table begins in the file.
+    line: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Budgets:
+    """A file of budgets."""
+
+    path: Path
+    baselines: Path
+    budgets: tuple[Budget, ...]
+
+
+def load_budgets(path: Path) -> Budgets:
+    """Read a file of budgets.
+
+    Raises:
+        BudgetError: The file is missing, is not TOML, or has a table that is no budget.
+    """
+    text = _read(path)
+    try:
+        table = _File.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        msg = f"{path} is not TOML: {error}"
+        raise BudgetError(msg) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        msg = f"{path}: {place}: {first['msg']}"
+        raise BudgetError(msg) from error
+    lines = [number for number, line in enumerate(text.splitlines(), 1) if line.strip().startswith("[[budget]]")]
+    lines += [1] * (len(table.budget) - len(lines))  # tables written inline
+    budgets = tuple(_budget(path, row, line) for row, line in zip(table.budget, lines, strict=False))
+    _refuse_twins(path, budgets)
+    return Budgets(path, path.parent / table.baselines, budgets)
+
+
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+class _Budget(BaseModel):
+    """A ``[[budget]]`` table; what is no option is a limit."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+
+    target: str
+    name: str | None = None
+    input: Annotated[list[str], BeforeValidator(_listed)] = []
+    batch: int | None = Field(default=None, gt=0)
+    dtype: str | None = None
+    device: str = "auto"
+    train: bool = False
+    optimizer: str | None = None
+    checkpoint: bool = False
+    freeze: Annotated[list[str], BeforeValidator(_listed)] = []
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    baselines: str = "baselines"
+    budget: list[_Budget] = Field(min_length=1)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        msg = f"cannot read {path}: {reason}; give a TOML file with [[budget]] tables"
+        raise BudgetError(msg) from error
+
+
+def _budget(path: Path, row: _Budget, line: int) -> Budget:
+    name = row.name or row.target
+    if not row.model_extra:
+        msg = f'{path}: budget {name!r} has no limit; add one, such as `macs = "+0 %"`'
+        raise BudgetError(msg)
+    try:
+        limits = parse_limits(row.model_extra)
+    except ProfilerError as error:
+        msg = f"{path}: budget {name!r}: {error}"
+        raise BudgetError(msg) from error
+    options = row.model_dump(include={"target", "batch", "dtype", "device", "train", "optimizer", "checkpoint"})
+    return Budget(name=name, limits=limits, inputs=tuple(row.input), freeze=tuple(row.freeze), line=line, **options)
+
+
+def _refuse_twins(path: Path, budgets: tuple[Budget, ...]) -> None:
+    name, times = Counter(budget.name for budget in budgets).most_common(1)[0]
+    if times > 1:
+        msg = f"{path}: {times} budgets are named {name!r}; give each a `name` of its own"
+        raise BudgetError(msg)

@@ -1,0 +1,36 @@
+"""Who holds which parameters, for the departures of those who count them."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING
+
+from profiler.claims import Share
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from profiler.peers.scene import Scene
+    from profiler.trace.facts import Facts, Held
+
+PARAMETER = "parameter"
+
+
+def holdings(scene: Scene) -> Iterator[tuple[str, Facts, list[Held]]]:
+    """Yield every path with its module, and the parameters that are met there first, where we count them."""
+    seen: set[int] = set()
+    for facts in scene.facts:
+        fresh = {held.key: held for held in facts.params if held.key not in seen}
+        seen.update(fresh)
+        yield from ((path, facts, list(fresh.values()) if path == facts.path else []) for path in facts.names)
+
+
+def frozen(scene: Scene) -> Iterator[Share]:
+    """Share out the parameters that are not trained."""
+    for path, _, fresh in holdings(scene):
+        yield Share(path, PARAMETER, size(held for held in fresh if not held.trainable))
+
+
+def size(params: Iterable[Held]) -> int:
+    """Count the elements of parameters."""
+    return sum(prod(held.shape) for held in params)

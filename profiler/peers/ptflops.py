@@ -1,0 +1,334 @@
+"""``ptflops`` with its backend ``pytorch``: hooks on modules that it knows, and functions that it replaces.
+
+What the hooks count is added up from the modules, and divided by the batch. What the functions count is in the total
+alone, for the whole batch. The model runs with gradients enabled, as its users call it.
+"""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from contextlib import redirect_stdout
+from fractions import Fraction
+from functools import partial
+from inspect import signature
+from typing import TYPE_CHECKING, Any
+
+from profiler.claims import Kind, Number, Share, exact
+from profiler.errors import ModelError
+from profiler.peers import ptflops_names as functions
+from profiler.peers.hooks import Hooked, Reason
+from profiler.peers.parameters import frozen
+from profiler.peers.peer import Answer, Peer
+from profiler.peers.ptflops_hooks import HOOKS
+from profiler.peers.scene import macs
+from profiler.peers.unfused import moved, unfused
+from profiler.records import TensorSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from torch import nn
+
+    from profiler.peers.scene import Scene
+    from profiler.trace.names import NamedCall
+
+PEER = Peer(
+    "ptflops",
+    unit="MAC",
+    distributions=("ptflops",),
+    convention="MACs for one sample of the layers and functions that it knows, and an element of most others as a MAC.",
+)
+_SEEN = "ptflops 0.7.5"
+
+
+@PEER.runs
+def run(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Answer:
+    """Count one forward pass; of the modules, what ``accumulate_flops`` gives."""
+    from ptflops import pytorch_engine  # noqa: PLC0415 - the peer itself
+
+    sums: dict[nn.Module, int] = {}
+    accumulate = pytorch_engine.accumulate_flops
+
+    def noting(module: nn.Module) -> int:
+        sums[module] = accumulate(module)
+        return sums[module]
+
+    pytorch_engine.accumulate_flops = noting
+    total, params = complexity(model, args, kwargs, "pytorch")
+    return Answer(total, dict(_rows(model, sums)), params)
+
+
+def complexity(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], backend: str) -> tuple[Number, Number]:
+    """Call its entry point, which passes one positional argument, or any number of keyword arguments.
+
+    Raises:
+        ModelError: It gave None; the words are those that it printed.
+    """
+    from ptflops import get_model_complexity_info  # noqa: PLC0415 - the peer itself
+
+    batch: Any = signature(model.forward).bind_partial(*args).arguments | kwargs
+    if len(args) == 1:
+        batch = args[0]
+        model.forward = partial(model.forward, **kwargs) if kwargs else model.forward
+    said = io.StringIO()
+    with redirect_stdout(said):
+        total, params = get_model_complexity_info(
+            model, (1,), False, False, input_constructor=lambda _: batch, backend=backend
+        )
+    if total is None:
+        lines = [line for line in said.getvalue().splitlines() if line.startswith("<class")]
+        raise ModelError(lines[-1] if lines else "ptflops gave None")
+    return total, params
+
+
+def _rows(model: nn.Module, sums: dict[nn.Module, int], path: str = "") -> Iterator[tuple[str, int]]:
+    """Name the modules that were summed up, as the walk met them."""
+    for name, child in model.named_children():
+        if child in sums:
+            yield f"{path}{name}", sums[child]
+            yield from _rows(child, sums, f"{path}{name}.")
+
+
+def _hooked(scene: Scene) -> Hooked:
+    return Hooked(unfused(scene, hooks=True), HOOKS)
+
+
+def _left_out(scene: Scene, reason: Reason) -> Iterator[Share]:
+    return macs(_hooked(scene).unseen(reason))
+
+
+@PEER.departs(
+    "PT-RULES",
+    Kind.UNSUPPORTED_MODULE,
+    "has no rule for this class of torch.nn (Bilinear …): all its work is left out",
+    where="ptflops/pytorch_ops.py: MODULES_MAPPING",
+    seen=_SEEN,
+)
+def rules(scene: Scene) -> Iterator[Share]:
+    """Leave out the MACs of torch's own layers for which there is no rule."""
+    return _left_out(scene, Reason.NO_RULE)
+
+
+@PEER.departs(
+    "PT-SUBCLASS",
+    Kind.SUBCLASS,
+    "compares the class itself: a layer that inherits from one with a rule is left out",
+    where="ptflops/pytorch_engine.py: is_supported_instance",
+    seen=_SEEN,
+)
+def subclasses(scene: Scene) -> Iterator[Share]:
+    """Leave out the MACs of modules of a class that inherits from one with a rule."""
+    return _left_out(scene, Reason.SUBCLASS)
+
+
+@PEER.departs(
+    "PT-BELOW",
+    Kind.UNSUPPORTED_MODULE,
+    "takes the rule of a module for all that is below: the projections of timm's Attention are lost",
+    where="ptflops/pytorch_engine.py: accumulate_flops",
+    seen=_SEEN,
+)
+def below(scene: Scene) -> Iterator[Share]:
+    """Leave out the MACs of layers below a module that has a rule."""
+    return _left_out(scene, Reason.BELOW)
+
+
+@PEER.departs(
+    "PT-FASTPATH",
+    Kind.FUSED,
+    "hooks the layers of an encoder layer, which therefore run one by one, where we saw one operator",
+    where="ptflops/pytorch_engine.py: start_flops_count",
+    seen=_SEEN,
+)
+def fast_path(scene: Scene) -> Iterator[Share]:
+    """Move the MACs of a fused encoder layer to its layers."""
+    return moved(scene, hooks=True)
+
+
+@PEER.departs(
+    "PT-FUNCTIONAL",
+    Kind.FUNCTIONAL,
+    "replaces few functions: F.linear, F.conv2d, einsum, attention and the operator @ are left out",
+    where="ptflops/pytorch_engine.py: patch_functional, patch_tensor_ops",
+    seen=_SEEN,
+)
+def functional(scene: Scene) -> Iterator[Share]:
+    """Leave out the MACs that a model's own code computes by other means than the replaced functions."""
+    return (share for share, _ in _own_code(scene))
+
+
+@PEER.departs(
+    "PT-TOTAL-ONLY",
+    Kind.CONVENTION,
+    "adds what functions count to the total alone, not to the modules that call them",
+    where="ptflops/pytorch_engine.py: get_flops_pytorch",
+    seen=_SEEN,
+)
+def total_only(scene: Scene) -> Iterator[Share]:
+    """Take the MACs of replaced functions from their modules, and give them to the whole."""
+    for _, share in _own_code(scene):
+        yield share
+        yield share._replace(module="", amount=-share.amount)
+
+
+def _own_code(scene: Scene) -> Iterator[tuple[Share, Share]]:
+    """Split the MACs of models' own code into those that no replaced function computes, and those that one does."""
+    hooked = _hooked(scene)
+    known: Counter[str] = Counter()
+    for call, times in _calls(hooked, inside=False):
+        known[call.module] += times * functions.macs(call)
+    for share in macs(hooked.unseen(Reason.FUNCTIONAL)):
+        part = min(int(share.amount), known[share.module])
+        known[share.module] -= part
+        yield share._replace(amount=share.amount - part), share._replace(amount=part)
+
+
+def _calls(hooked: Hooked, *, inside: bool) -> Iterator[tuple[NamedCall, int]]:
+    """Yield the calls of replaced functions, made inside of modules that a hook counts or outside."""
+    for call, times in (row for facts in hooked.scene.facts for row in facts.named):
+        if call.name in functions.REPLACED and hooked.inside(call.module) == inside:
+            yield call, times
+
+
+def _in_total(hooked: Hooked, inside: bool, amount: Callable[[NamedCall], Number]) -> Iterator[Share]:
+    """Share out what calls of replaced functions add to the total: at the root, since no module has it."""
+    return (Share("", call.name, -times * amount(call)) for call, times in _calls(hooked, inside=inside))
+
+
+@PEER.departs(
+    "PT-DOUBLE",
+    Kind.DOUBLE,
+    "counts the functions that a layer calls, besides the layer: activations, pools, Upsample, attention with weights",
+    where="ptflops/pytorch_ops.py: MODULES_MAPPING and FUNCTIONAL_MAPPING",
+    seen=_SEEN,
+)
+def double(scene: Scene) -> Iterator[Share]:
+    """Take off what functions count inside of modules that a hook has counted."""
+    return _in_total(_hooked(scene), True, functions.counted)
+
+
+@PEER.departs(
+    "PT-ELEMENTS",
+    Kind.UNIT,
+    "adds each element of an activation, pool, softmax, sum or product that is called as a function to the MACs",
+    where="ptflops/pytorch_ops.py: FUNCTIONAL_MAPPING, TENSOR_OPS_MAPPING",
+    seen=_SEEN,
+)
+def elements(scene: Scene) -> Iterator[Share]:
+    """Take off what element-wise functions count."""
+    return _in_total(_hooked(scene), False, functions.elements)
+
+
+@PEER.departs(
+    "PT-BROADCAST",
+    Kind.BROADCAST,
+    "counts a matrix product by its left operand's elements and its right one's last length, whatever is broadcast",
+    where="ptflops/pytorch_ops.py: _matmul_tensor_flops_hook",
+    seen=_SEEN,
+)
+def broadcast(scene: Scene) -> Iterator[Share]:
+    """Add the products that this leaves out; take off those that it invents, as for a matrix by a vector."""
+    return _in_total(_hooked(scene), False, lambda call: functions.products(call) - functions.macs(call))
+
+
+def _extra(code: str, kind: Kind, why: str, where: str) -> None:
+    """Enter a departure of the hooks themselves: what they count beside our MACs."""
+    where = f"ptflops/pytorch_ops.py: {where}"
+    PEER.departs(code, kind, why, where=where, seen=_SEEN)(lambda scene: _hooked(scene).extras(code))
+
+
+_extra("PT-BIAS", Kind.BIAS, "adds the bias of a Linear or convolution to the MACs", "linear_/conv_flops_counter_hook")
+_extra("PT-NORM", Kind.UNIT, "adds each element of a norm, twice if it is affine, to the MACs", "bn_flops_counter_hook")
+_extra("PT-ACTIVATION", Kind.UNIT, "adds each element of an activation to the MACs", "relu_flops_counter_hook")
+_extra("PT-POOL", Kind.UNIT, "adds each element that goes into a pool to the MACs", "pool_flops_counter_hook")
+_extra("PT-UPSAMPLE", Kind.UNIT, "adds each element of one upsampled sample to the MACs", "upsample_flops_counter_hook")
+_extra(
+    "PT-MHA",
+    Kind.ATTENTION,
+    "adds the scaling, the softmax and the biases of attention to the MACs",
+    "multihead_attention_counter_hook, timm_attention_counter_hook",
+)
+_extra(
+    "PT-MHA-WIDTH",
+    Kind.ATTENTION,
+    "projects keys and values of another width (kdim, vdim) to that width, and the result from it",
+    "multihead_attention_counter_hook",
+)
+_extra(
+    "PT-MHA-KEYS",
+    Kind.ATTENTION,
+    "does not know the keys that attention adds by itself (add_bias_kv, add_zero_attn)",
+    "multihead_attention_counter_hook",
+)
+_extra("PT-RNN", Kind.RECURRENT, "adds biases and element-wise products of cells to the MACs", "rnn_flops")
+_extra("PT-RNN-PROJ", Kind.RECURRENT, "leaves out the projection of an LSTM (proj_size)", "rnn_flops_counter_hook")
+_extra(
+    "PT-UNBATCHED",
+    Kind.BATCH,
+    "takes the first dimension of an input for the batch, and for time or channels the second, where there is none",
+    "conv_flops_counter_hook, rnn_flops_counter_hook",
+)
+_extra(
+    "PT-DEFORM",
+    Kind.UNIT,
+    "adds 24 or 25 operations for each place of a deformable kernel to the MACs",
+    "deformable_conv_flops_counter_hook",
+)
+_extra(
+    "PT-COMPLEX",
+    Kind.DTYPE,
+    "counts a product of complex numbers as one of real ones",
+    "linear_/conv_flops_counter_hook",
+)
+
+
+@PEER.departs(
+    "PT-ALIAS",
+    Kind.ALIAS,
+    "adds all that a module with several names counted at every one of them",
+    where="ptflops/pytorch_engine.py: accumulate_flops",
+    seen=_SEEN,
+)
+def alias(scene: Scene) -> Iterator[Share]:
+    """Take off what a shared module is counted more than once."""
+    return _hooked(scene).alias()
+
+
+@PEER.departs(
+    "PT-BATCH",
+    Kind.BATCH,
+    "divides what the hooks count by the batch, not what the functions count, and cuts the total off to an integer",
+    where="ptflops/pytorch_engine.py: compute_average_flops_cost, get_flops_pytorch",
+    seen=_SEEN,
+)
+def batch(scene: Scene) -> Iterator[Share]:
+    """Add the other samples of the batch."""
+    hooked = _hooked(scene)
+    of_functions = [
+        c for i in (True, False) for call, n in _calls(hooked, inside=i) for c in n * [functions.counted(call)]
+    ]
+    whole = sum(map(Fraction, of_functions)) + Fraction(hooked.sum)
+    said = int(hooked.sum / _batch(scene) + sum(of_functions))
+    yield Share("", "batch", exact(whole - said))
+
+
+def _batch(scene: Scene) -> int:
+    """Give the length of the first positional input, or 1 without any."""
+    first = next((visit.inputs[0] for visit, _ in scene.by_path[""].visits if visit.inputs), None)
+    if isinstance(first, TensorSpec):
+        return first.shape[0]
+    return len(first) if isinstance(first, tuple) else 1
+
+
+@PEER.departs(
+    "PT-PARAMS",
+    Kind.PARAMETERS,
+    "counts trainable parameters alone",
+    where="ptflops/pytorch_engine.py: get_model_parameters_number",
+    seen=_SEEN,
+    quantity="params",
+)
+def params(scene: Scene) -> Iterator[Share]:
+    """Leave out what is frozen."""
+    return frozen(scene)

@@ -1,0 +1,151 @@
+"""What each of ptflops' hooks counts beside the MACs of its module: by the code of the departure, for one call.
+
+Legend: x the first input, y the output, n tokens (rows of a batch, in a recurrent layer times steps), h hidden units,
+E, K and V the widths of queries, keys and values.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from profiler.records import TensorSpec, tensors
+
+if TYPE_CHECKING:
+    from profiler.peers.hooks import Extras
+    from profiler.trace.facts import Facts, Visit
+
+    Amounts = dict[str, int]
+
+#: Operations on an element that a deformable convolution is given for each place of its kernel; a mask is one more.
+_DEFORMED = 24
+#: Gates of a cell, and what is added to its products for each unit.
+_CELLS = {"RNN": (1, 1), "GRU": (3, 7), "LSTM": (4, 10)}
+
+
+def _linear(facts: Facts, visit: Visit) -> Amounts:
+    x, width = _x(visit), facts.setting("out_features")
+    return {
+        "PT-BIAS": prod(x.shape[:-1]) * width * _has_bias(facts),
+        "PT-COMPLEX": -3 * prod(x.shape) * width * x.is_complex,
+    }
+
+
+def _convolution(facts: Facts, visit: Visit, extra: int = 0) -> Amounts:
+    """Take the first dimension for the batch and the second for the channels, whatever they are."""
+    x, y, kernel = _x(visit), _y(visit), prod(facts.setting("kernel_size"))
+    channels, filters = facts.setting("in_channels"), facts.setting("out_channels") // facts.setting("groups")
+    places = len(facts.setting("kernel_size"))
+    on = x if facts.setting("transposed", False) else y
+    true = prod(on.shape[-places:]) * prod(x.shape[: -places - 1])
+    said = prod(on.shape[2:]) * x.shape[0]
+    biases = prod(y.shape[1:]) * x.shape[0] * _has_bias(facts)
+    return {
+        "PT-BIAS": prod(y.shape) * _has_bias(facts),
+        "PT-UNBATCHED": (said - true) * kernel * channels * filters + biases - prod(y.shape) * _has_bias(facts),
+        "PT-COMPLEX": -3 * true * kernel * channels * filters * x.is_complex,
+        "PT-DEFORM": said * kernel * extra,
+    }
+
+
+def _deformable(facts: Facts, visit: Visit) -> Amounts:
+    masked = len(visit.inputs) == len(("input", "offset", "mask")) and visit.inputs[2] is not None
+    return _convolution(facts, visit, _DEFORMED + masked)
+
+
+def _activation(_facts: Facts, visit: Visit) -> Amounts:
+    return {"PT-ACTIVATION": prod(_y(visit).shape)}
+
+
+def _pool(_facts: Facts, visit: Visit) -> Amounts:
+    return {"PT-POOL": prod(_x(visit).shape)}
+
+
+def _norm(facts: Facts, visit: Visit) -> Amounts:
+    """Look for an attribute ``affine``, which LayerNorm has not."""
+    return {"PT-NORM": prod(_x(visit).shape) * (2 if facts.setting("affine", False) else 1)}
+
+
+def _upsample(_facts: Facts, visit: Visit) -> Amounts:
+    """Count the first sample alone."""
+    return {"PT-UPSAMPLE": prod(_y(visit).shape[1:])}
+
+
+def _recurrent(facts: Facts, visit: Visit) -> Amounts:
+    """Count the gates with biases and element-wise products, and no projection of the state."""
+    x, hidden, narrow = _x(visit), facts.setting("hidden_size"), facts.setting("proj_size", 0)
+    gates, others = _CELLS[facts.type.rpartition(".")[2].removesuffix("Cell")]
+    ways = 1 + facts.setting("bidirectional", False)
+    cells = ways * facts.setting("num_layers", 1)
+    width = narrow or hidden
+    columns = ways * facts.setting("input_size") + (cells - ways) * ways * width + cells * width
+    rest = cells * hidden * (others + 2 * gates * facts.setting("bias"))
+    tokens = prod(x.shape[:-1])
+    said = prod(x.shape[: 1 if facts.is_a("RNNCellBase") else 2])
+    return {
+        "PT-RNN": tokens * rest,
+        "PT-RNN-PROJ": -tokens * cells * hidden * narrow,
+        "PT-UNBATCHED": (said - tokens) * (gates * hidden * columns + rest),
+    }
+
+
+def _attention(facts: Facts, visit: Visit) -> Amounts:
+    """Count scaling, biases and softmax; project keys K to K and values V to V, and the result from V to V."""
+    q, k, v = (spec.shape for spec in map(_first, visit.inputs))
+    batch, time = (0, 1) if facts.setting("batch_first") else (1, 0)
+    queries, keys, heads = q[time], k[time], facts.setting("num_heads")
+    e, key, value = q[2], k[2], v[2]
+    biases = (queries + keys + v[time]) * e * any(held.name == "in_proj_bias" for held in facts.params)
+    projected = keys * key * (key - e) + v[time] * value * (value - e) + queries * (value**2 - e**2)
+    more = any(held.name == "bias_k" for held in facts.params) + facts.setting("add_zero_attn")
+    return {
+        "PT-MHA": q[batch] * (queries * e + biases + heads * queries * keys + queries * value),
+        "PT-MHA-WIDTH": q[batch] * (projected + heads * queries * keys * (value // heads - e // heads)),
+        "PT-MHA-KEYS": -q[batch] * heads * queries * more * 2 * (e // heads),
+    }
+
+
+def _timm_attention(facts: Facts, visit: Visit) -> Amounts:
+    batch, tokens, _ = _x(visit).shape
+    heads = facts.setting("num_heads")
+    return {"PT-MHA": batch * heads * tokens * (facts.setting("head_dim") + tokens)}
+
+
+def _x(visit: Visit) -> TensorSpec:
+    return _first(visit.inputs[0])
+
+
+def _y(visit: Visit) -> TensorSpec:
+    return _first(visit.output)
+
+
+def _first(value: object) -> TensorSpec:
+    return tensors(value)[0]  # type: ignore[arg-type]
+
+
+def _has_bias(facts: Facts) -> bool:
+    return any(held.name == "bias" for held in facts.params)
+
+
+_HOOKS: tuple[tuple[Extras, str], ...] = (
+    (_linear, "Linear"),
+    (_convolution, "Conv1d Conv2d Conv3d ConvTranspose1d ConvTranspose2d ConvTranspose3d"),
+    (_activation, "ReLU PReLU ELU LeakyReLU ReLU6 GELU"),
+    (_pool, "MaxPool1d MaxPool2d MaxPool3d AvgPool1d AvgPool2d AvgPool3d"),
+    (_pool, "AdaptiveMaxPool1d AdaptiveMaxPool2d AdaptiveMaxPool3d"),
+    (_pool, "AdaptiveAvgPool1d AdaptiveAvgPool2d AdaptiveAvgPool3d"),
+    (_norm, "BatchNorm1d BatchNorm2d BatchNorm3d InstanceNorm1d InstanceNorm2d InstanceNorm3d GroupNorm LayerNorm"),
+    (_upsample, "Upsample"),
+    (_recurrent, "RNN GRU LSTM RNNCell GRUCell LSTMCell"),
+    (_attention, "MultiheadAttention"),
+)
+#: By the qualified name of the class, which must be this one exactly.
+HOOKS: dict[str, Extras] = {
+    f"{getattr(nn, name).__module__}.{name}": hook for hook, names in _HOOKS for name in names.split()
+} | {
+    "torchvision.ops.deform_conv.DeformConv2d": _deformable,
+    "timm.layers.attention.Attention": _timm_attention,  # where timm has it since 1.0.16
+    "timm.models.vision_transformer.Attention": _timm_attention,
+}

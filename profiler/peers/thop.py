@@ -1,0 +1,255 @@
+"""``thop.profile``: a hook on each module of a class that it knows; what runs anywhere else is not seen.
+
+Two distributions have this import name, and the one that was installed last answers. The departures are those of
+``thop``; of ``ultralytics-thop``, which shares most of them, what is different is left as a rest.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from functools import partial
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from profiler.claims import Kind, Share
+from profiler.peers.hooks import Hooked, Reason
+from profiler.peers.parameters import PARAMETER, holdings, size
+from profiler.peers.peer import Answer, Peer
+from profiler.peers.scene import macs
+from profiler.peers.thop_hooks import HOOKS
+from profiler.peers.unfused import moved, unfused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import nn
+
+    from profiler.peers.scene import Scene
+
+_SEEN = "thop 0.1.1"
+_RULES = "thop/profile.py: register_hooks"
+_OPEN = ("torch.nn.modules.container.Sequential", "torch.nn.modules.container.ModuleList")
+
+
+class _Thop(Peer):
+    """Looks which of the distributions the installed files are from."""
+
+    @property
+    def installed(self) -> tuple[str, str] | None:
+        """The distribution whose ``thop/profile.py`` is the one that lies there, with its version."""
+        for name in self.distributions:
+            try:
+                found = metadata.distribution(name)
+            except metadata.PackageNotFoundError:
+                continue
+            if _is_in_place(found):
+                return name, found.version
+        return None
+
+
+def _is_in_place(found: metadata.Distribution) -> bool:
+    """Say whether a distribution's files are as it installed them, and not overwritten by another's."""
+    for file in found.files or ():
+        if str(file) == "thop/profile.py" and file.hash is not None:
+            digest = hashlib.new(file.hash.mode, Path(file.locate()).read_bytes()).digest()
+            return base64.urlsafe_b64encode(digest).rstrip(b"=").decode() == file.hash.value
+    return True
+
+
+PEER = _Thop(
+    "thop",
+    unit="MAC",
+    distributions=("thop", "ultralytics-thop"),
+    convention="MACs of the layers that it has a rule for, and beside them some operations of norms, pools and others.",
+)
+
+
+@PEER.runs
+def run(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Answer:
+    """Profile one forward pass; keyword arguments, which thop cannot pass, are bound to the model before."""
+    from thop import profile  # noqa: PLC0415 - the peer itself
+
+    if kwargs:
+        model.forward = partial(model.forward, **kwargs)
+    operations, params, layers = profile(model, inputs=args, verbose=False, ret_layer_info=True)
+    rows = dict(_rows(layers))
+    return Answer(operations, {p: ops for p, (ops, _) in rows.items()}, params, {p: n for p, (_, n) in rows.items()})
+
+
+def _rows(layers: dict[str, Any], above: str = "") -> Iterator[tuple[str, tuple[float, float]]]:
+    for name, (operations, params, below) in layers.items():
+        yield f"{above}{name}", (operations, params)
+        yield from _rows(below, f"{above}{name}.")
+
+
+def _hooked(scene: Scene) -> Hooked:
+    return Hooked(unfused(scene, hooks=True), HOOKS, open=frozenset(_OPEN), hooks_each_name=True)
+
+
+@PEER.departs(
+    "TH-RULES",
+    Kind.UNSUPPORTED_MODULE,
+    "has no rule for this class of torch.nn (MultiheadAttention, Bilinear …): all its work is left out",
+    where=_RULES,
+    seen=_SEEN,
+)
+def rules(scene: Scene) -> Iterator[Share]:
+    """Leave out the MACs of torch's own layers for which there is no rule."""
+    return macs(_hooked(scene).unseen(Reason.NO_RULE))
+
+
+@PEER.departs(
+    "TH-SUBCLASS",
+    Kind.SUBCLASS,
+    "compares the class itself: a layer that inherits from one with a rule is left out",
+    where="thop/profile.py: add_hooks (m_type in register_hooks)",
+    seen=_SEEN,
+)
+def subclasses(scene: Scene) -> Iterator[Share]:
+    """Leave out the MACs of modules of a class that inherits from one with a rule."""
+    return macs(_hooked(scene).unseen(Reason.SUBCLASS))
+
+
+@PEER.departs(
+    "TH-FUNCTIONAL",
+    Kind.FUNCTIONAL,
+    "hooks modules alone: what a model's own code computes (F.linear, matmul, attention …) is left out",
+    where="thop/profile.py: add_hooks",
+    seen=_SEEN,
+)
+def functional(scene: Scene) -> Iterator[Share]:
+    """Leave out the MACs of functions that are called outside any layer that torch defines."""
+    return macs(_hooked(scene).unseen(Reason.FUNCTIONAL))
+
+
+@PEER.departs(
+    "TH-FASTPATH",
+    Kind.FUSED,
+    "hooks the layers of an encoder layer, which therefore run one by one, where we saw one operator",
+    where="thop/profile.py: add_hooks",
+    seen=_SEEN,
+)
+def fast_path(scene: Scene) -> Iterator[Share]:
+    """Move the MACs of a fused encoder layer to its layers."""
+    return moved(scene, hooks=True)
+
+
+def _extra(code: str, kind: Kind, why: str, where: str) -> None:
+    """Enter a departure of the hooks themselves: what they count beside our MACs."""
+    PEER.departs(code, kind, why, where=f"thop/{where}", seen=_SEEN)(lambda scene: _hooked(scene).extras(code))
+
+
+_HOOK, _FORMULA = "vision/basic_hooks.py: ", "vision/calc_func.py: "
+_extra(
+    "TH-NORM",
+    Kind.UNIT,
+    "adds 2 operations an element of a norm, 4 with weights, to the MACs",
+    f"{_HOOK}count_normalization",
+)
+_extra(
+    "TH-SOFTMAX",
+    Kind.UNIT,
+    "adds 3·n − 1 operations for each softmax of n elements to the MACs",
+    f"{_FORMULA}calculate_softmax",
+)
+_extra("TH-PRELU", Kind.UNIT, "adds an operation an element of a PReLU to the MACs", f"{_HOOK}count_prelu")
+_extra(
+    "TH-POOL",
+    Kind.UNIT,
+    "adds to the MACs one operation an element that an average pool gives; an adaptive one, those of its window too",
+    f"{_HOOK}count_avgpool, count_adap_avgpool",
+)
+_extra(
+    "TH-UPSAMPLE",
+    Kind.UNIT,
+    "adds 1 to 259 operations an interpolated element to the MACs",
+    f"{_FORMULA}calculate_upsample",
+)
+_extra(
+    "TH-CONVT",
+    Kind.GRID,
+    "counts a transposed convolution on its output, not on its input",
+    f"{_FORMULA}calculate_conv2d_flops",
+)
+_extra(
+    "TH-UNBATCHED",
+    Kind.BATCH,
+    "takes the second dimension for the channels of a convolution, and the first two for batch and time of a recurrent "
+    "layer, also where there is no batch",
+    f"{_FORMULA}calculate_conv2d_flops; rnn_hooks.py",
+)
+_extra(
+    "TH-RNN", Kind.RECURRENT, "adds the biases and element-wise products of recurrent cells to the MACs", "rnn_hooks.py"
+)
+_extra("TH-RNN-PROJ", Kind.RECURRENT, "ignores the projection of an LSTM (proj_size)", "rnn_hooks.py: count_lstm")
+_extra(
+    "TH-PACKED",
+    Kind.RECURRENT,
+    "counts a packed sequence as if every sequence were as long as the longest",
+    "rnn_hooks.py",
+)
+_extra(
+    "TH-COMPLEX", Kind.DTYPE, "counts a product of complex numbers as one of real ones", f"{_FORMULA}calculate_linear"
+)
+
+
+@PEER.departs(
+    "TH-ALIAS",
+    Kind.ALIAS,
+    "hooks a module once for each of its names, and adds all that these counted at every one of them",
+    where="thop/profile.py: add_hooks, dfs_count",
+    seen=_SEEN,
+)
+def alias(scene: Scene) -> Iterator[Share]:
+    """Take off what a shared module is counted more than once."""
+    return _hooked(scene).alias()
+
+
+@PEER.departs(
+    "TH-PARAMS",
+    Kind.PARAMETERS,
+    "counts parameters only where it has a rule, and not the root's: Embedding, attention and bare ones are missing",
+    where="thop/profile.py: count_parameters is hooked beside a rule; dfs_count starts at 0",
+    seen=_SEEN,
+    quantity="params",
+)
+def params_without_rule(scene: Scene) -> Iterator[Share]:
+    """Leave out what the root and the modules without a rule hold."""
+    counted = _hooked(scene).counted
+    return (Share(path, PARAMETER, size(new)) for path, _, new in holdings(scene) if not path or path not in counted)
+
+
+@PEER.departs(
+    "TH-PARAMS-UNCALLED",
+    Kind.PARAMETERS,
+    "counts the parameters of a module when it is called: one that is not has none",
+    where="thop/vision/basic_hooks.py: count_parameters",
+    seen=_SEEN,
+    quantity="params",
+)
+def params_uncalled(scene: Scene) -> Iterator[Share]:
+    """Leave out what modules hold that were not called."""
+    hooked = _hooked(scene)
+    return (
+        Share(path, PARAMETER, size(new))
+        for path, facts, new in holdings(hooked.scene)
+        if path and path in hooked.counted and not facts.visits
+    )
+
+
+@PEER.departs(
+    "TH-PARAMS-SHARED",
+    Kind.ALIAS,
+    "counts a parameter once more for every module, and every name of a module, that holds it",
+    where="thop/profile.py: dfs_count",
+    seen=_SEEN,
+    quantity="params",
+)
+def params_shared(scene: Scene) -> Iterator[Share]:
+    """Take off what was met before."""
+    hooked = _hooked(scene)
+    for path, facts, new in holdings(hooked.scene):
+        if path and path in hooked.counted and facts.visits:
+            yield Share(path, PARAMETER, size(new) - size(facts.params))

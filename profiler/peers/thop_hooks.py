@@ -1,0 +1,141 @@
+"""What each of thop's hooks counts beside the MACs of its module: by the code of the departure, for one call.
+
+Legend: x the first input, y the output, n tokens (rows of a batch, in a recurrent layer times steps), h hidden units.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from profiler.records import TensorSpec, tensors
+
+if TYPE_CHECKING:
+    from profiler.peers.hooks import Extras
+    from profiler.trace.facts import Facts, Visit
+
+    Amounts = dict[str, int]
+
+#: Operations that thop gives an output element of an interpolation; other modes count as nothing.
+_UPSAMPLE = {"nearest": 1, "linear": 5, "bilinear": 11, "bicubic": 259}
+#: Gates of a cell, and what thop adds to its two products for a unit without biases and with.
+_CELLS = {"RNN": (1, 1, 3), "GRU": (3, 7, 13), "LSTM": (4, 8, 16)}
+
+
+def _nothing(_facts: Facts, _visit: Visit) -> Amounts:
+    """Count the MACs, or nothing where there are none."""
+    return {}
+
+
+def _linear(facts: Facts, visit: Visit) -> Amounts:
+    return {"TH-COMPLEX": -3 * _y(visit).elements * facts.setting("in_features") * _y(visit).is_complex}
+
+
+def _convolution(facts: Facts, visit: Visit) -> Amounts:
+    """Take y for the grid, and the second dimension of x for its channels, whatever they are."""
+    x, y = _x(visit), _y(visit)
+    channels, groups, kernel = facts.setting("in_channels"), facts.setting("groups"), prod(facts.setting("kernel_size"))
+    grid = prod(y.shape) * kernel * (channels // groups)
+    true = prod(x.shape) * kernel * facts.setting("out_channels") // groups if facts.setting("transposed") else grid
+    return {
+        "TH-CONVT": grid - true,
+        "TH-UNBATCHED": prod(y.shape) * kernel * (x.shape[1] // groups) - grid,
+        "TH-COMPLEX": -3 * true * x.is_complex,
+    }
+
+
+def _norm(facts: Facts, visit: Visit) -> Amounts:
+    affine = facts.setting("affine", False) or facts.setting("elementwise_affine", False)
+    return {"TH-NORM": (4 if affine else 2) * prod(_x(visit).shape)}
+
+
+def _prelu(_facts: Facts, visit: Visit) -> Amounts:
+    return {"TH-PRELU": prod(_x(visit).shape)}
+
+
+def _softmax(facts: Facts, visit: Visit) -> Amounts:
+    shape = _x(visit).shape
+    width = shape[facts.setting("dim")]
+    return {"TH-SOFTMAX": prod(shape) // width * (3 * width - 1)}
+
+
+def _average(_facts: Facts, visit: Visit) -> Amounts:
+    return {"TH-POOL": prod(_y(visit).shape)}
+
+
+def _adaptive_average(_facts: Facts, visit: Visit) -> Amounts:
+    """Take the ratio of the sizes for the window, in floating-point numbers that are then cut off."""
+    before, after = (torch.tensor(spec.shape[2:], dtype=torch.float64) for spec in (_x(visit), _y(visit)))
+    return {"TH-POOL": int((torch.prod(torch.div(before, after)) + 1) * prod(_y(visit).shape))}
+
+
+def _upsample(facts: Facts, visit: Visit) -> Amounts:
+    return {"TH-UPSAMPLE": _UPSAMPLE.get(facts.setting("mode"), 0) * prod(_y(visit).shape)}
+
+
+def _recurrent(facts: Facts, visit: Visit) -> Amounts:
+    """Count gates with biases and element-wise products; the products as if what is given on were as wide as h."""
+    gates, plain, biased = _CELLS[facts.type.rpartition(".")[2].removesuffix("Cell")]
+    hidden, narrow = facts.setting("hidden_size"), facts.setting("proj_size", 0)
+    cells = hidden * _directions(facts)
+    products = gates * hidden * _columns(facts, hidden)
+    true = gates * hidden * _columns(facts, narrow or hidden) + cells * narrow
+    rest = cells * (biased if facts.setting("bias") else plain)
+    said, tokens = _tokens(facts, visit)
+    wrong = "TH-UNBATCHED" if isinstance(visit.inputs[0], TensorSpec) else "TH-PACKED"
+    return {
+        "TH-RNN": tokens * rest,
+        "TH-RNN-PROJ": tokens * (products - true),
+        wrong: (said - tokens) * (products + rest),
+    }
+
+
+def _directions(facts: Facts) -> int:
+    """Count the cells of all layers."""
+    return int(facts.setting("num_layers", 1) * (1 + facts.setting("bidirectional", False)))
+
+
+def _columns(facts: Facts, width: int) -> int:
+    """Sum the columns of the weight matrices of all cells, where each gives on *width* numbers."""
+    ways = 1 + facts.setting("bidirectional", False)
+    first, later = ways * (facts.setting("input_size") + width), _directions(facts) - ways
+    return int(first + later * (ways + 1) * width)
+
+
+def _tokens(facts: Facts, visit: Visit) -> tuple[int, int]:
+    """Say for how many tokens thop takes an input, and how many there are."""
+    first = visit.inputs[0]
+    if not isinstance(first, TensorSpec):  # a packed sequence: what is stored, and the number of rows at each step
+        data, steps, *_ = tensors(first)
+        return steps.shape[0] * tensors(visit.output)[-1].shape[-2], data.shape[0]
+    return prod(first.shape[: 1 if facts.is_a("RNNCellBase") else 2]), prod(first.shape[:-1])
+
+
+def _x(visit: Visit) -> TensorSpec:
+    return tensors(visit.inputs[0])[0]
+
+
+def _y(visit: Visit) -> TensorSpec:
+    return tensors(visit.output)[0]
+
+
+_HOOKS: tuple[tuple[Extras, str], ...] = (
+    (_linear, "Linear"),
+    (_convolution, "Conv1d Conv2d Conv3d ConvTranspose1d ConvTranspose2d ConvTranspose3d"),
+    (_norm, "BatchNorm1d BatchNorm2d BatchNorm3d SyncBatchNorm LayerNorm InstanceNorm1d InstanceNorm2d InstanceNorm3d"),
+    (_prelu, "PReLU"),
+    (_softmax, "Softmax"),
+    (_average, "AvgPool1d AvgPool2d AvgPool3d"),
+    (_adaptive_average, "AdaptiveAvgPool1d AdaptiveAvgPool2d AdaptiveAvgPool3d"),
+    (_upsample, "Upsample UpsamplingBilinear2d UpsamplingNearest2d"),
+    (_recurrent, "RNN GRU LSTM RNNCell GRUCell LSTMCell"),
+    (_nothing, "ReLU ReLU6 LeakyReLU Dropout MaxPool1d MaxPool2d MaxPool3d AdaptiveMaxPool1d AdaptiveMaxPool2d"),
+    (_nothing, "AdaptiveMaxPool3d ZeroPad2d PixelShuffle Sequential"),
+)  # fmt: skip
+#: By the qualified name of the class, which must be this one exactly.
+HOOKS: dict[str, Extras] = {
+    f"{getattr(nn, name).__module__}.{name}": hook for hook, names in _HOOKS for name in names.split()
+}

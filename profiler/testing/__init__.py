@@ -1,0 +1,1 @@
+"""What pytest users get: the fixture ``profile_model`` and the marker ``flop_budget``."""

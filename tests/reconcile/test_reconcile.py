@@ -1,0 +1,103 @@
+"""Ours − claimed − Σ causes: in integers, for the whole and for each module."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+import profiler
+from profiler.claims import Kind, Share, Verdict
+from profiler.errors import UnknownNameError
+from profiler.peers import Answer, Failure, Given, Peer, find, peers
+from profiler.peers import peer as catalogue
+from profiler.reconcile import against, choose, observe, reconcile
+
+
+@pytest.fixture
+def made_up(monkeypatch):
+    """A peer that leaves out every bias, by a rule that knows where."""
+    monkeypatch.setattr(catalogue, "_PEERS", dict(peers()))
+    peer = Peer("made-up", unit="MAC", distributions=("torch",), convention="Whatever the test says.")
+
+    @peer.departs("MU-HALF", Kind.FORMULA, "halves linear layers", where="nowhere", seen="never")
+    def half(scene):
+        for entry in scene.entries:
+            yield Share(entry.record.module, entry.record.packet, entry.record.calls * entry.macs // 2)
+
+    return peer
+
+
+@pytest.fixture
+def net():
+    return nn.Sequential(nn.Linear(4, 6), nn.Sequential(nn.Linear(6, 2)))
+
+
+@pytest.fixture
+def seen(net):
+    return observe(net, (torch.ones(3, 4),), {}, profiler.count)
+
+
+#: 3 rows: 3·4·6 = 72 and 3·6·2 = 36
+WHOLE, FIRST, SECOND = 108, 72, 36
+
+
+def test_causes_that_make_up_the_difference_explain_it(made_up, seen):
+    total, first, second = reconcile(*seen, made_up, Answer(54, {"0": 36, "1": 18}))
+    assert (total.ours, total.difference, total.unexplained, total.verdict) == (WHOLE, 54, 0, Verdict.EXPLAINED)
+    assert [(cause.code, cause.amount, cause.modules) for cause in total.causes] == [("MU-HALF", 54, ("0", "1.0"))]
+    assert (first.ours, first.causes[0].amount, first.unexplained) == (FIRST, 36, 0)
+    assert (second.ours, second.causes[0].modules, second.unexplained) == (SECOND, ("1.0",), 0)
+
+
+def test_what_no_cause_accounts_for_is_the_rest(made_up, seen):
+    total, second = reconcile(*seen, made_up, Answer(50, {"1": 17.5}))
+    assert (total.unexplained, total.verdict) == (4, Verdict.UNEXPLAINED)
+    assert (second.unexplained, second.verdict) == (0.5, Verdict.UNEXPLAINED)
+
+
+def test_equal_numbers_agree(seen):
+    peer = find("flop_counter")
+    profile, facts = seen
+    found = reconcile(profile, facts, peer, Answer(2 * WHOLE))
+    assert [finding.verdict for finding in found] == [Verdict.EXPLAINED]  # the biases
+    no_entries = reconcile(profiler.count(nn.Identity(), torch.ones(1)), (), peer, Answer(0))
+    assert [finding.verdict for finding in no_entries] == [Verdict.AGREES]
+
+
+def test_a_failure_is_a_finding_in_the_peers_own_words(made_up, seen):
+    (finding,) = reconcile(*seen, made_up, Failure("RuntimeError: no"))
+    assert (finding.verdict, finding.claim.claimed, finding.claim.error) == (Verdict.FAILED, None, "RuntimeError: no")
+    assert (finding.ours, finding.difference, finding.unexplained) == (WHOLE, 0, 0)
+
+
+def test_a_module_that_we_do_not_know_is_left_out(made_up, seen):
+    found = reconcile(*seen, made_up, Answer(54, {"": 54, "7": 1}))
+    assert [finding.claim.subject for finding in found] == ["total"]
+
+
+def test_all_stands_for_the_installed_peers():
+    assert choose(["all"]) == tuple(name for name, peer in peers().items() if peer.installed)
+    assert choose(["thop", "fvcore", "thop"]) == ("thop", "fvcore")
+
+
+def test_an_unknown_peer_is_named_with_the_nearest():
+    with pytest.raises(UnknownNameError, match=r"^no peer named 'fvcor'; did you mean 'fvcore'\?"):
+        choose(["fvcor"])
+
+
+def test_a_peer_that_is_not_installed_says_how_in_its_row(made_up, net, seen):
+    made_up.distributions, made_up.install = ("no-such-distribution",), "pip install made-up"
+    (finding,) = against(["made-up"], Given(net, (torch.ones(3, 4),), {}), *seen)
+    assert (finding.verdict, finding.claim.error) == (Verdict.FAILED, "not installed; pip install made-up")
+
+
+def test_codes_are_unique_and_every_departure_speaks():
+    for peer in peers().values():
+        codes = [departure.code for departure in peer.departures]
+        assert len(codes) == len(set(codes)), peer.name
+        for departure in peer.departures:
+            assert departure.why, departure.code
+            assert departure.where, departure.code
+            assert departure.seen, departure.code
+            assert not departure.why.endswith("."), departure.code
