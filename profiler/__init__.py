@@ -26,8 +26,8 @@ __all__ = ["Cost", "Profile", "Shape", "TensorSpec", "count", "count_step", "for
 #: this package in every session of an environment that has it, to find the plugin.
 _HOMES = {
     "Cost": "profiler.records", "Profile": "profiler.tally", "Shape": "profiler.records",
-    "TensorSpec": "profiler.records", "count": "profiler.api", "count_step": "profiler.training", "formula": "profiler.formulas",
-    "load": "profiler.tally", "measure": "profiler.project", "profile": "profiler.api",
+    "TensorSpec": "profiler.records", "count": "profiler.api", "count_step": "profiler.training",
+    "formula": "profiler.formulas", "load": "profiler.tally", "measure": "profiler.project", "profile": "profiler.api",
 }  # fmt: skip
 
 if not TYPE_CHECKING:  # a type checker sees the imports above, and refuses any other name

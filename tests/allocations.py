@@ -8,10 +8,10 @@ from torch.profiler import ProfilerActivity
 
 
 def peaks(step, operators):
-    """Run a step, and give the highest sum of what it allocated: of everything, and without what one operator frees.
+    """Run a step, and give the highest sum of what it allocated: of all, and without what one operator frees.
 
-    *operators* are the names of those that count as one: a block that is allocated and freed within the same call of one
-    of them is its workspace.
+    *operators* are the names of those that count as one: a block that is allocated and freed within the same call of
+    one of them is its workspace.
     """
     with torch.profiler.profile(profile_memory=True, acc_events=True, activities=[ProfilerActivity.CPU]) as profiler:
         step()

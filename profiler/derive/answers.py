@@ -53,14 +53,16 @@ class Answers:
         return [(v.name, *growth(self.main.total, v.name, self.point)) for v in self.main.variables if len(v.sizes) > 1]
 
     def crossovers(self) -> list[Crossover]:
-        """List where the highest power of each variable overtakes the rest of the contractions, or of the whole."""
+        """List where the highest power of each variable overtakes the rest of the contractions, or of the whole.
+
+        Where it is ahead from the smallest size on, there is nothing to tell.
+        """
         index = self.form.pieces.index(self.main)
         kind = "contraction" if "contraction" in self.main.kinds else None
         spelled = self.pieces[index] if kind is None else _only(self.pieces[index], kind)
-        names = [v.name for v in self.main.variables if len(v.sizes) > 1]
         point = {**self.letters, **self.point}
-        found = (crossover(spelled.total, name, point, self.notation) for name in names)
-        return [c for c in found if c is not None]
+        found = [(v, crossover(spelled.total, v.name, point, self.notation)) for v in self.main.variables]
+        return [c for v, c in found if c is not None and c.size > v.low]
 
 
 def _only(piece: Piece, part: str) -> Piece:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import reduce
 from typing import TYPE_CHECKING
 
 import sympy
 
 from profiler.derive.letters import spell
-from profiler.derive.polynomials import Monomial, Polynomial, evaluate, power, scaled, substitute, times, total
+from profiler.derive.polynomials import ONE, Monomial, Polynomial, evaluate, power, product, scaled, substitute, total
 from profiler.derive.spacing import in_sizes
 from profiler.derive.variables import Step
 
@@ -78,19 +79,27 @@ def polynomial_of(formula: sympy.Expr, names: Mapping[str, str]) -> Polynomial |
     """Read an expression as a polynomial in variables and their steps; None where it is none."""
     result: list[Polynomial] = []
     for term in sympy.Add.make_args(sympy.expand(formula)):
-        monomial: Monomial = ()
-        coefficient = Fraction(1)
+        whole: Polynomial = {ONE: Fraction(1)}
         for factor in sympy.Mul.make_args(term):
-            base, exponent = factor.as_base_exp()
-            if isinstance(factor, sympy.Rational):
-                coefficient *= Fraction(int(factor.p), int(factor.q))
-                continue
-            step = _step(base, names)
-            if step is None or not exponent.is_Integer or exponent < 0:
+            read = _factor(factor, names)
+            if read is None:
                 return None
-            monomial = times(monomial, power(step, int(exponent)))
-        result.append({monomial: coefficient})
+            whole = product(whole, read)
+        result.append(whole)
     return total(result)
+
+
+def _factor(factor: sympy.Expr, names: Mapping[str, str]) -> Polynomial | None:
+    """Read a number, or a power of a step; a step is counted as those that are found are, from the nearest below 1."""
+    if isinstance(factor, sympy.Rational):
+        return {ONE: Fraction(int(factor.p), int(factor.q))}
+    base, exponent = factor.as_base_exp()
+    step = _step(base, names)
+    if step is None or not exponent.is_Integer or exponent < 0:
+        return None
+    steps = -(-step.offset // step.size)
+    counted = {power(step._replace(offset=step.offset - steps * step.size), 1): Fraction(1), ONE: Fraction(steps)}
+    return reduce(product, [total([counted])] * int(exponent), {ONE: Fraction(1)})
 
 
 def _step(base: sympy.Expr, names: Mapping[str, str]) -> Step | None:

@@ -18,17 +18,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _DEGREE = 3
-#: What a term costs a reader, in bits beyond its number. A sum has to be half as long as the bare number, since many
-#: numbers are sums by chance; a product, which few are, only shorter.
+#: What a term costs a reader beyond its number, and what a spelling has to save; in bits.
 _TERM, _MARGIN = 2, 3
+#: Every number is some sum of letters. One is taken only if its coefficients are this much smaller than the letters.
+_SMALL = 8
 
 
 def spell(polynomial: Polynomial, letters: Mapping[str, int]) -> Polynomial:
     """Write the coefficients of a polynomial in letters where that is shorter.
 
     Example:
-        >>> [(m, str(c)) for m, c in spell({ONE: Fraction(3541248)}, {"E": 768}).items()]
-        [(((Step(variable='E', offset=0, size=1), 2),), '6'), (((Step(variable='E', offset=0, size=1), 1),), '3')]
+        >>> spelled = spell({ONE: Fraction(3541248)}, {"E": 768})
+        >>> spelled[power(Step("E"), 2)], spelled[power(Step("E"), 1)]
+        (Fraction(6, 1), Fraction(3, 1))
     """
     if not letters:
         return polynomial
@@ -38,8 +40,11 @@ def spell(polynomial: Polynomial, letters: Mapping[str, int]) -> Polynomial:
 def _spell(coefficient: Fraction, letters: Mapping[str, int]) -> Polynomial:
     number = coefficient.numerator
     plain: Polynomial = {ONE: Fraction(number)}
-    found = [s for s in _spellings(number, letters) if _length(s) < _length(plain) / 2 or _is_product(s, plain)]
-    return scaled(min(found, key=_length, default=plain), Fraction(1, coefficient.denominator))
+    small = min(letters.values()) / _SMALL
+    found = [s for s in _spellings(number, letters) if len(s) == 1 or max(map(abs, s.values())) <= small]
+    best = min(found, key=_length)
+    chosen = best if _length(best) + _MARGIN < _length(plain) else plain
+    return scaled(chosen, Fraction(1, coefficient.denominator))
 
 
 def _spellings(number: int, letters: Mapping[str, int]) -> Iterator[Polynomial]:
@@ -66,10 +71,6 @@ def _digits(number: int, base: int) -> dict[int, int]:
             digits[place] = sign * digit
         place += 1
     return digits or {0: number}
-
-
-def _is_product(spelling: Polynomial, plain: Polynomial) -> bool:
-    return len(spelling) == 1 and _length(spelling) + _MARGIN < _length(plain)
 
 
 def _length(polynomial: Polynomial) -> float:

@@ -138,7 +138,7 @@ _departs("FV-COMPLEX", Kind.DTYPE, "counts a product of complex numbers as one",
 _departs(
     "FV-FUNCTION",
     Kind.UNSUPPORTED,
-    "sees a custom autograd function as one operator without a handler",
+    "sees a custom autograd function, or a scripted one, as one operator without a handler",
     "fvcore/nn/jit_analysis.py: JitModelAnalysis._analyze",
 )
 _departs(

@@ -11,19 +11,39 @@ from collections import defaultdict
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from profiler.claims import Number, Share
+from profiler.claims import Kind, Number, Share
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from profiler.peers.peer import Peer
     from profiler.peers.scene import Scene
     from profiler.tally import Entry
     from profiler.trace.facts import Facts, Visit
 
     #: What a hook counts beside our MACs, at one call: by the code of the departure.
     Extras = Callable[[Facts, Visit], Mapping[str, Number]]
+
+
+class Extra(NamedTuple):
+    """A departure of the hooks themselves: something that they count beside our MACs."""
+
+    code: str
+    kind: Kind
+    why: str
+    where: str
+
+
+def enter(peer: Peer, extras: Iterable[Extra], hooked: Callable[[Scene], Hooked], seen: str) -> None:
+    """Enter departures of a peer's hooks."""
+
+    def shares(code: str) -> Callable[[Scene], Iterator[Share]]:
+        return lambda scene: hooked(scene).extras(code)
+
+    for code, kind, why, where in extras:
+        peer.departs(code, kind, why, where=where, seen=seen)(shares(code))
 
 
 class Reason(Enum):
@@ -130,22 +150,18 @@ class Hooked:
         most = max(self.entries.get(path, ()), key=lambda e: (e.macs, e.other_flops), default=None)
         return most.record.packet if most is not None else facts.type.rpartition(".")[2]
 
-    def missed(self) -> Iterator[tuple[Entry, Facts | None]]:
-        """Yield the entries with MACs of which no hook knows, each with its module."""
+    def missed(self) -> Iterator[tuple[Reason, Entry]]:
+        """Yield the entries with MACs that no hook counts, each with the reason."""
         for entry in self.scene.entries:
             facts = self.scene.module(entry.record.module)
             if entry.macs and (facts is None or id(facts) not in self.names or not self.sees(facts, entry)):
-                yield entry, facts
-
-    def unseen(self, reason: Reason) -> Iterator[Entry]:
-        """Yield the entries with MACs that no hook counts for this reason."""
-        return (entry for entry, facts in self.missed() if self._reason(facts) is reason)
+                yield self._reason(facts), entry
 
     def _reason(self, facts: Facts | None) -> Reason:
-        if facts is None or facts.type in self.open:
+        if facts is None or facts.type in self.open or id(facts) in self.names:
             return Reason.FUNCTIONAL
         if facts.type in self.rules:
-            return Reason.FUNCTIONAL if id(facts) in self.names else Reason.BELOW
+            return Reason.BELOW
         if any(facts.is_a(name) for name in self.rules if name not in self.open):
             return Reason.SUBCLASS
         return Reason.NO_RULE if facts.type.startswith("torch.nn.modules.") else Reason.FUNCTIONAL

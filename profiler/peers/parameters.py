@@ -20,13 +20,13 @@ def holdings(scene: Scene) -> Iterator[tuple[str, Facts, list[Held]]]:
     """Yield every path with its module, and the parameters that are met there first, where we count them."""
     seen: set[int] = set()
     for facts in scene.facts:
-        fresh = {held.key: held for held in facts.params if held.key not in seen}
+        fresh = {held.key: held for held in (*facts.params, *facts.packed) if held.key not in seen}
         seen.update(fresh)
         yield from ((path, facts, list(fresh.values()) if path == facts.path else []) for path in facts.names)
 
 
 def frozen(scene: Scene) -> Iterator[Share]:
-    """Share out the parameters that are not trained."""
+    """Share out the parameters that are not trained, those of quantized layers among them."""
     for path, _, fresh in holdings(scene):
         yield Share(path, PARAMETER, size(held for held in fresh if not held.trainable))
 

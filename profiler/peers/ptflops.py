@@ -6,21 +6,17 @@ alone, for the whole batch. The model runs with gradients enabled, as its users 
 
 from __future__ import annotations
 
-import io
 from collections import Counter
-from contextlib import redirect_stdout
 from fractions import Fraction
-from functools import partial
-from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from profiler.claims import Kind, Number, Share, exact
-from profiler.errors import ModelError
 from profiler.peers import ptflops_names as functions
-from profiler.peers.hooks import Hooked, Reason
+from profiler.peers.hooks import Hooked, Reason, enter
 from profiler.peers.parameters import frozen
 from profiler.peers.peer import Answer, Peer
-from profiler.peers.ptflops_hooks import HOOKS
+from profiler.peers.ptflops_hooks import EXTRAS, HOOKS
+from profiler.peers.ptflops_run import complexity
 from profiler.peers.scene import macs
 from profiler.peers.unfused import moved, unfused
 from profiler.records import TensorSpec
@@ -59,29 +55,6 @@ def run(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Answ
     return Answer(total, dict(_rows(model, sums)), params)
 
 
-def complexity(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], backend: str) -> tuple[Number, Number]:
-    """Call its entry point, which passes one positional argument, or any number of keyword arguments.
-
-    Raises:
-        ModelError: It gave None; the words are those that it printed.
-    """
-    from ptflops import get_model_complexity_info  # noqa: PLC0415 - the peer itself
-
-    batch: Any = signature(model.forward).bind_partial(*args).arguments | kwargs
-    if len(args) == 1:
-        batch = args[0]
-        model.forward = partial(model.forward, **kwargs) if kwargs else model.forward
-    said = io.StringIO()
-    with redirect_stdout(said):
-        total, params = get_model_complexity_info(
-            model, (1,), False, False, input_constructor=lambda _: batch, backend=backend
-        )
-    if total is None:
-        lines = [line for line in said.getvalue().splitlines() if line.startswith("<class")]
-        raise ModelError(lines[-1] if lines else "ptflops gave None")
-    return total, params
-
-
 def _rows(model: nn.Module, sums: dict[nn.Module, int], path: str = "") -> Iterator[tuple[str, int]]:
     """Name the modules that were summed up, as the walk met them."""
     for name, child in model.named_children():
@@ -95,7 +68,8 @@ def _hooked(scene: Scene) -> Hooked:
 
 
 def _left_out(scene: Scene, reason: Reason) -> Iterator[Share]:
-    return macs(_hooked(scene).unseen(reason))
+    """Leave out what no hook counts for this reason, and no replaced function either."""
+    return (missed for why, missed, _ in _missed(scene) if why is reason)
 
 
 @PEER.departs(
@@ -155,7 +129,7 @@ def fast_path(scene: Scene) -> Iterator[Share]:
 )
 def functional(scene: Scene) -> Iterator[Share]:
     """Leave out the MACs that a model's own code computes by other means than the replaced functions."""
-    return (share for share, _ in _own_code(scene))
+    return _left_out(scene, Reason.FUNCTIONAL)
 
 
 @PEER.departs(
@@ -167,21 +141,22 @@ def functional(scene: Scene) -> Iterator[Share]:
 )
 def total_only(scene: Scene) -> Iterator[Share]:
     """Take the MACs of replaced functions from their modules, and give them to the whole."""
-    for _, share in _own_code(scene):
-        yield share
-        yield share._replace(module="", amount=-share.amount)
+    for _, _, counted in _missed(scene):
+        yield counted
+        yield counted._replace(module="", amount=-counted.amount)
 
 
-def _own_code(scene: Scene) -> Iterator[tuple[Share, Share]]:
-    """Split the MACs of models' own code into those that no replaced function computes, and those that one does."""
+def _missed(scene: Scene) -> Iterator[tuple[Reason, Share, Share]]:
+    """Split the MACs that no hook counts into those that no function counts either, and those that one does."""
     hooked = _hooked(scene)
     known: Counter[str] = Counter()
     for call, times in _calls(hooked, inside=False):
         known[call.module] += times * functions.macs(call)
-    for share in macs(hooked.unseen(Reason.FUNCTIONAL)):
-        part = min(int(share.amount), known[share.module])
-        known[share.module] -= part
-        yield share._replace(amount=share.amount - part), share._replace(amount=part)
+    for why, entry in hooked.missed():
+        for share in macs((entry,)):
+            part = min(int(share.amount), known[share.module])
+            known[share.module] -= part
+            yield why, share._replace(amount=share.amount - part), share._replace(amount=part)
 
 
 def _calls(hooked: Hooked, *, inside: bool) -> Iterator[tuple[NamedCall, int]]:
@@ -232,55 +207,7 @@ def broadcast(scene: Scene) -> Iterator[Share]:
     return _in_total(_hooked(scene), False, lambda call: functions.products(call) - functions.macs(call))
 
 
-def _extra(code: str, kind: Kind, why: str, where: str) -> None:
-    """Enter a departure of the hooks themselves: what they count beside our MACs."""
-    where = f"ptflops/pytorch_ops.py: {where}"
-    PEER.departs(code, kind, why, where=where, seen=_SEEN)(lambda scene: _hooked(scene).extras(code))
-
-
-_extra("PT-BIAS", Kind.BIAS, "adds the bias of a Linear or convolution to the MACs", "linear_/conv_flops_counter_hook")
-_extra("PT-NORM", Kind.UNIT, "adds each element of a norm, twice if it is affine, to the MACs", "bn_flops_counter_hook")
-_extra("PT-ACTIVATION", Kind.UNIT, "adds each element of an activation to the MACs", "relu_flops_counter_hook")
-_extra("PT-POOL", Kind.UNIT, "adds each element that goes into a pool to the MACs", "pool_flops_counter_hook")
-_extra("PT-UPSAMPLE", Kind.UNIT, "adds each element of one upsampled sample to the MACs", "upsample_flops_counter_hook")
-_extra(
-    "PT-MHA",
-    Kind.ATTENTION,
-    "adds the scaling, the softmax and the biases of attention to the MACs",
-    "multihead_attention_counter_hook, timm_attention_counter_hook",
-)
-_extra(
-    "PT-MHA-WIDTH",
-    Kind.ATTENTION,
-    "projects keys and values of another width (kdim, vdim) to that width, and the result from it",
-    "multihead_attention_counter_hook",
-)
-_extra(
-    "PT-MHA-KEYS",
-    Kind.ATTENTION,
-    "does not know the keys that attention adds by itself (add_bias_kv, add_zero_attn)",
-    "multihead_attention_counter_hook",
-)
-_extra("PT-RNN", Kind.RECURRENT, "adds biases and element-wise products of cells to the MACs", "rnn_flops")
-_extra("PT-RNN-PROJ", Kind.RECURRENT, "leaves out the projection of an LSTM (proj_size)", "rnn_flops_counter_hook")
-_extra(
-    "PT-UNBATCHED",
-    Kind.BATCH,
-    "takes the first dimension of an input for the batch, and for time or channels the second, where there is none",
-    "conv_flops_counter_hook, rnn_flops_counter_hook",
-)
-_extra(
-    "PT-DEFORM",
-    Kind.UNIT,
-    "adds 24 or 25 operations for each place of a deformable kernel to the MACs",
-    "deformable_conv_flops_counter_hook",
-)
-_extra(
-    "PT-COMPLEX",
-    Kind.DTYPE,
-    "counts a product of complex numbers as one of real ones",
-    "linear_/conv_flops_counter_hook",
-)
+enter(PEER, EXTRAS, _hooked, _SEEN)
 
 
 @PEER.departs(
@@ -324,7 +251,7 @@ def _batch(scene: Scene) -> int:
 @PEER.departs(
     "PT-PARAMS",
     Kind.PARAMETERS,
-    "counts trainable parameters alone",
+    "counts trainable parameters alone: not frozen ones, nor those of quantized layers",
     where="ptflops/pytorch_engine.py: get_model_parameters_number",
     seen=_SEEN,
     quantity="params",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from profiler.claims import Kind, Share, is_under
 from profiler.peers.parameters import frozen
 from profiler.peers.peer import Answer, Peer
-from profiler.peers.ptflops import complexity
+from profiler.peers.ptflops_run import complexity
 from profiler.peers.unfused import moved, unfused
 from profiler.records import TensorSpec, tensors
 
@@ -153,7 +153,7 @@ def alias(scene: Scene) -> Iterator[Share]:
 @PEER.departs(
     "PTA-PARAMS",
     Kind.PARAMETERS,
-    "counts trainable parameters alone",
+    "counts trainable parameters alone: not frozen ones, nor those of quantized layers",
     where="ptflops/pytorch_engine.py: get_model_parameters_number",
     seen=_SEEN,
     quantity="params",

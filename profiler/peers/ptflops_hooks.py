@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
+from profiler.claims import Kind
+from profiler.peers.hooks import Extra
 from profiler.records import TensorSpec, tensors
 
 if TYPE_CHECKING:
@@ -149,3 +151,84 @@ HOOKS: dict[str, Extras] = {
     "timm.layers.attention.Attention": _timm_attention,  # where timm has it since 1.0.16
     "timm.models.vision_transformer.Attention": _timm_attention,
 }
+
+EXTRAS = (
+    Extra(
+        "PT-BIAS",
+        Kind.BIAS,
+        "adds the bias of a Linear or convolution to the MACs",
+        "ptflops/pytorch_ops.py: linear_/conv_flops_counter_hook",
+    ),
+    Extra(
+        "PT-NORM",
+        Kind.UNIT,
+        "adds each element of a norm, twice if it is affine, to the MACs",
+        "ptflops/pytorch_ops.py: bn_flops_counter_hook",
+    ),
+    Extra(
+        "PT-ACTIVATION",
+        Kind.UNIT,
+        "adds each element of an activation to the MACs",
+        "ptflops/pytorch_ops.py: relu_flops_counter_hook",
+    ),
+    Extra(
+        "PT-POOL",
+        Kind.UNIT,
+        "adds each element that goes into a pool to the MACs",
+        "ptflops/pytorch_ops.py: pool_flops_counter_hook",
+    ),
+    Extra(
+        "PT-UPSAMPLE",
+        Kind.UNIT,
+        "adds each element of one upsampled sample to the MACs",
+        "ptflops/pytorch_ops.py: upsample_flops_counter_hook",
+    ),
+    Extra(
+        "PT-MHA",
+        Kind.ATTENTION,
+        "adds the scaling, the softmax and the biases of attention to the MACs",
+        "ptflops/pytorch_ops.py: multihead_attention_counter_hook, timm_attention_counter_hook",
+    ),
+    Extra(
+        "PT-MHA-WIDTH",
+        Kind.ATTENTION,
+        "projects keys and values of another width (kdim, vdim) to that width, and the result from it",
+        "ptflops/pytorch_ops.py: multihead_attention_counter_hook",
+    ),
+    Extra(
+        "PT-MHA-KEYS",
+        Kind.ATTENTION,
+        "does not know the keys that attention adds by itself (add_bias_kv, add_zero_attn)",
+        "ptflops/pytorch_ops.py: multihead_attention_counter_hook",
+    ),
+    Extra(
+        "PT-RNN",
+        Kind.RECURRENT,
+        "adds biases and element-wise products of cells to the MACs",
+        "ptflops/pytorch_ops.py: rnn_flops",
+    ),
+    Extra(
+        "PT-RNN-PROJ",
+        Kind.RECURRENT,
+        "leaves out the projection of an LSTM (proj_size)",
+        "ptflops/pytorch_ops.py: rnn_flops_counter_hook",
+    ),
+    Extra(
+        "PT-UNBATCHED",
+        Kind.BATCH,
+        "takes the first dimension of an input for the batch, and for time or channels the second, where there is none",
+        "ptflops/pytorch_ops.py: conv_flops_counter_hook, rnn_flops_counter_hook",
+    ),
+    Extra(
+        "PT-DEFORM",
+        Kind.UNIT,
+        "adds 24 or 25 operations for each place of a deformable kernel to the MACs",
+        "ptflops/pytorch_ops.py: deformable_conv_flops_counter_hook",
+    ),
+    Extra(
+        "PT-COMPLEX",
+        Kind.DTYPE,
+        "counts a product of complex numbers as one of real ones",
+        "ptflops/pytorch_ops.py: linear_/conv_flops_counter_hook",
+    ),
+)

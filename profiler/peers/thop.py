@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from profiler.claims import Kind, Share
-from profiler.peers.hooks import Hooked, Reason
+from profiler.peers.hooks import Hooked, Reason, enter
 from profiler.peers.parameters import PARAMETER, holdings, size
 from profiler.peers.peer import Answer, Peer
 from profiler.peers.scene import macs
-from profiler.peers.thop_hooks import HOOKS
+from profiler.peers.thop_hooks import EXTRAS, HOOKS
 from profiler.peers.unfused import moved, unfused
 
 if TYPE_CHECKING:
@@ -88,6 +88,10 @@ def _hooked(scene: Scene) -> Hooked:
     return Hooked(unfused(scene, hooks=True), HOOKS, open=frozenset(_OPEN), hooks_each_name=True)
 
 
+def _left_out(scene: Scene, reason: Reason) -> Iterator[Share]:
+    return macs(entry for why, entry in _hooked(scene).missed() if why is reason)
+
+
 @PEER.departs(
     "TH-RULES",
     Kind.UNSUPPORTED_MODULE,
@@ -97,7 +101,7 @@ def _hooked(scene: Scene) -> Hooked:
 )
 def rules(scene: Scene) -> Iterator[Share]:
     """Leave out the MACs of torch's own layers for which there is no rule."""
-    return macs(_hooked(scene).unseen(Reason.NO_RULE))
+    return _left_out(scene, Reason.NO_RULE)
 
 
 @PEER.departs(
@@ -109,7 +113,7 @@ def rules(scene: Scene) -> Iterator[Share]:
 )
 def subclasses(scene: Scene) -> Iterator[Share]:
     """Leave out the MACs of modules of a class that inherits from one with a rule."""
-    return macs(_hooked(scene).unseen(Reason.SUBCLASS))
+    return _left_out(scene, Reason.SUBCLASS)
 
 
 @PEER.departs(
@@ -121,7 +125,7 @@ def subclasses(scene: Scene) -> Iterator[Share]:
 )
 def functional(scene: Scene) -> Iterator[Share]:
     """Leave out the MACs of functions that are called outside any layer that torch defines."""
-    return macs(_hooked(scene).unseen(Reason.FUNCTIONAL))
+    return _left_out(scene, Reason.FUNCTIONAL)
 
 
 @PEER.departs(
@@ -136,63 +140,7 @@ def fast_path(scene: Scene) -> Iterator[Share]:
     return moved(scene, hooks=True)
 
 
-def _extra(code: str, kind: Kind, why: str, where: str) -> None:
-    """Enter a departure of the hooks themselves: what they count beside our MACs."""
-    PEER.departs(code, kind, why, where=f"thop/{where}", seen=_SEEN)(lambda scene: _hooked(scene).extras(code))
-
-
-_HOOK, _FORMULA = "vision/basic_hooks.py: ", "vision/calc_func.py: "
-_extra(
-    "TH-NORM",
-    Kind.UNIT,
-    "adds 2 operations an element of a norm, 4 with weights, to the MACs",
-    f"{_HOOK}count_normalization",
-)
-_extra(
-    "TH-SOFTMAX",
-    Kind.UNIT,
-    "adds 3·n − 1 operations for each softmax of n elements to the MACs",
-    f"{_FORMULA}calculate_softmax",
-)
-_extra("TH-PRELU", Kind.UNIT, "adds an operation an element of a PReLU to the MACs", f"{_HOOK}count_prelu")
-_extra(
-    "TH-POOL",
-    Kind.UNIT,
-    "adds to the MACs one operation an element that an average pool gives; an adaptive one, those of its window too",
-    f"{_HOOK}count_avgpool, count_adap_avgpool",
-)
-_extra(
-    "TH-UPSAMPLE",
-    Kind.UNIT,
-    "adds 1 to 259 operations an interpolated element to the MACs",
-    f"{_FORMULA}calculate_upsample",
-)
-_extra(
-    "TH-CONVT",
-    Kind.GRID,
-    "counts a transposed convolution on its output, not on its input",
-    f"{_FORMULA}calculate_conv2d_flops",
-)
-_extra(
-    "TH-UNBATCHED",
-    Kind.BATCH,
-    "takes the second dimension for the channels of a convolution, and the first two for batch and time of a recurrent "
-    "layer, also where there is no batch",
-    f"{_FORMULA}calculate_conv2d_flops; rnn_hooks.py",
-)
-_extra(
-    "TH-RNN", Kind.RECURRENT, "adds the biases and element-wise products of recurrent cells to the MACs", "rnn_hooks.py"
-)
-_extra("TH-RNN-PROJ", Kind.RECURRENT, "ignores the projection of an LSTM (proj_size)", "rnn_hooks.py: count_lstm")
-_extra(
-    "TH-PACKED",
-    Kind.RECURRENT,
-    "counts a packed sequence as if every sequence were as long as the longest",
-    "rnn_hooks.py",
-)
-_extra(
-    "TH-COMPLEX", Kind.DTYPE, "counts a product of complex numbers as one of real ones", f"{_FORMULA}calculate_linear"
-)
+enter(PEER, EXTRAS, _hooked, _SEEN)
 
 
 @PEER.departs(
@@ -210,7 +158,7 @@ def alias(scene: Scene) -> Iterator[Share]:
 @PEER.departs(
     "TH-PARAMS",
     Kind.PARAMETERS,
-    "counts parameters only where it has a rule, and not the root's: Embedding, attention and bare ones are missing",
+    "counts parameters only where it has a rule, and not the root's: not those of Embedding or quantized layers",
     where="thop/profile.py: count_parameters is hooked beside a rule; dfs_count starts at 0",
     seen=_SEEN,
     quantity="params",

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from profiler.claims import Kind
+from profiler.peers.hooks import Extra
 from profiler.records import TensorSpec, tensors
 
 if TYPE_CHECKING:
@@ -139,3 +141,70 @@ _HOOKS: tuple[tuple[Extras, str], ...] = (
 HOOKS: dict[str, Extras] = {
     f"{getattr(nn, name).__module__}.{name}": hook for hook, names in _HOOKS for name in names.split()
 }
+
+EXTRAS = (
+    Extra(
+        "TH-NORM",
+        Kind.UNIT,
+        "adds 2 operations an element of a norm, 4 with weights, to the MACs",
+        "thop/vision/basic_hooks.py: count_normalization",
+    ),
+    Extra(
+        "TH-SOFTMAX",
+        Kind.UNIT,
+        "adds 3·n − 1 operations for each softmax of n elements to the MACs",
+        "thop/vision/calc_func.py: calculate_softmax",
+    ),
+    Extra(
+        "TH-PRELU",
+        Kind.UNIT,
+        "adds an operation an element of a PReLU to the MACs",
+        "thop/vision/basic_hooks.py: count_prelu",
+    ),
+    Extra(
+        "TH-POOL",
+        Kind.UNIT,
+        "adds an operation for each element that an average pool gives to the MACs; an adaptive one, its window's too",
+        "thop/vision/basic_hooks.py: count_avgpool, count_adap_avgpool",
+    ),
+    Extra(
+        "TH-UPSAMPLE",
+        Kind.UNIT,
+        "adds 1 to 259 operations an interpolated element to the MACs",
+        "thop/vision/calc_func.py: calculate_upsample",
+    ),
+    Extra(
+        "TH-CONVT",
+        Kind.GRID,
+        "counts a transposed convolution on its output, not on its input",
+        "thop/vision/calc_func.py: calculate_conv2d_flops",
+    ),
+    Extra(
+        "TH-UNBATCHED",
+        Kind.BATCH,
+        "takes the second dimension of an image for its channels, and the first two of a sequence for batch and time, "
+        "also where there is no batch",
+        "thop/vision/calc_func.py: calculate_conv2d_flops; rnn_hooks.py",
+    ),
+    Extra(
+        "TH-RNN",
+        Kind.RECURRENT,
+        "adds the biases and element-wise products of recurrent cells to the MACs",
+        "thop/rnn_hooks.py",
+    ),
+    Extra(
+        "TH-RNN-PROJ", Kind.RECURRENT, "ignores the projection of an LSTM (proj_size)", "thop/rnn_hooks.py: count_lstm"
+    ),
+    Extra(
+        "TH-PACKED",
+        Kind.RECURRENT,
+        "counts a packed sequence as if every sequence were as long as the longest",
+        "thop/rnn_hooks.py",
+    ),
+    Extra(
+        "TH-COMPLEX",
+        Kind.DTYPE,
+        "counts a product of complex numbers as one of real ones",
+        "thop/vision/calc_func.py: calculate_linear",
+    ),
+)

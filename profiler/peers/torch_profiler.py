@@ -61,7 +61,7 @@ def run(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Answ
 
 
 def _departs(code: str, kind: Kind, why: str, where: str = "computeFlops") -> Callable[..., Any]:
-    return PEER.departs(code, kind, why, where=f"torch/csrc/profiler/util.cpp: {where}", seen="2.15")
+    return PEER.departs(code, kind, why, where=f"torch/csrc/profiler/util.cpp: {where}", seen="2.11 to 2.15")
 
 
 @_departs("TPROF-ELEM", Kind.CONVENTION, "counts add and mul alone of all arithmetic that is no product")

@@ -45,7 +45,8 @@ def take_census(model: nn.Module | None) -> Census:
     by_dtype: Counter[str] = Counter()
     holdings = []
     for path, module in walk(model):
-        params = _unseen(module._parameters.values(), seen) + _packed(module, seen)
+        params = _unseen(module._parameters.values(), seen) + ([] if module in seen else packed(module))
+        seen.add(module)
         by_dtype.update({dtype_name(p.dtype): 0 for p in params})
         for p in params:
             by_dtype[dtype_name(p.dtype)] += p.numel()
@@ -75,17 +76,16 @@ def _identity(tensor: torch.Tensor) -> object:
         return id(tensor)
 
 
-def _packed(module: nn.Module, seen: set[object]) -> list[torch.Tensor]:
+def packed(module: nn.Module) -> list[torch.Tensor]:
     """List the weights and biases that a quantized layer keeps packed, out of ``parameters()``' sight.
 
-    Each unpacking makes new tensors, so it is the module that is remembered.
+    Each unpacking makes new tensors, so a module that is met again must be known by itself.
     """
     kind = type(module)
     unpack = getattr(module, "_weight_bias", None)
     inner = kind.__name__ == "LinearPackedParams"  # a part of the layer that unpacks it
-    if unpack is None or inner or not kind.__module__.startswith("torch.ao.nn") or module in seen:
+    if unpack is None or inner or not kind.__module__.startswith("torch.ao.nn"):
         return []
-    seen.add(module)
     return [leaf for leaf in tree_leaves(unpack()) if isinstance(leaf, torch.Tensor)]
 
 

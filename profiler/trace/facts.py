@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch.nn.modules.module import register_module_forward_hook
 
+from profiler.trace.census import packed
 from profiler.trace.learned import has_mask_of_numbers, learned_masks
 from profiler.trace.names import NamedCall, watch_names
 from profiler.trace.observe import Observer, dtype_name
@@ -20,7 +21,7 @@ from profiler.trace.scopes import Scopes, walk
 from profiler.trace.whole import Whole, take_wholes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from torch import nn
 
@@ -66,6 +67,8 @@ class Facts:
     named: tuple[tuple[NamedCall, int], ...] = ()
     #: The distinct operators that its own code calls; none where the model cannot run below autograd.
     wholes: tuple[Whole, ...] = ()
+    #: The weights and biases that a quantized layer keeps packed: they are no parameters to ``parameters()``.
+    packed: tuple[Held, ...] = ()
     #: Whether its own code passes attention a mask that has a gradient.
     learns_mask: bool = False
 
@@ -137,12 +140,19 @@ def _facts(
         visits=tuple(visits.items()),
         named=tuple((call, times) for call, times in named.items() if call.module in paths),
         wholes=tuple(whole for whole in wholes if whole.record.module in paths),
+        packed=tuple(_packed(module)),
     )
 
 
 def _held(name: str, tensor: torch.Tensor) -> Held:
     shape = tuple(int(n) for n in tensor.shape)
     return Held(name, shape, dtype_name(tensor.dtype), tensor.requires_grad, id(tensor))
+
+
+def _packed(module: nn.Module) -> Iterator[Held]:
+    """Describe packed weights: each unpacking makes new tensors, and no optimizer sees them."""
+    for number, tensor in enumerate(packed(module)):
+        yield _held(f"packed.{number}", tensor)._replace(trainable=False, key=hash((id(module), number)))
 
 
 def _plain(value: Any) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from dataclasses import dataclass, fields, is_dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 #: Composite operators that torch's tracers look into. Source: DONT_RECORD_TRACE in tools/autograd/gen_trace_type.py;
 #: its convolutions stay whole here, since each of them is one ``aten::_convolution`` inside.
 _TRANSPARENT = frozenset({"aten::lstm_cell", "aten::gru_cell", "aten::rnn_tanh_cell", "aten::rnn_relu_cell"})
+#: By the module that holds it. Source: torchvision/models/detection/roi_heads.py, where torchvision._is_tracing() is asked.
+_SCRIPTED = (("torchvision.models.detection.roi_heads", "paste_masks_in_image"),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ class Whole:
     parts: tuple[OpRecord, ...]
     #: Whether the output of the model depends on it.
     used: bool
-    #: The ``torch.autograd.Function`` that called it; "" if none did.
+    #: The function that called it, if a tracer sees that as one call: a ``torch.autograd.Function``, or a scripted one.
     function: str = ""
 
 
@@ -92,7 +95,7 @@ class Steps:
         self._steps: list[_Step] = []
         self._returned: set[int] = set()
         self._storages: dict[int, StorageWeakRef] = {}
-        self._functions = dict(_functions())
+        self._functions = dict(chain(_functions(), _scripted()))
 
     def add(self, call: Call, parts: Counter[Call], taken: list[Any], given: list[Any]) -> None:
         """Note a call: what it is made of, what it took and what it gave or changed."""
@@ -200,6 +203,14 @@ def _functions(kind: type = torch.autograd.Function) -> Iterator[tuple[CodeType,
         if code is not None:
             yield code, inherited.__qualname__
         yield from _functions(inherited)
+
+
+def _scripted() -> Iterator[tuple[CodeType, str]]:
+    """Yield the code of what libraries replace by a scripted function while they are traced, with its name."""
+    for place, name in _SCRIPTED:
+        function = getattr(sys.modules.get(place), name, None)
+        if function is not None:
+            yield function.__code__, name
 
 
 def _running(functions: dict[CodeType, str]) -> str:

@@ -50,18 +50,20 @@ def attention():
 
 def spelled(number, **letters):
     notation = Notation(dict.fromkeys(letters) | {letter: letter for letter in letters})
-    return notation.text(spell({(): Fraction(number)}, letters))
+    polynomial = spell({(): Fraction(number)}, letters)
+    return notation.text(dict(sorted(polynomial.items(), key=lambda item: -evaluate(dict([item]), letters))))
 
 
 @pytest.mark.parametrize(
     ("number", "letters", "expected"),
     [
         (24 * 768**2, {"E": 768}, "24·E²"),
-        (6 * 768**2 + 3 * 768, {"E": 768}, "3·E + 6·E²"),
+        (6 * 768**2 + 3 * 768, {"E": 768}, "6·E² + 3·E"),
         (50257 * 768, {"E": 768, "V": 50257}, "E·V"),
         (2 * 768 * 3072, {"E": 768, "F": 3072}, "2·E·F"),
         (1000, {"E": 768}, "1,000"),
-        (259072, {"V": 128256}, "259,072"),  # 2·V + 2560 is no shorter
+        (259072, {"E": 4096, "V": 128256}, "259,072"),  # 2·V + 2560 would be chance
+        (12 * (7 * 768 + 1), {"E": 768}, "84·E + 12"),  # twelve norms
         (1, {"E": 768}, "1"),
     ],
 )
@@ -129,6 +131,21 @@ def test_a_formula_in_steps_is_compared_in_steps():
     steps = form(lambda p: {BLOCK: 9408 * p["batch"] * (-(-p["resolution"] // 32)) ** 2}, (B, R))
     assert compare(steps.pieces[0], parse("9408*B*ceil(R/32)**2"), NAMES, {}).is_equal
     assert not compare(steps.pieces[0], parse("9408*B*(R/32)**2"), NAMES, {}).is_equal
+
+
+@pytest.mark.parametrize(
+    ("text", "is_equal"),
+    [
+        ("7*ceil((R-9)/10)**2", True),  # a kernel of 10 and a stride of 10: floor((R-10)/10) + 1
+        ("7*(ceil((R+1)/10) - 1)**2", True),
+        ("7*(ceil(R/10 - 19/10) + 1)**2", True),
+        ("7*ceil(R/10)**2", False),
+        ("7*ceil((R-8)/10)**2", False),
+    ],
+)
+def test_the_offset_of_a_step_matters_and_whole_steps_do_not(text, is_equal):
+    strided = form(lambda p: {BLOCK: 7 * ((p["resolution"] - 10) // 10 + 1) ** 2}, (R,))
+    assert compare(strided.pieces[0], parse(text), NAMES, {}).is_equal == is_equal
 
 
 def test_on_multiples_a_step_is_the_quotient():

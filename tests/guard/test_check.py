@@ -53,6 +53,12 @@ def test_without_a_baseline_a_broken_limit_says_where_the_figure_is():
     assert [(c.place.module, c.after) for c in macs.where] == [("a.down", 64), ("a.up", 64), ("fc", 64)]
 
 
+def test_a_broken_limit_whose_figure_did_not_change_says_where_it_is():
+    (macs, _) = held({"macs": 1}, baseline=counted(named(a=block(), fc=linear()))).checks
+    assert macs.baseline == macs.value
+    assert [(c.place.module, c.after) for c in macs.where] == [("a.down", 64), ("a.up", 64), ("fc", 64)]
+
+
 def test_a_limit_on_a_part_is_explained_within_it():
     before = counted(named(a=block(), fc=linear()))
     wide = named(a=named(up=linear(), act=nn.ReLU(), down=linear(16)), fc=nn.Linear(16, 8, device="meta"))

@@ -7,6 +7,7 @@ import torch
 from peers.zoo import Zoo, causes, given
 from torch import nn
 from torch.nn import functional
+from torchvision.models.detection import roi_heads
 
 import profiler
 from profiler.claims import Verdict
@@ -96,6 +97,10 @@ def training(make, *shape):
 def attending():
     """Give an attention module one tensor as query, key and value."""
     return Does(lambda model, q: model(q, q, q)[0], nn.MultiheadAttention(8, 2, batch_first=True))
+
+
+def pasted(masks, boxes):
+    return roi_heads.paste_masks_in_image(masks, boxes * torch.tensor([1.0, 1.0, 6.0, 6.0]), (8, 8))
 
 
 def encoder():
@@ -188,6 +193,8 @@ CASES = {
             nn.Conv2d(3, 4, 3, padding=1, dtype=torch.complex64), torch.ones(1, 3, 8, 8, dtype=torch.complex64)),
         3 * 6912, {}),
     "function": (does(lambda a, b: Times.apply(a, b) @ b, (2, 3), (3, 3)), 18, {"FV-FUNCTION": 18}),
+    # its resampling is in a scripted function while it is traced
+    "pasted masks": (does(pasted, (1, 1, 4, 4), (1, 4)), 0, {}),
     "unused": (lambda: given(Wasteful(), torch.ones(2, 3)), 24, {"FV-UNUSED": 30}),
     "shared": (lambda: given(Shared(), torch.ones(2, 3)), 72, {"FV-ALIAS": 0}),
     # 10 tokens: 3 · 8 · 8 into the heads and 8 · 8 out of them, 2 · 8 · 16 in the layers; both norms 5 of 80;

@@ -16,7 +16,10 @@ from torch.nn.utils.rnn import pack_padded_sequence
 from profiler.claims import Verdict
 from profiler.peers import Subject, ask, find
 
-pytestmark = pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN"),
+    pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor"),
+]
 
 
 class Own(nn.Module):
@@ -142,6 +145,9 @@ PARAMS = {
     "weight of a layer that is not called": Case(
         lambda: given(Own(lambda m, a: F.linear(a, m.fc.weight), fc=nn.Linear(2, 3)), x(1, 2)),
         9, 0, {"TH-PARAMS-UNCALLED": 9}),
+    "quantized": Case(
+        lambda: given(torch.ao.nn.quantized.Linear(3, 2), torch.quantize_per_tensor(x(1, 3), 1, 0, torch.quint8)), 8, 0,
+        {"TH-PARAMS": 8}),
     "below two parents": Case(WORK["below two parents"].make, 9, 18, {"TH-PARAMS-SHARED": -9}),
     "tied": Case(lambda: given(tied(), x(1, 2)), 8, 12, {"TH-PARAMS-SHARED": -4}),
 }

@@ -20,7 +20,6 @@ import tempfile
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from functools import cache, cached_property
 from importlib import import_module
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 

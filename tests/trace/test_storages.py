@@ -174,7 +174,7 @@ def test_the_timeline_never_exceeds_the_peak_and_reaches_it():
 def test_activations_of_a_gpt_block_are_those_of_korthikanti_et_al():
     """A layer keeps sbh(34 + 5as/h) bytes in 16 bits, as in arXiv:2205.05198, section 4.
 
-    34 are 11 of attention (norm's result 2, queries and keys 4, values 2, projection's input 2, a mask 1), 19 of the MLP
+    34 are 11 of attention (norm's result 2, queries and keys 4, values 2, projection's input 2, a mask 1), 19 of MLP
     (norm's result 2, GELU's input 8, second layer's input 8, a mask 1) and 4 of the norms (their inputs); 5as/h are of
     each score the softmax 2, a mask 1 and what the dropout leaves 2.
     """
