@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 #: Composite operators that torch's tracers look into. Source: DONT_RECORD_TRACE in tools/autograd/gen_trace_type.py;
 #: its convolutions stay whole here, since each of them is one ``aten::_convolution`` inside.
 _TRANSPARENT = frozenset({"aten::lstm_cell", "aten::gru_cell", "aten::rnn_tanh_cell", "aten::rnn_relu_cell"})
-#: By the module that holds it. Source: torchvision/models/detection/roi_heads.py, where torchvision._is_tracing() is asked.
+#: By the module that holds it. Source: the uses of torchvision._is_tracing() in that file.
 _SCRIPTED = (("torchvision.models.detection.roi_heads", "paste_masks_in_image"),)
 
 
