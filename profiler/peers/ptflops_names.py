@@ -85,7 +85,7 @@ def _resized(call: NamedCall) -> Number:
     if size is not None:
         return prod(shape[:2]) * (prod(size) if isinstance(size, tuple) else size ** (len(shape) - 2))
     if isinstance(scale, tuple) and len(scale) == len(shape) - 2:
-        return prod(shape) * int(prod(scale))
+        return prod(shape) * prod(map(int, scale))
     factor: Number = prod(shape) * scale ** (len(shape) - 2)
     return factor
 

@@ -111,7 +111,7 @@ class Recorder(TorchDispatchMode):
             fresh = self._count(func, path, phase, self._observer.call(ways, args, kwargs, result))
             if fresh:
                 self._storages.given((args, kwargs))
-            self._storages.made((result,), func, path, phase)
+            self._storages.made((_made(func, args, result),), func, path, phase)
         return result
 
     def _where(self) -> tuple[str, Phase]:
@@ -233,6 +233,14 @@ def _unfolds(kind: type) -> bool:
     """Say whether a tensor class runs other operators in its own ``__torch_dispatch__`` (jagged, distributed …)."""
     handler = getattr(kind, "__torch_dispatch__", None)
     return handler is not torch.Tensor.__torch_dispatch__ and not issubclass(kind, FakeTensor)
+
+
+_BATCH_NORM = torch.ops.aten.native_batch_norm.default
+
+
+def _made(func: Any, args: tuple[Any, ...], result: Any) -> Any:
+    """Leave out what only ``meta`` makes: the statistics of a batch in evaluation, which are empty elsewhere."""
+    return result[0] if func is _BATCH_NORM and not args[5] and args[0].is_meta else result
 
 
 def _checkpointed(node: Any) -> bool:

@@ -153,6 +153,9 @@ WORK = {
     "to a size": Case(lambda: applied(lambda a: F.interpolate(a, (3, 5)), x(2, 1, 2, 2)), 0, 30, {"PT-ELEMENTS": -30}),
     "to a length": Case(
         lambda: applied(lambda a: F.interpolate(a, size=3), x(1, 2, 2, 2)), 0, 18, {"PT-ELEMENTS": -18}),
+    # 4 inputs at 1·2: each scale is cut off
+    "by two scales": Case(
+        lambda: applied(lambda a: F.interpolate(a, scale_factor=(1.5, 2.5)), x(1, 1, 2, 2)), 0, 8, {"PT-ELEMENTS": -8}),
     "softmax": Case(lambda: applied(lambda a: F.softmax(a, -1), ROW), 0, 10, {"PT-ELEMENTS": -10}),
     # it aligns (2, 3) and (3,) at the front: 3·3
     "sum": Case(lambda: applied(add, x(2, 3), x(3)), 0, 9, {"PT-ELEMENTS": -9}),
@@ -177,6 +180,8 @@ WORK = {
         lambda: applied(multiply, x(2, 3), x(3)), 6, 18,
         {"PT-BROADCAST": -12}),
     "@": Case(lambda: applied(lambda a, b: a @ b, x(2, 3), x(3, 4)), 24, 0, {"PT-FUNCTIONAL": 24}),
+    "matmul and @": Case(
+        lambda: applied(lambda a, b: torch.matmul(a, a) @ b, x(2, 2), x(2, 3)), 20, 8, {"PT-FUNCTIONAL": 12}),
     "linear as a function": Case(lambda: applied(F.linear, x(2, 3), x(4, 3)), 24, 0, {"PT-FUNCTIONAL": 24}),
     "subclass": Case(lambda: given(Mine(3, 4), x(2, 3)), 24, 0, {"PT-SUBCLASS": 24}),
     "subclass, by a function": Case(lambda: given(Odd(3, 4), x(2, 3)), 24, 24, {}),

@@ -114,6 +114,10 @@ WORK = {
     # 6 tokens: 4·6·(4 + 3) + 6·3 products, taken for 4·6·(4 + 6); 6 units at 16
     "projected": Case(
         lambda: given(nn.LSTM(4, 6, proj_size=3), x(3, 2, 4)), 1116, 2016, {"TH-RNN": -576, "TH-RNN-PROJ": -324}),
+    # 1 token, two ways: 24·(4 + 3) + 6·3, then 24·(6 + 3) + 6·3; taken for 24·(4 + 6) and 24·(12 + 6); 4·6 units at 16
+    "projected, two layers": Case(
+        lambda: given(nn.LSTM(4, 6, 2, bidirectional=True, proj_size=3), x(1, 1, 4)), 2 * 186 + 2 * 234, 1728,
+        {"TH-RNN": -384, "TH-RNN-PROJ": -504}),
     # 3 + 1 tokens, taken for 2·3
     "packed": Case(
         lambda: given(nn.GRU(2, 2), packed([3, 1], 2)), 4 * 24, 6 * 50, {"TH-RNN": -4 * 26, "TH-PACKED": -2 * 50}),
