@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from profiler import units
-from profiler.cli.counting import count_target
+from profiler.counting import count_target
 from profiler.cli.training import Training
 
 MODELS = ("resnet18", "resnet50", "mobilenet_v2", "efficientnet_b0", "densenet121", "vit_b_16", "swin_t", "hf:gpt2")

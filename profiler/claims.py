@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 #: What a claim is about: work, or parameters.
 Quantity = Literal["work", "params"]
-#: Counts are integers; a peer that divides by the batch can claim a fraction.
-Number = int | float
+#: Counts are integers; a peer that divides by the batch can claim a fraction, and documents print ratios.
+Number = int | float | Fraction
 TOTAL = "total"
 
 
@@ -47,6 +47,19 @@ class Kind(StrEnum):
     UNCALLED = "counted without a call"
     UNUSED = "output unused"
     FORMULA = "wrong formula"
+    ROUNDING = "rounding"
+    APPROXIMATION = "approximation"
+    SLIP = "slip"
+    MISSING = "missing-term"
+    SPURIOUS = "spurious-term"
+    OTHER_SUBJECT = "other-subject"
+    MIXED = "mixed-precision"
+
+
+#: What a document does knowingly: it cuts digits, or says what it leaves out. Everything else is a mistake in it.
+_KNOWINGLY = frozenset({Kind.ROUNDING, Kind.APPROXIMATION})
+#: Of our own figure: mistakes that move a statement by no more do not contradict it.
+MATERIAL = Fraction(1, 20)
 
 
 class Share(NamedTuple):
@@ -86,6 +99,8 @@ class Claim:
     unit: str
     claimed: Number | None
     error: str = ""
+    #: The claim's name in its document; empty for a peer's.
+    id: str = ""
 
 
 class Verdict(StrEnum):
@@ -93,7 +108,9 @@ class Verdict(StrEnum):
 
     AGREES = "agrees"
     EXPLAINED = "explained"
+    CONTRADICTED = "contradicted"
     UNEXPLAINED = "unexplained"
+    UNVERIFIABLE = "unverifiable"
     FAILED = "failed"
 
 
@@ -122,7 +139,7 @@ class Finding:
     """A claim beside our own number, and the causes of their difference."""
 
     claim: Claim
-    ours: int
+    ours: Number
     causes: tuple[Cause, ...] = ()
 
     @property
@@ -136,7 +153,8 @@ class Finding:
         """What no cause accounts for."""
         if self.claim.claimed is None:
             return 0
-        return exact(Fraction(self.difference) - sum(Fraction(cause.amount) for cause in self.causes))
+        parts = (share.amount for cause in self.causes for share in cause.shares)
+        return exact(Fraction(self.ours) - Fraction(self.claim.claimed) - sum(map(Fraction, parts)))
 
     @property
     def verdict(self) -> Verdict:
@@ -145,7 +163,15 @@ class Finding:
             return Verdict.FAILED
         if self.unexplained:
             return Verdict.UNEXPLAINED
-        return Verdict.EXPLAINED if self.causes else Verdict.AGREES
+        if all(cause.kind is Kind.ROUNDING for cause in self.causes):
+            return Verdict.AGREES
+        return Verdict.CONTRADICTED if self.claim.id and self._is_mistaken else Verdict.EXPLAINED
+
+    @property
+    def _is_mistaken(self) -> bool:
+        """Whether a document's mistakes are a material part of the figure."""
+        moved = sum(abs(Fraction(cause.amount)) for cause in self.causes if cause.kind not in _KNOWINGLY)
+        return moved > MATERIAL * abs(Fraction(self.ours))
 
 
 def within(causes: Iterable[Cause], path: str) -> tuple[Cause, ...]:

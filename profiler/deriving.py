@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -19,7 +18,7 @@ from profiler.expressions import parse
 from profiler.targets import build, make_inputs
 from profiler.targets.families import find_family
 from profiler.targets.ranges import parse_vary, variables
-from profiler.targets.sizes import Sized
+from profiler.targets.sizes import Sized, is_in_sizes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -32,10 +31,6 @@ if TYPE_CHECKING:
     from profiler.tally import Profile
 
     Run = Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], Profile]
-
-#: A shape that is given in sizes: it has a comma, or a name where a number could stand.
-_SYMBOLIC = re.compile(r"[^=]*=?[^:]*,|[^=]*=[A-Za-z_]")
-
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -75,7 +70,7 @@ def answer(request: Request, running: Running) -> Answers:
         raise UnknownNameError(kind, request.count, QUANTITIES)
     asked = parse_vary(request.vary)
     names = tuple(a.name for a in asked)
-    shapes = tuple(text for text in request.inputs if _SYMBOLIC.match(text))
+    shapes = tuple(text for text in request.inputs if is_in_sizes(text))
     sized = Sized(find_family(request.target), names, shapes, request.settings)
     values, renamed = read_letters(request.letters, names)
     ranges = tuple(replace(v, letter=renamed.get(v.name, v.letter)) for v in variables(asked, sized))

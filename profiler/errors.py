@@ -13,6 +13,7 @@
     ├── PlanError                  a pipeline's file, a rate or a share is wrong
     ├── ExpressionError            a text is no formula; carries the column
     ├── DerivationError            no closed form can be given; says where it breaks
+    ├── ClaimError                 a document's file is wrong, or a claim in it cannot be checked
     ├── BudgetError                a file of budgets or a limit is wrong, or no profile can be held against it
     ├── BaselineError              a baseline is missing, broken, of another run, or was rewritten meanwhile
     ├── CheckFailedError           status 1: a limit is broken, or two profiles differ that should not
@@ -96,6 +97,10 @@ class DeviceError(ProfilerError):
 
 class PlanError(ProfilerError):
     """A pipeline, a rate or a share that cannot be planned with."""
+
+
+class ClaimError(ProfilerError):
+    """A claim that cannot be read or checked."""
 
 
 class BudgetError(ProfilerError):

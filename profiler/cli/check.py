@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TextIO
 from cyclopts import Parameter
 
 from profiler.cli.app import app
-from profiler.cli.counting import count_target
+from profiler.counting import count_target
 from profiler.cli.output import note
 from profiler.cli.training import Training
 from profiler.errors import CheckFailedError, ProfilerError

@@ -10,14 +10,14 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from profiler.cli.app import app
-from profiler.cli.counting import _forward, _wants_values
+from profiler.counting import forward, wants_values
 from profiler.cli.output import note
 from profiler.cli.training import Training
 from profiler.errors import CheckFailedError
 from profiler.tally.saved import write_whole
 
 if TYPE_CHECKING:
-    from profiler.cli.counting import Run
+    from profiler.counting import Run
     from profiler.derive.comparison import Comparison
     from profiler.deriving import Request
 
@@ -94,7 +94,7 @@ def _derive(request: Request, form: Format, output: Path | None, *, run: Run | N
 
     if QUANTITIES[request.count].needs_training:
         run = Training(train=True).run
-    running = Running(run or _forward, _wants_values, lambda message: note(message, quiet=quiet))
+    running = Running(run or forward, wants_values, lambda message: note(message, quiet=quiet))
     status = Console(stderr=True, quiet=quiet or not sys.stderr.isatty())
     with status.status(f"deriving {request.target}"):
         answers = answer(request, running)

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 
 from profiler.api import count
 from profiler.cli.app import app
-from profiler.cli.counting import count_target
+from profiler.counting import count_target
 from profiler.cli.output import note
 from profiler.cli.projecting import resolve_device
 from profiler.errors import CheckFailedError, PlanError, ProfilerError

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from profiler.cli.against import NO_PEERS, Against
 from profiler.cli.app import app
-from profiler.cli.counting import count_target
+from profiler.counting import count_target
 from profiler.cli.output import Format, note, show
 from profiler.cli.projecting import NOWHERE, Projecting
 from profiler.cli.training import FORWARD, Training

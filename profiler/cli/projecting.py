@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import torch
 from cyclopts import Parameter
 
-from profiler.cli.counting import count_target
+from profiler.counting import count_target
 from profiler.devices import find_device
 from profiler.errors import CheckFailedError, InputError
 from profiler.project import measure, project
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from profiler.cli.counting import Run as CountRun
+    from profiler.counting import Run as CountRun
     from profiler.devices import Device
     from profiler.projection import Projection
     from profiler.tally import Profile

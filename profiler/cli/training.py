@@ -15,7 +15,7 @@ from profiler.training import checkpointed, count_step, freeze, make_optimizer, 
 if TYPE_CHECKING:
     from torch import nn
 
-    from profiler.cli.counting import Run
+    from profiler.counting import Run
     from profiler.tally import Profile
 
 _TRAIN = "Count a training step: forward in train mode, the loss (the model's own, or the sum of its output), backward."

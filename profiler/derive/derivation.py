@@ -44,8 +44,15 @@ class Derivation(NamedTuple):
     pieces: tuple[Piece, ...]
 
 
-def derive(measure: Callable[[Point], Mapping[Origin, int]], variables: tuple[Variable, ...]) -> Derivation:
+def derive(
+    measure: Callable[[Point], Mapping[Origin, int]], variables: tuple[Variable, ...], *, all_matter: bool = True
+) -> Derivation:
     """Give the polynomials that hold within the variables' sizes: one piece, or several with their own sizes.
+
+    Args:
+        measure: From a setting of the variables to the cost there, by origin.
+        variables: What is varied.
+        all_matter: Whether a variable that the cost does not depend on is a mistake.
 
     Raises:
         DerivationError: The model refuses a size, or no polynomial holds; the message has the sizes.
@@ -53,7 +60,8 @@ def derive(measure: Callable[[Point], Mapping[Origin, int]], variables: tuple[Va
     samples = Samples(measure)
     accepted = _accepted(samples, variables)
     pieces = _derive(samples, accepted)
-    _check_all_matter(pieces, accepted)
+    if all_matter:
+        _check_all_matter(pieces, accepted)
     return Derivation(accepted, pieces)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from profiler.claims import TOTAL, Cause, Claim, Finding, Kind, Share, within
+from profiler.claims import TOTAL, Cause, Claim, Finding, Kind, Share, exact, within
 from profiler.tally.row import Row
 
 if TYPE_CHECKING:
@@ -39,11 +39,13 @@ class FindingRow(Row):
     subject: str
     unit: str
     claimed: int | float | None
-    ours: int
+    ours: int | float
     causes: list[CauseRow]
     unexplained: int | float
     verdict: str
     error: str = ""
+    #: The claim's name in its document; empty for a peer's.
+    id: str = ""
 
 
 def finding_rows(findings: tuple[Finding, ...]) -> list[FindingRow]:
@@ -81,12 +83,13 @@ def _row(finding: Finding, *, shares: bool) -> FindingRow:
         version=claim.version,
         subject=claim.subject,
         unit=claim.unit,
-        claimed=claim.claimed,
-        ours=finding.ours,
+        claimed=None if claim.claimed is None else exact(claim.claimed),
+        ours=exact(finding.ours),
         causes=[_cause_row(cause, shares=shares) for cause in finding.causes],
         unexplained=finding.unexplained,
         verdict=finding.verdict.value,
         error=claim.error,
+        id=claim.id,
     )
 
 
@@ -97,12 +100,12 @@ def _cause_row(cause: Cause, *, shares: bool) -> CauseRow:
         amount=cause.amount,
         why=cause.why,
         modules=list(cause.modules),
-        shares=[(s.module, s.operator, s.amount) for s in cause.shares] if shares else [],
+        shares=[(s.module, s.operator, exact(s.amount)) for s in cause.shares] if shares else [],
     )
 
 
 def _claim(row: FindingRow) -> Claim:
-    return Claim(row.source, row.version, row.subject, row.unit, row.claimed, row.error)
+    return Claim(row.source, row.version, row.subject, row.unit, row.claimed, row.error, row.id)
 
 
 def _cause(row: CauseRow) -> Cause:

@@ -57,6 +57,20 @@ def parse_vary(texts: Sequence[str]) -> tuple[Asked, ...]:
     return tuple(asked)
 
 
+def parse_sizes(name: str, text: str) -> range:
+    """Read the sizes of a variable.
+
+    Raises:
+        InputError: They cannot be read.
+
+    Example:
+        >>> parse_sizes("hidden", "64..512:64")
+        range(64, 513, 64)
+    """
+    asked = _parse(f"{name}={text.replace(' ', '')}")
+    return range(asked.low or 1, (asked.high or 1) + 1, asked.step or 1)
+
+
 def variables(asked: Sequence[Asked], sized: Sized) -> tuple[Variable, ...]:
     """Give every size its range: as asked for, or around the model's own."""
     letters = [_LETTERS.get(word_of(a.name), a.name) for a in asked]

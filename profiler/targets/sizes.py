@@ -11,6 +11,7 @@ positions=2*sequence`` say what follows from what.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,15 @@ _AXES: dict[str, tuple[tuple[str, int, tuple[int, ...]], ...]] = {
     "frames": (("float", 5, (2,)), ("float", 3, (2,))),
     "samples": (("float", 2, (1,)),),
 }
+
+
+#: A shape that is given in sizes: it has a comma, or a name where a number could stand.
+_IN_SIZES = re.compile(r"[^=]*=?[^:]*,|[^=]*=[A-Za-z_]")
+
+
+def is_in_sizes(shape: str) -> bool:
+    """Say whether a shape is written in sizes, as ``x=batch,sequence``, and not in numbers, as ``x=1x16``."""
+    return _IN_SIZES.match(shape) is not None
 
 
 @dataclass(frozen=True)

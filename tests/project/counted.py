@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from profiler.cli.counting import count_target
+from profiler.counting import count_target
 from profiler.tally import Profile
 
 

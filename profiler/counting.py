@@ -51,7 +51,7 @@ def count_target(
     try:
         return _run(target, specs, batch, dtype, "meta", run)
     except ModelError as error:
-        if not _wants_values(error):
+        if not wants_values(error):
             raise
         say(f"{name} needs real values ({one_line(error.__cause__ or error)}); running on the CPU")
         return _run(target, specs, batch, dtype, "cpu", run)
@@ -62,15 +62,15 @@ def _run(
 ) -> Profile:
     model = build(target, device=device, dtype=dtype)
     args, kwargs = make_inputs(target, model, specs, batch=batch, device=device)
-    return (run or _forward)(model, args, kwargs)
+    return (run or forward)(model, args, kwargs)
 
 
-def _forward(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Profile:
+def forward(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Profile:
     with torch.inference_mode():  # attention then arrives with its mask, which its decomposition on meta hides
         return with_allocator_peak(count(model, *args, **kwargs), partial(model, *args, **kwargs))
 
 
-def _wants_values(error: ModelError) -> bool:
+def wants_values(error: ModelError) -> bool:
     """Say whether a model failed because ``meta`` has no values: torch says so in either of two ways."""
     cause = error.__cause__
     return isinstance(cause, NotImplementedError) or "meta" in str(cause).lower() or "data-dependent" in str(cause)

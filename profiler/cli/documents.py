@@ -1,0 +1,24 @@
+"""``profiler documents [--template]``: the documents whose claims can be verified, and how to write another."""
+
+from __future__ import annotations
+
+import sys
+
+from profiler.cli.app import app
+from profiler.documents import FOLDER
+from profiler.documents import documents as catalogue
+from profiler.report.tables import table
+
+
+@app.command
+def documents(*, template: bool = False) -> None:
+    """List the documents whose claims `profiler verify` checks.
+
+    Args:
+        template: Print a commented example of a file of claims instead, to begin one's own with.
+    """
+    if template:
+        sys.stdout.write((FOLDER / "template.toml").read_text(encoding="utf-8"))
+        return
+    rows = [(d.id, str(len(d.claims)), d.language, d.title) for d in catalogue().values()]
+    sys.stdout.write(table({"document": "left", "claims": "right", "in": "left", "title": "left"}, rows) + "\n")

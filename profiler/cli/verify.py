@@ -1,0 +1,90 @@
+"""``profiler verify [DOCUMENT or FILE.toml]``: check what documents claim of models and devices."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+from rich.console import Console
+
+from profiler.cli.app import app
+from profiler.errors import CheckFailedError, UnknownNameError
+from profiler.tally.saved import write_whole
+
+if TYPE_CHECKING:
+    from profiler.documents import Document, Verified
+
+Format = Literal["text", "json", "markdown"]
+
+
+@app.command
+def verify(
+    *names: str,
+    claim: Annotated[tuple[str, ...], Parameter(alias="-c")] = (),
+    format: Annotated[Format, Parameter(alias="-f")] = "text",
+    output: Annotated[Path | None, Parameter(alias="-o")] = None,
+    quiet: Annotated[bool, Parameter(alias="-q")] = False,
+) -> None:
+    """Hold the formulas and figures of documents against live models; status 1 where one is wrong.
+
+    Args:
+        names: Documents that `profiler documents` lists, or TOML files of claims; all that come with the package, if
+            none is named.
+        claim: Only this claim; may be given several times.
+        format: How to write the result.
+        output: A file to write instead of printing.
+        quiet: Say nothing on stderr.
+    """
+    from profiler.documents import documents, find_document  # noqa: PLC0415 - with what it brings, for here alone
+
+    chosen = [find_document(name) for name in names] or list(documents().values())
+    verified = _checked(chosen, claim, quiet=quiet)
+    result = _written(verified, format)
+    if output is None:
+        sys.stdout.write(result)
+        sys.stdout.flush()
+    else:
+        write_whole(output, result)
+    _judge(verified)
+
+
+def _checked(chosen: list[Document], claims: tuple[str, ...], *, quiet: bool) -> list[Verified]:
+    from profiler.verify import Bench, check  # noqa: PLC0415 - sympy takes its time
+
+    known = [claim.id for document in chosen for claim in document.claims]
+    for name in claims:
+        if name not in known:
+            kind = "claim"
+            raise UnknownNameError(kind, name, known)
+    wanted = [(d, c) for d in chosen for c in d.claims if not claims or c.id in claims]
+    bench = Bench()
+    status = Console(stderr=True, quiet=quiet or not sys.stderr.isatty()).status("verifying")
+    with status:
+        found = []
+        for i, (document, claim) in enumerate(wanted, 1):
+            status.update(f"verifying {claim.id} ({i} of {len(wanted)})")
+            found.append(check(document, claim, bench))
+    return found
+
+
+def _written(verified: list[Verified], form: Format) -> str:
+    from profiler.report.verification import json_value, markdown, text  # noqa: PLC0415
+
+    if form == "json":
+        return json.dumps(json_value(verified), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return markdown(verified) if form == "markdown" else text(verified)
+
+
+def _judge(verified: list[Verified]) -> None:
+    """Fail where a claim is contradicted or unexplained."""
+    from profiler.documents import WRONG  # noqa: PLC0415
+
+    wrong = [claim for claim in verified if claim.verdict in WRONG]
+    if wrong:
+        named = ", ".join(f"{claim.claim.id} {claim.verdict.value}" for claim in wrong[:4])
+        more = f" and {len(wrong) - 4} more" if len(wrong) > 4 else ""  # noqa: PLR2004 - as many as a line holds
+        msg = f"{len(wrong)} of {len(verified)} claims do not hold: {named}{more}"
+        raise CheckFailedError(msg)

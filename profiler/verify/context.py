@@ -1,0 +1,88 @@
+"""The names that the formulas of a claim may use, with what stands behind each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import sympy
+
+from profiler.derive import Variable
+from profiler.errors import ClaimError
+from profiler.expressions import parse, read_quantity
+from profiler.targets.ranges import parse_sizes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from profiler.derive import Point
+    from profiler.documents import Figure
+    from profiler.verify.bench import Bench, Form
+
+
+class Context:
+    """The variables and measures of a figure."""
+
+    def __init__(self, figure: Figure, bench: Bench) -> None:
+        """Read the variables; nothing is measured yet.
+
+        Raises:
+            ProfilerError: A variable cannot be read.
+        """
+        self.figure, self.bench = figure, bench
+        self.ranges = tuple(_variable(name, text) for name, text in figure.variables.items() if _is_range(text))
+        self.known = {k: read_quantity(str(v)) for k, v in figure.variables.items() if not _is_range(v)}
+        self._names = {*figure.variables, *figure.measures}
+
+    def parse(self, text: str, *more: str) -> sympy.Expr:
+        """Read a formula in these names.
+
+        Raises:
+            ExpressionError: It is none, or has another name.
+        """
+        return parse(text, {*self._names, *more})
+
+    def at(self, formula: sympy.Expr, point: Point, **more: sympy.Expr) -> sympy.Expr:
+        """Evaluate a formula at one setting, measuring what it names."""
+        values = more | {name: sympy.Integer(size) for name, size in point.items()}
+        return _put(formula, {name: values.get(name, None) or self.value(name, point) for name in _named(formula)})
+
+    def form(self, formula: sympy.Expr, **more: sympy.Expr) -> sympy.Expr:
+        """Write a formula in the varied sizes alone, with the closed forms of what it measures."""
+        varied = {variable.name for variable in self.ranges}
+        names = [name for name in _named(formula) if name not in varied]
+        return _put(formula, {name: more[name] if name in more else self._form(name) for name in names})
+
+    def value(self, name: str, point: Point) -> sympy.Expr:
+        """Give a variable, or measure."""
+        if name in self.known:
+            return self.known[name]
+        if name not in self.figure.measures:
+            msg = f"the variable {name!r} has no value; write it into `variables`"
+            raise ClaimError(msg)
+        return self.bench.value(self.figure.measures[name], point)
+
+    def derived(self, name: str) -> Form:
+        """Derive a measure."""
+        return self.bench.form(self.figure.measures[name], self.ranges)
+
+    def _form(self, name: str) -> sympy.Expr:
+        return self.derived(name).whole if name in self.figure.measures else self.value(name, {})
+
+
+def _named(formula: sympy.Expr) -> list[str]:
+    return sorted(symbol.name for symbol in formula.free_symbols)
+
+
+def _put(formula: sympy.Expr, values: Mapping[str, sympy.Expr]) -> sympy.Expr:
+    """Put values in the places of names, all at once: a value may hold the names of others."""
+    places = {symbol: values[symbol.name] for symbol in formula.free_symbols if symbol.name in values}
+    return formula.subs(places, simultaneous=True)
+
+
+def _is_range(text: object) -> bool:
+    return isinstance(text, str) and ".." in text
+
+
+def _variable(name: str, text: object) -> Variable:
+    sizes = parse_sizes(name, str(text))
+    return Variable(name, sizes, sizes[-1], name)

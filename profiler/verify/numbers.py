@@ -1,0 +1,89 @@
+"""Check a printed number: against what is measured, or against the document's own expression."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from profiler.claims import Cause, Finding, Kind, Share
+from profiler.documents import Standing
+from profiler.expressions import check_kind, kind, number_in, parse_unit
+from profiler.verify.context import Context
+from profiler.verify.printed import Printed, read_printed
+from profiler.verify.steps import number, walk
+from profiler.verify.words import told
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import sympy
+
+    from profiler.claims import Claim
+    from profiler.documents import Figure
+    from profiler.verify.bench import Bench
+
+
+def check_number(figure: Figure, claim: Claim, bench: Bench) -> Standing:
+    """Hold one number against another.
+
+    Raises:
+        ProfilerError: A name, a unit or a formula is wrong, or what is measured failed.
+    """
+    context = Context(figure, bench)
+    text = figure.expression if figure.kind == "arithmetic" else figure.measured
+    ours = in_unit(figure, context.at(context.parse(text or ""), {}))
+    printed = _printed(figure, context)
+    steps = walk(figure, ours, lambda text, now: context.at(context.parse(text, "now"), {}, now=now))
+    left = to_fraction(steps.rest)
+    claimed = printed.nearest(left)
+    causes = [
+        Cause(reason.kind, Kind(reason.kind), reason.why, _share(to_fraction(amount)))
+        for reason, amount in steps.steps
+        if amount
+    ]
+    causes += _left(figure, left - claimed, printed.digit)
+    finding = Finding(replace(claim, claimed=claimed), number_in(ours, figure.unit), tuple(causes))
+    values = {name: told(context.value(name, {})) for name in (*context.known, *figure.measures)}
+    return Standing(figure, finding, values)
+
+
+def in_unit(figure: Figure, quantity: sympy.Expr) -> sympy.Expr:
+    """Take a plain number to be in the unit of the claim.
+
+    Raises:
+        ExpressionError: It is a quantity of another kind.
+    """
+    unit = parse_unit(figure.unit)
+    if kind(quantity) == 1:
+        return quantity * kind(unit)
+    check_kind(quantity, figure.unit)
+    return quantity
+
+
+def to_fraction(number: sympy.Expr) -> Fraction:
+    """Give the exact value of a rational expression."""
+    return Fraction(int(number.p), int(number.q))
+
+
+def _printed(figure: Figure, context: Context) -> Printed:
+    """Read what is printed, or evaluate the expression that stands for it."""
+    if figure.printed is not None:
+        return read_printed(figure.printed, to_fraction(number(parse_unit(figure.unit))))
+    quantity = context.at(context.parse(figure.expression or ""), {})
+    value = number_in(in_unit(figure, quantity), figure.unit)
+    return Printed(value, value, Fraction(0))
+
+
+def _left(figure: Figure, rest: Fraction, digit: Fraction) -> Iterator[Cause]:
+    """Name what the causes leave, if it is a matter of digits or of reckoning."""
+    if rest and abs(rest) < digit:
+        how = "rounded to the printed digits" if 2 * abs(rest) <= digit else "cut off at the last printed digit"
+        yield Cause("rounding", Kind.ROUNDING, how, _share(rest))
+    elif rest and figure.kind == "arithmetic":
+        yield Cause("slip", Kind.SLIP, "the expression does not give what is printed", _share(rest))
+
+
+def _share(amount: Fraction) -> tuple[Share]:
+    return (Share("", "", amount),)
+

@@ -1,0 +1,61 @@
+"""Check the claims of a document: each figure becomes a finding, whose verdict follows from its numbers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from profiler.claims import TOTAL, Claim
+from profiler.documents import Standing, Verified
+from profiler.errors import ClaimError, ModelError, ProfilerError
+from profiler.expressions import kind, parse_unit
+from profiler.verify.bench import Bench
+from profiler.verify.formulas import check_formula
+from profiler.verify.numbers import check_number
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from profiler.documents import Document, DocumentClaim, Figure
+
+
+def verify(document: Document, bench: Bench | None = None) -> Iterator[Verified]:
+    """Check the claims of a document, one after another.
+
+    Args:
+        document: The document.
+        bench: What measures; one for several documents runs each model once.
+
+    Raises:
+        ClaimError: A claim cannot be checked as it is written: the message names the document, the claim and the reason.
+        ModelError: A model failed.
+    """
+    bench = bench or Bench()
+    for claim in document.claims:
+        yield check(document, claim, bench)
+
+
+def check(document: Document, claim: DocumentClaim, bench: Bench) -> Verified:
+    """Check one claim.
+
+    Raises:
+        ClaimError: It cannot be checked as it is written.
+        ModelError: A model failed.
+    """
+    try:
+        return Verified(document, claim, tuple(_stand(document, claim, figure, bench) for figure in claim.figures))
+    except ModelError as error:
+        msg = f"{document.id}: {claim.id}: {error}"
+        raise type(error)(msg) from error
+    except ProfilerError as error:
+        msg = f"{document.id}: {claim.id}: {error}"
+        raise ClaimError(msg) from error
+
+
+def _stand(document: Document, claim: DocumentClaim, figure: Figure, bench: Bench) -> Standing:
+    subject = " · ".join(part for part in (figure.of, figure.reading) if part) or TOTAL
+    unit = kind(parse_unit(figure.unit))
+    stated = Claim(document.id, "", subject, str(unit) if unit != 1 else "", None, id=claim.id)
+    if figure.kind == "formula":
+        return check_formula(figure, stated, bench)
+    return check_number(figure, stated, bench)
+
