@@ -17,8 +17,8 @@ from rich.console import Console
 from rich.table import Table
 
 from profiler import units
-from profiler.counting import count_target
 from profiler.cli.training import Training
+from profiler.counting import count_target
 
 MODELS = ("resnet18", "resnet50", "mobilenet_v2", "efficientnet_b0", "densenet121", "vit_b_16", "swin_t", "hf:gpt2")
 WAYS = {"inference": Training(), "training, adamw": Training(train=True, optimizer="adamw")}

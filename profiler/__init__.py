@@ -30,10 +30,15 @@ _HOMES = {
     "formula": "profiler.formulas", "load": "profiler.tally", "measure": "profiler.project", "profile": "profiler.api",
 }  # fmt: skip
 
+#: What is used as in ``profiler.memory.training(…)``, without an import of its own.
+_ROOMS = ("compat", "memory")
+
 if not TYPE_CHECKING:  # a type checker sees the imports above, and refuses any other name
 
     def __getattr__(name: str) -> object:
         """Import a name from its home."""
+        if name in _ROOMS:
+            return import_module(f"profiler.{name}")
         if name not in _HOMES:
             msg = f"module 'profiler' has no attribute {name!r}"
             raise AttributeError(msg)
@@ -42,4 +47,4 @@ if not TYPE_CHECKING:  # a type checker sees the imports above, and refuses any 
 
     def __dir__() -> list[str]:
         """List the names with those not imported yet."""
-        return sorted({*globals(), *_HOMES})
+        return sorted({*globals(), *_HOMES, *_ROOMS})

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 
 #: What a claim is about: work, or parameters.
 Quantity = Literal["work", "params"]
-#: Counts are integers; a peer that divides by the batch can claim a fraction, and documents print ratios.
-Number = int | float | Fraction
+#: Counts are integers; a peer that divides by the batch can claim a fraction.
+Number = int | float
+#: Figures of documents are kept as they are: 2735/67 is no float.
+Exact = Number | Fraction
 TOTAL = "total"
 
 
@@ -67,7 +69,7 @@ class Share(NamedTuple):
 
     module: str
     operator: str
-    amount: Number
+    amount: Exact
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ class Claim:
     subject: str
     #: "MAC", "FLOP" or "parameter".
     unit: str
-    claimed: Number | None
+    claimed: Exact | None
     error: str = ""
     #: The claim's name in its document; empty for a peer's.
     id: str = ""
@@ -139,7 +141,7 @@ class Finding:
     """A claim beside our own number, and the causes of their difference."""
 
     claim: Claim
-    ours: Number
+    ours: Exact
     causes: tuple[Cause, ...] = ()
 
     @property
@@ -154,7 +156,7 @@ class Finding:
         if self.claim.claimed is None:
             return 0
         parts = (share.amount for cause in self.causes for share in cause.shares)
-        return exact(Fraction(self.ours) - Fraction(self.claim.claimed) - sum(map(Fraction, parts)))
+        return exact(Fraction(self.ours) - Fraction(self.claim.claimed) - sum(Fraction(part) for part in parts))
 
     @property
     def verdict(self) -> Verdict:

@@ -66,6 +66,7 @@ def _run(
 
 
 def forward(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Profile:
+    """Count one forward pass."""
     with torch.inference_mode():  # attention then arrives with its mask, which its decomposition on meta hides
         return with_allocator_peak(count(model, *args, **kwargs), partial(model, *args, **kwargs))
 

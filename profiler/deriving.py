@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -17,11 +15,12 @@ from profiler.errors import ModelError, UnknownNameError, one_line
 from profiler.expressions import parse
 from profiler.targets import build, make_inputs
 from profiler.targets.families import find_family
+from profiler.targets.packages import without_warnings
 from profiler.targets.ranges import parse_vary, variables
 from profiler.targets.sizes import Sized, is_in_sizes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from torch import nn
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from profiler.tally import Profile
 
     Run = Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], Profile]
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -105,7 +105,7 @@ class Runner:
         Raises:
             ModelError: The model refuses these sizes, or fails.
         """
-        with _without_warnings():
+        with without_warnings():
             try:
                 return self._measure(point)
             except ModelError as error:
@@ -138,15 +138,3 @@ class Runner:
             self._built = None  # so that two are never in memory
             self._built = chosen, build(self._sized.target(point), device=self._device, dtype=self._dtype)
         return self._built[1]
-
-
-@contextmanager
-def _without_warnings() -> Iterator[None]:
-    """Keep transformers from warning of unusual sizes, such as a vocabulary without its last token."""
-    logger = logging.getLogger("transformers")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

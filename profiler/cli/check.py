@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Literal, TextIO
 from cyclopts import Parameter
 
 from profiler.cli.app import app
-from profiler.counting import count_target
 from profiler.cli.output import note
 from profiler.cli.training import Training
+from profiler.counting import count_target
 from profiler.errors import CheckFailedError, ProfilerError
 from profiler.guard import Acceptance, Baselines, Outcome, load_budgets
 from profiler.guard import check as hold

@@ -10,9 +10,9 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from profiler.cli.app import app
-from profiler.counting import forward, wants_values
 from profiler.cli.output import note
 from profiler.cli.training import Training
+from profiler.counting import forward, wants_values
 from profiler.errors import CheckFailedError
 from profiler.tally.saved import write_whole
 

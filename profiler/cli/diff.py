@@ -10,9 +10,9 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from profiler.cli.app import app
-from profiler.counting import count_target
 from profiler.cli.output import note
 from profiler.cli.training import FORWARD, Training
+from profiler.counting import count_target
 from profiler.errors import CheckFailedError
 from profiler.guard import diff as compare
 from profiler.report.differences import difference_json, difference_text

@@ -12,9 +12,9 @@ from cyclopts import Parameter
 
 from profiler.api import count
 from profiler.cli.app import app
-from profiler.counting import count_target
 from profiler.cli.output import note
 from profiler.cli.projecting import resolve_device
+from profiler.counting import count_target
 from profiler.errors import CheckFailedError, PlanError, ProfilerError
 from profiler.project.pipelines import Stage, read_pipeline
 from profiler.project.plan import Counted

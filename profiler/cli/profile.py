@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 from rich.console import Console
 
 from profiler.cli.against import NO_PEERS, Against
 from profiler.cli.app import app
-from profiler.counting import count_target
 from profiler.cli.output import Format, note, show
 from profiler.cli.projecting import NOWHERE, Projecting
 from profiler.cli.training import FORWARD, Training
+from profiler.counting import count_target
+from profiler.documents.about import about
 from profiler.targets import make
+
+if TYPE_CHECKING:
+    from profiler.tally import Profile
 
 
 @app.default
@@ -62,7 +67,18 @@ def profile(
     with status.status(f"profiling {target}"):
         found = count_target(target, specs=input, batch=batch, dtype=dtype, device=device, say=say, run=step.run)
         found = peers.add_findings(found, partial(make, target, input, batch=batch, dtype=dtype, device=device), say)
+        if step == FORWARD and not (input or batch or dtype):
+            found = _with_documents(found, target)
         found = target_device.add_projection(found, target, input, batch=batch, dtype=dtype, run=step.run)
     show(found, title=target, depth=depth, form=format, output=output)
     peers.judge(found)
     target_device.judge(found, strict=peers.strict)
+
+
+def _with_documents(found: Profile, target: str) -> Profile:
+    """Put what documents say of a model into the profile of its default forward pass."""
+    if not any(True for _ in about(target)):
+        return found
+    from profiler.verify import findings_about  # noqa: PLC0415 - sympy takes its time
+
+    return replace(found, findings=(*found.findings, *findings_about(target, found)))

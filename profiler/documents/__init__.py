@@ -1,7 +1,7 @@
 """What documents claim of models and devices: a TOML file each, and how their claims stand.
 
-    find_document("tops").claims       those of a document that comes with the package
-    find_document("mine.toml").claims  those of a file
+find_document("tops").claims       those of a document that comes with the package
+find_document("mine.toml").claims  those of a file
 """
 
 from profiler.documents.document import (

@@ -186,7 +186,9 @@ def read_document(path: Path) -> Document:
     table = _parse(path)
     claims = table.get("claims")
     if not isinstance(claims, list) or not claims or not all(isinstance(claim, dict) for claim in claims):
-        msg = f"{path.name} holds no claims; write a table [[claims]] for each, as `profiler documents --template` shows"
+        msg = (
+            f"{path.name} holds no claims; write a table [[claims]] for each, as `profiler documents --template` shows"
+        )
         raise ClaimError(msg)
     values = {"id": path.stem, "title": path.stem} | table | {"claims": [_spread(claim) for claim in claims]}
     try:
@@ -238,9 +240,8 @@ def _complaint(path: Path, claims: list[dict[str, Any]], error: ValidationError)
     match first["loc"]:
         case ("claims", int(number), *rest):
             name = claims[number].get("id", f"claim {number + 1}")
-            field_path = ".".join(str(part) for part in rest if part != "figures" and part != 0)
+            field_path = ".".join(str(part) for part in rest if part not in {"figures", 0})
             where = f"{name}: {field_path}" if field_path else str(name)
         case place:
             where = ".".join(map(str, place))
     return f"{path.name}: {where}: {first['msg'].removeprefix('Value error, ')}"
-

@@ -105,3 +105,61 @@ class Generation(nn.Module):
         return tokens
 
 
+class FastSpeech2(nn.Module):
+    """FastSpeech 2 in the sizes of its paper, each phoneme *frames* mel frames long: ``(batch, phonemes)`` to mels.
+
+    Untrained predictors would give every phoneme no length; what they predict is thrown away, and the length is set.
+
+    Source: https://arxiv.org/abs/2006.04558, appendix A: 4 + 4 blocks of width 256, 2 heads, kernels 9 and 1.
+    """
+
+    def __init__(self, frames: int, width: int = 256, blocks: int = 4, mels: int = 80) -> None:
+        """Make the layers."""
+        super().__init__()
+        self.embedding = nn.Embedding(78, width)
+        self.encoder = nn.Sequential(*(_SpeechBlock(width) for _ in range(blocks)))
+        self.predictors = nn.ModuleList(_predictor(width) for _ in ("duration", "pitch", "energy"))
+        self.decoder = nn.Sequential(*(_SpeechBlock(width) for _ in range(blocks)))
+        self.mel = nn.Linear(width, mels)
+        self.frames = frames
+
+    def forward(self, phoneme_ids: torch.Tensor) -> torch.Tensor:
+        """Encode, predict, stretch to frames and decode."""
+        x = self.encoder(self.embedding(phoneme_ids))
+        for predictor in self.predictors:
+            predictor(x)
+        mel: torch.Tensor = self.mel(self.decoder(x.repeat_interleave(self.frames, 1)))
+        return mel
+
+
+class _SpeechBlock(nn.Module):
+    """Attention, then two convolutions over time; each with a residual and a norm after it."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.attention, self.norm = Attention(width, heads=2), nn.LayerNorm(width)
+        self.filter = nn.Sequential(_Convolution(width, 4 * width, 9), nn.ReLU(), _Convolution(4 * width, width, 1))
+        self.last_norm = nn.LayerNorm(width)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.norm(x + self.attention(x))
+        normed: torch.Tensor = self.last_norm(x + self.filter(x))
+        return normed
+
+
+class _Convolution(nn.Conv1d):
+    """A convolution over time, of the same length: ``(batch, time, channels)`` to other channels."""
+
+    def __init__(self, channels: int, filters: int, kernel: int) -> None:
+        super().__init__(channels, filters, kernel, padding="same")
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+        return super().forward(x.transpose(1, 2)).transpose(1, 2)
+
+
+def _predictor(width: int) -> nn.Sequential:
+    """Predict one number for each phoneme: two convolutions, each with a norm, and a linear layer."""
+    return nn.Sequential(
+        _Convolution(width, width, 3), nn.ReLU(), nn.LayerNorm(width),
+        _Convolution(width, width, 3), nn.ReLU(), nn.LayerNorm(width), nn.Linear(width, 1),
+    )  # fmt: skip

@@ -1,7 +1,7 @@
 """Units of documents: names in the language of formulas, so that a quantity is a number times names.
 
-    read_quantity("67 GB/s")          67·10⁹·byte/s
-    number_in(quantity, "TOPS")       its number in a unit; refused where the unit does not fit
+read_quantity("67 GB/s")          67·10⁹·byte/s
+number_in(quantity, "TOPS")       its number in a unit; refused where the unit does not fit
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def parse_unit(text: str) -> sympy.Expr:
     units = _units()
     found = parse(text or "1", units)
     unit = found.subs({symbol: units[symbol.name] for symbol in found.free_symbols}, simultaneous=True)
-    if isinstance(unit, sympy.Add) or not unit.is_number and not all(map(_is_power, sympy.Mul.make_args(unit))):
+    if isinstance(unit, sympy.Add) or (not unit.is_number and not all(map(_is_power, sympy.Mul.make_args(unit)))):
         msg = f"{text!r} is no unit; write a product of units, as in GFLOP, GB/s or FLOP/byte"
         raise ExpressionError(msg, 1)
     return unit

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from profiler.claims import TOTAL, Cause, Claim, Finding, Number, Quantity, Share, within
+from profiler.claims import TOTAL, Cause, Claim, Exact, Finding, Number, Quantity, Share, within
 from profiler.peers import Failure, Scene
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def _causes(peer: Peer, scene: Scene, quantity: Quantity) -> list[Cause]:
 
 def _joined(shares: Iterable[Share]) -> tuple[Share, ...]:
     """Sum the shares of the same operator in the same module, and leave out what comes to nothing."""
-    sums: dict[tuple[str, str], Number] = {}
+    sums: dict[tuple[str, str], Exact] = {}
     for module, operator, amount in shares:
         sums[module, operator] = sums.get((module, operator), 0) + amount
     return tuple(Share(*place, amount) for place, amount in sums.items() if amount)

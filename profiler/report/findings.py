@@ -13,7 +13,7 @@ from profiler.report.tables import WIDTH, table
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from profiler.claims import Cause, Finding, Number
+    from profiler.claims import Cause, Exact, Finding
     from profiler.report.tables import Side
 
 COLUMNS: Mapping[str, Side] = {
@@ -72,24 +72,24 @@ def places(cause: Cause) -> str:
     return f"{_named(_sums((s.operator, s.amount) for s in cause.shares))} in {_modules_named(cause)}"
 
 
-def number(value: Number) -> str:
+def number(value: Exact) -> str:
     """Write every digit.
 
     Example:
         >>> number(11_689_512), number(2.5)
         ('11,689,512', '2.5')
     """
-    return units.exact(value) if isinstance(value, int) else f"{value:,}"
+    return units.exact(value) if isinstance(value, int) else f"{float(value):,}"
 
 
-def signed(value: Number) -> str:
+def signed(value: Exact) -> str:
     """Write a difference with its sign.
 
     Example:
         >>> signed(1_500), signed(-1), signed(0)
         ('+1,500', '−1', '0')
     """
-    return f"{'+' if value > 0 else '−' if value < 0 else ''}{number(abs(value))}"
+    return f"{'+' if value > 0 else '−' if value < 0 else ''}{number(-value if value < 0 else value)}"
 
 
 def _totals(findings: Iterable[Finding]) -> list[Finding]:
@@ -112,15 +112,15 @@ def _same(finding: Finding, whole: Finding) -> bool:
     return (finding.claim.source, finding.claim.unit) == (whole.claim.source, whole.claim.unit)
 
 
-def _sums(parts: Iterable[tuple[str, Number]]) -> list[tuple[str, Number]]:
+def _sums(parts: Iterable[tuple[str, Exact]]) -> list[tuple[str, Exact]]:
     """Add up what has the same name, the largest first."""
-    sums: dict[str, Number] = {}
+    sums: dict[str, Exact] = {}
     for name, amount in parts:
         sums[name] = sums.get(name, 0) + amount
-    return sorted(sums.items(), key=lambda item: -abs(item[1]))
+    return sorted(sums.items(), key=lambda item: -abs(float(item[1])))
 
 
-def _named(sums: list[tuple[str, Number]]) -> str:
+def _named(sums: list[tuple[str, Exact]]) -> str:
     if len(sums) == 1:
         return sums[0][0]
     named = ", ".join(f"{name} {signed(amount)}" for name, amount in sums[:_NAMED])

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from profiler import units
 from profiler.claims import TOTAL
-from profiler.report import findings, projection
+from profiler.report import documents, findings, projection
 from profiler.report.catalogue import report_format
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def markdown(report: Report) -> str:
         _table(("total", "exact", "short"), ((line.label, line.exact, line.short) for line in report.totals())),
         *_step(report),
         *_memory(report),
+        *_documents(report),
         _table(("module", "type", "MACs", "FLOPs", "%", "params", "output"), _modules(report)),
         _table(("operator", "dtype", "calls", "MACs", "FLOPs", "bytes"), _operators(report)),
         _table(("uncounted operator", "calls"), uncounted) if uncounted else "Every operator is counted, or free.",
@@ -65,8 +66,14 @@ def _memory(report: Report) -> list[str]:
     return [_table(("memory at the peak", "bytes", "short"), lines)] if lines else []
 
 
+def _documents(report: Report) -> list[str]:
+    said = documents.text(report.title, report.profile.findings, _WIDE)
+    head, *lines = said.splitlines() if said else [""]
+    return [head, "\n".join(f"- {line.strip()}" for line in lines)] if lines else []
+
+
 def _findings(report: Report) -> list[str]:
-    found = report.profile.findings
+    found = tuple(f for f in report.profile.findings if not f.claim.id)
     if not found:
         return []
     parts = ["## Other counters", _table(tuple(findings.COLUMNS), findings.summary(found)), findings.LEGEND]

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from profiler import units
-from profiler.report import findings, projection
+from profiler.report import documents, findings, projection
 from profiler.report.catalogue import report_format
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def renderable(report: Report, width: int) -> RenderableType:
         _lines(report.totals()),
         *_step(report, width),
         *_memory(report),
+        *_documents(report, width),
         Text(),
         _operators(report, width),
         Text(),
@@ -113,11 +114,14 @@ def _memory(report: Report) -> tuple[RenderableType, ...]:
 
 
 def _lines(lines: Iterable[Line]) -> Table:
+    rows = [(line.label, line.exact, line.short) for line in lines]
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_header=False)
-    for justify in ("left", "right", "left"):
-        table.add_column(justify=justify, no_wrap=True)
-    for line in lines:
-        table.add_row(line.label, line.exact, line.short)
+    justified: tuple[JustifyMethod, ...] = ("left", "right")
+    for i, justify in enumerate(justified):
+        table.add_column(justify=justify, no_wrap=True, width=max((len(row[i]) for row in rows), default=0))
+    table.add_column()
+    for row in rows:
+        table.add_row(*row)
     return table
 
 
@@ -142,8 +146,13 @@ def _operators(report: Report, width: int) -> RenderableType:
 
 
 def _findings(report: Report, width: int) -> tuple[RenderableType, ...]:
-    found = report.profile.findings
+    found = tuple(f for f in report.profile.findings if not f.claim.id)
     return (Text(), Text(findings.text(found, width))) if found else ()
+
+
+def _documents(report: Report, width: int) -> tuple[RenderableType, ...]:
+    said = documents.text(report.title, report.profile.findings, width)
+    return (Text(), Text(said)) if said else ()
 
 
 def _projection(report: Report) -> tuple[RenderableType, ...]:

@@ -132,9 +132,18 @@ class ProfileRow(Row):
     memory: Memory | None = None
 
 
+#: The JSON Schema, as it is published with the package.
+PUBLISHED = Path(__file__).with_name("profile.schema.json")
+
+
 def json_schema() -> dict[str, Any]:
     """Give the JSON Schema of a saved profile."""
     return ProfileRow.model_json_schema(by_alias=True)
+
+
+def schema_text() -> str:
+    """Write the JSON Schema as text."""
+    return json.dumps(json_schema(), indent=1, ensure_ascii=False) + "\n"
 
 
 def to_json(profile: Profile) -> str:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+from contextlib import contextmanager
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from profiler.errors import InstallationError, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _REINSTALL = "pip install --upgrade --force-reinstall torch torchvision"
 _EXTRA = "pip install 'profiler[hf]'"
@@ -33,3 +38,17 @@ def _explain(package: str, error: Exception) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name == top:
         return f"{top} is not installed; {cure}"
     return f"{top} cannot be imported ({one_line(error)}); {cure}"
+
+
+@contextmanager
+def without_warnings() -> Iterator[None]:
+    """Keep packages from warning of unusual sizes, such as a vocabulary without its last token.
+
+    Not by a level of their own loggers, which they set when they are imported.
+    """
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)

@@ -86,7 +86,7 @@ class Sized:
             if setting is not None:
                 chosen[setting] = point[name]
         for name, formula in self._formulas.items():
-            chosen[name] = _whole(formula, point, name)
+            chosen[name] = _whole(formula, point, name, least=0)
         return chosen
 
     @cached_property
@@ -168,10 +168,10 @@ def _axes(tensor: TensorInput, name: str, argument: str | None) -> tuple[int, ..
     return next((axes for k, dimensions, axes in rules if (k, dimensions) == (kind, len(tensor.shape))), ())
 
 
-def _whole(formula: sympy.Expr, point: Mapping[str, int], what: str) -> int:
+def _whole(formula: sympy.Expr, point: Mapping[str, int], what: str, least: int = 1) -> int:
     """Give a size that a formula says."""
     value: Any = formula.subs({symbol: point[symbol.name] for symbol in formula.free_symbols})
-    if not isinstance(value, sympy.Integer) or value < 1:
+    if not isinstance(value, sympy.Integer) or value < least:
         msg = f"{what!r} is {value} at {', '.join(f'{k}={v}' for k, v in point.items())}, which is no size"
         raise InputError(msg)
     return int(value)

@@ -5,22 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from fractions import Fraction
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import sympy
 
+from profiler.api import profile
 from profiler.counting import forward, wants_values
 from profiler.derive import Origin, Variable, derive
 from profiler.derive.quantities import QUANTITIES
 from profiler.derive.quantities import family as stack
+from profiler.derive.spacing import in_sizes
 from profiler.devices import find_device
+from profiler.documents import Measure
 from profiler.errors import ClaimError, InputError, ModelError, UnknownNameError
 from profiler.expressions import parse_unit
 from profiler.peers import Failure, Subject, ask
 from profiler.peers import find as find_peer
 from profiler.targets import build, make_inputs
 from profiler.targets.families import find_family
+from profiler.targets.packages import without_warnings
 from profiler.targets.sizes import Sized, is_in_sizes
 from profiler.training import checkpointed, count_step, freeze, make_optimizer
 
@@ -32,7 +36,6 @@ if TYPE_CHECKING:
 
     from profiler.derive import Point
     from profiler.derive.polynomials import Polynomial
-    from profiler.documents import Measure
     from profiler.peers import Answer
     from profiler.tally import Profile
     from profiler.targets import Target
@@ -42,6 +45,7 @@ _UNITS = {
     "macs": "MAC", "masked_macs": "MAC", "bytes": "byte", "activations": "byte", "peak_memory": "byte",
     "params": "parameter", "transcendentals": "op", "bandwidth": "byte/s", "memory": "byte",
 }  # fmt: skip
+_family = cache(find_family)
 #: A measure at which setting: what has the same key is run once.
 _Key = tuple[object, ...]
 
@@ -84,6 +88,10 @@ class Bench:
         self._answers: dict[_Key, Answer | Failure] = {}
         self._forms: dict[_Key, Form] = {}
 
+    def adopt(self, target: str, profile: Profile) -> None:
+        """Take a profile that was made already for a forward pass of a target with its default input."""
+        self._profiles[_key(Measure(target), {})] = profile
+
     def value(self, measure: Measure, point: Point) -> sympy.Expr:
         """Measure at one setting of the variables: a number times its unit.
 
@@ -118,8 +126,9 @@ class Bench:
             raise ClaimError(msg)
         (piece,) = pieces
         unit = unit_of(measure)
-        parts = {origin: to_sympy(polynomial) * unit for origin, polynomial in piece.parts.items()}
-        return Form(to_sympy(piece.total) * unit, parts, (*piece.used, *piece.verified))
+        parts = {o: to_sympy(in_sizes(part, piece.variables)) * unit for o, part in piece.parts.items()}
+        whole = to_sympy(in_sizes(piece.total, piece.variables)) * unit
+        return Form(whole, parts, (*piece.used, *piece.verified))
 
     def _cost(self, measure: Measure, point: Point) -> dict[Origin, int]:
         profile = self.profile(measure, point)
@@ -144,8 +153,11 @@ class Bench:
             ProfilerError: A name in it is wrong, or the model failed.
         """
         key = _key(measure, point)
+        if key not in self._profiles and measure.count == "params":
+            key = (*key, "params")  # which needs no run
         if key not in self._profiles:
-            self._profiles[key] = _run(measure, point)
+            with without_warnings():
+                self._profiles[key] = _run(measure, point)
         return self._profiles[key]
 
     def _size(self, measure: Measure, point: Point) -> int:
@@ -159,7 +171,7 @@ class Bench:
         return int(shape[measure.axis])
 
     def _setting(self, measure: Measure, point: Point) -> int:
-        family = find_family(measure.target or "")
+        family = _family(measure.target or "")
         found = _sized(measure, point).chosen(point) | {k: v for k, v in family.settings.items() if v is not None}
         name = family.setting(measure.setting or "")
         if name is None or name not in found:
@@ -214,6 +226,10 @@ def _run(measure: Measure, point: Point) -> Profile:
 
 def _run_on(device: str, target: Target, measure: Measure, run: _Run) -> Profile:
     model = build(target, device=device, dtype=measure.dtype)
+    if measure.count == "params":
+        with profile(model) as unrun:
+            pass
+        return unrun.result
     args, kwargs = make_inputs(target, model, _specs(measure), batch=measure.batch, device=device)
     return run(model, args, kwargs)
 
@@ -223,7 +239,7 @@ def _sized(measure: Measure, point: Point) -> Sized:
     settings = tuple(f"{name}={value}" for name, value in measure.set.items())
     shapes = tuple(text for text in measure.input if is_in_sizes(text))
     try:
-        return Sized(find_family(measure.target), tuple(point), shapes, settings)
+        return Sized(_family(measure.target), tuple(point), shapes, settings)
     except InputError as error:
         raise ClaimError(str(error)) from error
 

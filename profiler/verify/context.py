@@ -43,8 +43,9 @@ class Context:
 
     def at(self, formula: sympy.Expr, point: Point, **more: sympy.Expr) -> sympy.Expr:
         """Evaluate a formula at one setting, measuring what it names."""
-        values = more | {name: sympy.Integer(size) for name, size in point.items()}
-        return _put(formula, {name: values.get(name, None) or self.value(name, point) for name in _named(formula)})
+        given = more | {name: sympy.Integer(size) for name, size in point.items()}
+        names = _named(formula)
+        return _put(formula, {name: given[name] if name in given else self.value(name, point) for name in names})
 
     def form(self, formula: sympy.Expr, **more: sympy.Expr) -> sympy.Expr:
         """Write a formula in the varied sizes alone, with the closed forms of what it measures."""

@@ -76,7 +76,10 @@ def _settings(context: Context) -> Iterable[Point]:
     draw = random.Random(0)  # noqa: S311 - no secret: the same settings every time
     every = prod(len(v.sizes) for v in variables)
     if every <= SETTINGS:
-        return [dict(zip([v.name for v in variables], sizes, strict=True)) for sizes in product(*(v.sizes for v in variables))]
+        return [
+            dict(zip([v.name for v in variables], sizes, strict=True))
+            for sizes in product(*(v.sizes for v in variables))
+        ]
     while len(found) < SETTINGS:
         point = {v.name: draw.choice(v.sizes) for v in variables}
         found[_frozen(point)] = point
@@ -95,9 +98,7 @@ def _named(steps: Steps, point: Point) -> Iterator[Cause]:
             yield Cause(reason.kind, Kind(reason.kind), reason.why, (share,))
 
 
-def _terms(
-    rest: sympy.Expr, measured: sympy.Expr, said: sympy.Expr, context: Context, point: Point
-) -> Iterator[Cause]:
+def _terms(rest: sympy.Expr, measured: sympy.Expr, said: sympy.Expr, context: Context, point: Point) -> Iterator[Cause]:
     """Name what is left term by term: what the formula lacks, and what it has too much."""
     mine, theirs = _coefficients(measured), _coefficients(said)
     for term, left in _coefficients(rest).items():

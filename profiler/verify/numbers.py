@@ -49,7 +49,7 @@ def check_number(figure: Figure, claim: Claim, bench: Bench) -> Standing:
 
 
 def in_unit(figure: Figure, quantity: sympy.Expr) -> sympy.Expr:
-    """Take a plain number to be in the unit of the claim.
+    """Take a plain number to be in the base unit of the claim: FLOP where its figure is in GFLOP.
 
     Raises:
         ExpressionError: It is a quantity of another kind.
@@ -86,4 +86,3 @@ def _left(figure: Figure, rest: Fraction, digit: Fraction) -> Iterator[Cause]:
 
 def _share(amount: Fraction) -> tuple[Share]:
     return (Share("", "", amount),)
-

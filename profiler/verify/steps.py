@@ -46,7 +46,7 @@ def walk(figure: Figure, ours: sympy.Expr, evaluate: Callable[[str, sympy.Expr],
     now, steps = ours, []
     for reason in figure.causes:
         following = evaluate(reason.gives, now)
-        if reason.kind != Kind.UNIT and 0 not in {now, following} and kind(following) != kind(now):
+        if Kind(reason.kind) is not Kind.UNIT and 0 not in {now, following} and kind(following) != kind(now):
             msg = f"the cause {reason.why!r} gives {kind(following)} for {kind(now)}; only a cause of kind unit may"
             raise ClaimError(msg)
         steps.append(Step(reason, number(now) - number(following)))

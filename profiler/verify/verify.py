@@ -26,7 +26,7 @@ def verify(document: Document, bench: Bench | None = None) -> Iterator[Verified]
         bench: What measures; one for several documents runs each model once.
 
     Raises:
-        ClaimError: A claim cannot be checked as it is written: the message names the document, the claim and the reason.
+        ClaimError: A claim cannot be checked as it is written; the message names the document, the claim and why.
         ModelError: A model failed.
     """
     bench = bench or Bench()
@@ -58,4 +58,3 @@ def _stand(document: Document, claim: DocumentClaim, figure: Figure, bench: Benc
     if figure.kind == "formula":
         return check_formula(figure, stated, bench)
     return check_number(figure, stated, bench)
-

@@ -11,7 +11,7 @@ from torch import nn
 
 import profiler
 from profiler.errors import OutputError, SavedProfileError
-from profiler.tally.saved import from_json, json_schema, to_json
+from profiler.tally.saved import PUBLISHED, from_json, json_schema, schema_text, to_json
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +47,11 @@ def test_the_published_schema_describes_the_file(p):
     schema = json_schema()
     assert set(json.loads(to_json(p))) <= set(schema["properties"])
     assert schema["properties"]["schema"]["const"] == "profiler/1"
+
+
+def test_the_schema_in_the_package_is_the_current_one():
+    """Written by: python -c "from profiler.tally.saved import *; PUBLISHED.write_text(schema_text())"."""
+    assert PUBLISHED.read_text(encoding="utf-8") == schema_text()
 
 
 def edited(p, change) -> str:
