@@ -50,23 +50,6 @@ class Observer:
             out,
         )
 
-    def glance(self, ways, args, kwargs, result):
-        seen: list[Any] = []
-        for item in (*args, *kwargs.values(), result):
-            kind = type(item)
-            if kind in _TENSORS:
-                try:
-                    seen.append((item.dtype, item.layout, item.shape, item.stride()))
-                except RuntimeError:  # a compressed, nested or opaque tensor has no strides
-                    seen.append(_unusual(item))
-            elif kind in _PLAIN:
-                seen.append(item)
-            elif kind is list and item and type(item[0]) is int:  # strides, paddings: a list is of one kind
-                seen.append(tuple(item))
-            else:
-                seen.append(self.value(item))
-        return tuple(seen)
-
     def values(self, items: Iterable[Any]) -> tuple[Any, ...]:
         """Observe several arguments. The loop runs in the model's own time, so it calls as little as it can."""
         seen: list[Any] = []

@@ -53,7 +53,6 @@ class Recorder(TorchDispatchMode):
         self._observer = Observer()
         self._optimizing = False
         self.calls: dict[Call, list[int]] = {}
-        self._log = []
 
     @classmethod
     def is_infra_mode(cls) -> bool:
@@ -109,11 +108,10 @@ class Recorder(TorchDispatchMode):
         result = func(*args, **kwargs)
         path, phase = self._where()
         if manner is not Manner.VIEW:
-            self._log.append((func, path, phase, tuple(kwargs), self._observer.glance(ways, args, kwargs, result)))
-            self._storages.given(args)
-            if kwargs:
-                self._storages.given(kwargs.values())
-            self._storages.made(_made(func, args, result), func, path, phase)
+            fresh = self._count(func, path, phase, self._observer.call(ways, args, kwargs, result))
+            if fresh:
+                self._storages.given((args, kwargs))
+            self._storages.made((_made(func, args, result),), func, path, phase)
         return result
 
     def _where(self) -> tuple[str, Phase]:

@@ -107,18 +107,6 @@ def walk(model: nn.Module, path: str = "") -> Iterator[tuple[str, nn.Module]]:
             yield from walk(child, f"{path}.{name}" if path else name)
 
 
-def modules_of(model: nn.Module) -> list[nn.Module]:
-    """List every module once, parents first, as ``model.modules()`` does, which makes up their names as well."""
-    found: dict[nn.Module, None] = {}
-    waiting = [model]
-    while waiting:
-        module = waiting.pop()
-        if module not in found:
-            found[module] = None
-            waiting += [child for child in reversed(module._modules.values()) if child is not None]
-    return list(found)
-
-
 def shapes(value: Any) -> list[tuple[int, ...]]:
     """List the shapes of the tensors in an output, however nested."""
     if isinstance(value, torch.Tensor):

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from profiler.memory import CATEGORIES, Category, Memory, Moment, with_total
-from profiler.trace.scopes import modules_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -28,24 +27,23 @@ _MOMENTS = 256  # of the timeline
 _BEFORE = "(before)"
 #: From which phase to which something is kept.
 _KEPT = {("forward", "backward"), ("forward", "recompute"), ("recompute", "backward")}
-_MAKING = frozenset({"forward", "recompute"})
-_NO_TENSORS = frozenset({int, bool, float, str, type(None), torch.dtype, torch.device, torch.layout, torch.memory_format})
 
 
-class Stored(weakref.ref[torch.UntypedStorage]):
-    """A storage that was seen: a weak reference that knows what it refers to, also when that is gone."""
+class Stored:
+    """A storage that was seen."""
 
-    __slots__ = ("bytes", "category", "counted", "key", "module", "operator", "phase")
+    __slots__ = ("alive", "bytes", "category", "counted", "module", "operator", "phase")
 
-    key: int
-    bytes: int
-    #: Where it was made.
-    module: str
-    operator: Any
-    phase: Phase
-    category: Category
-    #: The category in which the course has it.
-    counted: Category | None
+    def __init__(self, size: int, module: str, operator: Any, phase: Phase, category: Category) -> None:
+        """Remember where it was made."""
+        self.bytes = size
+        self.module = module
+        self.operator = operator
+        self.phase = phase
+        self.category: Category = category
+        #: The category in which the course has it.
+        self.counted: Category | None = None
+        self.alive = True
 
 
 class Storages:
@@ -54,11 +52,10 @@ class Storages:
     def __init__(self, model: nn.Module | None) -> None:
         """Follow what *model* holds, and what is made from here on."""
         self._model = model
-        self._live: dict[int, Stored] = {}
-        #: Each storage when it came, and again when it went.
-        self._events: list[Stored] = []
-        #: What was still there when the session stopped: for another start, all of it is gone.
-        self._left: list[Stored] = []
+        self._live: dict[int, tuple[Stored, Any]] = {}
+        #: What came (1) or went (-1), and the phase then.
+        self._events: list[tuple[int, Stored, Phase]] = []
+        self._left: list[tuple[int, Stored, Phase]] = []
         self._fresh: list[Stored] = []
         self._phase: Phase = "forward"
         self._course = Course()
@@ -67,51 +64,55 @@ class Storages:
 
     def start(self) -> None:
         """Take stock of what the model holds before anything runs."""
-        self._events += self._left
-        self._left = []
+        self._events, self._left = self._left, []
         if self._model is None:
             return
-        modules = modules_of(self._model)
-        self._hold((p for module in modules for p in module._parameters.values() if p is not None), "parameter")
-        self._hold((b for module in modules for b in module._buffers.values() if b is not None), "buffer")
-        self._hold(_gradients(modules), "gradient")
+        self._hold(self._model.parameters(), "parameter")
+        self._hold(self._model.buffers(), "buffer")
+        self.find_gradients()
 
     def stop(self) -> None:
         """Look at the gradients once more, and let go: what comes and goes until the next start is not seen."""
         self.find_gradients()
-        self._left, self._live = list(self._live.values()), {}
-        self._fresh.clear()
+        self._compact()
+        for key in list(self._live):
+            self._gone(key)
+        self._left, self._events = self._events, []  # for them all is gone, if there is another start
 
-    def made(self, result: Any, operator: Any, module: str, phase: Phase) -> None:
-        """See the result of an operator."""
+    def made(self, results: tuple[Any, ...], operator: Any, module: str, phase: Phase) -> None:
+        """See the results of an operator."""
         if phase != self._phase:
             self._turn(phase)
         if phase == "backward":
             self._await_gradients()
-        for tensor in (result,) if isinstance(result, torch.Tensor) else _tensors(result):
-            self._see(tensor, operator, module, "temporary")
+        for result in results:
+            if isinstance(result, torch.Tensor):
+                self._see(result, operator, module, "temporary")
+            elif isinstance(result, (list, tuple)):
+                self.made(tuple(result), operator, module, phase)
 
-    def given(self, values: Iterable[Any]) -> None:
-        """See what came from outside: the operands that nothing here made."""
-        for value in values:
-            if type(value) in _NO_TENSORS:
-                continue
-            for tensor in (value,) if isinstance(value, torch.Tensor) else _tensors(value):
-                self._see(tensor, "", _BEFORE, "input")
+    def given(self, values: Any) -> None:
+        """See what came from outside: the inputs of a call of the model, or an operand that nothing here made."""
+        for value in _tensors(values):
+            known = self._known(value)
+            if known is None:
+                self._see(value, "", _BEFORE, "input")
 
     def asked(self, values: Any) -> None:
         """See the inputs of a call of the model, wherever they were made; a good moment to forget old events."""
         for value in _tensors(values):
-            stored = self._see(value, "", _BEFORE, "input")
-            if stored is not None and stored.category == "temporary" and stored.phase == "forward":
-                self._file(stored, "input")
+            known = self._known(value)
+            if known is None:
+                self._see(value, "", _BEFORE, "input")
+            elif known.category == "temporary" and known.phase == "forward":
+                self._file(known, "input")
         if len(self._events) > _COMPACTED:
             self._compact()
 
     def find_gradients(self) -> None:
         """Know the parameters' gradients as such."""
         if self._model is not None:
-            self._hold(_gradients(modules_of(self._model)), "gradient")
+            self._hold((p.grad for p in self._model.parameters() if p.grad is not None), "gradient")
 
     def find_states(self, optimizer: torch.optim.Optimizer) -> None:
         """Know what an optimizer keeps, and the gradients that it takes."""
@@ -133,8 +134,10 @@ class Storages:
 
     def _hold(self, tensors: Iterable[torch.Tensor], category: Category) -> None:
         for tensor in tensors:
-            known = self._see(tensor, "", _BEFORE, category)
-            if known is not None and known.category not in {category, "parameter", "buffer"}:
+            known = self._known(tensor)
+            if known is None:
+                self._see(tensor, "", _BEFORE, category)
+            elif known.category not in {"parameter", "buffer"}:
                 self._file(known, category)
 
     def _file(self, stored: Stored, category: Category) -> None:
@@ -142,31 +145,33 @@ class Storages:
         stored.category = category
         self._course.move(stored)
 
-    def _see(self, tensor: torch.Tensor, operator: Any, module: str, category: Category) -> Stored | None:
-        """Give what is known of a tensor's storage; one that is new is from now on."""
-        try:
-            storage = tensor.untyped_storage()
-        except (RuntimeError, NotImplementedError, ValueError):
-            return None  # it has none of its own: sparse, opaque, not initialised
-        key, size = storage._cdata, storage.nbytes()
-        known = self._live.get(key)
-        if known is not None:
-            if known.bytes == size:
-                return known
-            self._gone(known)  # it was resized: the same storage, of another size
-            category = known.category
-        stored = self._live[key] = Stored(storage, self._gone)
-        stored.key, stored.bytes, stored.category, stored.counted = key, size, category, None
-        stored.operator, stored.module, stored.phase = operator, module, self._phase
-        self._events.append(stored)
-        if category == "temporary" and self._phase in _MAKING:
-            self._fresh.append(stored)
-        return stored
+    def _known(self, tensor: torch.Tensor) -> Stored | None:
+        storage = _storage(tensor)
+        found = self._live.get(storage._cdata) if storage is not None else None
+        return found[0] if found is not None else None
 
-    def _gone(self, stored: Stored) -> None:
-        if self._live.get(stored.key) is stored:
-            del self._live[stored.key]
-            self._events.append(stored)
+    def _see(self, tensor: torch.Tensor, operator: Any, module: str, category: Category) -> None:
+        storage = _storage(tensor)
+        if storage is None:
+            return
+        key, size = storage._cdata, storage.nbytes()
+        found = self._live.get(key)
+        if found is not None:
+            if found[0].bytes == size:
+                return
+            self._gone(key)  # it was resized: the same storage, of another size
+            category = found[0].category
+        stored = Stored(size, module, operator, self._phase, category)
+        self._live[key] = stored, weakref.ref(storage, lambda _: self._gone(key))
+        self._events.append((1, stored, self._phase))
+        if category == "temporary" and self._phase in {"forward", "recompute"}:
+            self._fresh.append(stored)
+
+    def _gone(self, key: int) -> None:
+        found = self._live.pop(key, None)
+        if found is not None:
+            found[0].alive = False
+            self._events.append((-1, found[0], self._phase))
 
     def _turn(self, phase: Phase) -> None:
         """Go from one phase to another: what a forward pass made and left is kept for backward, if that begins."""
@@ -175,7 +180,7 @@ class Storages:
             return
         kept: Counter[str] = Counter()
         for stored in self._fresh:
-            if stored.category == "temporary" and self._live.get(stored.key) is stored:
+            if stored.alive and stored.category == "temporary":
                 self._file(stored, "activation")
                 kept[stored.module] += stored.bytes
         self._fresh.clear()
@@ -183,7 +188,7 @@ class Storages:
             self._activations |= kept  # the larger of each
 
     def _compact(self) -> None:
-        self._fresh = [stored for stored in self._fresh if self._live.get(stored.key) is stored]
+        self._fresh = [stored for stored in self._fresh if stored.alive]
         self._course.follow(self._events)
         self._events.clear()
 
@@ -201,15 +206,13 @@ class Course:
         self._highest: Moment | None = None
         self._timeline: list[Moment] = []
 
-    def follow(self, events: list[Stored]) -> None:
-        """Add what comes, and take it away when it goes: each storage is there twice at most."""
-        for stored in events:
+    def follow(self, events: list[tuple[int, Stored, Phase]]) -> None:
+        """Add what came, take away what went."""
+        for sign, stored, phase in events:
             self._at += 1
-            if stored.counted is None:
-                self._add(stored, 1)
-                self._note(stored, stored.phase)
-            else:
-                self._add(stored, -1)
+            self._add(stored, sign)
+            if sign > 0:
+                self._note(stored, phase)
 
     def move(self, stored: Stored) -> None:
         """Follow a storage that was counted to another category."""
@@ -255,12 +258,12 @@ class Course:
         return Moment(self._at, stored.module, str(stored.operator), phase, self._sums | {"total": self._total})
 
 
-def _gradients(modules: Iterable[nn.Module]) -> Iterator[torch.Tensor]:
-    """Yield the gradients that the parameters of some modules have now."""
-    for module in modules:
-        for parameter in module._parameters.values():
-            if parameter is not None and parameter.grad is not None:
-                yield parameter.grad
+def _storage(tensor: torch.Tensor) -> Any:
+    """Give a tensor's storage; None for one that has none of its own (sparse, opaque, not initialised)."""
+    try:
+        return tensor.untyped_storage()
+    except (RuntimeError, NotImplementedError, ValueError):
+        return None
 
 
 def _tensors(values: Any) -> Iterator[torch.Tensor]:
