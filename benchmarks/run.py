@@ -3,8 +3,9 @@
     python benchmarks/run.py
     python benchmarks/run.py resnet18 --runs 15
 
-The figures of single functions are pytest-benchmark's: ``pytest benchmarks``. A table of another kind is one more file
-with a ``main``, and one more line here.
+The figures of single functions are pytest-benchmark's: ``pytest benchmarks`` times the engine, the tally, the
+reconciliation with peers, and big models on meta. A table of another kind is one more file with a ``main``, and one
+more line here.
 """
 
 from __future__ import annotations

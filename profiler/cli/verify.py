@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 from rich.console import Console
+from rich.progress import Progress
 
 from profiler.cli.app import app
 from profiler.errors import CheckFailedError, UnknownNameError
@@ -52,22 +53,19 @@ def verify(
 
 
 def _checked(chosen: list[Document], claims: tuple[str, ...], *, quiet: bool) -> list[Verified]:
-    from profiler.verify import Bench, check  # noqa: PLC0415 - sympy takes its time
+    from profiler.verify import verify_all  # noqa: PLC0415 - sympy takes its time
 
     known = [claim.id for document in chosen for claim in document.claims]
     for name in claims:
         if name not in known:
             kind = "claim"
             raise UnknownNameError(kind, name, known)
-    wanted = [(d, c) for d in chosen for c in d.claims if not claims or c.id in claims]
-    bench = Bench()
-    status = Console(stderr=True, quiet=quiet or not sys.stderr.isatty()).status("verifying")
-    with status:
-        found = []
-        for i, (document, claim) in enumerate(wanted, 1):
-            status.update(f"verifying {claim.id} ({i} of {len(wanted)})")
-            found.append(check(document, claim, bench))
-    return found
+    wanted = [(d, tuple(c for c in d.claims if not claims or c.id in claims)) for d in chosen]
+    wanted = [(document, some) for document, some in wanted if some]
+    total = sum(len(some) for _, some in wanted)
+    with Progress(console=Console(stderr=True, quiet=quiet or not sys.stderr.isatty()), transient=True) as progress:
+        task = progress.add_task("verifying", total=total)
+        return verify_all(wanted, lambda _: progress.advance(task))
 
 
 def _written(verified: list[Verified], form: Format) -> str:

@@ -153,7 +153,7 @@ class _Convolution(nn.Conv1d):
     def __init__(self, channels: int, filters: int, kernel: int) -> None:
         super().__init__(channels, filters, kernel, padding="same")
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return super().forward(x.transpose(1, 2)).transpose(1, 2)
 
 

@@ -31,6 +31,8 @@ class Standing:
     finding: Finding
     #: The measures by name, as a person reads them.
     values: dict[str, str]
+    #: Where the figures of devices come from.
+    sources: tuple[str, ...] = ()
     #: Of a formula: the settings at which it was held against the live model, and how far off it was, least and most.
     settings: int = 0
     ratios: tuple[float, float] | None = None

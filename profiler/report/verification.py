@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 SCHEMA = "profiler-claims/1"
 _COLUMNS: Mapping[str, Side] = {
-    "claim": "left", "verdict": "left", "printed": "right", "found": "right", "found/printed": "right",
+    "claim": "left", "verdict": "left", "printed": "right", "found": "right", "factor": "right",
 }  # fmt: skip
-_LONG = 22  # of a cell; a formula is longer, and stands below the table
+_MILLION = 10**6
 
 
 def text(verified: Sequence[Verified], width: int = WIDTH) -> str:
@@ -93,14 +93,16 @@ def printed(standing: Standing) -> str:
     """Write what is printed, with its unit; a formula is too long for a table."""
     figure = standing.figure
     if figure.printed is not None:
-        return f"{figure.printed.replace('..', ' to ')} {figure.unit}".strip()
-    return "a formula" if figure.expression else "nothing"
+        return f"{_plain(figure.printed)} {figure.unit}".strip()
+    return "nothing" if figure.missing else "a formula"
 
 
 def measured(standing: Standing) -> str:
     """Write what is found, in the unit that is printed."""
-    value = Fraction(standing.finding.ours)
-    return f"{_short(value / _scale(standing.figure))} {standing.figure.unit}".strip()
+    figure, value = standing.figure, Fraction(standing.finding.ours)
+    if figure.printed is None and _scale(figure) == 1 and value == int(value):
+        return units.count(int(value), figure.unit)
+    return f"{_short(value / _scale(figure))} {figure.unit}".strip()
 
 
 def factor(standing: Standing) -> str:
@@ -122,6 +124,9 @@ def _figure_story(standing: Standing) -> Iterator[tuple[str, str]]:
     for cause in finding.causes:
         amount = _signed(Fraction(cause.amount) / _scale(figure), figure.unit)
         yield "    ", f"{amount}  {cause.kind.value}: {cause.why}"
+    for source in standing.sources:
+        if "confidence" in source:
+            yield "    ", f"Source: {source}"
     if finding.unexplained:
         yield "    ", f"{_signed(Fraction(finding.unexplained) / _scale(figure), figure.unit)}  unexplained"
 
@@ -132,10 +137,10 @@ def _compared(standing: Standing) -> str:
         found = f"{figure.expression} {figure.unit} is said; {standing.form} is found, at {standing.settings} settings"
         return found if standing.verdict is Verdict.AGREES else f"{found}; amounts at {standing.at}"
     said = f"{figure.expression} = " if figure.kind == "arithmetic" and figure.expression else ""
+    if figure.missing:
+        return f"{figure.expression} = {measured(standing)} is found" if figure.expression else "nothing is found"
     if figure.printed is None:
-        claimed = standing.finding.claim.claimed
-        value = "nothing" if claimed is None else f"{_short(Fraction(claimed) / _scale(figure))} {figure.unit}".strip()
-        return f"{figure.expression or ''} gives {value}; found {measured(standing)}".strip()
+        return f"{figure.expression} gives {_claimed(standing)}; found {measured(standing)}"
     return f"{said}{printed(standing)} is said; found {measured(standing)}"
 
 
@@ -143,12 +148,34 @@ def _filled(margin: str, standings: Sequence[Standing]) -> str:
     """Put the measured values into the margin."""
     values: dict[str, str] = {}
     for standing in reversed(standings):
-        own = {"ours": measured(standing), "claimed": printed(standing), "factor": factor(standing)}
+        own = {"ours": measured(standing), "claimed": _claimed(standing), "factor": factor(standing)}
         names = {**standing.values, **own}
-        values |= names | {f"{standing.figure.of}.{k}": v for k, v in names.items() if standing.figure.of}
+        values = values | names | {f"{standing.figure.of}.{k}": v for k, v in names.items() if standing.figure.of}
     for name, value in values.items():
         margin = margin.replace(f"{{{name}}}", value)
     return margin
+
+
+def _claimed(standing: Standing) -> str:
+    """Write what is said as a number."""
+    claimed = standing.finding.claim.claimed
+    if standing.figure.printed is not None or claimed is None:
+        return printed(standing)
+    return f"{_short(Fraction(claimed) / _scale(standing.figure))} {standing.figure.unit}".strip()
+
+
+def _plain(figure: str) -> str:
+    """Write a printed figure; where an exponent only says how many digits count, they are counted.
+
+    Example:
+        >>> _plain("4.5e2"), _plain("3.5e12"), _plain("350..400"), _plain("17.6")
+        ('450 (to 2 digits)', '3.5e12', '350 to 400', '17.6')
+    """
+    mantissa, exponent, _ = figure.lower().partition("e")
+    if not exponent or not 1 <= float(figure) < _MILLION:
+        return figure.replace("..", " to ")
+    digits = sum(map(str.isdigit, mantissa))
+    return f"{float(figure):,.10g} (to {digits} digit{'s' if digits > 1 else ''})"
 
 
 def _label(figure: Figure) -> str:
@@ -195,6 +222,7 @@ def _json_row(verified: Verified, standing: Standing) -> dict[str, Any]:
         "form": standing.form,
         "margin": _filled(verified.claim.margin, verified.standings),
         "missing": figure.missing,
+        "sources": list(standing.sources),
     }
     return FindingRow.model_dump(row) | {"verdict": standing.verdict.value} | more
 

@@ -74,7 +74,8 @@ class Sized:
         asked = self._asked(point)
         named = {argument.name: argument for argument in asked if argument.name is not None}
         unnamed = [argument for argument in asked if argument.name is None]
-        defaults = () if unnamed else target.inputs
+        by_place = all(argument.name is None for argument in target.inputs)
+        defaults = () if unnamed or (named and by_place) else target.inputs  # a name may be that of any place
         sized = [named.pop(argument.name or "", self._sized(argument, point)) for argument in defaults]
         return replace(target, inputs=(*unnamed, *sized, *named.values()))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from fractions import Fraction
@@ -29,13 +30,16 @@ from profiler.targets.sizes import Sized, is_in_sizes
 from profiler.training import checkpointed, count_step, freeze, make_optimizer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from typing import Any
+    from collections.abc import Iterable, Iterator, Mapping
+    from concurrent.futures import Future
+    from types import TracebackType
+    from typing import Any, Self
 
     from torch import nn
 
     from profiler.derive import Point
     from profiler.derive.polynomials import Polynomial
+    from profiler.documents import Figure
     from profiler.peers import Answer
     from profiler.tally import Profile
     from profiler.targets import Target
@@ -85,8 +89,24 @@ class Bench:
     def __init__(self) -> None:
         """Begin with nothing measured."""
         self._profiles: dict[_Key, Profile] = {}
-        self._answers: dict[_Key, Answer | Failure] = {}
+        self._answers: dict[_Key, Future[Answer | Failure]] = {}
         self._forms: dict[_Key, Form] = {}
+        self._asking = ThreadPoolExecutor(1)
+
+    def __enter__(self) -> Self:
+        """Give itself."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Ask no more peers."""
+        self._asking.shutdown(cancel_futures=True)
+
+    def ask_ahead(self, figures: Iterable[Figure]) -> None:
+        """Begin to ask the peers, each in its process, while models run here."""
+        for figure in figures:
+            for measure in figure.measures.values():
+                if measure.peer is not None and not any(".." in str(v) for v in figure.variables.values()):
+                    self._ask(measure, {})
 
     def adopt(self, target: str, profile: Profile) -> None:
         """Take a profile that was made already for a forward pass of a target with its default input."""
@@ -180,10 +200,7 @@ class Bench:
         return found[name]
 
     def _peers_figure(self, measure: Measure, point: Point) -> sympy.Expr:
-        key = (*_key(measure, point), measure.peer)
-        if key not in self._answers:
-            self._answers[key] = _ask(measure, point)
-        answer = self._answers[key]
+        answer = self._ask(measure, point).result()
         if isinstance(answer, Failure):
             msg = f"{measure.peer} failed on {measure.target}: {answer.error}"
             raise ClaimError(msg)
@@ -191,10 +208,27 @@ class Bench:
             return _exactly(Fraction(answer.params or 0)) * parse_unit("parameter")
         return _exactly(Fraction(answer.total)) * parse_unit(find_peer(measure.peer or "").unit)
 
+    def _ask(self, measure: Measure, point: Point) -> Future[Answer | Failure]:
+        key = (*_key(measure, point), measure.peer)
+        if key not in self._answers:
+            self._answers[key] = self._asking.submit(_ask, measure, point)
+        return self._answers[key]
+
 
 def unit_of(measure: Measure) -> sympy.Expr:
     """Give the unit of what is measured."""
     return parse_unit(_UNITS.get(measure.count, "FLOP"))
+
+
+def is_count(measure: Measure) -> bool:
+    """Say whether it is what we count of a model that runs, and not a setting, a size or somebody else's figure."""
+    return measure.device is None and measure.setting is None and measure.axis is None and measure.peer is None
+
+
+def source(measure: Measure) -> str:
+    """Say where a device's figure comes from."""
+    device = find_device(measure.device or "")
+    return f"{device.id} {device.cite((measure.figure or '').rpartition(' ')[2])}"
 
 
 def to_sympy(polynomial: Polynomial) -> sympy.Expr:

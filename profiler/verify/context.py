@@ -10,6 +10,7 @@ from profiler.derive import Variable
 from profiler.errors import ClaimError
 from profiler.expressions import parse, read_quantity
 from profiler.targets.ranges import parse_sizes
+from profiler.verify.bench import is_count, source
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,12 +63,19 @@ class Context:
             raise ClaimError(msg)
         return self.bench.value(self.figure.measures[name], point)
 
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Say where the figures of devices come from, and how far they can be trusted."""
+        of_devices = [m for m in self.figure.measures.values() if m.device is not None]
+        return tuple(dict.fromkeys(source(measure) for measure in of_devices))
+
     def derived(self, name: str) -> Form:
         """Derive a measure."""
         return self.bench.form(self.figure.measures[name], self.ranges)
 
     def _form(self, name: str) -> sympy.Expr:
-        return self.derived(name).whole if name in self.figure.measures else self.value(name, {})
+        measure = self.figure.measures.get(name)
+        return self.derived(name).whole if measure is not None and is_count(measure) else self.value(name, {})
 
 
 def _named(formula: sympy.Expr) -> list[str]:

@@ -45,7 +45,7 @@ def check_number(figure: Figure, claim: Claim, bench: Bench) -> Standing:
     causes += _left(figure, left - claimed, printed.digit)
     finding = Finding(replace(claim, claimed=claimed), number_in(ours, figure.unit), tuple(causes))
     values = {name: told(context.value(name, {})) for name in (*context.known, *figure.measures)}
-    return Standing(figure, finding, values)
+    return Standing(figure, finding, values, sources=context.sources)
 
 
 def in_unit(figure: Figure, quantity: sympy.Expr) -> sympy.Expr:
@@ -77,9 +77,10 @@ def _printed(figure: Figure, context: Context) -> Printed:
 
 def _left(figure: Figure, rest: Fraction, digit: Fraction) -> Iterator[Cause]:
     """Name what the causes leave, if it is a matter of digits or of reckoning."""
-    if rest and abs(rest) < digit:
-        how = "rounded to the printed digits" if 2 * abs(rest) <= digit else "cut off at the last printed digit"
-        yield Cause("rounding", Kind.ROUNDING, how, _share(rest))
+    if rest and 2 * abs(rest) <= digit:
+        yield Cause("rounding", Kind.ROUNDING, "rounded to the printed digits", _share(rest))
+    elif 0 < rest < digit:
+        yield Cause("rounding", Kind.ROUNDING, "cut off at the last printed digit", _share(rest))
     elif rest and figure.kind == "arithmetic":
         yield Cause("slip", Kind.SLIP, "the expression does not give what is printed", _share(rest))
 
