@@ -5,14 +5,15 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
+from profiler import units
+from profiler.claims import TOTAL, Kind
 from profiler.documents import documents
 from profiler.documents.about import about
-from profiler.report.findings import number, signed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from profiler.claims import Finding
+    from profiler.claims import Exact, Finding
 
 
 def text(target: str, findings: Iterable[Finding], width: int = 80) -> str:
@@ -23,26 +24,39 @@ def text(target: str, findings: Iterable[Finding], width: int = 80) -> str:
     others = [claim.id for document, claim in about(target) if (document.id, claim.id) not in known]
     if others:
         lines.append(f"{', '.join(others)}: see `python -m profiler verify --claim {others[0]}`")
-    return (
-        "\n".join(
-            ["What documents say of it:"]
-            + [
-                textwrap.fill(line, width, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False)
-                for line in lines
-            ]
-        )
-        if lines
-        else ""
+    if not lines:
+        return ""
+    return "\n".join(["What documents say of it:", *(_wrapped(line, width) for line in lines)])
+
+
+def _wrapped(line: str, width: int) -> str:
+    return textwrap.fill(
+        line, width, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False, break_long_words=False
     )
 
 
 def _line(finding: Finding) -> str:
     claim = finding.claim
-    causes = "; ".join(f"{signed(cause.amount)} {cause.kind.value}: {cause.why}" for cause in finding.causes)
-    left = f"; {signed(finding.unexplained)} unexplained" if finding.unexplained else ""
-    said = next(
-        (c.says for d in documents().values() if d.id == claim.source for c in d.claims if c.id == claim.id), ""
-    )
-    claimed = number(claim.claimed) if claim.claimed is not None else "nothing"
-    numbers = f"{claimed} {claim.unit} is said, {number(finding.ours)} found"
-    return f"{claim.id}: {said} {finding.verdict.value}: {numbers}{'; ' + causes if causes else ''}{left}"
+    part = f" ({claim.subject})" if claim.subject != TOTAL else ""
+    named = [c for c in finding.causes if c.kind is not Kind.ROUNDING]
+    causes = "".join(f"; {_short(c.amount, claim.unit)} {c.kind.value}: {c.why}" for c in named)
+    left = f"; {_short(finding.unexplained, claim.unit)} unexplained" if finding.unexplained else ""
+    said = f"said {_short(claim.claimed or 0, claim.unit)}, found {_short(finding.ours, claim.unit)}"
+    return f"{claim.id}{part} {finding.verdict.value}: {_says(finding)} {said}{causes}{left}"
+
+
+def _says(finding: Finding) -> str:
+    claims = (c for d in documents().values() if d.id == finding.claim.source for c in d.claims)
+    return next((c.says for c in claims if c.id == finding.claim.id), "")
+
+
+def _short(value: Exact, unit: str) -> str:
+    """Write an amount with four digits and a prefix.
+
+    Example:
+        >>> _short(-1_500_000, "FLOP")
+        '−1.500 MFLOP'
+    """
+    sign = "−" if value < 0 else ""
+    size = abs(float(value))
+    return sign + (units.count(round(size), unit) if size >= 1 else f"{units.rounded(size)} {unit}".rstrip())

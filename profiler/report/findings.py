@@ -79,7 +79,7 @@ def number(value: Exact) -> str:
         >>> number(11_689_512), number(2.5)
         ('11,689,512', '2.5')
     """
-    return units.exact(value) if isinstance(value, int) else f"{float(value):,}"
+    return units.exact(int(value)) if value == int(value) else f"{float(value):,}"
 
 
 def signed(value: Exact) -> str:

@@ -1,0 +1,108 @@
+"""``profiler verify`` and ``profiler documents``, and what a profile says of documents."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from profiler.cli import main
+from profiler.documents import FOLDER
+
+TEMPLATE = str(FOLDER / "template.toml")
+
+
+def test_a_file_of_ones_own_is_checked(capsys):
+    assert main(["verify", TEMPLATE]) == 1
+    captured = capsys.readouterr()
+    assert "resnet18-gflops: contradicted" in captured.out
+    assert "Margin: These are multiply-adds: 3.643 GFLOP in FLOPs." in captured.out
+    assert captured.err.strip() == "error: 1 of 3 claims do not hold: resnet18-gflops contradicted"
+
+
+def test_one_claim_can_be_asked_for(capsys):
+    assert main(["verify", TEMPLATE, "--claim", "ridge"]) == 0
+    assert "1 claims: 1 agrees" in capsys.readouterr().out
+
+
+def test_json_has_findings_with_the_id_of_their_claim(capsys):
+    main(["verify", TEMPLATE, "--format", "json"])
+    document = json.loads(capsys.readouterr().out)
+    assert document["verdicts"] == {"resnet18-gflops": "contradicted", "linear-parameters": "agrees", "ridge": "agrees"}
+    first = document["findings"][0]
+    assert (first["id"], first["claimed"], first["ours"], first["unexplained"]) == (
+        "resnet18-gflops", 1_800_000_000, 3_642_757_352, 0,
+    )  # fmt: skip
+    assert [(c["kind"], c["amount"]) for c in first["causes"]] == [("unit", 1_828_684_008), ("rounding", 14_073_344)]
+
+
+def test_markdown_is_a_page(capsys):
+    main(["verify", TEMPLATE, "--claim", "ridge", "--format", "markdown"])
+    out = capsys.readouterr().out
+    assert out.startswith("# What the documents say")
+    assert "### ridge: agrees" in out
+
+
+def test_the_result_can_be_written_to_a_file(tmp_path, capsys):
+    path = tmp_path / "claims.json"
+    assert main(["verify", TEMPLATE, "-c", "ridge", "-f", "json", "-o", str(path)]) == 0
+    assert capsys.readouterr().out == ""
+    assert json.loads(path.read_text())["verdicts"] == {"ridge": "agrees"}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["verify", "esstimate"], "no document named 'esstimate'; did you mean 'estimate'?"),
+        (["verify", TEMPLATE, "--claim", "rigde"], "no claim named 'rigde'; did you mean 'ridge'?"),
+        (["verify", "nothing.toml"], "cannot read nothing.toml: No such file or directory; give a TOML file"),
+    ],
+)
+def test_a_wrong_word_is_one_line(words, said, capsys):
+    assert main(words) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert said in captured.err
+    assert captured.err.count("\n") == 1
+
+
+def test_the_documents_are_listed(capsys):
+    assert main(["documents"]) == 0
+    out = capsys.readouterr().out
+    assert [name for name in ("decoder", "estimate", "gpu", "petaflop", "tops") if name in out] == [
+        "decoder", "estimate", "gpu", "petaflop", "tops",
+    ]  # fmt: skip
+
+
+def test_the_template_can_be_printed_and_checked(tmp_path, capsys):
+    assert main(["documents", "--template"]) == 0
+    path = tmp_path / "mine.toml"
+    path.write_text(capsys.readouterr().out)
+    assert main(["verify", str(path), "--claim", "linear-parameters"]) == 0
+
+
+def test_a_profile_shows_what_documents_say_of_the_model(capsys):
+    assert main(["vit_b_16", "--depth", "0"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "What documents say of it: " in out
+    assert "tops-vit-b16" in out
+    assert "said 17.60 GFLOP, found 35.24 GFLOP; 17.68 GFLOP unit: multiply-adds are printed as FLOPs" in out
+
+
+def test_a_profile_names_the_claims_that_need_more_than_its_run(capsys):
+    assert main(["resnet18", "--depth", "0"]) == 0
+    assert "see `python -m profiler verify --claim est-training`" in capsys.readouterr().out
+
+
+def test_nothing_is_said_of_another_run_than_the_default_one(capsys):
+    assert main(["vit_b_16", "--batch", "2", "--format", "json"]) == 0
+    assert "findings" not in json.loads(capsys.readouterr().out)
+    assert main(["vit_b_16", "--format", "json"]) == 0
+    assert [f["id"] for f in json.loads(capsys.readouterr().out)["findings"]]
+
+
+def test_the_findings_of_documents_are_saved_and_read_again(tmp_path, capsys):
+    path = tmp_path / "vit.json"
+    assert main(["vit_b_16", "--format", "json", "--output", str(path)]) == 0
+    assert main(["view", str(path), "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["findings"] == json.loads(path.read_text())["findings"]
