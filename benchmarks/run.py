@@ -4,8 +4,8 @@
     python benchmarks/run.py resnet18 --runs 15
 
 The figures of single functions are pytest-benchmark's: ``pytest benchmarks`` times the engine, the tally, the
-reconciliation with peers, and big models on meta. A table of another kind is one more file with a ``main``, and one
-more line here.
+reconciliation with peers, the verification of documents, and big models on meta. A table of another kind is one more
+file with a ``main``, and one more line here.
 """
 
 from __future__ import annotations

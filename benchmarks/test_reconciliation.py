@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-import torch
 from models import ready
 
 import profiler
@@ -33,8 +32,7 @@ def observed() -> tuple[profiler.Profile, tuple[Facts, ...]]:
 @pytest.fixture(params=PEERS)
 def answer(request: pytest.FixtureRequest) -> tuple[str, Answer]:
     """Let a peer count the same forward pass."""
-    with torch.no_grad():
-        return request.param, find(request.param).run(*ready(NAME))
+    return request.param, find(request.param).run(*ready(NAME))
 
 
 def test_observing(benchmark: BenchmarkFixture) -> None:
