@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -15,6 +15,7 @@ from profiler.peers import Given
 from profiler.reconcile import against, choose, observe
 from profiler.tally import Profile, tally
 from profiler.trace import Session
+from profiler.trace.untouched import as_it_was
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -140,7 +141,7 @@ def counting(model: nn.Module, recording: profile) -> Iterator[None]:
     Raises:
         ModelError: What runs inside raised; the error is its cause.
     """
-    with _as_it_was(model):
+    with as_it_was(model):
         try:
             with recording:
                 yield
@@ -161,17 +162,3 @@ def _in_eval_mode(model: nn.Module) -> Iterator[None]:
     finally:
         for module, mode in modes.items():
             module.training = mode
-
-
-@contextmanager
-def _as_it_was(model: nn.Module) -> Iterator[None]:
-    """Put buffers and random state back afterwards."""
-    kept = [(buffer, buffer.clone()) for buffer in model.buffers() if not buffer.is_meta]
-    with ExitStack() as stack:
-        stack.enter_context(torch.random.fork_rng(enabled=True))
-        try:
-            yield
-        finally:
-            with torch.no_grad():
-                for buffer, value in kept:
-                    buffer.copy_(value)

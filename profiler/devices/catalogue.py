@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from profiler.devices.device import Device
 from profiler.errors import DeviceError
+from profiler.toml import read_toml
 
 _FOLDER = Path(__file__).parent
 #: What a system has as many times as it has devices.
@@ -33,7 +33,7 @@ def read_devices(path: Path) -> dict[str, Device]:
     Raises:
         DeviceError: The file cannot be read, is not TOML, or a table in it is no device.
     """
-    document = _parse(path)
+    document = read_toml(path, DeviceError, "a TOML file with a table [devices.NAME]")
     vendor, sources = document.get("vendor", ""), document.get("sources", {})
     tables = document.get("devices")
     if not isinstance(tables, dict) or not tables:
@@ -43,18 +43,6 @@ def read_devices(path: Path) -> dict[str, Device]:
     for name, table in tables.items():
         rows[name] = _expand(path, name, table, rows) | {"id": name, "vendor": vendor}
     return {name: _device(path, name, row, sources) for name, row in rows.items()}
-
-
-def _parse(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        msg = f"cannot read {path}: {reason}; give a TOML file with a table [devices.NAME]"
-        raise DeviceError(msg) from error
-    except tomllib.TOMLDecodeError as error:
-        msg = f"{path} is not TOML: {error}"
-        raise DeviceError(msg) from error
 
 
 def _expand(path: Path, name: str, table: Any, rows: dict[str, dict[str, Any]]) -> dict[str, Any]:

@@ -7,7 +7,6 @@ needs no table for it.
 from __future__ import annotations
 
 import re
-import tomllib
 from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from profiler.errors import ClaimError, UnknownNameError
+from profiler.toml import read_toml
 
 FOLDER = Path(__file__).parent
 Word = Literal["formula", "arithmetic", "fact"]
@@ -183,7 +183,7 @@ def read_document(path: Path) -> Document:
     Raises:
         ClaimError: It cannot be read, is not TOML, or a claim in it is wrong: the message names file, claim and field.
     """
-    table = _parse(path)
+    table = read_toml(path, ClaimError, "a TOML file with tables [[claims]]")
     claims = table.get("claims")
     if not isinstance(claims, list) or not claims or not all(isinstance(claim, dict) for claim in claims):
         msg = (
@@ -201,18 +201,6 @@ def read_document(path: Path) -> Document:
         msg = f"{path.name}: two claims are named {twice!r}; give each its own id"
         raise ClaimError(msg)
     return document
-
-
-def _parse(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        msg = f"cannot read {path}: {reason}; give a TOML file with tables [[claims]]"
-        raise ClaimError(msg) from error
-    except tomllib.TOMLDecodeError as error:
-        msg = f"{path.name} is not TOML: {error}"
-        raise ClaimError(msg) from error
 
 
 def _spread(claim: dict[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,6 @@ modules."layer4.*".flops = "+1 %"
 
 from __future__ import annotations
 
-import tomllib
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from profiler.errors import BudgetError, ProfilerError
 from profiler.guard.limits import Limit, parse_limits
+from profiler.toml import parse_toml, read_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +58,9 @@ def load_budgets(path: Path) -> Budgets:
     Raises:
         BudgetError: The file is missing, is not TOML, or has a table that is no budget.
     """
-    text = _read(path)
+    text = read_text(path, BudgetError, "a TOML file with [[budget]] tables")
     try:
-        table = _File.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        msg = f"{path} is not TOML: {error}"
-        raise BudgetError(msg) from error
+        table = _File.model_validate(parse_toml(text, path, BudgetError))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
@@ -102,15 +99,6 @@ class _File(BaseModel):
 
     baselines: str = "baselines"
     budget: list[_Budget] = Field(min_length=1)
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        msg = f"cannot read {path}: {reason}; give a TOML file with [[budget]] tables"
-        raise BudgetError(msg) from error
 
 
 def _budget(path: Path, row: _Budget, line: int) -> Budget:

@@ -21,7 +21,6 @@ command's.
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -29,6 +28,7 @@ from typing import Annotated
 from pydantic import ConfigDict, Field, PositiveFloat, PositiveInt, TypeAdapter, ValidationError
 
 from profiler.errors import PlanError, UnknownNameError
+from profiler.toml import read_toml
 
 _FOLDER = Path(__file__).with_name("pipelines")
 _STRICT = ConfigDict(extra="forbid")
@@ -95,14 +95,7 @@ def read_pipeline(name: str) -> Pipeline:
         raise UnknownNameError(kind, name, shipped())
     path = Path(name) if name.endswith(".toml") else _FOLDER / f"{name}.toml"
     try:
-        return TypeAdapter(Pipeline).validate_python(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        msg = f"cannot read {name}: {reason}; give a TOML file with [[stages]]"
-        raise PlanError(msg) from error
-    except tomllib.TOMLDecodeError as error:
-        msg = f"{name} is not TOML: {error}"
-        raise PlanError(msg) from error
+        return TypeAdapter(Pipeline).validate_python(read_toml(path, PlanError, "a TOML file with [[stages]]"))
     except ValidationError as error:
         found = error.errors()[0]
         place = ".".join(str(part) for part in found["loc"])
