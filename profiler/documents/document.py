@@ -38,6 +38,8 @@ class Measure:
     set: dict[str, int | str] = field(default_factory=dict)
     batch: int | None = None
     dtype: str | None = None
+    #: Run on the CPU, with values: the same counts, and for a small model faster than meta.
+    values: bool = False
     #: What is counted: flops, contractions, macs, masked_macs, other_flops, transcendentals, bytes, params,
     #: activations, peak_memory.
     count: str = "flops"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import chain
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -39,30 +40,49 @@ class Observer:
         self, ways: Ways | None, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any
     ) -> tuple[tuple[Any, ...], tuple[tuple[str, Any], ...], Any]:
         """Observe positional and keyword arguments and the result; those that tell by their values, with these."""
-        *seen, out = self.values((*args, result))
-        named = tuple(zip(kwargs, self.values(kwargs.values()), strict=True)) if kwargs else ()
-        if ways is None:
-            return tuple(seen), named, out
+        seen = list(self.values((*args, *kwargs.values())))
+        if ways is not None:
+            self.look(ways, args, kwargs, seen)
+        return tuple(seen[: len(args)]), tuple(zip(kwargs, seen[len(args) :], strict=True)), self.value(result)
+
+    def look(self, ways: Ways, args: tuple[Any, ...], kwargs: dict[str, Any], seen: list[Any]) -> None:
+        """Put the values of those arguments that tell by them into what was *seen*."""
         positions, names = ways
-        return (
-            tuple(told(s, a, positions.get(i)) for i, (s, a) in enumerate(zip(seen, args, strict=True))),
-            tuple((n, told(s, kwargs[n], names.get(n))) for n, s in named),
-            out,
-        )
+        for i, live in enumerate(args):
+            seen[i] = told(self.value(seen[i]), live, positions[i]) if i in positions else seen[i]
+        for i, (name, live) in enumerate(kwargs.items(), len(args)):
+            seen[i] = told(self.value(seen[i]), live, names[name]) if name in names else seen[i]
+
+    def glance(self, items: list[Any], places: Iterable[int]) -> list[torch.Tensor]:
+        """Replace the tensors in *items*, which stand at *places*, by their specs, and give them back.
+
+        This runs in the model's own time for every operator, so it calls as little as it can, and leaves alone what can
+        be observed when the tensors are gone.
+        """
+        tensors: list[torch.Tensor] = []
+        for place in places:
+            item = items[place]
+            if type(item) in _TENSORS:
+                tensors.append(item)
+                try:
+                    whole = item.is_contiguous() or 0 not in item.stride()
+                    items[place] = (whole and self._specs.get((item.dtype, item.shape, item.layout))) or self._new(item)
+                except RuntimeError:  # a compressed or nested tensor has no strides
+                    items[place] = _unusual(item)
+            elif isinstance(item, (list, tuple)):
+                items[place] = inner = list(item)
+                tensors += self.glance(inner, range(len(inner)))
+            elif item is not None:
+                tensors += [item] if isinstance(item, torch.Tensor) else []
+                items[place] = self.value(item)
+        return tensors
 
     def values(self, items: Iterable[Any]) -> tuple[Any, ...]:
-        """Observe several arguments. The loop runs in the model's own time, so it calls as little as it can."""
+        """Observe several arguments."""
         seen: list[Any] = []
         for item in items:
             kind = type(item)
-            if kind in _TENSORS:
-                try:
-                    key = (item.dtype, item.layout, item.stride(), *item.shape)
-                    spec = self._specs.get(key)
-                    seen.append(spec if spec is not None else self._remember(key, item))
-                except RuntimeError:  # a compressed, nested or opaque tensor has no strides
-                    seen.append(_unusual(item))
-            elif kind in _PLAIN:
+            if kind in _PLAIN:
                 seen.append(item)
             elif kind is list and item and type(item[0]) is int:  # strides, paddings: a list is of one kind
                 seen.append(tuple(item))
@@ -73,8 +93,8 @@ class Observer:
     def value(self, value: Any) -> Any:  # noqa: PLR0911 - one for each kind
         """Observe one argument or result."""
         kind = type(value)
-        if kind in _TENSORS or kind in _PLAIN:
-            return self.values((value,))[0]
+        if kind in _PLAIN:
+            return value
         if isinstance(value, torch.Tensor):
             return self._tensor(value)
         if kind is float:
@@ -102,10 +122,12 @@ class Observer:
         unusual = tensor.is_nested or tensor.layout is not torch.strided
         return _unusual(tensor) if unusual else _strided(tensor)
 
-    def _remember(self, key: tuple[Any, ...], tensor: torch.Tensor) -> TensorSpec:
-        spec = self._tensor(tensor)
-        if tensor.layout is torch.strided:  # of another layout, the shape does not tell how much is stored
-            self._specs[key] = spec
+    def _new(self, tensor: torch.Tensor) -> TensorSpec:
+        """Observe a tensor of a new kind; keep the spec if dtype, shape and layout tell all of it."""
+        if tensor.layout is not torch.strided or 0 in tensor.stride():
+            return self._tensor(tensor)
+        spec = TensorSpec(tuple(tensor.shape), _known(tensor.dtype), tensor.numel())
+        self._specs[tensor.dtype, tensor.shape, tensor.layout] = spec
         return spec
 
 
@@ -121,6 +143,7 @@ def _strided(tensor: torch.Tensor) -> TensorSpec:
     return TensorSpec(tuple(int(n) for n in tensor.shape), _known(tensor.dtype), int(elements))
 
 
+@cache
 def _known(dtype: torch.dtype) -> str:
     name = dtype_name(dtype)
     ITEMSIZE.setdefault(name, dtype.itemsize)  # a dtype younger than our table

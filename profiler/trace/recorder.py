@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import enum
+import re
+from collections import Counter
 from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -16,6 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from profiler.trace.flexible import FlexAttention
 from profiler.trace.observe import Observer
 from profiler.trace.scopes import OUTSIDE
+from profiler.trace.storages import Maker
 from profiler.trace.telling import telling
 
 if TYPE_CHECKING:
@@ -39,6 +42,11 @@ class Call(NamedTuple):
     results: Any
 
 
+#: A call as it is noted: its maker, its arguments, the names of the last of them, and its result in a list.
+Note = tuple[Maker, list[Any], tuple[str, ...], list[Any]]
+_NOTES = 2**12  # calls that wait to be counted
+
+
 class Recorder(TorchDispatchMode):
     """Counts the distinct calls of operators; holds no tensor."""
 
@@ -52,7 +60,14 @@ class Recorder(TorchDispatchMode):
         self._storages = storages
         self._observer = Observer()
         self._optimizing = False
-        self.calls: dict[Call, list[int]] = {}
+        self._notes: list[Note] = []
+        self._calls: Counter[Call] = Counter()
+
+    @property
+    def calls(self) -> Counter[Call]:
+        """The distinct calls so far, in the order in which they first came, and how often each came."""
+        self._count()
+        return self._calls
 
     @classmethod
     def is_infra_mode(cls) -> bool:
@@ -94,7 +109,7 @@ class Recorder(TorchDispatchMode):
         """Run the operator, and count the call."""
         if types and any(map(_unfolds, types)):
             return NotImplemented  # the subclass runs operators on what it wraps, and those are seen
-        manner, ways = _plan(func)
+        manner, ways, places = _watch(func)
         if manner is Manner.METADATA:
             return NotImplemented  # the tensor itself knows; running it here would ask it forever
         kwargs = kwargs or {}
@@ -108,11 +123,43 @@ class Recorder(TorchDispatchMode):
         result = func(*args, **kwargs)
         path, phase = self._where()
         if manner is not Manner.VIEW:
-            fresh = self._count(func, path, phase, self._observer.call(ways, args, kwargs, result))
-            if fresh:
-                self._storages.given((args, kwargs))
-            self._storages.made((_made(func, args, result),), func, path, phase)
+            self._note((func, path, phase), ways, places[len(args)], args, kwargs, result)
         return result
+
+    def _note(
+        self,
+        maker: Maker,
+        ways: Ways | None,
+        places: tuple[int, ...],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        result: Any,
+    ) -> None:
+        """Take down a call, with what can only be asked while its tensors are there. The rest waits for `_count`."""
+        taken, made = [*args, *kwargs.values()], [result]
+        operands = self._observer.glance(taken, (*places, *range(len(args), len(taken))) if kwargs else places)
+        results = self._observer.glance(made, (0,))
+        if ways is not None:
+            self._observer.look(ways, args, kwargs, taken)
+        if maker[0] is _BATCH_NORM and args[0].is_meta and not args[5]:
+            del results[1:]  # the statistics of a batch in evaluation, which are empty elsewhere
+        self._notes.append((maker, taken, tuple(kwargs), made))
+        self._storages.ran(maker, operands, results)
+        if len(self._notes) >= _NOTES:
+            self._count()
+            self._storages.forget()
+
+    def _count(self) -> None:
+        """Count what was noted."""
+        self._calls.update(map(self._call, self._notes))
+        self._notes.clear()
+
+    def _call(self, note: Note) -> Call:
+        """Say which piece of work a noted call was."""
+        maker, taken, names, made = note
+        seen, result = self._observer.values(taken), self._observer.value(made[0])
+        positional = len(seen) - len(names)
+        return Call(*maker, seen[:positional], tuple(zip(names, seen[positional:], strict=True)), result)
 
     def _where(self) -> tuple[str, Phase]:
         """Say whose work is running, and in which phase; note the autograd node that it made, if any."""
@@ -130,22 +177,12 @@ class Recorder(TorchDispatchMode):
             self._origins.note(path)
         return path, phase
 
-    def _count(self, func: Any, path: str, phase: Phase, seen: tuple[Any, Any, Any]) -> bool:
-        """Count a call, and say whether it is the first of its kind."""
-        call = Call(func, path, phase, *seen)
-        times = self.calls.get(call)
-        if times is None:
-            self.calls[call] = [1]
-        else:
-            times[0] += 1
-        return times is None
-
     def _run_inside(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run a higher-order operator so that what it runs is seen; where that cannot be, count the call itself."""
         implementation = func.py_kernels.get(DispatchKey.CompositeExplicitAutograd)
         if implementation is None:
             result = func(*args, **kwargs)
-            self._count(func, *self._where(), self._observer.call(None, args, kwargs, result))
+            self._add(func, self._observer.call(None, args, kwargs, result))
             return result
         if func.name() != "flex_attention":
             with self:
@@ -153,8 +190,12 @@ class Recorder(TorchDispatchMode):
         with FlexAttention(self) as inside:
             result = implementation(*args, **kwargs)
         seen = self._observer.call(None, args[:3], {"scores": inside.scores}, result)
-        self._count(func, *self._where(), seen)
+        self._add(func, seen)
         return result
+
+    def _add(self, func: Any, seen: tuple[Any, Any, Any]) -> None:
+        """Count a call that was observed whole."""
+        self.calls[Call(func, *self._where(), *seen)] += 1
 
 
 class Manner(enum.Enum):
@@ -192,10 +233,24 @@ _BACKENDS = (
 )
 
 
+#: What an argument is made of that needs no tensor to be there: numbers, names, and lists of them.
+_INERT = frozenset({"int", "float", "bool", "complex", "number", "str", "Device", "Optional", "List"})
+
+
 @cache
+def _watch(func: Any) -> tuple[Manner, Ways | None, tuple[tuple[int, ...], ...]]:
+    """Say, once for each operator, how it is watched, which of its arguments tell by their values, and which are live.
+
+    The last are positions of tensors among its positional arguments, by how many of those a call gives.
+    """
+    arguments = func._schema.arguments if hasattr(func, "_schema") else ()
+    live = [i for i, a in enumerate(arguments) if not _INERT.issuperset(re.findall(r"\w+", str(a.type)))]
+    return _manner(func), telling(func), tuple(tuple(i for i in live if i < n) for n in range(len(arguments) + 1))
+
+
 def _plan(func: Any) -> tuple[Manner, Ways | None]:
-    """Say, once for each operator, how it is watched and which of its arguments tell by their values."""
-    return _manner(func), telling(func)
+    """Say how an operator is watched, and which of its arguments tell by their values."""
+    return _watch(func)[:2]
 
 
 def _manner(func: Any) -> Manner:
@@ -236,11 +291,6 @@ def _unfolds(kind: type) -> bool:
 
 
 _BATCH_NORM = torch.ops.aten.native_batch_norm.default
-
-
-def _made(func: Any, args: tuple[Any, ...], result: Any) -> Any:
-    """Leave out what only ``meta`` makes: the statistics of a batch in evaluation, which are empty elsewhere."""
-    return result[0] if func is _BATCH_NORM and not args[5] and args[0].is_meta else result
 
 
 def _checkpointed(node: Any) -> bool:

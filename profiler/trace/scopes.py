@@ -61,7 +61,10 @@ class Scopes:
             if names is not None and get_ident() == thread:
                 if module is self._model:
                     self._on_call(args, _keyword_arguments())
-                self._enter(module, names)
+                self._stack.append((module, self.current, self.in_backward))
+                path = self.current = names[0] if len(names) == 1 else _called_as(names, self.current)
+                self.in_backward = self.in_backward or torch._C._current_autograd_node() is not None
+                self.calls[path] += 1
 
         def leave(module: nn.Module, _args: Any, output: Any) -> None:
             if module in self._names and get_ident() == thread:
@@ -76,13 +79,6 @@ class Scopes:
     def detach(self) -> None:
         """Take the hooks away, and forget the stack."""
         self._attached.close()
-
-    def _enter(self, module: nn.Module, names: tuple[str, ...]) -> None:
-        path = names[0] if len(names) == 1 else _called_as(names, self.current)
-        self._stack.append((module, self.current, self.in_backward))
-        self.current = path
-        self.in_backward = self.in_backward or torch._C._current_autograd_node() is not None
-        self.calls[path] += 1
 
     def _leave(self, module: nn.Module, output: Any) -> None:
         """Go back to the module's caller, over the frames that an exception caught in the model left."""
@@ -107,10 +103,23 @@ def walk(model: nn.Module, path: str = "") -> Iterator[tuple[str, nn.Module]]:
             yield from walk(child, f"{path}.{name}" if path else name)
 
 
+def modules_of(model: nn.Module) -> list[nn.Module]:
+    """List every module once, parents first, as ``model.modules()`` does, which makes up their names as well."""
+    found: dict[nn.Module, None] = {}
+    waiting = [model]
+    while waiting:
+        module = waiting.pop()
+        if module not in found:
+            found[module] = None
+            if module._modules:
+                waiting += [child for child in reversed(module._modules.values()) if child is not None]
+    return list(found)
+
+
 def shapes(value: Any) -> list[tuple[int, ...]]:
     """List the shapes of the tensors in an output, however nested."""
     if isinstance(value, torch.Tensor):
-        return [] if value.is_nested else [tuple(int(n) for n in value.shape)]
+        return [] if value.is_nested else [tuple(map(int, value.shape))]
     if isinstance(value, dict):
         value = list(value.values())
     if isinstance(value, (list, tuple)):

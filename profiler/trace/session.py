@@ -79,7 +79,7 @@ class Session:
             model=type(self.model).__name__ if self.model is not None else "operators",
             inputs=self._inputs,
             census=take_census(self.model),
-            records=tuple(_record(call, times[0]) for call, times in self._recorder.calls.items()),
+            records=tuple(_record(call, times) for call, times in self._recorder.calls.items()),
             calls=dict(self._scopes.calls),
             outputs=dict(self._scopes.outputs),
             memory=self._storages.memory(),

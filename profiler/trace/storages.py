@@ -14,111 +14,132 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from profiler.memory import CATEGORIES, Category, Memory, Moment, with_total
+from profiler.records import Phase
+from profiler.trace.scopes import modules_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from torch import nn
 
-    from profiler.records import Phase
 
-_COMPACTED = 2**16  # events that are kept as they are
+_COMPACTED = 2**16  # events that are kept as they are from one call of the model to the next
+_MOST = 2**20  # and within one: once it is added up, a moment keeps the categories that were known until then
 _MOMENTS = 256  # of the timeline
 _BEFORE = "(before)"
 #: From which phase to which something is kept.
 _KEPT = {("forward", "backward"), ("forward", "recompute"), ("recompute", "backward")}
+_FORWARD = frozenset({"forward", "recompute"})
+#: What a tensor raises that has no storage of its own: a sparse, an opaque, one that is not initialised.
+_NO_STORAGE = (RuntimeError, NotImplementedError, ValueError)
+#: An operator, the path of the module that ran it, and the phase.
+Maker = tuple[Any, str, Phase]
 
 
-class Stored:
-    """A storage that was seen."""
+class Stored(weakref.ref[torch.UntypedStorage]):
+    """A storage that was seen: a weak reference to it that still says what it was when it is gone."""
 
-    __slots__ = ("alive", "bytes", "category", "counted", "module", "operator", "phase")
+    __slots__ = ("bytes", "category", "counted", "gone", "key", "maker")
 
-    def __init__(self, size: int, module: str, operator: Any, phase: Phase, category: Category) -> None:
-        """Remember where it was made."""
-        self.bytes = size
-        self.module = module
-        self.operator = operator
-        self.phase = phase
-        self.category: Category = category
-        #: The category in which the course has it.
-        self.counted: Category | None = None
-        self.alive = True
+    bytes: int
+    category: Category
+    #: The category in which the course has it.
+    counted: Category | None
+    gone: bool
+    key: int
+    maker: Maker
 
 
 class Storages:
-    """The live storages of one session. The storages themselves are held weakly."""
+    """The live storages of one session. The storages themselves are held weakly.
+
+    All of it runs in the model's own time. So what happens is only noted, and added up when it is asked for.
+    """
 
     def __init__(self, model: nn.Module | None) -> None:
         """Follow what *model* holds, and what is made from here on."""
         self._model = model
-        self._live: dict[int, tuple[Stored, Any]] = {}
-        #: What came (1) or went (-1), and the phase then.
-        self._events: list[tuple[int, Stored, Phase]] = []
-        self._left: list[tuple[int, Stored, Phase]] = []
+        #: By address; one that is gone may stay here until another takes its place.
+        self._live: dict[int, Stored] = {}
+        #: Each storage when it came, and again when it went: its weak reference then puts itself here.
+        self._events: list[Stored] = []
+        #: The events of earlier starts.
+        self._past: list[Stored] = []
+        #: What was there when the session stopped: for another start, all of it is gone.
+        self._left: list[Stored] = []
         self._fresh: list[Stored] = []
         self._phase: Phase = "forward"
+        #: The maker of what nothing here made.
+        self._before: Maker = "", _BEFORE, self._phase
         self._course = Course()
         self._activations: Counter[str] = Counter()
         self._backward = -1
 
     def start(self) -> None:
         """Take stock of what the model holds before anything runs."""
-        self._events, self._left = self._left, []
+        self._past += self._left
+        self._left = []
         if self._model is None:
             return
-        self._hold(self._model.parameters(), "parameter")
-        self._hold(self._model.buffers(), "buffer")
-        self.find_gradients()
+        modules = modules_of(self._model)
+        self._hold((p for module in modules for p in module._parameters.values() if p is not None), "parameter")
+        self._hold((b for module in modules for b in module._buffers.values() if b is not None), "buffer")
+        self._hold(_gradients(modules), "gradient")
 
     def stop(self) -> None:
         """Look at the gradients once more, and let go: what comes and goes until the next start is not seen."""
         self.find_gradients()
-        self._compact()
-        for key in list(self._live):
-            self._gone(key)
-        self._left, self._events = self._events, []  # for them all is gone, if there is another start
+        events, self._events = self._events, []
+        self._past += events
+        events.clear()  # what lives on still writes its end there
+        self._left = list(self._live.values())
+        self._live.clear()
+        self._fresh.clear()
 
-    def made(self, results: tuple[Any, ...], operator: Any, module: str, phase: Phase) -> None:
-        """See the results of an operator."""
-        if phase != self._phase:
-            self._turn(phase)
-        if phase == "backward":
+    def ran(self, maker: Maker, operands: Iterable[torch.Tensor], results: Iterable[torch.Tensor]) -> None:
+        """See what an operator took and made. Of what it took, that which nothing here made came from outside."""
+        if maker[2] != self._phase:
+            self._turn(maker[2])
+        if self._phase == "backward":
             self._await_gradients()
-        for result in results:
-            if isinstance(result, torch.Tensor):
-                self._see(result, operator, module, "temporary")
-            elif isinstance(result, (list, tuple)):
-                self.made(tuple(result), operator, module, phase)
-
-    def given(self, values: Any) -> None:
-        """See what came from outside: the inputs of a call of the model, or an operand that nothing here made."""
-        for value in _tensors(values):
-            known = self._known(value)
-            if known is None:
-                self._see(value, "", _BEFORE, "input")
+        for tensor in operands:
+            try:
+                known = self._live.get(tensor.untyped_storage()._cdata)
+            except _NO_STORAGE:
+                continue
+            if known is None or known() is None:
+                self._see(tensor, self._before, "input")
+        for tensor in results:
+            self._see(tensor, maker, "temporary")
 
     def asked(self, values: Any) -> None:
         """See the inputs of a call of the model, wherever they were made; a good moment to forget old events."""
         for value in _tensors(values):
-            known = self._known(value)
-            if known is None:
-                self._see(value, "", _BEFORE, "input")
-            elif known.category == "temporary" and known.phase == "forward":
-                self._file(known, "input")
-        if len(self._events) > _COMPACTED:
+            stored = self._see(value, self._before, "input")
+            if stored is not None and stored.category == "temporary" and stored.maker[2] == "forward":
+                self._file(stored, "input")
+        self.forget(_COMPACTED)
+
+    def forget(self, most: int = _MOST) -> None:
+        """Add up the events, and forget them, if there are too many."""
+        if len(self._past) + len(self._events) > most:
             self._compact()
 
     def find_gradients(self) -> None:
         """Know the parameters' gradients as such."""
         if self._model is not None:
-            self._hold((p.grad for p in self._model.parameters() if p.grad is not None), "gradient")
+            self._hold(_gradients(modules_of(self._model)), "gradient")
 
     def find_states(self, optimizer: torch.optim.Optimizer) -> None:
         """Know what an optimizer keeps, and the gradients that it takes."""
         groups = (p for group in optimizer.param_groups for p in group["params"])
         self._hold((p.grad for p in groups if p.grad is not None), "gradient")
         self._hold(_tensors(list(optimizer.state.values())), "optimizer_state")
+
+    def memory(self) -> Memory:
+        """Say what was live, and when."""
+        self._compact()
+        return self._course.memory(dict(self._activations))
 
     def _await_gradients(self) -> None:
         """Look at the gradients when this backward pass ends; the engine calls back."""
@@ -127,70 +148,63 @@ class Storages:
             self._backward = task
             torch.autograd.Variable._execution_engine.queue_callback(self.find_gradients)
 
-    def memory(self) -> Memory:
-        """Say what was live, and when."""
-        self._compact()
-        return self._course.memory(dict(self._activations))
-
     def _hold(self, tensors: Iterable[torch.Tensor], category: Category) -> None:
         for tensor in tensors:
-            known = self._known(tensor)
-            if known is None:
-                self._see(tensor, "", _BEFORE, category)
-            elif known.category not in {"parameter", "buffer"}:
-                self._file(known, category)
+            stored = self._see(tensor, self._before, category)
+            if stored is not None and stored.category not in {category, "parameter", "buffer"}:
+                self._file(stored, category)
 
     def _file(self, stored: Stored, category: Category) -> None:
         """Put a storage into its final category."""
         stored.category = category
         self._course.move(stored)
 
-    def _known(self, tensor: torch.Tensor) -> Stored | None:
-        storage = _storage(tensor)
-        found = self._live.get(storage._cdata) if storage is not None else None
-        return found[0] if found is not None else None
-
-    def _see(self, tensor: torch.Tensor, operator: Any, module: str, category: Category) -> None:
-        storage = _storage(tensor)
-        if storage is None:
-            return
+    def _see(self, tensor: torch.Tensor, maker: Maker, category: Category) -> Stored | None:
+        """Give what is known of a tensor's storage. One that is new has from now on this maker and this category."""
+        try:
+            storage = tensor.untyped_storage()
+        except _NO_STORAGE:
+            return None
         key, size = storage._cdata, storage.nbytes()
-        found = self._live.get(key)
-        if found is not None:
-            if found[0].bytes == size:
-                return
-            self._gone(key)  # it was resized: the same storage, of another size
-            category = found[0].category
-        stored = Stored(size, module, operator, self._phase, category)
-        self._live[key] = stored, weakref.ref(storage, lambda _: self._gone(key))
-        self._events.append((1, stored, self._phase))
-        if category == "temporary" and self._phase in {"forward", "recompute"}:
+        known = self._live.get(key)
+        if known is not None and known() is not None:
+            if known.bytes == size:
+                return known
+            category = known.category
+            self._events.append(known)  # it was resized: one storage went and another came, at the same place
+        stored = self._live[key] = Stored(storage, self._events.append)
+        stored.key, stored.bytes, stored.maker = key, size, maker
+        stored.category, stored.counted, stored.gone = category, None, False
+        self._events.append(stored)
+        if category == "temporary" and self._phase in _FORWARD:
             self._fresh.append(stored)
+        return stored
 
-    def _gone(self, key: int) -> None:
-        found = self._live.pop(key, None)
-        if found is not None:
-            found[0].alive = False
-            self._events.append((-1, found[0], self._phase))
+    def _lives(self, stored: Stored) -> bool:
+        return stored() is not None and self._live.get(stored.key) is stored
 
     def _turn(self, phase: Phase) -> None:
         """Go from one phase to another: what a forward pass made and left is kept for backward, if that begins."""
         before, self._phase = self._phase, phase
+        self._before = "", _BEFORE, phase
         if (before, phase) not in _KEPT:
             return
         kept: Counter[str] = Counter()
         for stored in self._fresh:
-            if stored.alive and stored.category == "temporary":
+            if stored.category == "temporary" and self._lives(stored):
                 self._file(stored, "activation")
-                kept[stored.module] += stored.bytes
+                kept[stored.maker[1]] += stored.bytes
         self._fresh.clear()
         if before == "forward":
             self._activations |= kept  # the larger of each
 
     def _compact(self) -> None:
-        self._fresh = [stored for stored in self._fresh if stored.alive]
+        self._course.follow(self._past)
         self._course.follow(self._events)
+        self._past.clear()
         self._events.clear()
+        self._fresh = [stored for stored in self._fresh if self._lives(stored)]
+        self._live = {key: stored for key, stored in self._live.items() if stored() is not None}
 
 
 class Course:
@@ -206,13 +220,21 @@ class Course:
         self._highest: Moment | None = None
         self._timeline: list[Moment] = []
 
-    def follow(self, events: list[tuple[int, Stored, Phase]]) -> None:
-        """Add what came, take away what went."""
-        for sign, stored, phase in events:
+    def follow(self, events: list[Stored]) -> None:
+        """Add what comes, and take it away when it goes: the first time and the second that a storage is met.
+
+        One that was resized is there a third time: it went when it was, and not when it went indeed.
+        """
+        for stored in events:
+            if stored.gone:
+                continue
             self._at += 1
-            self._add(stored, sign)
-            if sign > 0:
-                self._note(stored, phase)
+            if stored.counted is None:
+                self._add(stored, 1)
+                self._note(stored)
+            else:
+                self._add(stored, -1)
+                stored.gone = True
 
     def move(self, stored: Stored) -> None:
         """Follow a storage that was counted to another category."""
@@ -234,14 +256,15 @@ class Course:
         if sign < 0:
             stored.counted = None
 
-    def _note(self, stored: Stored, phase: Phase) -> None:
+    def _note(self, stored: Stored) -> None:
         here: Moment | None = None
+        phase = stored.maker[2]
         if self._peak is None or self._total > self._peak.total:
-            here = self._peak = self._moment(stored, phase)
+            here = self._peak = self._moment(stored)
         if phase not in self._peaks or self._total > self._peaks[phase].total:
-            self._peaks[phase] = here = here or self._moment(stored, phase)
+            self._peaks[phase] = here = here or self._moment(stored)
         if self._highest is None or self._total > self._highest.total:
-            self._highest = here or self._moment(stored, phase)
+            self._highest = here or self._moment(stored)
         if self._at % self._stride == 0:
             self._timeline.append(self._highest)
             self._highest = None
@@ -254,16 +277,17 @@ class Course:
             self._timeline = [max(pair, key=lambda moment: moment.total) for pair in pairs]
             self._stride *= 2
 
-    def _moment(self, stored: Stored, phase: Phase) -> Moment:
-        return Moment(self._at, stored.module, str(stored.operator), phase, self._sums | {"total": self._total})
+    def _moment(self, stored: Stored) -> Moment:
+        operator, module, phase = stored.maker
+        return Moment(self._at, module, str(operator), phase, self._sums | {"total": self._total})
 
 
-def _storage(tensor: torch.Tensor) -> Any:
-    """Give a tensor's storage; None for one that has none of its own (sparse, opaque, not initialised)."""
-    try:
-        return tensor.untyped_storage()
-    except (RuntimeError, NotImplementedError, ValueError):
-        return None
+def _gradients(modules: Iterable[nn.Module]) -> Iterator[torch.Tensor]:
+    """Yield the gradients that the parameters of some modules have now."""
+    for module in modules:
+        for parameter in module._parameters.values():
+            if parameter is not None and parameter.grad is not None:
+                yield parameter.grad
 
 
 def _tensors(values: Any) -> Iterator[torch.Tensor]:

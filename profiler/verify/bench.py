@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from fractions import Fraction
@@ -32,8 +33,7 @@ from profiler.training import checkpointed, count_step, freeze, make_optimizer
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from concurrent.futures import Future
-    from types import TracebackType
-    from typing import Any, Self
+    from typing import Any
 
     from torch import nn
 
@@ -93,20 +93,18 @@ class Bench:
         self._forms: dict[_Key, Form] = {}
         self._asking = ThreadPoolExecutor(1)
 
-    def __enter__(self) -> Self:
-        """Give itself."""
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Ask no more peers."""
-        self._asking.shutdown(cancel_futures=True)
-
-    def ask_ahead(self, figures: Iterable[Figure]) -> None:
-        """Begin to ask the peers, each in its process, while models run here."""
-        for figure in figures:
-            for measure in figure.measures.values():
-                if measure.peer is not None and not any(".." in str(v) for v in figure.variables.values()):
-                    self._ask(measure, {})
+    @contextmanager
+    def asking(self, figures: Iterable[Figure]) -> Iterator[None]:
+        """Ask the peers of these figures, each in its process, while models run here."""
+        try:
+            for figure in figures:
+                for measure in figure.measures.values():
+                    if measure.peer is not None and not any(".." in str(v) for v in figure.variables.values()):
+                        self._ask(measure, {})
+            yield
+        except BaseException:
+            self._asking.shutdown(cancel_futures=True)
+            raise
 
     def adopt(self, target: str, profile: Profile) -> None:
         """Take a profile that was made already for a forward pass of a target with its default input."""
@@ -173,8 +171,8 @@ class Bench:
             ProfilerError: A name in it is wrong, or the model failed.
         """
         key = _key(measure, point)
-        if key not in self._profiles and measure.count == "params":
-            key = (*key, "params")  # which needs no run
+        if key not in self._profiles and measure.count == "params":  # which needs no run, and so no inputs
+            key = ("params", measure.target, measure.dtype, str(_sized(measure, point).chosen(point)))
         if key not in self._profiles:
             with without_warnings():
                 self._profiles[key] = _run(measure, point)
@@ -248,7 +246,7 @@ def _run(measure: Measure, point: Point) -> Profile:
     """Run a model on ``meta``, or on the CPU where it needs values."""
     target = _sized(measure, point).target(point)
     run = _Run(measure.train, measure.optimizer, measure.checkpoint, measure.freeze)
-    if target.prefers == "cpu":
+    if measure.values or target.prefers == "cpu":
         return _run_on("cpu", target, measure, run)
     try:
         return _run_on("meta", target, measure, run)
@@ -283,7 +281,7 @@ def _specs(measure: Measure) -> list[str]:
 
 
 def _key(measure: Measure, point: Mapping[str, int]) -> _Key:
-    asked = (measure.target, measure.input, str(measure.set), measure.batch, measure.dtype)
+    asked = (measure.target, measure.input, str(measure.set), measure.batch, measure.dtype, measure.values)
     return (*asked, measure.train, measure.optimizer, measure.checkpoint, measure.freeze, str(sorted(point.items())))
 
 
