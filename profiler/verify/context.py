@@ -10,7 +10,8 @@ from profiler.derive import Variable
 from profiler.errors import ClaimError
 from profiler.expressions import parse, read_quantity
 from profiler.targets.ranges import parse_sizes
-from profiler.verify.bench import is_count, source
+from profiler.verify.bench import is_count
+from profiler.verify.hardware import source
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
