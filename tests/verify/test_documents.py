@@ -14,7 +14,8 @@ from profiler.documents import FOLDER, documents
 from profiler.report.verification import json_value, markdown
 from profiler.verify import verify_all
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+#: In one process: each would verify everything anew.
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore"), pytest.mark.xdist_group("documents")]
 
 
 @cache
