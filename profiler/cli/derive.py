@@ -89,8 +89,8 @@ def derive(
 def _derive(request: Request, form: Format, output: Path | None, *, run: Run | None, quiet: bool) -> None:
     """Derive and write; a formula that differs is told at the end."""
     from profiler.derive.formats import WRITERS  # noqa: PLC0415 - as above
-    from profiler.derive.quantities import QUANTITIES  # noqa: PLC0415
-    from profiler.deriving import Running, answer  # noqa: PLC0415
+    from profiler.derive.quantities import QUANTITIES  # noqa: PLC0415 - as above
+    from profiler.deriving import Running, answer  # noqa: PLC0415 - as above
 
     if QUANTITIES[request.count].needs_training:
         run = Training(train=True).run

@@ -69,7 +69,7 @@ def _checked(chosen: list[Document], claims: tuple[str, ...], *, quiet: bool) ->
 
 
 def _written(verified: list[Verified], form: Format) -> str:
-    from profiler.report.verification import json_value, markdown, text  # noqa: PLC0415
+    from profiler.report.verification import json_value, markdown, text  # noqa: PLC0415 - as above
 
     if form == "json":
         return json.dumps(json_value(verified), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
@@ -78,7 +78,7 @@ def _written(verified: list[Verified], form: Format) -> str:
 
 def _judge(verified: list[Verified]) -> None:
     """Fail where a claim is contradicted or unexplained."""
-    from profiler.documents import WRONG  # noqa: PLC0415
+    from profiler.documents import WRONG  # noqa: PLC0415 - as above
 
     wrong = [claim for claim in verified if claim.verdict in WRONG]
     if wrong:

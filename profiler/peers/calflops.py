@@ -44,7 +44,7 @@ _BELOW = frozenset({"aten.linear", "aten.baddbmm"})
 def run(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Answer:
     """Ask for the numbers, and read those of the modules before they are taken away."""
     from calflops import calculate_flops, calculate_pipline  # noqa: PLC0415 - the peer itself
-    from calflops.utils import get_module_macs  # noqa: PLC0415
+    from calflops.utils import get_module_macs  # noqa: PLC0415 - an extra
 
     modules: dict[str, int] = {}
     end = calculate_pipline.CalFlopsPipline.end_flops_calculate
