@@ -13,9 +13,8 @@ from torch.utils import flop_counter
 
 from profiler.formulas import rule_for
 from profiler.tally.tally import price
+from profiler.trace.calls import Call, record
 from profiler.trace.observe import Observer
-from profiler.trace.recorder import Call
-from profiler.trace.session import _record
 from profiler.trace.telling import telling
 
 if TYPE_CHECKING:
@@ -56,7 +55,7 @@ class _Formulas(dict[Any, Any]):
 
         def flops(*args: Any, out_val: Any = None, **kwargs: Any) -> int:
             seen = Observer().call(telling(overload), args, kwargs, out_val)
-            return 2 * price(_record(Call(overload, "", "forward", *seen), 1)).macs
+            return 2 * price(record(Call(overload, "", "forward", *seen), 1)).macs
 
         return flops
 

@@ -39,5 +39,5 @@ class FlexAttention(TorchDispatchMode):
             return func(*args, **kwargs or {})
         if func is _aten._safe_softmax.default:
             self._expects_product = True
-            self.scores = told(self._recorder._observer.value(args[0]), args[0], with_kept)
+            self.scores = told(self._recorder.observer.value(args[0]), args[0], with_kept)
         return self._recorder.__torch_dispatch__(func, types, args, kwargs)

@@ -13,11 +13,11 @@ import torch
 from torch import nn
 
 from profiler.errors import UnsupportedModelError
-from profiler.records import OpRecord, TensorSpec
+from profiler.trace.calls import inert, record
 from profiler.trace.census import Census, take_census
-from profiler.trace.observe import Observer, dtype_name
+from profiler.trace.observe import Observer
 from profiler.trace.origins import Origins
-from profiler.trace.recorder import Call, Recorder
+from profiler.trace.recorder import Recorder
 from profiler.trace.scopes import Scopes
 from profiler.trace.storages import Storages
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from profiler.memory import Memory
-    from profiler.records import Shape, Value
+    from profiler.records import OpRecord, Shape, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Session:
         """Attach the hooks and enter the dispatch mode; on a failure nothing stays attached."""
         with ExitStack() as stack:
             _force_eager(stack)
-            stack.callback(self._recorder._observer.release)
+            stack.callback(self._recorder.observer.release)
             stack.callback(self._scopes.detach)
             stack.callback(self._storages.stop)
             self._storages.start()
@@ -79,7 +79,7 @@ class Session:
             model=type(self.model).__name__ if self.model is not None else "operators",
             inputs=self._inputs,
             census=take_census(self.model),
-            records=tuple(_record(call, times) for call, times in self._recorder.calls.items()),
+            records=tuple(record(call, times) for call, times in self._recorder.calls.items()),
             calls=dict(self._scopes.calls),
             outputs=dict(self._scopes.outputs),
             memory=self._storages.memory(),
@@ -93,7 +93,7 @@ class Session:
         self.first_call = args, kwargs
         observer = Observer()
         named = dict(zip(_parameter_names(self.model, len(args)), args, strict=False)) | kwargs
-        self._inputs = tuple((name, _inert(observer.value(value))) for name, value in named.items())
+        self._inputs = tuple((name, inert(observer.value(value))) for name, value in named.items())
 
 
 def _parameter_names(model: nn.Module | None, count: int) -> list[str]:
@@ -126,52 +126,3 @@ def _refuse_fused_script(modules: Iterable[nn.Module]) -> None:
         kinds = ", ".join(sorted(fused))
         msg = f"the scripted model ran fused ({kinds}), where no operator can be seen; profile the eager module"
         raise UnsupportedModelError(msg)
-
-
-def _record(call: Call, times: int) -> OpRecord:
-    schema = getattr(call.operator, "_schema", None)
-    results = call.results if type(call.results) is tuple else (call.results,)
-    if schema is None:
-        return OpRecord(
-            operator=f"higher_order.{call.operator}",
-            module=call.module,
-            phase=call.phase,
-            arguments=_bind_by_signature(call.operator, call.args, call.kwargs),
-            results=_inert(results),
-            calls=times,
-        )
-    return OpRecord(
-        operator=str(call.operator),
-        module=call.module,
-        phase=call.phase,
-        arguments=_bind(schema, call.args, dict(call.kwargs)),
-        results=_inert(results),
-        calls=times,
-        mutated=tuple(a.name for a in schema.arguments if a.alias_info is not None and a.alias_info.is_write),
-        aliases=tuple(i for i, r in enumerate(schema.returns) if r.alias_info is not None),
-    )
-
-
-def _bind(schema: Any, args: Any, kwargs: dict[str, Any]) -> tuple[tuple[str, Value], ...]:
-    """Pair observed arguments with the schema's names, and fill in the defaults."""
-    given = dict(zip((a.name for a in schema.arguments), args, strict=False)) | kwargs
-    return tuple((a.name, _inert(given.get(a.name, a.default_value))) for a in schema.arguments)
-
-
-def _bind_by_signature(
-    operator: Any, args: tuple[Any, ...], kwargs: tuple[tuple[str, Any], ...]
-) -> tuple[tuple[str, Value], ...]:
-    """Pair the observed arguments of a higher-order operator with the names that its call has."""
-    parameters = inspect.signature(type(operator).__call__).parameters.values()
-    names = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD][1:]
-    names += [f"input{i}" for i in range(len(names), len(args))]
-    return tuple((name, _inert(value)) for name, value in (*zip(names, args, strict=False), *kwargs))
-
-
-def _inert(value: Any) -> Any:
-    """Replace what only torch understands by its name."""
-    if isinstance(value, TensorSpec) or value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    if isinstance(value, (tuple, list)):
-        return tuple(_inert(item) for item in value)
-    return dtype_name(value) if isinstance(value, torch.dtype) else str(value)

@@ -19,10 +19,10 @@ from torch.nn.modules.module import register_module_forward_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from profiler.trace.calls import Call, record
+from profiler.trace.manner import Manner, runs_whole, unfolds, watch
 from profiler.trace.observe import Observer
-from profiler.trace.recorder import Call, Manner, _plan, _runs_whole, _unfolds
 from profiler.trace.scopes import Scopes
-from profiler.trace.session import _record
 from profiler.trace.untouched import as_it_was
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class Steps:
             live |= step.reads if used else frozenset()
             counts[step.call, step.parts, used, step.function] += 1
         return tuple(
-            Whole(_record(call, times), tuple(_record(*part) for part in parts), used, function)
+            Whole(record(call, times), tuple(record(*part) for part in parts), used, function)
             for (call, parts, used, function), times in reversed(counts.items())
         )
 
@@ -147,8 +147,8 @@ class _Watcher(TorchDispatchMode):
         self, func: Any, types: tuple[type, ...], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Run the operator, and note it if Python called it."""
-        manner, _ = _plan(func)
-        if manner is Manner.METADATA or any(map(_unfolds, types)):
+        manner, _, _ = watch(func)
+        if manner is Manner.METADATA or any(map(unfolds, types)):
             return NotImplemented
         if self._parts is not None or func.name() in _TRANSPARENT:
             return self._run(func, manner, args, kwargs or {})
@@ -164,13 +164,13 @@ class _Watcher(TorchDispatchMode):
 
     def _run(self, func: Any, manner: Manner, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Take a composite operator apart, as the recorder does; count any other."""
-        composite = manner is Manner.COMPOSITE and not _runs_whole(func, args)
+        composite = manner is Manner.COMPOSITE and not runs_whole(func, args)
         if composite or (manner is Manner.CHOICE and not args[0].is_meta):
             with self:
                 return func._op_dk(DispatchKey.CompositeImplicitAutograd, *args, **kwargs)
         result = func(*args, **kwargs)
         if manner is not Manner.VIEW and self._parts is not None:
-            _, ways = _plan(func)
+            _, ways, _ = watch(func)
             seen = self._observer.call(ways, args, kwargs, result)
             self._parts[Call(func, self._scopes.current, "forward", *seen)] += 1
         return result
