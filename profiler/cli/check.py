@@ -14,13 +14,13 @@ from profiler.cli.output import note
 from profiler.cli.training import Training
 from profiler.counting import count_target
 from profiler.errors import CheckFailedError, ProfilerError
+from profiler.files import write_whole
 from profiler.guard import Acceptance, Baselines, Outcome, load_budgets
 from profiler.guard import check as hold
 from profiler.report.checks import outcomes_json, outcomes_text, verdict
 from profiler.report.differences import acceptance_text
 from profiler.report.github import github_annotations
 from profiler.report.junit import outcomes_junit
-from profiler.tally.saved import write_whole
 
 if TYPE_CHECKING:
     from profiler.guard import Baseline, Budget, Budgets

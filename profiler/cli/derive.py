@@ -14,7 +14,7 @@ from profiler.cli.output import note
 from profiler.cli.training import Training
 from profiler.counting import forward, wants_values
 from profiler.errors import CheckFailedError
-from profiler.tally.saved import write_whole
+from profiler.files import write_whole
 
 if TYPE_CHECKING:
     from profiler.counting import Run

@@ -14,10 +14,10 @@ from profiler.cli.output import note
 from profiler.cli.training import FORWARD, Training
 from profiler.counting import count_target
 from profiler.errors import CheckFailedError
+from profiler.files import write_whole
 from profiler.guard import diff as compare
 from profiler.report.differences import difference_json, difference_text
 from profiler.tally import load
-from profiler.tally.saved import write_whole
 
 
 @app.command

@@ -13,7 +13,7 @@ from rich.progress import Progress
 
 from profiler.cli.app import app
 from profiler.errors import CheckFailedError, UnknownNameError
-from profiler.tally.saved import write_whole
+from profiler.files import write_whole
 
 if TYPE_CHECKING:
     from profiler.documents import Document, Verified

@@ -13,7 +13,7 @@ from profiler.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from profiler.tally.profile import Entry, Profile
+    from profiler.tally import Entry, Profile
 
     Rows = Iterable[tuple[str, str, str, int]]
 

@@ -22,8 +22,8 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from profiler.devices import Device, Source
 from profiler.errors import InputError
+from profiler.files import write_whole
 from profiler.project.benchmark import Curve, benchmark
-from profiler.tally.saved import write_whole
 
 if TYPE_CHECKING:
     from profiler.devices import Precision

@@ -6,120 +6,26 @@ those, so that they cannot disagree.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
-from operator import attrgetter
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 from profiler.errors import InputError
-from profiler.records import PHASES, OpRecord, Phase, Shape, Value, tensors
+from profiler.records import PHASES, Phase, Value, tensors
+from profiler.tally.totals import Entry, Totals, add_up, grouped, merged
+from profiler.tally.tree import Module, Node, grow, walk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from profiler.claims import Finding
-    from profiler.memory import Memory, Table
+    from profiler.memory import Memory
     from profiler.projection import Projection
 
 CONVENTION = (
     "1 MAC = 1 fused multiply-add of a contraction; FLOPs = 2·MACs + other FLOPs; transcendentals are apart; "
     "bytes: each operand read once, each result written once; a view moves nothing"
 )
-_OUTSIDE = "(outside)"
-_K = TypeVar("_K")
-
-
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """A sum of work. The unit of each is in its name's own line of the convention."""
-
-    macs: int = 0
-    masked_macs: int = 0
-    other_flops: int = 0
-    transcendentals: int = 0
-    bytes_read: int = 0
-    bytes_written: int = 0
-    params: int = 0
-    trainable_params: int = 0
-    buffers: int = 0
-    #: Calls of operators that no rule counts: with any, the others are lower bounds.
-    uncounted: int = 0
-    #: Of the whole and of a phase: bytes live at the peak, by category, with their "total".
-    peak_memory: Table = field(default_factory=dict)
-
-    @property
-    def flops(self) -> int:
-        """Two for each MAC, and the rest."""
-        return 2 * self.macs + self.other_flops
-
-    def __add__(self, other: Totals) -> Totals:
-        """Sum field by field; a sum of work has no peak of its own."""
-        return Totals(*(getattr(self, f) + getattr(other, f) for f in _SUMMED))
-
-
-_SUMMED = tuple(f.name for f in fields(Totals) if f.name != "peak_memory")
-_figures = attrgetter(*_SUMMED)
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A record and what **one** of its calls costs."""
-
-    record: OpRecord
-    #: The kind of rule: "formula", "pointwise", "moves", "free", "foreign", or "uncounted".
-    kind: str
-    dtype: str
-    macs: int = 0
-    masked_macs: int = 0
-    other_flops: int = 0
-    transcendentals: int = 0
-    bytes_read: int = 0
-    bytes_written: int = 0
-
-    @property
-    def totals(self) -> Totals:
-        """The work of all its calls."""
-        n = self.record.calls
-        return Totals(
-            macs=n * self.macs,
-            masked_macs=n * self.masked_macs,
-            other_flops=n * self.other_flops,
-            transcendentals=n * self.transcendentals,
-            bytes_read=n * self.bytes_read,
-            bytes_written=n * self.bytes_written,
-            uncounted=n if self.kind == "uncounted" else 0,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Module:
-    """One module of the model, as observed."""
-
-    path: str
-    type: str
-    calls: int
-    params: int
-    trainable_params: int
-    buffers: int
-    #: Shapes of the tensors that its first call returned.
-    outputs: tuple[Shape, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """A module in the tree: its own work, and with its children's."""
-
-    module: Module
-    own: Totals
-    total: Totals
-    children: tuple[Node, ...]
-
-    @property
-    def name(self) -> str:
-        """The last part of the path."""
-        return self.module.path.rpartition(".")[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +84,7 @@ class Profile:
         peaks = {phase: dict(moment.bytes) for phase, moment in self.memory.phases.items()} if self.memory else {}
         return {
             phase: replace(
-                _sum(e.totals for e in self.entries if e.record.phase == phase), peak_memory=peaks.get(phase, {})
+                add_up(e.totals for e in self.entries if e.record.phase == phase), peak_memory=peaks.get(phase, {})
             )
             for phase in PHASES
         }
@@ -186,19 +92,19 @@ class Profile:
     @cached_property
     def tree(self) -> Node:
         """The modules by path. Work outside every module's forward is a child of the root."""
-        return _tree(self)
+        return grow(self)
 
     @cached_property
     def nodes(self) -> dict[str, Node]:
         """Every node of the tree by its path."""
-        return {node.module.path: node for node in _walk(self.tree)}
+        return {node.module.path: node for node in walk(self.tree)}
 
     @cached_property
     def operators(self) -> tuple[Operator, ...]:
         """The operators by dtype, costliest first; a free one costs nothing and comes last."""
-        groups = _grouped(self.entries, lambda e: (e.record.packet, e.dtype))
+        groups = grouped(self.entries, lambda e: (e.record.packet, e.dtype))
         rows = [
-            Operator(name, dtype, sum(e.record.calls for e in es), _sum(e.totals for e in es))
+            Operator(name, dtype, sum(e.record.calls for e in es), add_up(e.totals for e in es))
             for (name, dtype), es in groups.items()
         ]
         return tuple(sorted(rows, key=lambda r: (-r.totals.flops, -r.totals.bytes_read, r.operator, r.dtype)))
@@ -206,7 +112,7 @@ class Profile:
     @cached_property
     def uncounted(self) -> tuple[Uncounted, ...]:
         """What no rule counts, most called first."""
-        groups = _grouped((e for e in self.entries if e.kind == "uncounted"), lambda e: e.record.operator)
+        groups = grouped((e for e in self.entries if e.kind == "uncounted"), lambda e: e.record.operator)
         rows = [Uncounted(name, sum(e.record.calls for e in es)) for name, es in groups.items()]
         return tuple(sorted(rows, key=lambda r: (-r.calls, r.operator)))
 
@@ -267,7 +173,7 @@ class Profile:
         return replace(
             self,
             modules=modules,
-            entries=_merged((*self.entries, *other.entries)),
+            entries=merged((*self.entries, *other.entries)),
             findings=findings,
             projection=None,
             memory=self.memory | other.memory if self.memory and other.memory else self.memory or other.memory,
@@ -278,52 +184,3 @@ class Profile:
         from profiler.report import render  # noqa: PLC0415 - a report is built on a profile; only this asks for one
 
         return render(self, "text")
-
-
-def _merged(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
-    """Join entries that differ in nothing but their calls."""
-    groups = _grouped(entries, lambda e: replace(e, record=replace(e.record, calls=0)))
-    return tuple(
-        replace(key, record=replace(key.record, calls=sum(e.record.calls for e in es))) for key, es in groups.items()
-    )
-
-
-def _tree(profile: Profile) -> Node:
-    own: dict[str, Totals] = defaultdict(Totals)
-    for path, entries in _grouped(profile.entries, lambda e: e.record.module).items():
-        own[path] = _sum(e.totals for e in entries)
-    modules = {m.path: m for m in profile.modules}
-    modules.setdefault("", Module("", profile.model, 0, 0, 0, 0, ()))
-    if _OUTSIDE in own:
-        modules[_OUTSIDE] = Module(_OUTSIDE, "", 0, 0, 0, 0, ())
-    children: dict[str, list[Module]] = defaultdict(list)
-    for path, module in modules.items():
-        if path:
-            children[path.rpartition(".")[0]].append(module)
-    return _node(modules[""], own, children)
-
-
-def _node(module: Module, own: dict[str, Totals], children: dict[str, list[Module]]) -> Node:
-    below = tuple(_node(child, own, children) for child in children[module.path])
-    held = Totals(params=module.params, trainable_params=module.trainable_params, buffers=module.buffers)
-    mine = own[module.path] + held
-    return Node(module, mine, _sum((mine, *(child.total for child in below))), below)
-
-
-def _walk(node: Node) -> Iterable[Node]:
-    yield node
-    for child in node.children:
-        yield from _walk(child)
-
-
-def _sum(totals: Iterable[Totals]) -> Totals:
-    """Sum column by column: a sum of two makes a value for each step, which in a large tree is most of the time."""
-    sums: Iterable[Any] = map(sum, zip(*map(_figures, totals), strict=True))
-    return Totals(*sums)
-
-
-def _grouped(entries: Iterable[Entry], key: Callable[[Entry], _K]) -> dict[_K, list[Entry]]:
-    groups: dict[_K, list[Entry]] = defaultdict(list)
-    for entry in entries:
-        groups[key(entry)].append(entry)
-    return groups

@@ -8,142 +8,33 @@ and refuses a file in which they differ.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, ValidationError
-from typing_extensions import TypeAliasType
+from pydantic import ValidationError
 
-from profiler.errors import OutputError, SavedProfileError
-from profiler.memory import Memory
-from profiler.projection import Projection
-from profiler.records import OpRecord, Phase, TensorSpec, Value
-from profiler.tally.profile import Entry, Module, Operator, Profile, Totals
-from profiler.tally.row import Row
-from profiler.tally.saved_findings import FindingRow, finding_rows, findings_of
-
-SCHEMA: Literal["profiler/1"] = "profiler/1"
-
-
-class TensorRow(Row):
-    """A tensor operand or result, as observed."""
-
-    shape: list[int]
-    dtype: str
-    elements: int
-    layout: str = "strided"
-    values: list[int] | None = None
-    kept: int | None = None
-
+from profiler.errors import SavedProfileError
+from profiler.files import write_whole
+from profiler.records import OpRecord, TensorSpec
+from profiler.tally.profile import Profile
+from profiler.tally.saved_findings import finding_rows, findings_of
+from profiler.tally.schema import (
+    SCHEMA,
+    CostsRow,
+    ModuleRow,
+    OperatorRow,
+    ProfileRow,
+    RecordRow,
+    TensorRow,
+    UncountedRow,
+)
+from profiler.tally.totals import Entry
+from profiler.tally.tree import Module
 
 if TYPE_CHECKING:
-    JsonValue = Any  # mypy follows no alias that names itself
-else:
-    JsonValue = TypeAliasType("JsonValue", TensorRow | bool | int | float | str | list["JsonValue"] | None)
-
-
-class CostsRow(Row):
-    """A sum of work: MAC, FLOP, op, bytes and elements as in the convention."""
-
-    macs: int
-    masked_macs: int
-    other_flops: int
-    transcendentals: int
-    flops: int
-    bytes_read: int
-    bytes_written: int
-    params: int
-    trainable_params: int
-    buffers: int
-    uncounted: int = Field(description="calls of operators that no rule counts; with any, the sums are lower bounds")
-    peak_memory: dict[str, int] = Field(
-        default_factory=dict, description="bytes live at the peak by category, of the whole and of each phase"
-    )
-
-
-class ModuleRow(Row):
-    """A module: its own costs, and with its children's."""
-
-    path: str
-    type: str
-    calls: int
-    outputs: list[list[int]]
-    own: CostsRow = Field(alias="self")
-    total: CostsRow
-
-
-class OperatorRow(Row):
-    """An operator in one dtype."""
-
-    operator: str
-    dtype: str
-    calls: int
-    costs: CostsRow
-
-
-class UncountedRow(Row):
-    """An operator that no rule counts."""
-
-    operator: str
-    calls: int
-
-
-class RecordRow(Row):
-    """A distinct operator call, and what one of its calls costs."""
-
-    operator: str
-    module: str
-    phase: Phase
-    calls: int
-    arguments: dict[str, JsonValue]
-    results: list[JsonValue]
-    mutated: list[str] = Field(default_factory=list)
-    aliases: list[int] = Field(default_factory=list)
-    kind: str
-    dtype: str
-    macs: int = 0
-    masked_macs: int = 0
-    other_flops: int = 0
-    transcendentals: int = 0
-    bytes_read: int = 0
-    bytes_written: int = 0
-
-
-class ProfileRow(Row):
-    """A saved profile."""
-
-    schema_: Literal["profiler/1"] = Field(alias="schema")
-    model: str
-    inputs: dict[str, JsonValue]
-    device: str
-    versions: dict[str, str]
-    convention: str
-    totals: CostsRow
-    phases: dict[Phase, CostsRow]
-    params_by_dtype: dict[str, int]
-    modules: list[ModuleRow]
-    operators: list[OperatorRow]
-    uncounted: list[UncountedRow]
-    records: list[RecordRow]
-    findings: list[FindingRow] = Field(default_factory=list)
-    projection: Projection | None = None
-    memory: Memory | None = None
-
-
-#: The JSON Schema, as it is published with the package.
-PUBLISHED = Path(__file__).with_name("profile.schema.json")
-
-
-def json_schema() -> dict[str, Any]:
-    """Give the JSON Schema of a saved profile."""
-    return ProfileRow.model_json_schema(by_alias=True)
-
-
-def schema_text() -> str:
-    """Write the JSON Schema as text."""
-    return json.dumps(json_schema(), indent=1, ensure_ascii=False) + "\n"
+    from profiler.records import Value
+    from profiler.tally.profile import Operator
+    from profiler.tally.totals import Totals
 
 
 def to_json(profile: Profile) -> str:
@@ -183,34 +74,6 @@ def load(path: str | Path) -> Profile:
         msg = f"cannot read {path}: {reason}; give a file that `save` or `--format json --output` wrote"
         raise SavedProfileError(msg) from error
     return from_json(text, str(path))
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file beside its place and rename it, so that nobody sees half of it.
-
-    Raises:
-        OutputError: The folder is missing or cannot be written.
-    """
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        msg = f"cannot write {path}: {error.strerror}; choose a folder that exists and can be written"
-        raise OutputError(msg) from error
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(temporary).chmod(0o666 & ~_umask())
-        Path(temporary).replace(path)
-    except OSError as error:
-        Path(temporary).unlink(missing_ok=True)
-        msg = f"cannot write {path}: {error.strerror}"
-        raise OutputError(msg) from error
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _parse(text: str, source: str) -> ProfileRow:

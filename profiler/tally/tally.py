@@ -12,7 +12,9 @@ import torch
 
 from profiler.formulas import rule_for
 from profiler.records import Cost, OpRecord, TensorSpec, Value, tensors
-from profiler.tally.profile import Entry, Module, Profile
+from profiler.tally.profile import Profile
+from profiler.tally.totals import Entry
+from profiler.tally.tree import Module
 
 if TYPE_CHECKING:
     from profiler.trace import Trace

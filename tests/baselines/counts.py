@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import torch
 
 import profiler
-from profiler.tally.saved import write_whole
+from profiler.files import write_whole
 from profiler.targets import build, make_inputs, resolve
 
 if TYPE_CHECKING:

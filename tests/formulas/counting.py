@@ -19,7 +19,7 @@ import torch
 
 import profiler
 from profiler.records import OpRecord, TensorSpec
-from profiler.tally.profile import Entry
+from profiler.tally import Entry
 from profiler.tally.tally import price
 
 

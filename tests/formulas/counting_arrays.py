@@ -18,7 +18,7 @@ from profiler.tally.tally import price
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from profiler.tally.profile import Entry
+    from profiler.tally import Entry
 
 
 class Tally:

@@ -15,7 +15,7 @@ import profiler
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from profiler.tally.profile import Profile, Totals
+    from profiler.tally import Profile, Totals
 
 
 def products(run: Callable[..., torch.Tensor], *operands: Any) -> int:

@@ -11,7 +11,8 @@ from torch import nn
 
 import profiler
 from profiler.errors import OutputError, SavedProfileError
-from profiler.tally.saved import PUBLISHED, from_json, json_schema, schema_text, to_json
+from profiler.tally.saved import from_json, to_json
+from profiler.tally.schema import PUBLISHED, json_schema, schema_text
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +51,7 @@ def test_the_published_schema_describes_the_file(p):
 
 
 def test_the_schema_in_the_package_is_the_current_one():
-    """Written by: python -c "from profiler.tally.saved import *; PUBLISHED.write_text(schema_text())"."""
+    """Written by: python -c "from profiler.tally.schema import *; PUBLISHED.write_text(schema_text())"."""
     assert PUBLISHED.read_text(encoding="utf-8") == schema_text()
 
 
