@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from profiler.cli.app import app
-from profiler.errors import CheckFailedError, UnknownNameError
+from profiler.errors import CheckFailedError, ClaimError, ModelError, UnknownNameError
 from profiler.files import write_whole
 
 if TYPE_CHECKING:
@@ -77,9 +77,16 @@ def _written(verified: list[Verified], form: Format) -> str:
 
 
 def _judge(verified: list[Verified]) -> None:
-    """Fail where a claim is contradicted or unexplained."""
+    """Fail where a claim could not be checked, or is contradicted or unexplained."""
     from profiler.documents import WRONG  # noqa: PLC0415 - as above
 
+    failed = [(claim, standing) for claim in verified for standing in claim.standings if standing.status]
+    if failed:
+        claim, standing = max(failed, key=lambda pair: pair[1].status)
+        kind = ModelError if standing.status == ModelError.exit_status else ClaimError
+        why = f"{claim.document.id}: {claim.claim.id}: {standing.finding.claim.error}"
+        msg = f"{len({id(c) for c, _ in failed})} of {len(verified)} claims could not be checked: {why}"
+        raise kind(msg)
     wrong = [claim for claim in verified if claim.verdict in WRONG]
     if wrong:
         named = ", ".join(f"{claim.claim.id} {claim.verdict.value}" for claim in wrong[:4])

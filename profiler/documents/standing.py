@@ -39,6 +39,8 @@ class Standing:
     #: Of a formula: the setting that the amounts are for, and the closed form that was measured.
     at: str = ""
     form: str = ""
+    #: Of a figure that could not be measured: the exit status of the error, which the claim has in its words.
+    status: int = 0
 
     @property
     def verdict(self) -> Verdict:

@@ -72,7 +72,10 @@ def rows(claims: Iterable[Verified]) -> list[tuple[str, ...]]:
         for i, standing in enumerate(claim.standings):
             name = claim.claim.id if not i else ""
             label = " ".join(part for part in (name, _label(standing.figure)) if part)
-            found.append((label, standing.verdict.value, printed(standing), measured(standing), factor(standing)))
+            value = measured(standing)
+            if standing.figure.printed is not None:
+                value = value.removesuffix(f" {standing.figure.unit}")  # it stands in the column before
+            found.append((label, standing.verdict.value, printed(standing), value, factor(standing)))
     return found
 
 
@@ -85,7 +88,7 @@ def story(verified: Verified) -> Iterator[tuple[str, str]]:
         yield "  ", f"In doubt: {claim.doubt}"
     for standing in verified.standings:
         yield from _figure_story(standing)
-    if claim.margin:
+    if claim.margin and verified.verdict is not Verdict.FAILED:
         yield "  ", f"Margin: {_filled(claim.margin, verified.standings)}"
 
 
@@ -99,6 +102,8 @@ def printed(standing: Standing) -> str:
 
 def measured(standing: Standing) -> str:
     """Write what is found, in the unit that is printed."""
+    if standing.status:
+        return "nothing"
     figure, value = standing.figure, Fraction(standing.finding.ours)
     if figure.printed is None and _scale(figure) == 1 and value == int(value):
         return units.count(int(value), figure.unit)
@@ -133,6 +138,8 @@ def _figure_story(standing: Standing) -> Iterator[tuple[str, str]]:
 
 def _compared(standing: Standing) -> str:
     figure = standing.figure
+    if standing.status:
+        return f"{figure.expression or printed(standing)} is said; {standing.finding.claim.error}"
     if figure.kind == "formula":
         found = f"{figure.expression} {figure.unit} is said; {standing.form} is found, at {standing.settings} settings"
         return found if standing.verdict is Verdict.AGREES else f"{found}; amounts at {standing.at}"
@@ -224,6 +231,8 @@ def _json_row(verified: Verified, standing: Standing) -> dict[str, Any]:
         "missing": figure.missing,
         "sources": list(standing.sources),
     }
+    if standing.status:
+        more |= {"ours": None, "margin": ""}
     return FindingRow.model_dump(row) | {"verdict": standing.verdict.value} | more
 
 

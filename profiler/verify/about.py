@@ -28,5 +28,5 @@ def findings_about(target: str, profile: Profile) -> tuple[Finding, ...]:
         figures = tuple(f for f in claim.figures if all(is_plain(m, target) for m in f.measures.values()))
         if figures:
             verified = check(document, replace(claim, figures=figures), bench)
-            found += [standing.finding for standing in verified.standings]
+            found += [standing.finding for standing in verified.standings if not standing.status]
     return tuple(found)

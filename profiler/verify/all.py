@@ -33,7 +33,6 @@ def verify_all(wanted: Sequence[Wanted], tell: Callable[[Verified], object] = la
 
     Raises:
         ClaimError: A claim cannot be checked as it is written.
-        ModelError: A model failed.
     """
     parts = [(d, claims[i : i + _TOGETHER]) for d, claims in wanted for i in range(0, len(claims), _TOGETHER)]
     if len(parts) == 1:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from profiler.claims import TOTAL, Claim
+from profiler.claims import TOTAL, Claim, Finding
 from profiler.documents import Standing, Verified
-from profiler.errors import ClaimError, ModelError, ProfilerError
+from profiler.errors import ClaimError, InstallationError, ModelError, ProfilerError
 from profiler.expressions import kind, parse_unit
 from profiler.verify.bench import Bench
 from profiler.verify.formulas import check_formula
@@ -27,7 +28,6 @@ def verify(document: Document, bench: Bench | None = None) -> Iterator[Verified]
 
     Raises:
         ClaimError: A claim cannot be checked as it is written; the message names the document, the claim and why.
-        ModelError: A model failed.
     """
     bench = bench or Bench()
     for claim in document.claims:
@@ -35,17 +35,13 @@ def verify(document: Document, bench: Bench | None = None) -> Iterator[Verified]
 
 
 def check(document: Document, claim: DocumentClaim, bench: Bench) -> Verified:
-    """Check one claim.
+    """Check one claim; where a model failed, or is not installed, the figure stands as failed.
 
     Raises:
         ClaimError: It cannot be checked as it is written.
-        ModelError: A model failed.
     """
     try:
         return Verified(document, claim, tuple(_stand(document, claim, figure, bench) for figure in claim.figures))
-    except ModelError as error:
-        msg = f"{document.id}: {claim.id}: {error}"
-        raise type(error)(msg) from error
     except ProfilerError as error:
         msg = f"{document.id}: {claim.id}: {error}"
         raise ClaimError(msg) from error
@@ -55,6 +51,8 @@ def _stand(document: Document, claim: DocumentClaim, figure: Figure, bench: Benc
     subject = " · ".join(part for part in (figure.of, figure.reading) if part) or TOTAL
     unit = kind(parse_unit(figure.unit))
     stated = Claim(document.id, "", subject, str(unit) if unit != 1 else "", None, id=claim.id)
-    if figure.kind == "formula":
-        return check_formula(figure, stated, bench)
-    return check_number(figure, stated, bench)
+    checked = check_formula if figure.kind == "formula" else check_number
+    try:
+        return checked(figure, stated, bench)
+    except (ModelError, InstallationError) as error:
+        return Standing(figure, Finding(replace(stated, error=str(error)), 0), {}, status=error.exit_status)

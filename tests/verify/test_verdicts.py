@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from fractions import Fraction
 
 import pytest
@@ -166,7 +168,6 @@ BAD = {
     "a module that is not there": (
         FACT.replace('count = "other_flops"', 'count = "flops", modules = ["fc3"]') + ONE + NEGLECTED, 2, "fc3"),
     "a device that is not there": (SUM.replace("arithmetic", "fact") + ONE + DEVICE, 2, "t44"),
-    "a model that raises": (FACT.replace("x=1,1000", "x=1,999") + ONE, 3, "raised"),
 }  # fmt: skip
 
 
@@ -180,4 +181,28 @@ def test_bad_input_is_one_line_with_the_file_and_the_claim(case, tmp_path, capsy
     assert captured.out == ""
     (line,) = captured.err.strip().splitlines()
     assert line.startswith(("error: mine: mine: ", "error: mine: sum: "))
+    assert said in line
+
+
+RAISES = FACT.replace("x=1,1000", "x=1,999")
+MISSING = FACT.replace("profiler.documents.models:TwoLinears", "timm:vit_tiny_patch16_224").replace("x=1,1000", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "said"),
+    [(RAISES, 3, "TwoLinears raised RuntimeError"), (MISSING, 2, "timm is not installed; pip install 'profiler[hf]'")],
+    ids=["it raises", "it is not installed"],
+)
+def test_a_model_that_fails_is_said_and_the_other_claims_stand(text, status, said, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "timm", None)
+    path = tmp_path / "mine.toml"
+    path.write_text(text + ONE + FACT.replace('"mine"', '"other"') + 'printed = "1100600"\n')
+    assert main(["verify", str(path), "--format", "json"]) == status
+    captured = capsys.readouterr()
+    first, second = json.loads(captured.out)["findings"]
+    assert (first["verdict"], first["claimed"], first["ours"]) == ("failed", None, None)
+    assert said in first["error"]
+    assert (second["verdict"], second["ours"]) == ("agrees", 1_100_600)
+    (line,) = captured.err.strip().splitlines()
+    assert line.startswith("error: 1 of 2 claims could not be checked: mine: mine: ")
     assert said in line
