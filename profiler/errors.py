@@ -14,6 +14,7 @@
     ├── ExpressionError            a text is no formula; carries the column
     ├── DerivationError            no closed form can be given; says where it breaks
     ├── ClaimError                 a document's file is wrong, or a claim in it cannot be checked
+    ├── PeerError                  another counter failed where a claim is about its figure
     ├── BudgetError                a file of budgets or a limit is wrong, or no profile can be held against it
     ├── BaselineError              a baseline is missing, broken, of another run, or was rewritten meanwhile
     ├── CheckFailedError           status 1: a limit is broken, or two profiles differ that should not
@@ -101,6 +102,10 @@ class PlanError(ProfilerError):
 
 class ClaimError(ProfilerError):
     """A claim that cannot be read or checked."""
+
+
+class PeerError(ProfilerError):
+    """Another counter that gave no figure, where a claim is about it."""
 
 
 class BudgetError(ProfilerError):

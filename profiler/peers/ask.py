@@ -1,9 +1,8 @@
-"""Run a peer in a process of its own, with a time limit, and read its answer."""
+"""Ask peers, each in a process of its own, and read their answers."""
 
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 import sys
 import tempfile
@@ -17,7 +16,7 @@ from profiler.errors import ModelError, one_line
 from profiler.peers.peer import Answer, Failure, find
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
     from types import TracebackType
 
     from torch import nn
@@ -25,6 +24,8 @@ if TYPE_CHECKING:
     Make = Callable[[], tuple[nn.Module, tuple[Any, ...], dict[str, Any]]]
 
 LIMIT_S = 120.0
+#: What takes seconds to import, and is needed to build a model if it was here.
+_SLOW = ("torch", "torchvision", "timm", "transformers.modeling_utils")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,22 +79,47 @@ class Subject:
 
 def ask(name: str, subject: Subject, *, limit_s: float = LIMIT_S) -> Answer | Failure:
     """Let the peer *name* count *subject*; a crash, a hang or an abort is a failure, in the peer's words."""
-    if find(name).installed is None:
-        return Failure(f"not installed; {find(name).install}")
-    answer = subject.path.with_name(f"answer-{name}")
-    command = [sys.executable, "-m", "profiler.peers.child", name, str(subject.path), str(answer)]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=limit_s, check=False)  # noqa: S603 - ours
-    except subprocess.TimeoutExpired:
-        return Failure(f"no answer in {limit_s:g} s")
-    if not answer.exists():
-        return Failure(_last_words(done))
-    row = json.loads(answer.read_text(encoding="utf-8"))
-    return Failure(row["error"]) if "error" in row else Answer(**row)
+    ((_, answer),) = ask_many([(name, subject)], limit_s=limit_s)
+    return answer
 
 
-def _last_words(done: subprocess.CompletedProcess[str]) -> str:
-    """Say how a process ended that left no answer."""
-    said = done.stderr.strip().splitlines()
-    how = f"killed by {signal.Signals(-done.returncode).name}" if done.returncode < 0 else f"status {done.returncode}"
-    return f"{how}: {said[-1].strip()}" if said else how
+def ask_many(
+    asked: Sequence[tuple[str, Subject]], *, at_once: int = 1, limit_s: float = LIMIT_S
+) -> Iterator[tuple[int, Answer | Failure]]:
+    """Let peers count, each in a process of its own; yield the answers as they come, with their numbers.
+
+    Args:
+        asked: The name of each peer, and what it counts.
+        at_once: How many processes run at a time.
+        limit_s: After how many seconds a peer is given up.
+    """
+    there = []
+    for number, (name, subject) in enumerate(asked):
+        if find(name).installed is None:
+            yield number, Failure(f"not installed; {find(name).install}")
+        else:
+            there.append((number, name, str(subject.path)))
+    order = {
+        "asked": [rest for _, *rest in there],
+        "at_once": at_once,
+        "limit_s": limit_s,
+        "imports": [name for name in _SLOW if name in sys.modules],
+        "path": sys.path,
+    }
+    for row in _rows(order) if there else ():
+        number = there[row.pop("number")][0]
+        yield number, Failure(row["error"]) if "error" in row else Answer(**row)
+
+
+def _rows(order: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Hand an order over, and yield the answers; one that is not waited for is given up with the process."""
+    command = [sys.executable, "-m", "profiler.peers.children"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - ours
+        assert process.stdin is not None  # noqa: S101 - it is a pipe
+        assert process.stdout is not None  # noqa: S101 - it is a pipe
+        try:
+            json.dump(order, process.stdin)
+            process.stdin.close()
+            yield from map(json.loads, process.stdout)
+        finally:
+            process.terminate()

@@ -1,12 +1,14 @@
-"""``python -m profiler.peers.child PEER SUBJECT ANSWER``: one peer, in a process that it may leave as it likes."""
+"""One peer, in a process of its own."""
 
 from __future__ import annotations
 
-import json
-import sys
+import os
 from dataclasses import asdict
+from multiprocessing import parent_process
+from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Any
+from threading import Thread
+from typing import TYPE_CHECKING, Any
 
 import cloudpickle
 
@@ -14,14 +16,21 @@ from profiler.claims import exact
 from profiler.errors import one_line
 from profiler.peers.peer import find
 
-
-def main(name: str, subject: str, answer: str) -> None:
-    """Run the peer, and write its answer or its error."""
-    row = _answer(name, Path(subject))
-    Path(answer).write_text(json.dumps(row), encoding="utf-8")
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
 
 
-def _answer(name: str, subject: Path) -> dict[str, Any]:
+def main(name: str, subject: str, log: str, sender: Connection[dict[str, Any], Any]) -> None:
+    """Run the peer, and send its answer or its error; whatever it prints is kept in the log."""
+    with Path(log).open("w", encoding="utf-8") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    Thread(target=_end_with_the_asker, daemon=True).start()
+    sender.send(answer(name, Path(subject)))
+
+
+def answer(name: str, subject: Path) -> dict[str, Any]:
+    """Let a peer count what a file holds: the fields of its ``Answer``, or its error."""
     with subject.open("rb") as file:
         model, args, kwargs = cloudpickle.load(file)()
     try:
@@ -31,11 +40,14 @@ def _answer(name: str, subject: Path) -> dict[str, Any]:
     return {key: _numbers(value) for key, value in row.items()}
 
 
+def _end_with_the_asker() -> None:
+    asker = parent_process()
+    if asker is not None:
+        wait([asker.sentinel])
+        os._exit(1)
+
+
 def _numbers(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: exact(number) for key, number in value.items()}
     return value if value is None else exact(value)
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

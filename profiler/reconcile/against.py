@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import TYPE_CHECKING
 
-from profiler.peers import Subject, ask, find, peers
+from profiler.peers import Subject, ask_many, find, peers
 from profiler.reconcile.reconcile import reconcile
 from profiler.trace.facts import take_facts
 
@@ -63,10 +62,9 @@ def against(
     """
     chosen = choose(names)
     found: dict[str, tuple[Finding, ...]] = {}
-    with Subject(make) as subject, ThreadPoolExecutor(AT_ONCE) as pool:
-        answers = {pool.submit(ask, name, subject): name for name in chosen}
-        for answer in as_completed(answers):
-            name = answers[answer]
-            found[name] = reconcile(profile, facts, find(name), answer.result())
+    with Subject(make) as subject:
+        for number, answer in ask_many([(name, subject) for name in chosen], at_once=AT_ONCE):
+            name = chosen[number]
+            found[name] = reconcile(profile, facts, find(name), answer)
             tell(name)
     return tuple(finding for name in chosen for finding in found[name])

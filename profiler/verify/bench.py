@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,18 +11,17 @@ import sympy
 from profiler.derive import Origin, Variable, derive
 from profiler.derive.spacing import in_sizes
 from profiler.documents import Measure
-from profiler.errors import ClaimError, UnknownNameError
+from profiler.errors import ClaimError, PeerError, UnknownNameError
 from profiler.expressions import parse_unit
-from profiler.peers import Failure
+from profiler.peers import Failure, peers
 from profiler.peers import find as find_peer
 from profiler.verify.algebra import exactly, to_sympy
 from profiler.verify.hardware import device_figure
-from profiler.verify.running import Key, ask_peer, family, key_of, run, sized
+from profiler.verify.running import Key, ask_peers, family, key_of, run, sized
 from profiler.verify.selection import select
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from concurrent.futures import Future
 
     from profiler.derive import Point
     from profiler.documents import Figure
@@ -56,12 +55,11 @@ class Bench:
 
     @contextmanager
     def asking(self, figures: Iterable[Figure]) -> Iterator[None]:
-        """Ask the peers of these figures, each in its process, while models run here."""
+        """Ask the peers of these figures, while models run here."""
+        fixed = (figure for figure in figures if not any(".." in str(v) for v in figure.variables.values()))
+        measures = (measure for figure in fixed for measure in figure.measures.values())
         try:
-            for figure in figures:
-                for measure in figure.measures.values():
-                    if measure.peer is not None and not any(".." in str(v) for v in figure.variables.values()):
-                        self._ask(measure, {})
+            self._ask([measure for measure in measures if measure.peer in peers()], {})
             yield
         except BaseException:
             self._asking.shutdown(cancel_futures=True)
@@ -142,19 +140,37 @@ class Bench:
         return found[name]
 
     def _peers_figure(self, measure: Measure, point: Point) -> sympy.Expr:
-        answer = self._ask(measure, point).result()
+        peer = find_peer(measure.peer or "")
+        self._ask([measure], point)
+        answer = self._answers[_question(measure, point)].result()
         if isinstance(answer, Failure):
-            msg = f"{measure.peer} failed on {measure.target}: {answer.error}"
-            raise ClaimError(msg)
+            msg = f"{peer.name} failed on {measure.target}: {answer.error}"
+            raise PeerError(msg)
         if measure.count == "params":
             return exactly(answer.params or 0) * parse_unit("parameter")
-        return exactly(answer.total) * parse_unit(find_peer(measure.peer or "").unit)
+        return exactly(answer.total) * parse_unit(peer.unit)
 
-    def _ask(self, measure: Measure, point: Point) -> Future[Answer | Failure]:
-        key = (*key_of(measure, point), measure.peer)
-        if key not in self._answers:
-            self._answers[key] = self._asking.submit(ask_peer, measure, point)
-        return self._answers[key]
+    def _ask(self, measures: Iterable[Measure], point: Point) -> None:
+        """Begin to ask what was not asked before."""
+        anew = {_question(m, point): m for m in measures if _question(m, point) not in self._answers}
+        answers: list[Future[Answer | Failure]] = [Future() for _ in anew]
+        self._answers |= zip(anew, answers, strict=True)
+        self._asking.submit(_await, ask_peers(anew.values(), point), answers)
+
+
+def _question(measure: Measure, point: Point) -> Key:
+    return (*key_of(measure, point), measure.peer)
+
+
+def _await(numbered: Iterable[tuple[int, Answer | Failure]], answers: list[Future[Answer | Failure]]) -> None:
+    """Put answers where they are waited for."""
+    try:
+        for number, answer in numbered:
+            answers[number].set_result(answer)
+    except BaseException as error:  # noqa: BLE001 - who waits for an answer is to know
+        for waiting in answers:
+            if not waiting.done():
+                waiting.set_exception(error)
 
 
 def unit_of(measure: Measure) -> sympy.Expr:

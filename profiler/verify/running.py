@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from functools import cache, partial
 from typing import TYPE_CHECKING
@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 from profiler.api import profile
 from profiler.counting import forward, wants_values
 from profiler.errors import ClaimError, InputError, ModelError
-from profiler.peers import Subject, ask
-from profiler.peers import find as find_peer
+from profiler.peers import Subject, ask_many
 from profiler.targets import build, make_inputs
 from profiler.targets.families import find_family
 from profiler.targets.packages import without_warnings
@@ -19,7 +18,7 @@ from profiler.targets.sizes import Sized, is_in_sizes
 from profiler.training import checkpointed, count_step, freeze, make_optimizer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from typing import Any
 
     from torch import nn
@@ -53,11 +52,11 @@ def run(measure: Measure, point: Point) -> Profile:
         return _run_on("cpu", target, measure)
 
 
-def ask_peer(measure: Measure, point: Point) -> Answer | Failure:
-    """Let a peer count the model, on the CPU, where every peer can."""
-    find_peer(measure.peer or "")
-    with Subject(partial(_make, replace(measure, peer=None), dict(point))) as subject:
-        return ask(measure.peer or "", subject)
+def ask_peers(measures: Iterable[Measure], point: Point) -> Iterator[tuple[int, Answer | Failure]]:
+    """Let peers count the models of measures, on the CPU, where every peer can; yield answers by their numbers."""
+    with ExitStack() as stack:
+        makes = ((m.peer or "", Subject(partial(_make, replace(m, peer=None), dict(point)))) for m in measures)
+        yield from ask_many([(name, stack.enter_context(subject)) for name, subject in makes])
 
 
 def key_of(measure: Measure, point: Mapping[str, int]) -> Key:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from profiler.claims import TOTAL, Claim, Finding
 from profiler.documents import Standing, Verified
-from profiler.errors import ClaimError, InstallationError, ModelError, ProfilerError
+from profiler.errors import ClaimError, InstallationError, ModelError, PeerError, ProfilerError
 from profiler.expressions import kind, parse_unit
 from profiler.verify.bench import Bench
 from profiler.verify.formulas import check_formula
@@ -35,7 +35,7 @@ def verify(document: Document, bench: Bench | None = None) -> Iterator[Verified]
 
 
 def check(document: Document, claim: DocumentClaim, bench: Bench) -> Verified:
-    """Check one claim; where a model failed, or is not installed, the figure stands as failed.
+    """Check one claim; where a model or a peer failed, or is not installed, the figure stands as failed.
 
     Raises:
         ClaimError: It cannot be checked as it is written.
@@ -54,5 +54,5 @@ def _stand(document: Document, claim: DocumentClaim, figure: Figure, bench: Benc
     checked = check_formula if figure.kind == "formula" else check_number
     try:
         return checked(figure, stated, bench)
-    except (ModelError, InstallationError) as error:
+    except (ModelError, InstallationError, PeerError) as error:
         return Standing(figure, Finding(replace(stated, error=str(error)), 0), {}, status=error.exit_status)

@@ -15,8 +15,8 @@ from torch import nn
 def net(): return nn.Sequential(nn.Linear(8, 4), nn.ReLU())
 class Tired(nn.Module):
     def forward(self, x):
-        import sys
-        if sys.argv[0].endswith("child.py"): raise ValueError("not for children")
+        from multiprocessing import parent_process
+        if parent_process(): raise ValueError("not for children")
         return x * 2
 """
 

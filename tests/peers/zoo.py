@@ -28,7 +28,7 @@ import torch
 
 import profiler
 from profiler.peers import Answer, Failure, find
-from profiler.peers.child import _answer
+from profiler.peers.child import answer
 from profiler.reconcile import observe, reconcile
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def _import(peer: str) -> None:
 def _run(peer: str, subject: Path) -> None:
     try:
         with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-            row = _answer(peer, subject)
+            row = answer(peer, subject)
     except Exception as error:  # noqa: BLE001 - the case itself is wrong: its test says so
         row = {"error": f"cannot be made: {error!r}"}
     subject.with_suffix(".json").write_text(json.dumps(row))

@@ -1,0 +1,72 @@
+"""``python -m profiler.peers.children``: runs peers, each in a process that it may leave as it likes.
+
+It stands between the one who asks and those processes. What they all import is imported once, by a server that has
+done nothing else and is forked for each of them; and none of them runs the ``__main__`` of the one who asks again.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from multiprocessing import get_all_start_methods, get_context
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from profiler.peers.child import main as run
+
+if TYPE_CHECKING:
+    from multiprocessing.context import ForkServerContext, SpawnContext
+
+
+def main() -> None:
+    """Read an order from stdin; write each answer to stdout when it comes, as a line of JSON with its number."""
+    order = json.load(sys.stdin)
+    sys.path[:] = order["path"]  # which the processes inherit: a model's own modules may lie anywhere
+    context, limit_s = _context(order["imports"]), order["limit_s"]
+    with ThreadPoolExecutor(order["at_once"]) as pool:
+        asked = enumerate(order["asked"])
+        running = {pool.submit(_answer, context, name, subject, limit_s): number for number, (name, subject) in asked}
+        for answer in as_completed(running):
+            sys.stdout.write(json.dumps({"number": running[answer]} | answer.result()) + "\n")
+            sys.stdout.flush()
+
+
+def _context(imports: list[str]) -> ForkServerContext | SpawnContext:
+    """Choose how processes start: from a server that has imported what they need, where there are forks."""
+    if "forkserver" not in get_all_start_methods():
+        return get_context("spawn")
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["profiler.peers.child", *imports])
+    return context
+
+
+def _answer(context: ForkServerContext | SpawnContext, name: str, subject: str, limit_s: float) -> dict[str, Any]:
+    """Run one peer in a process; a crash, a hang or an abort is its answer, in its own words."""
+    receiver, sender = context.Pipe(duplex=False)
+    with TemporaryDirectory(prefix="profiler-") as folder:
+        log = Path(folder) / "log"
+        process = context.Process(target=run, args=(name, subject, str(log), sender))
+        process.start()
+        sender.close()
+        try:
+            return dict(receiver.recv()) if receiver.poll(limit_s) else {"error": f"no answer in {limit_s:g} s"}
+        except EOFError:
+            process.join()
+            return {"error": _last_words(process.exitcode or 0, log)}
+        finally:
+            process.kill()
+            process.join()
+
+
+def _last_words(status: int, log: Path) -> str:
+    """Say how a process ended that left no answer."""
+    said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() if log.exists() else []
+    how = f"killed by {signal.Signals(-status).name}" if status < 0 else f"status {status}"
+    return f"{how}: {said[-1].strip()}" if said else how
+
+
+if __name__ == "__main__":
+    main()
