@@ -56,6 +56,19 @@ def test_a_cache_is_read_at_every_step():
     assert held.stages[0].estimate_s.value - plain.stages[0].estimate_s.value == pytest.approx(0.08)
     weights = counted("resnet18").totals.params * 2
     assert held.stages[0].bound_s.value == pytest.approx((weights + 24e9) / 300e9, rel=1e-3)
+    reads = (weights + counted("resnet18").inputs[0][1].elements * 2 + 2000 + 24e9 * 0.69) / (300e9 * 0.69)
+    assert held.stages[0].load.value == pytest.approx(reads, rel=1e-6)
+
+
+def test_tokens_on_a_device_of_unknown_bandwidth_have_no_bound():
+    profile, dry = counted("hf:gpt2", "input_ids=1x1"), replace(L4, bandwidth_bytes_per_s=None)
+    asked = Stage("a", "hf:gpt2", tokens_per_s=20.0, prompt=8)
+    known, unknown = (
+        plan("x", [Counted(asked, profile, device, "fp16", prefill=profile)]).stages[0] for device in (L4, dry)
+    )
+    assert known.tokens_per_s_bound.value > 0
+    assert unknown.tokens_per_s_bound is None
+    assert unknown.critical_batch is None
 
 
 @pytest.mark.parametrize("name", shipped())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -9,7 +11,7 @@ from torch.utils.checkpoint import checkpoint
 
 import profiler
 from profiler.errors import PlanError
-from profiler.project.training import days, devices_for, pf_days, step_of, utilisation
+from profiler.project.training import Run, days, devices_for, pf_days, step_of, tokens_of, training_figures, utilisation
 
 
 def step(*, recompute: bool) -> profiler.Profile:
@@ -59,3 +61,33 @@ def test_days_devices_and_pf_days():
 def test_a_number_that_is_none_is_an_error(call):
     with pytest.raises(PlanError):
         call()
+
+
+def test_a_planned_run_is_the_steps_work_for_each_token():
+    """2 layers of 64² on 32 rows: the step's own FLOPs for 32 tokens, and 1e12 tokens of them."""
+    profile = step(recompute=False)
+    flops = profile.model_flops / 32 * 1e12
+    found = training_figures(profile, seconds=1e-3, peak=1e12, share=0.5, run=Run(1e12, devices=4, deadline_days=10))
+    assert found.tokens_per_step.value == 32
+    assert found.mfu.value == pytest.approx(profile.model_flops / 1e9)
+    assert found.pf_days.value == pytest.approx(flops / 8.64e19)
+    assert found.days.value == pytest.approx(flops / (4 * 0.5e12) / 86400)
+    assert found.devices_for_deadline.value == math.ceil(flops / 0.5e12 / 864000)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "tokens"),
+    [
+        ((torch.zeros(4, 7, dtype=torch.int64),), 28),
+        ((torch.zeros(4, 7),), 4),
+        ((torch.zeros(()), torch.zeros(3, 7)), 3),
+        ((), 1),
+    ],
+    ids=["integers", "samples", "the first with a size", "none"],
+)
+def test_tokens_are_integers_or_else_samples(inputs, tokens):
+    class Takes(nn.Module):
+        def forward(self, *_):
+            return torch.ones(1) + 1
+
+    assert tokens_of(profiler.count(Takes(), *inputs)) == tokens
