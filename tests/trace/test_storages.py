@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import gc
 
+import numpy as np
 import pytest
 import torch
 from allocations import peaks
@@ -12,6 +13,8 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 import profiler
+from profiler.trace import recorder
+from profiler.trace.storages import Storages
 
 F4 = 4  # bytes of a float32
 
@@ -147,6 +150,27 @@ def test_a_thousand_steps_need_no_more_than_one():
         moments = len(p.memory.timeline)
     assert len(peaks_seen) == 1
     assert moments <= 256 + 1
+
+
+def test_without_a_model_too_old_events_are_forgotten(monkeypatch):
+    monkeypatch.setattr(Storages.forget, "__defaults__", (100,))
+    monkeypatch.setattr(recorder, "_NOTES", 50)
+    with profiler.profile() as p:
+        for _ in range(1000):
+            torch.zeros(10)
+        storages = p._session._storages
+        assert len(storages._events) + len(storages._past) <= 100 + 2 * 50
+        assert len(storages._live) <= 50
+    assert p.totals.peak_memory["total"] == F4 * 10
+    assert sum(row.calls for row in p.operators) == 1000
+
+
+def test_what_comes_from_outside_later_is_an_input_too():
+    """Arrays of numpy, each of which may lie where the last one lay: 10, 20, 15 numbers of 8 bytes, and a sum."""
+    with profiler.profile() as p:
+        for length in (10, 20, 15):
+            torch.from_numpy(np.zeros(length)).sum()
+    assert table(p) == {"input": 8 * 20, "temporary": 8, "total": 8 * 20 + 8}
 
 
 def test_nothing_of_ours_outlives_the_block():
