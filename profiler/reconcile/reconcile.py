@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 from profiler.claims import TOTAL, Cause, Claim, Exact, Finding, Number, Quantity, Share, within
 from profiler.peers import Failure, Scene
+from profiler.tally import Totals
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from profiler.peers import Answer, Peer
-    from profiler.tally import Profile, Totals
+    from profiler.tally import Profile
     from profiler.trace.facts import Facts
 
 _PARAMETER = "parameter"
@@ -33,15 +34,17 @@ def reconcile(profile: Profile, facts: tuple[Facts, ...], peer: Peer, answer: An
 def _findings(
     profile: Profile, peer: Peer, unit: str, total: Number, modules: dict[str, Number], causes: list[Cause]
 ) -> list[Finding]:
-    """Compare the whole, and each module that the peer reports and we know."""
+    """Compare the whole, and each module that the peer reports; one that is none of ours did nothing here."""
     whole = Finding(Claim(peer.name, peer.version, TOTAL, unit, total), _ours(profile.totals, unit), tuple(causes))
-    nodes = profile.nodes
+    totals = {path: node.total for path, node in profile.nodes.items()}
     return [whole] + [
         Finding(
-            Claim(peer.name, peer.version, path, unit, claimed), _ours(nodes[path].total, unit), within(causes, path)
+            Claim(peer.name, peer.version, path, unit, claimed),
+            _ours(totals.get(path, Totals()), unit),
+            within(causes, path),
         )
         for path, claimed in modules.items()
-        if path in nodes and path
+        if path
     ]
 
 

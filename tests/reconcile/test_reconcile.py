@@ -71,9 +71,10 @@ def test_a_failure_is_a_finding_in_the_peers_own_words(made_up, seen):
     assert (finding.ours, finding.difference, finding.unexplained) == (WHOLE, 0, 0)
 
 
-def test_a_module_that_we_do_not_know_is_left_out(made_up, seen):
-    found = reconcile(*seen, made_up, Answer(54, {"": 54, "7": 1}))
-    assert [finding.claim.subject for finding in found] == ["total"]
+def test_a_module_that_is_none_of_ours_did_nothing_here(made_up, seen):
+    total, other = reconcile(*seen, made_up, Answer(54, {"": 54, "7": 1}))
+    assert (total.claim.subject, other.claim.subject) == ("total", "7")
+    assert (other.ours, other.unexplained, other.verdict) == (0, -1, Verdict.UNEXPLAINED)
 
 
 def test_all_stands_for_the_installed_peers():
