@@ -46,8 +46,8 @@ class Comparison:
 
     claimed: Polynomial | None
     differences: tuple[Difference, ...]
-    #: For a formula that is no polynomial: points, with what is measured there and what it says.
-    points: tuple[tuple[Point, Fraction, Fraction], ...] = ()
+    #: For a formula that is no polynomial: points, with what is measured there and what it says; None for no number.
+    points: tuple[tuple[Point, Fraction, Fraction | None], ...] = ()
 
     @property
     def is_equal(self) -> bool:
@@ -129,10 +129,17 @@ def _differences(parts: Mapping[Origin, Polynomial], claimed: Polynomial) -> Ite
 
 def _values(
     piece: Piece, formula: sympy.Expr, names: Mapping[str, str], letters: Mapping[str, int]
-) -> Iterable[tuple[Point, Fraction, Fraction]]:
+) -> Iterable[tuple[Point, Fraction, Fraction | None]]:
     """Evaluate a formula that is no polynomial at every point that was measured."""
     for point in (*piece.used, *piece.verified):
         known = {s: sympy.Integer({**letters, **point}[names.get(s.name, s.name)]) for s in formula.free_symbols}
+        yield point, evaluate(piece.total, point), _number(formula, known)
+
+
+def _number(formula: sympy.Expr, known: Mapping[sympy.Symbol, sympy.Integer]) -> Fraction | None:
+    """Evaluate a formula; None where it divides by zero."""
+    try:
         value = formula.subs(known)
-        claimed = Fraction(int(value.p), int(value.q)) if isinstance(value, sympy.Rational) else Fraction(-1)
-        yield point, evaluate(piece.total, point), claimed
+    except ValueError:  # the larger of something and infinity
+        return None
+    return Fraction(int(value.p), int(value.q)) if isinstance(value, sympy.Rational) else None

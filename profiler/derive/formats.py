@@ -150,7 +150,7 @@ def _comparison(comparison: Comparison, answers: Answers) -> dict[str, Any]:
             for d in comparison.differences
         ],
         "points": [
-            {"at": point, "measured": _number(measured), "claimed": _number(claimed)}
+            {"at": point, "measured": _number(measured), "claimed": None if claimed is None else _number(claimed)}
             for point, measured, claimed in comparison.points
         ],
     }

@@ -16,11 +16,12 @@ from profiler.derive.notation import SUPERSCRIPTS
 from profiler.derive.variables import place
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from fractions import Fraction
 
     from profiler.derive.answers import Answers
     from profiler.derive.comparison import Comparison
-    from profiler.derive.form import Piece, Term
+    from profiler.derive.form import Piece
     from profiler.derive.samples import Origin
 
 _WIDTH, _LEAST, _ORIGINS, _POINTS = 80, 20, 6, 40
@@ -69,15 +70,15 @@ def _terms(piece: Piece, answers: Answers, width: int) -> str:
         for term in piece.terms(kind):
             name = answers.notation.monomial(term.monomial) + (f"  {kind}" if kind else "")
             rows.append((name, _number(term.coefficient)))
-            rows += [(f"  {_origin(origin, answers)}", _number(c)) for origin, c in _shown(term)]
+            rows += [(f"  {_origin(origin, answers)}", _number(c)) for origin, c in _shown(term.origins)]
     return _table(rows, ("term, and where it comes from", "coefficient"), width)
 
 
-def _shown(term: Term) -> list[tuple[Origin, Fraction]]:
-    """List the origins of a term; the smallest of many as one."""
-    if len(term.origins) <= _ORIGINS:
-        return list(term.origins)
-    kept, rest = term.origins[: _ORIGINS - 1], term.origins[_ORIGINS - 1 :]
+def _shown(origins: Sequence[tuple[Origin, Fraction]]) -> list[tuple[Origin, Fraction]]:
+    """List where a term comes from; the smallest of many as one."""
+    if len(origins) <= _ORIGINS:
+        return list(origins)
+    kept, rest = origins[: _ORIGINS - 1], origins[_ORIGINS - 1 :]
     other = rest[0][0]._replace(module=f"{len(rest)} others", operator="", part="")
     return [*kept, (other, sum((c for _, c in rest[1:]), rest[0][1]))]
 
@@ -140,9 +141,10 @@ def _comparison(comparison: Comparison, answers: Answers, width: int) -> str:
     if comparison.claimed is None:
         wrong = [(p, m, c) for p, m, c in comparison.points if m != c]
         point, measured, claimed = wrong[0]
+        said = f"{_number(claimed)} {unit}" if claimed is not None else "no number"
         return fill(
             f"the formula is no polynomial, and differs at {len(wrong)} of {len(comparison.points)} points: at "
-            f"{place(point)} it says {_number(claimed)} {unit}, and the model costs {_number(measured)}",
+            f"{place(point)} it says {said}, and the model costs {_number(measured)}",
             width,
         )
     rows: list[tuple[str, str]] = []
@@ -150,13 +152,15 @@ def _comparison(comparison: Comparison, answers: Answers, width: int) -> str:
         coefficient = _number(d.measured) if not d.claimed else f"{_number(d.claimed)}, not {_number(d.measured)}"
         rows.append((f"{d.kind}  {answers.notation.monomial(d.monomial)}", coefficient))
         rows += [
-            (f"  {_origin(o, answers)}{f' ({o.part})' if o.part else ''}", _number(c)) for o, c in d.origins[:_ORIGINS]
+            (f"  {_origin(o, answers)}{f' ({o.part})' if o.part else ''}", _number(c)) for o, c in _shown(d.origins)
         ]
     parts = {o.part for d in comparison.differences for o, _ in d.origins}
+    several = len(comparison.differences)
+    terms = f"{several} pointwise terms" if several > 1 else "a pointwise term"
     if parts == {"pointwise"} and all(d.kind == "missing" for d in comparison.differences):
-        summary = f"the formula has all contractions, and lacks {len(comparison.differences)} pointwise terms"
+        summary = f"the formula has all contractions, and lacks {terms}"
     else:
-        summary = f"the formula differs in {len(comparison.differences)} terms"
+        summary = f"the formula differs in {several} {'terms' if several > 1 else 'term'}"
     return f"{summary}\n\n{_table(rows, ('difference, and where it comes from', 'coefficient'), width)}"
 
 

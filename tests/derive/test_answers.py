@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -227,6 +229,30 @@ def test_the_text_has_formula_origins_and_points_within_eighty_columns(answers):
     assert "(S = 6·E)" in text
     assert "verified at" in text
     assert max(map(len, text.splitlines())) <= 80
+
+
+def test_the_text_of_a_comparison_says_how_it_was_made(attention, answers):
+    def said(formula):
+        comparison = compare(attention.pieces[0], parse(formula), NAMES, {"E": E})
+        return WRITERS["text"](replace(answers, comparison=comparison))
+
+    assert "the formula is equal, term by term" in said("24*B*S*E**2 + 4*B*S**2*E + 7*B*S*E")
+    assert "the formula has all contractions, and lacks a pointwise term" in said("24*B*S*E**2 + 4*B*S**2*E")
+    assert "the formula differs in 2 terms" in said("24*B*S*E**2 + 4*B*S**2*E + B + S*B*E")
+    points = said("24*B*S*E**2 + 4*B*S*max(S, 2)*E + 7*B*S*E")
+    assert re.search(r"the formula is equal, at the \d+ points measured", points)
+    nowhere = " ".join(said("24*B*S*E**2 + 4*B*S**2*E + 7*B*S*E + min(0, 1/(S - 2))").split())
+    assert "it says no number, and the model costs" in nowhere
+
+
+def test_many_origins_are_shown_with_the_rest_as_one_and_lose_nothing():
+    many = {Origin(f"block.{chr(97 + i)}", "mul", "pointwise"): i + 1 for i in range(20)}
+    found = form(lambda p: {origin: n * p["sequence"] for origin, n in many.items()}, (S,))
+    lines = WRITERS["text"](Answers(found, {}, {"sequence": 8})).splitlines()
+    shown = [line.split() for line in lines if "block." in line or "others  " in line]
+    assert shown[-1][1] == "others"
+    assert len(shown) - 1 + int(shown[-1][0]) == 20
+    assert sum(int(words[-1]) for words in shown) == sum(range(1, 21))
 
 
 def test_the_python_runs(answers):
