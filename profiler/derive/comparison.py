@@ -13,6 +13,8 @@ from profiler.derive.letters import spell
 from profiler.derive.polynomials import ONE, Monomial, Polynomial, evaluate, power, product, scaled, substitute, total
 from profiler.derive.spacing import in_sizes
 from profiler.derive.variables import Step
+from profiler.errors import InputError
+from profiler.expressions import put
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -132,14 +134,14 @@ def _values(
 ) -> Iterable[tuple[Point, Fraction, Fraction | None]]:
     """Evaluate a formula that is no polynomial at every point that was measured."""
     for point in (*piece.used, *piece.verified):
-        known = {s: sympy.Integer({**letters, **point}[names.get(s.name, s.name)]) for s in formula.free_symbols}
+        known = {s.name: {**letters, **point}[names.get(s.name, s.name)] for s in formula.free_symbols}
         yield point, evaluate(piece.total, point), _number(formula, known)
 
 
-def _number(formula: sympy.Expr, known: Mapping[sympy.Symbol, sympy.Integer]) -> Fraction | None:
+def _number(formula: sympy.Expr, known: Mapping[str, int]) -> Fraction | None:
     """Evaluate a formula; None where it divides by zero."""
     try:
-        value = formula.subs(known)
-    except ValueError:  # the larger of something and infinity
+        value = put(formula, known)
+    except InputError:
         return None
     return Fraction(int(value.p), int(value.q)) if isinstance(value, sympy.Rational) else None

@@ -21,7 +21,7 @@ import torch
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from profiler.errors import InputError
-from profiler.expressions import parse
+from profiler.expressions import parse, put
 from profiler.targets.families import Family, unknown
 from profiler.targets.target import Argument, Target, TensorInput
 
@@ -171,7 +171,7 @@ def _axes(tensor: TensorInput, name: str, argument: str | None) -> tuple[int, ..
 
 def _whole(formula: sympy.Expr, point: Mapping[str, int], what: str, least: int = 1) -> int:
     """Give a size that a formula says."""
-    value: Any = formula.subs({symbol: point[symbol.name] for symbol in formula.free_symbols})
+    value: Any = put(formula, point)
     if not isinstance(value, sympy.Integer) or value < least:
         msg = f"{what!r} is {value} at {', '.join(f'{k}={v}' for k, v in point.items())}, which is no size"
         raise InputError(msg)

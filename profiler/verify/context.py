@@ -8,14 +8,12 @@ import sympy
 
 from profiler.derive import Variable
 from profiler.errors import ClaimError
-from profiler.expressions import parse, read_quantity
+from profiler.expressions import parse, put, read_quantity
 from profiler.targets.ranges import parse_sizes
 from profiler.verify.bench import is_count
 from profiler.verify.hardware import source
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from profiler.derive import Point
     from profiler.documents import Figure
     from profiler.verify.bench import Bench, Form
@@ -47,13 +45,13 @@ class Context:
         """Evaluate a formula at one setting, measuring what it names."""
         given = more | {name: sympy.Integer(size) for name, size in point.items()}
         names = _named(formula)
-        return _put(formula, {name: given[name] if name in given else self.value(name, point) for name in names})
+        return put(formula, {name: given[name] if name in given else self.value(name, point) for name in names})
 
     def form(self, formula: sympy.Expr, **more: sympy.Expr) -> sympy.Expr:
         """Write a formula in the varied sizes alone, with the closed forms of what it measures."""
         varied = {variable.name for variable in self.ranges}
         names = [name for name in _named(formula) if name not in varied]
-        return _put(formula, {name: more[name] if name in more else self._form(name) for name in names})
+        return put(formula, {name: more[name] if name in more else self._form(name) for name in names})
 
     def value(self, name: str, point: Point) -> sympy.Expr:
         """Give a variable, or measure."""
@@ -81,12 +79,6 @@ class Context:
 
 def _named(formula: sympy.Expr) -> list[str]:
     return sorted(symbol.name for symbol in formula.free_symbols)
-
-
-def _put(formula: sympy.Expr, values: Mapping[str, sympy.Expr]) -> sympy.Expr:
-    """Put values in the places of names, all at once: a value may hold the names of others."""
-    places = {symbol: values[symbol.name] for symbol in formula.free_symbols if symbol.name in values}
-    return formula.subs(places, simultaneous=True)
 
 
 def _is_range(text: object) -> bool:

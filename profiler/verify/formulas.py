@@ -14,7 +14,7 @@ import sympy
 from profiler.claims import Cause, Finding, Kind, Share
 from profiler.derive.variables import place
 from profiler.documents import Standing
-from profiler.expressions import number_in
+from profiler.expressions import number_in, put
 from profiler.verify.context import Context
 from profiler.verify.numbers import in_unit, to_fraction
 from profiler.verify.steps import number, walk
@@ -134,8 +134,7 @@ def _coefficients(expression: sympy.Expr) -> Mapping[sympy.Expr, sympy.Expr]:
 
 
 def _at(expression: sympy.Expr, point: Point) -> Fraction:
-    places = {symbol: point[symbol.name] for symbol in expression.free_symbols}
-    return to_fraction(sympy.nsimplify(expression.subs(places, simultaneous=True)))
+    return to_fraction(sympy.nsimplify(put(expression, point)))
 
 
 def _frozen(point: Point) -> tuple[tuple[str, int], ...]:

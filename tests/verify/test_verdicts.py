@@ -154,6 +154,20 @@ def test_a_missing_term_is_named_by_what_makes_it(tmp_path):
 ONE = 'printed = "1"\n'
 DEVICE = 'measures.ours = { device = "t44", figure = "fp16" }\n'
 RENAMED = 'causes = [{ kind = "missing-term", why = "it", gives = "macs" }]\n'
+HALVED = """
+[[claims]]
+id = "sum"
+says = "A formula."
+kind = "formula"
+unit = "parameter"
+expression = "2*N + 1/(N - 4)"
+variables = { N = "4..64:4" }
+[claims.measures.ours]
+target = "torch.nn:LayerNorm"
+set = { normalized_shape = "N" }
+input = ["input=1,N"]
+count = "params"
+"""
 BAD = {
     "an unknown subject": (FACT.replace("TwoLinears", "ThreeLinears") + ONE, 2, "ThreeLinears"),
     "an unknown model": (FACT.replace("profiler.documents.models:TwoLinears", "resnet81") + ONE, 2, "resnet"),
@@ -167,6 +181,9 @@ BAD = {
     "a cause that changes the unit": (FACT + ONE + RENAMED, 2, "only a cause of kind"),
     "a module that is not there": (
         FACT.replace('count = "other_flops"', 'count = "flops", modules = ["fc3"]') + ONE + NEGLECTED, 2, "fc3"),
+    "a value that is none": (HALVED, 2, "the formula 2*N + 1/(N - 4) divides by zero at N=4"),
+    "a largest of none": (
+        HALVED.replace(" + 1", " + max(1, 1").replace('(N - 4)"', '(N - 4))"'), 2, "divides by zero at N=4"),
     "a device that is not there": (SUM.replace("arithmetic", "fact") + ONE + DEVICE, 2, "t44"),
 }  # fmt: skip
 
