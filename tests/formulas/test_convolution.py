@@ -189,6 +189,15 @@ def test_a_convolution_of_another_device_counts_the_same(operator):
     assert found.other_flops == ELSEWHERE[operator] * prod(OUT2.shape)
 
 
+@pytest.mark.parametrize(("alpha", "flops"), [(None, 3), (1, 3), (1.0, 3), (2, 4)])
+def test_a_scale_of_one_is_no_scale(alpha, flops):
+    found = priced(
+        "aten.cudnn_convolution_add_relu.default", (OUT2,), self=spec(2, 4, 9, 9), weight=spec(6, 4, 3, 3),
+        bias=spec(6), stride=(1, 1), z=OUT2, alpha=alpha,
+    )  # fmt: skip
+    assert found.other_flops == flops * prod(OUT2.shape)
+
+
 @pytest.mark.parametrize(
     ("operator", "biases"),
     [

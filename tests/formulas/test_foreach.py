@@ -104,10 +104,20 @@ def test_a_fused_step_costs_what_its_algorithm_computes(name, make, algorithm, c
         state = {k: v for k, v in optimizer.state[p].items() if isinstance(v, torch.Tensor) and v.shape == p.shape}
         rows = zip(*(tally.numbers(t) for t in (p, p.grad, *state.values())), strict=True)
         expected.append([algorithm(row[0], row[1], dict(zip(state, row[2:], strict=True)), chosen) for row in rows])
+    held = {
+        (key, i): t
+        for i, p in enumerate(params)
+        for key, t in {"p": p, **optimizer.state[p]}.items()
+        if isinstance(t, torch.Tensor) and t.shape == p.shape
+    }
+    before = {place: t.detach().clone() for place, t in held.items()}
     found = entry(f"aten._fused_{name}_", optimizer.step)
     for made, p in zip(expected, params, strict=True):
         assert same(made, p)
     assert counts(found) == tally.counts
+    # everything is written; the largest of the averages may be what it was
+    assert all(not torch.equal(t, before[key, i]) for (key, i), t in held.items() if key != "max_exp_avg_sq")
+    assert found.bytes_written == sum(t.numel() * t.element_size() for t in held.values())
 
 
 NAMES = {
