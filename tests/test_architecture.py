@@ -23,7 +23,7 @@ ROWS = {
     "trace": 3, "formulas": 3, "devices": 3,
     "memory": 2.5,
     "records": 2, "projection": 2, "claims": 2, "catalogue": 2,
-    "toml": 1.5, "files": 1.5,
+    "toml": 1.5, "files": 1.5, "processes": 1,
     "errors": 1, "units": 1,
 }  # fmt: skip
 

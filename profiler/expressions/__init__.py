@@ -7,7 +7,7 @@ A text is read, never run: whatever is not in the language is refused with its c
 """
 
 from profiler.expressions.parser import NAMES, parse
-from profiler.expressions.units import check_kind, kind, number_in, parse_unit, read_quantity
+from profiler.expressions.units import check_kind, kind, number_in, parse_unit, read_quantity, to_fraction
 from profiler.expressions.values import put
 
-__all__ = ["NAMES", "check_kind", "kind", "number_in", "parse", "parse_unit", "put", "read_quantity"]
+__all__ = ["NAMES", "check_kind", "kind", "number_in", "parse", "parse_unit", "put", "read_quantity", "to_fraction"]

@@ -27,6 +27,7 @@ _PREFIXED = ("MAC", "FLOP", "op", "byte", "B", "FLOPS", "OPS", "MACS", "paramete
 _QUANTITY = re.compile(r"\s*(?P<number>[-+]?[\d._]+(?:[eE][-+]?\d+)?)\s*(?P<unit>.*?)\s*")
 
 
+@cache
 def parse_unit(text: str) -> sympy.Expr:
     """Read a unit, such as ``GFLOP``, ``GB/s`` or ``FLOP/byte``; an empty text is a plain number.
 
@@ -74,8 +75,18 @@ def number_in(quantity: sympy.Expr, unit: str) -> Fraction:
         Fraction(6000000000, 1)
     """
     base = check_kind(quantity, unit)
-    number = sympy.nsimplify(quantity / base)
-    return Fraction(int(number.p), int(number.q))
+    return to_fraction(quantity / base)
+
+
+def to_fraction(number: sympy.Expr) -> Fraction:
+    """Give the exact value of a number.
+
+    Example:
+        >>> to_fraction(parse("7/3 + 1"))
+        Fraction(10, 3)
+    """
+    exact = number if isinstance(number, sympy.Rational) else sympy.nsimplify(number)
+    return Fraction(int(exact.p), int(exact.q))
 
 
 def check_kind(quantity: sympy.Expr, unit: str) -> sympy.Expr:
@@ -98,6 +109,12 @@ def kind(quantity: sympy.Expr) -> sympy.Expr:
         >>> kind(parse("8*B*S") * read_quantity("3 GB/s"))
         byte/s
     """
+    _, rest = quantity.as_coeff_Mul()
+    return _kind(rest)
+
+
+@cache
+def _kind(quantity: sympy.Expr) -> sympy.Expr:
     variables = [symbol for symbol in quantity.free_symbols if symbol.is_integer]
     number = quantity.subs({symbol: sympy.prime(100 + i) for i, symbol in enumerate(variables)})
     return sympy.Mul(*(factor for factor in sympy.Mul.make_args(sympy.factor(number)) if not factor.is_number))

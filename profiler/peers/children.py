@@ -10,12 +10,12 @@ import json
 import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from multiprocessing import get_all_start_methods, get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from profiler.peers.child import main as run
+from profiler.processes import starting_with
 
 if TYPE_CHECKING:
     from multiprocessing.context import ForkServerContext, SpawnContext
@@ -25,22 +25,13 @@ def main() -> None:
     """Read an order from stdin; write each answer to stdout when it comes, as a line of JSON with its number."""
     order = json.load(sys.stdin)
     sys.path[:] = order["path"]  # which the processes inherit: a model's own modules may lie anywhere
-    context, limit_s = _context(order["imports"]), order["limit_s"]
+    context, limit_s = starting_with(["profiler.peers.child", *order["imports"]]), order["limit_s"]
     with ThreadPoolExecutor(order["at_once"]) as pool:
         asked = enumerate(order["asked"])
         running = {pool.submit(_answer, context, name, subject, limit_s): number for number, (name, subject) in asked}
         for answer in as_completed(running):
             sys.stdout.write(json.dumps({"number": running[answer]} | answer.result()) + "\n")
             sys.stdout.flush()
-
-
-def _context(imports: list[str]) -> ForkServerContext | SpawnContext:
-    """Choose how processes start: from a server that has imported what they need, where there are forks."""
-    if "forkserver" not in get_all_start_methods():
-        return get_context("spawn")
-    context = get_context("forkserver")
-    context.set_forkserver_preload(["profiler.peers.child", *imports])
-    return context
 
 
 def _answer(context: ForkServerContext | SpawnContext, name: str, subject: str, limit_s: float) -> dict[str, Any]:

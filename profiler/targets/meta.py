@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 #: Constructors that give no values to their elements, and those that do.
 _UNINITIALISED = frozenset({torch.empty, torch.empty_strided, torch.empty_permuted})
 _FILLED = frozenset({torch.zeros, torch.ones, torch.full, torch.rand, torch.randn})
+#: What fills a tensor that is there, and gives it back.
+_FILLS = frozenset({
+    torch.Tensor.normal_, torch.Tensor.uniform_, torch.Tensor.zero_, torch.Tensor.fill_,
+    nn.init.normal_, nn.init.uniform_, nn.init.trunc_normal_, nn.init.constant_, nn.init.kaiming_uniform_,
+})  # fmt: skip
 #: Elements from which a filled tensor is taken for a parameter (64 MiB in float32); the tables that constructors
 #: compute with are smaller.
 _LARGE = 2**24
@@ -65,10 +70,17 @@ def to_meta(module: nn.Module) -> nn.Module:
 
 
 class _ParametersOnMeta(TorchFunctionMode):
-    """Redirects to ``meta`` what is allocated without values, or is very large, and names no device."""
+    """Redirects to ``meta`` what is allocated without values, or is very large, and names no device.
+
+    What is there already is not filled: it has no values, and torch would take as long as an operator to say so.
+    """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None) -> Any:
         kwargs = kwargs or {}
+        if func in _FILLS:
+            filled = args[0] if args else kwargs["tensor"]
+            if filled.is_meta:
+                return filled
         if kwargs.get("device") is None and (func in _UNINITIALISED or (func in _FILLED and _is_large(args, kwargs))):
             kwargs = kwargs | {"device": "meta"}
         return func(*args, **kwargs)

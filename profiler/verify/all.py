@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
 
+from profiler.processes import starting_with
+from profiler.verify.asking import ask_for
 from profiler.verify.bench import Bench
 from profiler.verify.verify import check
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from concurrent.futures import Future
+    from typing import Any
 
     from profiler.documents import Document, DocumentClaim, Verified
+    from profiler.verify.asking import Answers
 
     Wanted = tuple[Document, tuple[DocumentClaim, ...]]
 
@@ -20,7 +24,7 @@ if TYPE_CHECKING:
 _AT_ONCE = 2
 #: Claims that one process checks before it is given others: neighbours are, as a rule, about the same models.
 _TOGETHER = 5
-#: What takes seconds to import is imported once for all processes. What is not installed is passed over.
+#: What takes seconds to import is imported once for all processes.
 _IMPORTED = ["profiler.verify.bench", "torchvision", "transformers.modeling_utils"]
 
 
@@ -36,18 +40,32 @@ def verify_all(wanted: Sequence[Wanted], tell: Callable[[Verified], object] = la
     """
     parts = [(d, claims[i : i + _TOGETHER]) for d, claims in wanted for i in range(0, len(claims), _TOGETHER)]
     if len(parts) == 1:
-        return _checked(*parts[0], Bench(), tell)
+        ((document, claims),) = parts
+        bench = Bench()
+        bench.hear(ask_for(claims))
+        return _checked(document, claims, bench, tell)
+    return _in_processes(parts, tell)
+
+
+def _in_processes(parts: list[Wanted], tell: Callable[[Verified], object]) -> list[Verified]:
+    """Check parts in several processes; those that are about peers when these have answered."""
     found: dict[int, list[Verified]] = {}
-    context = get_context("forkserver")
-    context.set_forkserver_preload(_IMPORTED)
-    with ProcessPoolExecutor(_AT_ONCE, context, _prepare) as pool:
-        peers_first = sorted(range(len(parts)), key=lambda i: -_peers(parts[i][1]))
-        running = {pool.submit(_part, *parts[i]): i for i in peers_first}
+    with ThreadPoolExecutor(1) as apart, ProcessPoolExecutor(_AT_ONCE, starting_with(_IMPORTED), _prepare) as pool:
+        asking = [i for i, (_, claims) in enumerate(parts) if any(map(_asks, claims))]
+        answers = apart.submit(ask_for, [claim for i in asking for claim in parts[i][1]])
+        numbers = {pool.submit(_part, *parts[i], {}): i for i in range(len(parts)) if i not in asking}
+        waiting: set[Future[Any]] = {answers, *numbers}
         try:
-            for done in as_completed(running):
-                found[running[done]] = done.result()
-                for verified in found[running[done]]:
-                    tell(verified)
+            while waiting:
+                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                if answers in done:
+                    anew = {pool.submit(_part, *parts[i], answers.result()): i for i in asking}
+                    numbers |= anew
+                    waiting |= anew.keys()
+                for future in done - {answers}:
+                    found[numbers[future]] = future.result()
+                    for verified in future.result():
+                        tell(verified)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
@@ -57,17 +75,16 @@ def verify_all(wanted: Sequence[Wanted], tell: Callable[[Verified], object] = la
 def _checked(
     document: Document, claims: tuple[DocumentClaim, ...], bench: Bench, tell: Callable[[Verified], object]
 ) -> list[Verified]:
-    found: dict[str, Verified] = {}
-    with bench.asking(figure for claim in claims for figure in claim.figures):
-        for claim in sorted(claims, key=lambda claim: _peers((claim,))):  # peers answer in the meantime
-            found[claim.id] = check(document, claim, bench)
-            tell(found[claim.id])
-    return [found[claim.id] for claim in claims]
+    found: list[Verified] = []
+    for claim in claims:
+        found.append(check(document, claim, bench))
+        tell(found[-1])
+    return found
 
 
-def _peers(claims: tuple[DocumentClaim, ...]) -> int:
-    """Count how often claims ask a peer, which takes longer than a model on ``meta``."""
-    return sum(m.peer is not None for c in claims for f in c.figures for m in f.measures.values())
+def _asks(claim: DocumentClaim) -> bool:
+    """Say whether a claim is about what a peer says."""
+    return any(m.peer is not None for figure in claim.figures for m in figure.measures.values())
 
 
 _benches: list[Bench] = []
@@ -81,5 +98,6 @@ def _prepare() -> None:
     _benches.append(Bench())
 
 
-def _part(document: Document, claims: tuple[DocumentClaim, ...]) -> list[Verified]:
+def _part(document: Document, claims: tuple[DocumentClaim, ...], answers: Answers) -> list[Verified]:
+    _benches[0].hear(answers)
     return _checked(document, claims, _benches[0], lambda _: None)

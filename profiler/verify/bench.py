@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 import sympy
@@ -13,20 +11,19 @@ from profiler.derive.spacing import in_sizes
 from profiler.documents import Measure
 from profiler.errors import ClaimError, PeerError, UnknownNameError
 from profiler.expressions import parse_unit
-from profiler.peers import Failure, peers
+from profiler.peers import Failure
 from profiler.peers import find as find_peer
 from profiler.verify.algebra import exactly, to_sympy
+from profiler.verify.asking import ask, question
 from profiler.verify.hardware import device_figure
-from profiler.verify.running import Key, ask_peers, family, key_of, run, sized
+from profiler.verify.running import Key, family, key_of, run, sized
 from profiler.verify.selection import select
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     from profiler.derive import Point
-    from profiler.documents import Figure
     from profiler.peers import Answer
     from profiler.tally import Profile
+    from profiler.verify.asking import Answers
 
 #: Of what is counted; a FLOP where nothing else is said.
 _UNITS = {
@@ -49,21 +46,12 @@ class Bench:
     def __init__(self) -> None:
         """Begin with nothing measured."""
         self._profiles: dict[Key, Profile] = {}
-        self._answers: dict[Key, Future[Answer | Failure]] = {}
+        self._answers: dict[Key, Answer | Failure] = {}
         self._forms: dict[Key, Form] = {}
-        self._asking = ThreadPoolExecutor(1)
 
-    @contextmanager
-    def asking(self, figures: Iterable[Figure]) -> Iterator[None]:
-        """Ask the peers of these figures, while models run here."""
-        fixed = (figure for figure in figures if not any(".." in str(v) for v in figure.variables.values()))
-        measures = (measure for figure in fixed for measure in figure.measures.values())
-        try:
-            self._ask([measure for measure in measures if measure.peer in peers()], {})
-            yield
-        except BaseException:
-            self._asking.shutdown(cancel_futures=True)
-            raise
+    def hear(self, answers: Answers) -> None:
+        """Take what peers have answered already."""
+        self._answers |= answers
 
     def adopt(self, target: str, profile: Profile) -> None:
         """Take a profile that was made already for a forward pass of a target with its default input."""
@@ -141,36 +129,15 @@ class Bench:
 
     def _peers_figure(self, measure: Measure, point: Point) -> sympy.Expr:
         peer = find_peer(measure.peer or "")
-        self._ask([measure], point)
-        answer = self._answers[_question(measure, point)].result()
+        if question(measure, point) not in self._answers:
+            self._answers |= ask([measure], point)
+        answer = self._answers[question(measure, point)]
         if isinstance(answer, Failure):
             msg = f"{peer.name} failed on {measure.target}: {answer.error}"
             raise PeerError(msg)
         if measure.count == "params":
             return exactly(answer.params or 0) * parse_unit("parameter")
         return exactly(answer.total) * parse_unit(peer.unit)
-
-    def _ask(self, measures: Iterable[Measure], point: Point) -> None:
-        """Begin to ask what was not asked before."""
-        anew = {_question(m, point): m for m in measures if _question(m, point) not in self._answers}
-        answers: list[Future[Answer | Failure]] = [Future() for _ in anew]
-        self._answers |= zip(anew, answers, strict=True)
-        self._asking.submit(_await, ask_peers(anew.values(), point), answers)
-
-
-def _question(measure: Measure, point: Point) -> Key:
-    return (*key_of(measure, point), measure.peer)
-
-
-def _await(numbered: Iterable[tuple[int, Answer | Failure]], answers: list[Future[Answer | Failure]]) -> None:
-    """Put answers where they are waited for."""
-    try:
-        for number, answer in numbered:
-            answers[number].set_result(answer)
-    except BaseException as error:  # noqa: BLE001 - who waits for an answer is to know
-        for waiting in answers:
-            if not waiting.done():
-                waiting.set_exception(error)
 
 
 def unit_of(measure: Measure) -> sympy.Expr:

@@ -14,9 +14,9 @@ import sympy
 from profiler.claims import Cause, Finding, Kind, Share
 from profiler.derive.variables import place
 from profiler.documents import Standing
-from profiler.expressions import number_in, put
+from profiler.expressions import number_in, put, to_fraction
 from profiler.verify.context import Context
-from profiler.verify.numbers import in_unit, to_fraction
+from profiler.verify.numbers import in_unit
 from profiler.verify.steps import number, walk
 from profiler.verify.words import told, written
 
@@ -44,11 +44,12 @@ def check_formula(figure: Figure, claim: Claim, bench: Bench) -> Standing:
     said = in_unit(figure, context.form(context.parse(figure.expression or "")))
     ours = in_unit(figure, context.form(context.parse(figure.measured)))
     steps = walk(figure, ours, lambda text, now: context.form(context.parse(text, "now"), now=now))
-    grid = {_frozen(p): (_at(number(said), p), _live(figure, context, p)) for p in _settings(context)}
+    formula = number(said)
+    grid = {_frozen(p): (_at(formula, p), _live(figure, context, p)) for p in _settings(context)}
     worst = max(grid, key=lambda p: (abs(grid[p][0] - grid[p][1]) / (abs(grid[p][1]) or 1), p))
     point = dict(worst)
     claimed, measured = grid[worst]
-    causes = [*_named(steps, point), *_terms(steps.rest - number(said), steps.rest, number(said), context, point)]
+    causes = [*_named(steps, point), *_terms(steps.rest - formula, steps.rest, formula, context, point)]
     finding = Finding(replace(claim, claimed=claimed), measured, tuple(causes))
     ratios = [float(theirs / live) for theirs, live in grid.values() if live]
     values = {name: told(context.value(name, point)) for name in (*context.known, *figure.measures)}
@@ -134,7 +135,7 @@ def _coefficients(expression: sympy.Expr) -> Mapping[sympy.Expr, sympy.Expr]:
 
 
 def _at(expression: sympy.Expr, point: Point) -> Fraction:
-    return to_fraction(sympy.nsimplify(put(expression, point)))
+    return to_fraction(put(expression, point))
 
 
 def _frozen(point: Point) -> tuple[tuple[str, int], ...]:

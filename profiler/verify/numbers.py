@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from profiler.claims import Cause, Finding, Kind, Share
 from profiler.documents import Standing
-from profiler.expressions import check_kind, kind, number_in, parse_unit
+from profiler.expressions import check_kind, kind, number_in, parse_unit, to_fraction
 from profiler.verify.context import Context
 from profiler.verify.printed import Printed, read_printed
 from profiler.verify.steps import number, walk
@@ -59,11 +59,6 @@ def in_unit(figure: Figure, quantity: sympy.Expr) -> sympy.Expr:
         return quantity * kind(unit)
     check_kind(quantity, figure.unit)
     return quantity
-
-
-def to_fraction(number: sympy.Expr) -> Fraction:
-    """Give the exact value of a rational expression."""
-    return Fraction(int(number.p), int(number.q))
 
 
 def _printed(figure: Figure, context: Context) -> Printed:

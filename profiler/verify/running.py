@@ -1,16 +1,14 @@
-"""Run the model of a measure, or let a peer count it."""
+"""Run the model of a measure."""
 
 from __future__ import annotations
 
-from contextlib import ExitStack, nullcontext
-from dataclasses import replace
-from functools import cache, partial
+from contextlib import nullcontext
+from functools import cache
 from typing import TYPE_CHECKING
 
 from profiler.api import profile
 from profiler.counting import forward, wants_values
 from profiler.errors import ClaimError, InputError, ModelError
-from profiler.peers import Subject, ask_many
 from profiler.targets import build, make_inputs
 from profiler.targets.families import find_family
 from profiler.targets.packages import without_warnings
@@ -18,14 +16,13 @@ from profiler.targets.sizes import Sized, is_in_sizes
 from profiler.training import checkpointed, count_step, freeze, make_optimizer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Mapping
     from typing import Any
 
     from torch import nn
 
     from profiler.derive import Point
     from profiler.documents import Measure
-    from profiler.peers import Answer, Failure
     from profiler.tally import Profile
     from profiler.targets import Target
 
@@ -52,11 +49,11 @@ def run(measure: Measure, point: Point) -> Profile:
         return _run_on("cpu", target, measure)
 
 
-def ask_peers(measures: Iterable[Measure], point: Point) -> Iterator[tuple[int, Answer | Failure]]:
-    """Let peers count the models of measures, on the CPU, where every peer can; yield answers by their numbers."""
-    with ExitStack() as stack:
-        makes = ((m.peer or "", Subject(partial(_make, replace(m, peer=None), dict(point)))) for m in measures)
-        yield from ask_many([(name, stack.enter_context(subject)) for name, subject in makes])
+def make(measure: Measure, point: Point) -> tuple[nn.Module, tuple[Any, ...], dict[str, Any]]:
+    """Make the model of a measure on the CPU, with its inputs."""
+    target = sized(measure, point).target(point)
+    model = build(target, device="cpu", dtype=measure.dtype)
+    return (model, *make_inputs(target, model, _specs(measure), batch=measure.batch, device="cpu"))
 
 
 def key_of(measure: Measure, point: Mapping[str, int]) -> Key:
@@ -96,12 +93,6 @@ def _step(measure: Measure, model: nn.Module, args: tuple[Any, ...], kwargs: dic
     optimizer = make_optimizer(measure.optimizer, model) if measure.optimizer else None
     with checkpointed(model) if measure.checkpoint else nullcontext():
         return count_step(model, *args, optimizer=optimizer, **kwargs)
-
-
-def _make(measure: Measure, point: Point) -> tuple[nn.Module, tuple[Any, ...], dict[str, Any]]:
-    target = sized(measure, point).target(point)
-    model = build(target, device="cpu", dtype=measure.dtype)
-    return (model, *make_inputs(target, model, _specs(measure), batch=measure.batch, device="cpu"))
 
 
 def _specs(measure: Measure) -> list[str]:
