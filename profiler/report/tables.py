@@ -21,8 +21,10 @@ _NARROWEST = 20
 _GAP = 2  # between columns
 
 
-def table(columns: Mapping[str, Side], rows: Sequence[Sequence[str]], width: int = WIDTH) -> str:
-    """Lay rows out under their headings; where a line is too long, its first cell is cut.
+def table(
+    columns: Mapping[str, Side], rows: Sequence[Sequence[str]], width: int = WIDTH, narrowest: int = _NARROWEST
+) -> str:
+    """Lay rows out under their headings; where a line is too long, its first cell is cut, to *narrowest* at least.
 
     Example:
         >>> print(table({"module": "left", "MACs": "right"}, [("conv1", "+1")]))
@@ -32,7 +34,7 @@ def table(columns: Mapping[str, Side], rows: Sequence[Sequence[str]], width: int
     """
     natural = [max(len(heading), *(len(row[i]) for row in rows), 0) for i, heading in enumerate(columns)]
     others = sum(natural[1:]) + _GAP * (len(natural) - 1)
-    natural[0] = min(natural[0], max(_NARROWEST, width - others))
+    natural[0] = min(natural[0], max(narrowest, width - others))
     grid = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     for (heading, side), wide in zip(columns.items(), natural, strict=True):
         grid.add_column(Text(heading), justify=side, no_wrap=True, overflow="ellipsis", width=wide)

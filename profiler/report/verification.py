@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections import Counter
 from fractions import Fraction
@@ -24,13 +25,14 @@ _COLUMNS: Mapping[str, Side] = {
     "claim": "left", "verdict": "left", "printed": "right", "found": "right", "factor": "right",
 }  # fmt: skip
 _MILLION = 10**6
+_NARROWEST = 17  # of the claims' names, where figures take the rest of the line
 
 
 def text(verified: Sequence[Verified], width: int = WIDTH) -> str:
     """Write a table of the claims of each document, and under it what there is to say of each."""
     parts = []
     for document, claims in _by_document(verified):
-        parts += [f"{document.id}: {document.title}", summary(claims), table(_COLUMNS, rows(claims), width)]
+        parts += [f"{document.id}: {document.title}", summary(claims), table(_COLUMNS, rows(claims), width, _NARROWEST)]
         parts += ["\n".join(_wrapped(*line, width) for line in story(claim)) for claim in claims]
     return "\n\n".join(parts) + "\n"
 
@@ -75,8 +77,20 @@ def rows(claims: Iterable[Verified]) -> list[tuple[str, ...]]:
             value = measured(standing)
             if standing.figure.printed is not None:
                 value = value.removesuffix(f" {standing.figure.unit}")  # it stands in the column before
-            found.append((label, standing.verdict.value, printed(standing), value, factor(standing)))
+            figures = map(_short_cell, (printed(standing), value, factor(standing)))
+            found.append((label, standing.verdict.value, *figures))
     return found
+
+
+def _short_cell(cell: str) -> str:
+    """Write a cell as short as it can be: what it leaves out stands in the story of the claim.
+
+    Example:
+        >>> _short_cell("450 (to 2 digits) GFLOP"), _short_cell("0.25 to 0.5"), _short_cell("4.7 Mparameter")
+        ('450 GFLOP', '0.25–0.5', '4.7 Mparam')
+    """
+    cell = re.sub(r" \(to \d+ digits?\)", "", cell)
+    return re.sub(r"(?<=[\d.]) to (?=[\d.])", "–", cell).replace("parameter", "param")
 
 
 def story(verified: Verified) -> Iterator[tuple[str, str]]:
