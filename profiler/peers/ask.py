@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     Make = Callable[[], tuple[nn.Module, tuple[Any, ...], dict[str, Any]]]
 
 LIMIT_S = 120.0
-#: What takes seconds to import, and is needed to build a model if it was here.
-_SLOW = ("torch", "torchvision", "timm", "transformers.modeling_utils")
+#: What takes long to import, and is needed there if it was here.
+_SLOW = ("torch", "torchvision", "timm", "transformers.modeling_utils", "profiler.targets")
+_OWN, _BETWEEN = "profiler.peers.", "profiler.peers.children"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,7 @@ def ask_many(
         "asked": [rest for _, *rest in there],
         "at_once": at_once,
         "limit_s": limit_s,
-        "imports": [name for name in _SLOW if name in sys.modules],
+        "imports": [name for name in sys.modules if name in _SLOW or (name.startswith(_OWN) and name != _BETWEEN)],
         "path": sys.path,
     }
     for row in _rows(order) if there else ():
@@ -113,7 +114,7 @@ def ask_many(
 
 def _rows(order: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Hand an order over, and yield the answers; one that is not waited for is given up with the process."""
-    command = [sys.executable, "-m", "profiler.peers.children"]
+    command = [sys.executable, "-m", _BETWEEN]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - ours
         assert process.stdin is not None  # noqa: S101 - it is a pipe
         assert process.stdout is not None  # noqa: S101 - it is a pipe
