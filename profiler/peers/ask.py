@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
 import cloudpickle
 
@@ -94,33 +96,49 @@ def ask_many(
         at_once: How many processes run at a time.
         limit_s: After how many seconds a peer is given up.
     """
-    there = []
+    there: dict[int, tuple[str, str]] = {}
     for number, (name, subject) in enumerate(asked):
         if find(name).installed is None:
             yield number, Failure(f"not installed; {find(name).install}")
         else:
-            there.append((number, name, str(subject.path)))
-    order = {
-        "asked": [rest for _, *rest in there],
-        "at_once": at_once,
-        "limit_s": limit_s,
-        "imports": [name for name in sys.modules if name in _SLOW or (name.startswith(_OWN) and name != _BETWEEN)],
-        "path": sys.path,
-    }
-    for row in _rows(order) if there else ():
-        number = there[row.pop("number")][0]
-        yield number, Failure(row["error"]) if "error" in row else Answer(**row)
+            there[number] = name, str(subject.path)
+    if there:
+        order = {
+            "asked": there,
+            "at_once": at_once,
+            "limit_s": limit_s,
+            "imports": [name for name in sys.modules if name in _SLOW or (name.startswith(_OWN) and name != _BETWEEN)],
+            "path": [str(folder) for folder in sys.path],
+        }
+        yield from _answers(order, set(there))
 
 
-def _rows(order: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _answers(order: dict[str, Any], asked: set[int]) -> Iterator[tuple[int, Answer | Failure]]:
     """Hand an order over, and yield the answers; one that is not waited for is given up with the process."""
-    command = [sys.executable, "-m", _BETWEEN]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - ours
+    with (
+        tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log,
+        subprocess.Popen(  # noqa: S603 - ours
+            [sys.executable, "-m", _BETWEEN], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
+        ) as process,
+    ):
         assert process.stdin is not None  # noqa: S101 - it is a pipe
         assert process.stdout is not None  # noqa: S101 - it is a pipe
         try:
-            json.dump(order, process.stdin)
-            process.stdin.close()
-            yield from map(json.loads, process.stdout)
+            with suppress(BrokenPipeError), process.stdin:
+                json.dump(order, process.stdin)
+            for row in map(json.loads, process.stdout):
+                number = row.pop("number")
+                asked.remove(number)
+                yield number, Failure(row["error"]) if "error" in row else Answer(**row)
+            for number in sorted(asked):
+                yield number, Failure(last_words(process.wait(), log))
         finally:
             process.terminate()
+
+
+def last_words(status: int, log: TextIO) -> str:
+    """Say how a process ended that left no answer."""
+    log.seek(0)
+    said = log.read().strip().splitlines()
+    how = f"killed by {signal.Signals(-status).name}" if status < 0 else f"status {status}"
+    return f"{how}: {said[-1].strip()}" if said else how

@@ -7,13 +7,13 @@ done nothing else and is forked for each of them; and none of them runs the ``__
 from __future__ import annotations
 
 import json
-import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from profiler.peers.ask import last_words
 from profiler.peers.child import main as run
 from profiler.processes import starting_with
 
@@ -27,8 +27,10 @@ def main() -> None:
     sys.path[:] = order["path"]  # which the processes inherit: a model's own modules may lie anywhere
     context, limit_s = starting_with(["profiler.peers.child", *order["imports"]]), order["limit_s"]
     with ThreadPoolExecutor(order["at_once"]) as pool:
-        asked = enumerate(order["asked"])
-        running = {pool.submit(_answer, context, name, subject, limit_s): number for number, (name, subject) in asked}
+        running = {
+            pool.submit(_answer, context, name, subject, limit_s): int(number)
+            for number, (name, subject) in order["asked"].items()
+        }
         for answer in as_completed(running):
             sys.stdout.write(json.dumps({"number": running[answer]} | answer.result()) + "\n")
             sys.stdout.flush()
@@ -46,17 +48,11 @@ def _answer(context: ForkServerContext | SpawnContext, name: str, subject: str, 
             return dict(receiver.recv()) if receiver.poll(limit_s) else {"error": f"no answer in {limit_s:g} s"}
         except EOFError:
             process.join()
-            return {"error": _last_words(process.exitcode or 0, log)}
+            with log.open("a+", encoding="utf-8", errors="replace") as said:
+                return {"error": last_words(process.exitcode or 0, said)}
         finally:
             process.kill()
             process.join()
-
-
-def _last_words(status: int, log: Path) -> str:
-    """Say how a process ended that left no answer."""
-    said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() if log.exists() else []
-    how = f"killed by {signal.Signals(-status).name}" if status < 0 else f"status {status}"
-    return f"{how}: {said[-1].strip()}" if said else how
 
 
 if __name__ == "__main__":

@@ -63,6 +63,17 @@ def test_answers_come_with_their_numbers_and_a_failure_takes_no_other_with_it(ca
     assert capfd.readouterr() == ("", "")
 
 
+def test_where_no_process_can_be_started_every_peer_has_failed(monkeypatch, capfd):
+    monkeypatch.setattr(sys.modules["profiler.peers.ask"], "_BETWEEN", "profiler.nowhere")
+    with Subject(make) as subject:
+        answers = dict(ask_many([("flop_counter", subject), ("thop", subject)]))
+    assert list(answers) == [0, 1]
+    assert all(
+        answer.error.startswith("status 1: ") and "profiler.nowhere" in answer.error for answer in answers.values()
+    )
+    assert capfd.readouterr() == ("", "")
+
+
 def test_a_peer_that_hangs_is_given_up():
     start = time.monotonic()
     with Subject(lambda: time.sleep(300)) as subject:
