@@ -56,6 +56,14 @@ def test_what_no_cause_accounts_for_is_the_rest(made_up, seen):
     assert (second.unexplained, second.verdict) == (0.5, Verdict.UNEXPLAINED)
 
 
+def test_two_rules_that_explain_the_same_are_a_rest(made_up, seen):
+    (half,) = made_up.departures
+    made_up.departs("MU-AGAIN", Kind.FORMULA, "halves them once more", where="nowhere", seen="never")(half.rule)
+    total, first = reconcile(*seen, made_up, Answer(54, {"0": 36}))
+    assert (total.unexplained, total.verdict) == (-54, Verdict.UNEXPLAINED)
+    assert (first.unexplained, first.verdict) == (-36, Verdict.UNEXPLAINED)
+
+
 def test_equal_numbers_agree(seen):
     peer = find("flop_counter")
     profile, facts = seen
