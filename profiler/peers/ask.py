@@ -137,8 +137,8 @@ def _answers(order: dict[str, Any], asked: set[int]) -> Iterator[tuple[int, Answ
 
 
 def last_words(status: int, log: TextIO) -> str:
-    """Say how a process ended that left no answer."""
+    """Say how a process ended that left no answer, and its last words that are no warning."""
     log.seek(0)
-    said = log.read().strip().splitlines()
+    said = [line for line in log.read().splitlines() if line[:1].strip() and "Warning: " not in line]
     how = f"killed by {signal.Signals(-status).name}" if status < 0 else f"status {status}"
     return f"{how}: {said[-1].strip()}" if said else how

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import time
+import warnings
 from functools import partial
 from pathlib import Path
 
@@ -34,6 +35,11 @@ def leaving():
     sys.exit(7)
 
 
+def dying():
+    warnings.warn("an old habit", FutureWarning, stacklevel=1)
+    os.abort()
+
+
 def raising():
     msg = "no such weights"
     raise OSError(msg)
@@ -47,7 +53,7 @@ def stay(path):
 
 
 def test_answers_come_with_their_numbers_and_a_failure_takes_no_other_with_it(capfd):
-    makes = (make, os.abort, noisy, leaving, raising)
+    makes = (make, dying, noisy, leaving, raising)
     subjects = [Subject(m) for m in makes]
     for subject in subjects:
         subject.__enter__()
