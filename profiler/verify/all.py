@@ -31,6 +31,9 @@ _IMPORTED = ["profiler.verify.bench", "torchvision", "transformers.modeling_util
 def verify_all(wanted: Sequence[Wanted], tell: Callable[[Verified], object] = lambda _: None) -> list[Verified]:
     """Check the claims of documents; few of them here, many in several processes.
 
+    Those import the script that asks once more: it calls this under ``if __name__ == "__main__"``, as `multiprocessing`
+    has it. `verify` checks one after another, here.
+
     Args:
         wanted: The documents, with those of their claims that are wanted.
         tell: Is given each claim as soon as it stands.
