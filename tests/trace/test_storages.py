@@ -139,6 +139,17 @@ def test_meta_and_the_cpu_hold_the_same():
     assert found[0] == found[1]
 
 
+@pytest.mark.parametrize("training", [False, True])
+def test_a_batch_norm_holds_the_same_on_meta(training):
+    """In evaluation the statistics of a batch are empty on the CPU; meta allocates them all the same."""
+    found = []
+    for device in ("cpu", "meta"):
+        model = nn.Sequential(nn.BatchNorm1d(500), nn.ReLU()).train(training).to(device)
+        p = profiler.count(model, torch.ones(2, 500, device=device))
+        found.append((p.totals.peak_memory, p.memory.peak.operator))
+    assert found[0] == found[1]
+
+
 def test_a_thousand_steps_need_no_more_than_one():
     model, x = net(), torch.ones(3, 10)
     peaks_seen, moments = set(), 0
