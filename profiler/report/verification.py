@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
 from collections import Counter
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from profiler import units
 from profiler.claims import Verdict
+from profiler.report.claimed import difference, factor, measured, named, printed, scale, shortest, stated
 from profiler.report.tables import WIDTH, table
 from profiler.tally.saved_findings import FindingRow, finding_rows
 
@@ -17,14 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
-    from profiler.documents import Document, Figure, Standing, Verified
+    from profiler.documents import Document, Standing, Verified
     from profiler.report.tables import Side
 
 SCHEMA = "profiler-claims/1"
 _COLUMNS: Mapping[str, Side] = {
     "claim": "left", "verdict": "left", "printed": "right", "found": "right", "factor": "right",
 }  # fmt: skip
-_MILLION = 10**6
 _NARROWEST = 17  # of the claims' names, where figures take the rest of the line
 
 
@@ -73,24 +71,13 @@ def rows(claims: Iterable[Verified]) -> list[tuple[str, ...]]:
     for claim in claims:
         for i, standing in enumerate(claim.standings):
             name = claim.claim.id if not i else ""
-            label = " ".join(part for part in (name, _label(standing.figure)) if part)
+            label = " ".join(part for part in (name, named(standing.figure)) if part)
             value = measured(standing)
             if standing.figure.printed is not None:
                 value = value.removesuffix(f" {standing.figure.unit}")  # it stands in the column before
-            figures = map(_short_cell, (printed(standing), value, factor(standing)))
+            figures = map(shortest, (printed(standing), value, factor(standing)))
             found.append((label, standing.verdict.value, *figures))
     return found
-
-
-def _short_cell(cell: str) -> str:
-    """Write a cell as short as it can be: what it leaves out stands in the story of the claim.
-
-    Example:
-        >>> _short_cell("450 (to 2 digits) GFLOP"), _short_cell("0.25 to 0.5"), _short_cell("4.7 Mparameter")
-        ('450 GFLOP', '0.25–0.5', '4.7 Mparam')
-    """
-    cell = re.sub(r" \(to \d+ digits?\)", "", cell)
-    return re.sub(r"(?<=[\d.]) to (?=[\d.])", "–", cell).replace("parameter", "param")
 
 
 def story(verified: Verified) -> Iterator[tuple[str, str]]:
@@ -106,48 +93,21 @@ def story(verified: Verified) -> Iterator[tuple[str, str]]:
         yield "  ", f"Margin: {_filled(claim.margin, verified.standings)}"
 
 
-def printed(standing: Standing) -> str:
-    """Write what is printed, with its unit; a formula is too long for a table."""
-    figure = standing.figure
-    if figure.printed is not None:
-        return f"{_plain(figure.printed)} {figure.unit}".strip()
-    return "nothing" if figure.missing else "a formula"
-
-
-def measured(standing: Standing) -> str:
-    """Write what is found, in the unit that is printed."""
-    if standing.status:
-        return "nothing"
-    figure, value = standing.figure, Fraction(standing.finding.ours)
-    if figure.printed is None and _scale(figure) == 1 and value == int(value):
-        return units.count(int(value), figure.unit)
-    return f"{_short(value / _scale(figure))} {figure.unit}".strip()
-
-
-def factor(standing: Standing) -> str:
-    """Write how many times what is printed is found; a formula's least and most."""
-    if standing.ratios is not None:
-        least, most = (1 / ratio if ratio else 0.0 for ratio in reversed(standing.ratios))
-        return f"{least:.3g}" if f"{least:.3g}" == f"{most:.3g}" else f"{least:.3g} to {most:.3g}"
-    claimed = standing.finding.claim.claimed
-    return f"{float(Fraction(standing.finding.ours) / Fraction(claimed)):.3g}" if claimed else ""
-
-
 def _figure_story(standing: Standing) -> Iterator[tuple[str, str]]:
     figure, finding = standing.figure, standing.finding
-    label = _label(figure)
+    label = named(figure)
     yield "  ", (f"{label}: {standing.verdict.value}; " if label else "") + _compared(standing)
     if figure.missing:
         yield "    ", f"Cannot be verified: {figure.missing}"
         return
     for cause in finding.causes:
-        amount = _signed(Fraction(cause.amount) / _scale(figure), figure.unit)
+        amount = difference(Fraction(cause.amount) / scale(figure), figure.unit)
         yield "    ", f"{amount}  {cause.kind.value}: {cause.why}"
     for source in standing.sources:
         if "confidence" in source:
             yield "    ", f"Source: {source}"
     if finding.unexplained:
-        yield "    ", f"{_signed(Fraction(finding.unexplained) / _scale(figure), figure.unit)}  unexplained"
+        yield "    ", f"{difference(Fraction(finding.unexplained) / scale(figure), figure.unit)}  unexplained"
 
 
 def _compared(standing: Standing) -> str:
@@ -161,7 +121,7 @@ def _compared(standing: Standing) -> str:
     if figure.missing:
         return f"{figure.expression} = {measured(standing)} is found" if figure.expression else "nothing is found"
     if figure.printed is None:
-        return f"{figure.expression} gives {_claimed(standing)}; found {measured(standing)}"
+        return f"{figure.expression} gives {stated(standing)}; found {measured(standing)}"
     return f"{said}{printed(standing)} is said; found {measured(standing)}"
 
 
@@ -169,55 +129,12 @@ def _filled(margin: str, standings: Sequence[Standing]) -> str:
     """Put the measured values into the margin."""
     values: dict[str, str] = {}
     for standing in reversed(standings):
-        own = {"ours": measured(standing), "claimed": _claimed(standing), "factor": factor(standing)}
+        own = {"ours": measured(standing), "claimed": stated(standing), "factor": factor(standing)}
         names = {**standing.values, **own}
         values = values | names | {f"{standing.figure.of}.{k}": v for k, v in names.items() if standing.figure.of}
     for name, value in values.items():
         margin = margin.replace(f"{{{name}}}", value)
     return margin
-
-
-def _claimed(standing: Standing) -> str:
-    """Write what is said as a number."""
-    claimed = standing.finding.claim.claimed
-    if standing.figure.printed is not None or claimed is None:
-        return printed(standing)
-    return f"{_short(Fraction(claimed) / _scale(standing.figure))} {standing.figure.unit}".strip()
-
-
-def _plain(figure: str) -> str:
-    """Write a printed figure; where an exponent only says how many digits count, they are counted.
-
-    Example:
-        >>> _plain("4.5e2"), _plain("3.5e12"), _plain("350..400"), _plain("17.6")
-        ('450 (to 2 digits)', '3.5e12', '350 to 400', '17.6')
-    """
-    mantissa, exponent, _ = figure.lower().partition("e")
-    if not exponent or not 1 <= float(figure) < _MILLION:
-        return figure.replace("..", " to ")
-    digits = sum(map(str.isdigit, mantissa))
-    return f"{float(figure):,.10g} (to {digits} digit{'s' if digits > 1 else ''})"
-
-
-def _label(figure: Figure) -> str:
-    return " · ".join(part for part in (figure.of, figure.reading) if part)
-
-
-def _scale(figure: Figure) -> Fraction:
-    from profiler.expressions import parse_unit  # noqa: PLC0415 - sympy takes its time
-
-    number, _ = parse_unit(figure.unit).as_coeff_Mul()
-    return Fraction(int(number.p), int(number.q))
-
-
-def _short(value: Fraction) -> str:
-    if value == int(value) and abs(value) < 10**15:
-        return f"{int(value):,}".replace("-", "−")
-    return units.rounded(float(value)) if abs(value) < 10**6 else f"{float(value):.4g}"
-
-
-def _signed(value: Fraction, unit: str) -> str:
-    return f"{'+' if value > 0 else '−'}{_short(abs(value))} {unit}".strip()
 
 
 def _by_document(verified: Iterable[Verified]) -> list[tuple[Document, list[Verified]]]:
