@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from profiler.claims import Finding
 
 
-class profile:  # noqa: N801 - used as a verb: ``with profiler.profile(model) as p``
+class profile:  # noqa: N801 - a context manager, named as contextlib's are
     """Count what runs in a ``with`` block, for the modules of *model*.
 
     Any code may run inside: several calls, a ``generate()`` loop, a training step. The numbers can be read inside the

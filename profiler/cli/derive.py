@@ -80,7 +80,7 @@ def derive(
         output: A file to write instead of printing.
         quiet: Say nothing on stderr.
     """
-    from profiler.deriving import Request  # noqa: PLC0415 - sympy takes its time, which no other command should wait for
+    from profiler.deriving import Request  # noqa: PLC0415 - sympy takes half a second: not for every command
 
     request = Request(target, vary, count, input, set, letters, formula, at_most, solve_for, at, dtype, device)
     _derive(request, format, output, run=Training(train=True).run if train else None, quiet=quiet)

@@ -79,6 +79,6 @@ def _with_documents(found: Profile, target: str) -> Profile:
     """Put what documents say of a model into the profile of its default forward pass."""
     if not any(True for _ in about(target)):
         return found
-    from profiler.verify import findings_about  # noqa: PLC0415 - sympy takes its time
+    from profiler.verify import findings_about  # noqa: PLC0415 - sympy takes half a second: only where documents know the model
 
     return replace(found, findings=(*found.findings, *findings_about(target, found)))

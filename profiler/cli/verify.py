@@ -39,7 +39,7 @@ def verify(
         output: A file to write instead of printing.
         quiet: Say nothing on stderr.
     """
-    from profiler.documents import documents, find_document  # noqa: PLC0415 - with what it brings, for here alone
+    from profiler.documents import documents, find_document  # noqa: PLC0415 - it reads all documents: not for every command
 
     chosen = [find_document(name) for name in names] or list(documents().values())
     verified = _checked(chosen, claim, quiet=quiet)
@@ -53,7 +53,7 @@ def verify(
 
 
 def _checked(chosen: list[Document], claims: tuple[str, ...], *, quiet: bool) -> list[Verified]:
-    from profiler.verify import verify_all  # noqa: PLC0415 - sympy takes its time
+    from profiler.verify import verify_all  # noqa: PLC0415 - sympy takes half a second: not for every command
 
     known = [claim.id for document in chosen for claim in document.claims]
     for name in claims:
