@@ -17,11 +17,11 @@ from rich.console import Console
 from rich.table import Table
 
 from profiler import units
-from profiler.cli.training import Training
-from profiler.counting import count_target
+from profiler.cli.training_options import TrainingOptions
+from profiler.run.count_target import count_target
 
 MODELS = ("resnet18", "resnet50", "mobilenet_v2", "efficientnet_b0", "densenet121", "vit_b_16", "swin_t", "hf:gpt2")
-WAYS = {"inference": Training(), "training, adamw": Training(train=True, optimizer="adamw")}
+WAYS = {"inference": TrainingOptions(), "training, adamw": TrainingOptions(train=True, optimizer="adamw")}
 
 
 def main(*models: str, batch: int = 8) -> None:
@@ -36,7 +36,7 @@ def main(*models: str, batch: int = 8) -> None:
     table = Table("model", "what", "counted", "measured", "measured / counted")
     for name in models or MODELS:
         for what, way in WAYS.items():
-            found = count_target(name, specs=(), batch=batch, dtype=None, device="cuda", say=print, run=way.run)
+            found = count_target(name, batch=batch, device="cuda", notify=print, run=way.run)
             counted, measured = found.memory.peak.total, found.memory.measured
             table.add_row(name, what, units.size(counted), units.size(measured), f"{measured / counted:.3f}")
     Console().print(table)

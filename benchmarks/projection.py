@@ -22,8 +22,8 @@ from rich.progress import track
 from rich.table import Table
 
 import profiler
-from profiler.project import project
-from profiler.project.local import local
+from profiler.projection import project
+from profiler.projection.this_machine import local
 from profiler.targets import build, make_inputs, resolve
 
 MODELS = (

@@ -30,16 +30,16 @@ from rich.console import Console
 from rich.table import Table, box
 
 import profiler
-from profiler.claims import TOTAL, Verdict
 from profiler.errors import one_line
 from profiler.peers import Answer, Failure, find
-from profiler.reconcile import choose, observe, reconcile
-from profiler.targets import known, make
+from profiler.reconcile import count_with_facts, reconcile, select_peers
+from profiler.targets import build_with_inputs, list_targets
+from profiler.values.findings import TOTAL, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from profiler.claims import Finding
+    from profiler.values.findings import Finding
 
 BOX = "fvcore,thop,ptflops,ptflops-aten,flop_counter,torch_profiler"
 INPUTS = {name: ["input_ids=1x32"] for name in ("hf:gpt2", "hf:bert-base")}
@@ -55,13 +55,13 @@ OTHERS = (
 
 def models() -> list[str]:
     """List torchvision's models, and those of the other sources."""
-    return [name for name in known() if ":" not in name] + list(OTHERS)
+    return [name for name in list_targets() if ":" not in name] + list(OTHERS)
 
 
 def explain(model: str, peers: tuple[str, ...]) -> Iterator[tuple[str, tuple[Finding, ...], float]]:
     """Yield, for each peer, what is found of a model, and the seconds that the peer itself took."""
-    module, args, kwargs = make(model, INPUTS.get(model, ()))
-    seen = observe(module, args, kwargs, profiler.count)
+    module, args, kwargs = build_with_inputs(model, INPUTS.get(model, ()))
+    seen = count_with_facts(module, args, kwargs, profiler.count)
     for peer in peers:
         answer, seconds = _forked(peer, module, args, kwargs)
         yield peer, reconcile(*seen, find(peer), answer), seconds
@@ -120,7 +120,7 @@ def wall(name: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - ours
     total = time.perf_counter() - start
     found = [f for f in json.loads(done.stdout)["findings"] if f["subject"] == TOTAL]
-    own = {peer: seconds for peer, _, seconds in explain(name, choose(["all"]))}
+    own = {peer: seconds for peer, _, seconds in explain(name, select_peers(["all"]))}
     print(f"{name} --against all: {total:.1f} s, {len(found)} totals; the peers' own runs {sum(own.values()):.1f} s:")
     print(", ".join(f"{peer} {seconds:.1f}" for peer, seconds in own.items()))
 
@@ -138,7 +138,7 @@ def main(*names: str, peers: str = BOX, wall_of: str | None = None) -> None:
     if wall_of is not None:
         wall(wall_of)
         return
-    counts = sweep(list(names) or models(), choose(peers.split(",")))
+    counts = sweep(list(names) or models(), select_peers(peers.split(",")))
     table = Table("peer", "explained to 0", "with a rest", "failed", "peer's own time, s", box=box.MARKDOWN)
     for peer, count in counts.items():
         table.add_row(peer, *(str(count[key]) for key in ("explained", "rest", "failed", "seconds")))

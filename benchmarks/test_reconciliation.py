@@ -12,21 +12,21 @@ from models import ready
 
 import profiler
 from profiler.peers import Answer, find
-from profiler.reconcile import observe, reconcile
+from profiler.reconcile import count_with_facts, reconcile
 
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
 
-    from profiler.trace.facts import Facts
+    from profiler.trace.module_facts import ModuleFacts
 
 NAME = "vit_b_16"
 PEERS = ["flop_counter", "fvcore", "torch_profiler"]
 
 
 @pytest.fixture(scope="module")
-def observed() -> tuple[profiler.Profile, tuple[Facts, ...]]:
+def observed() -> tuple[profiler.Profile, tuple[ModuleFacts, ...]]:
     """Count the model, and gather the facts of its modules."""
-    return observe(*ready(NAME), profiler.count)
+    return count_with_facts(*ready(NAME), profiler.count)
 
 
 @pytest.fixture(params=PEERS)
@@ -37,12 +37,12 @@ def answer(request: pytest.FixtureRequest) -> tuple[str, Answer]:
 
 def test_observing(benchmark: BenchmarkFixture) -> None:
     """Count, and run again for the facts."""
-    benchmark.pedantic(observe, (*ready(NAME), profiler.count), rounds=3, warmup_rounds=1)
+    benchmark.pedantic(count_with_facts, (*ready(NAME), profiler.count), rounds=3, warmup_rounds=1)
 
 
 def test_reconciling(
     benchmark: BenchmarkFixture,
-    observed: tuple[profiler.Profile, tuple[Facts, ...]],
+    observed: tuple[profiler.Profile, tuple[ModuleFacts, ...]],
     answer: tuple[str, Answer],
 ) -> None:
     """Apply the peer's departures to every entry, and compare the total and every module."""

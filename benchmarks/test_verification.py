@@ -12,7 +12,7 @@ from profiler.verify import Bench, check
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
 
-    from profiler.documents import Verified
+    from profiler.documents import ClaimResult
 
 
 def test_reading_all_documents(benchmark: BenchmarkFixture) -> None:
@@ -31,7 +31,7 @@ def test_checking_a_claim(benchmark: BenchmarkFixture, name: str) -> None:
     document = find_document("estimate")
     (claim,) = (claim for claim in document.claims if claim.id == name)
 
-    def checked() -> Verified:
+    def checked() -> ClaimResult:
         return check(document, claim, Bench())
 
     benchmark.pedantic(checked, rounds=3, warmup_rounds=1)

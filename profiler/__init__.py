@@ -13,38 +13,46 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from profiler.api import count, profile
+    from profiler.api import profile
     from profiler.formulas import formula
-    from profiler.project import measure
-    from profiler.records import Cost, Shape, TensorSpec
+    from profiler.run.forward import count
+    from profiler.run.measure import measure
+    from profiler.run.training_step import count_step
     from profiler.tally import Profile, load
-    from profiler.training import count_step
+    from profiler.values.records import Cost, Shape, TensorSpec
 
 __all__ = ["Cost", "Profile", "Shape", "TensorSpec", "count", "count_step", "formula", "load", "measure", "profile"]
 
-#: Where each name comes from. It is imported when it is first asked for, since torch takes seconds: pytest imports
-#: this package in every session of an environment that has it, to find the plugin.
-_HOMES = {
-    "Cost": "profiler.records", "Profile": "profiler.tally", "Shape": "profiler.records",
-    "TensorSpec": "profiler.records", "count": "profiler.api", "count_step": "profiler.training",
-    "formula": "profiler.formulas", "load": "profiler.tally", "measure": "profiler.project", "profile": "profiler.api",
-}  # fmt: skip
+#: The module that defines each name. It is imported on first use, because importing torch takes seconds and pytest
+#: imports this package in every session, to load the plugin.
+_DEFINED_IN = {
+    "Cost": "profiler.values.records",
+    "Profile": "profiler.tally",
+    "Shape": "profiler.values.records",
+    "TensorSpec": "profiler.values.records",
+    "compat": "profiler.compat",
+    "count": "profiler.run.forward",
+    "count_step": "profiler.run.training_step",
+    "formula": "profiler.formulas",
+    "load": "profiler.tally",
+    "measure": "profiler.run.measure",
+    "memory": "profiler.values.memory",
+    "profile": "profiler.api",
+}
+#: Submodules, used as in ``profiler.memory.estimate_training(...)`` without an import of their own.
+_SUBMODULES = frozenset({"compat", "memory"})
 
-#: What is used as in ``profiler.memory.training(…)``, without an import of its own.
-_ROOMS = ("compat", "memory")
-
-if not TYPE_CHECKING:  # a type checker sees the imports above, and refuses any other name
+if not TYPE_CHECKING:  # a type checker sees the imports above, and rejects any other name
 
     def __getattr__(name: str) -> object:
-        """Import a name from its home."""
-        if name in _ROOMS:
-            return import_module(f"profiler.{name}")
-        if name not in _HOMES:
+        """Import a public name on first use."""
+        if name not in _DEFINED_IN:
             msg = f"module 'profiler' has no attribute {name!r}"
             raise AttributeError(msg)
-        value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+        module = import_module(_DEFINED_IN[name])
+        value = globals()[name] = module if name in _SUBMODULES else getattr(module, name)
         return value
 
     def __dir__() -> list[str]:
-        """List the names with those not imported yet."""
-        return sorted({*globals(), *_HOMES, *_ROOMS})
+        """List the public names, imported or not."""
+        return sorted({*globals(), *_DEFINED_IN})

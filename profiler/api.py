@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -10,18 +9,19 @@ import torch
 from torch import nn
 from torch.utils._pytree import tree_map_only
 
-from profiler.errors import InputError, ModelError, ProfilerError, one_line
-from profiler.peers import Given
-from profiler.reconcile import against, choose, observe
+from profiler.errors import InputError
+from profiler.peers import LiveModel
+from profiler.reconcile import compare_with_peers, count_with_facts, select_peers
+from profiler.run.forward import count
 from profiler.tally import Profile, tally
 from profiler.trace import Session
-from profiler.trace.untouched import as_it_was
+from profiler.trace.preserve_state import eval_mode
+from profiler.values.renamed import warn_renamed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from types import TracebackType
 
-    from profiler.claims import Finding
+    from profiler.values.findings import Finding
 
 
 class profile:  # noqa: N801 - a context manager, named as contextlib's are
@@ -72,7 +72,7 @@ class profile:  # noqa: N801 - a context manager, named as contextlib's are
             self._result = self._tally()
         return self._result
 
-    def against(self, *names: str) -> tuple[Finding, ...]:
+    def compare(self, *names: str) -> tuple[Finding, ...]:
         """Compare a forward pass with what other counters say of it; "all" stands for those that are installed.
 
         The model runs once more, on what it was first called with, in eval mode and without gradients: here, to be
@@ -83,23 +83,30 @@ class profile:  # noqa: N801 - a context manager, named as contextlib's are
             InputError: The profile has no model, or the model was not called.
             ModelError: The model cannot be handed to another process.
         """
-        choose(names)
+        select_peers(names)
         given = self._first_call()
-        with _in_eval_mode(given.model):
-            found = against(names or ("all",), given, *observe(given.model, given.args, given.kwargs, count))
+        with eval_mode(given.model):
+            found = compare_with_peers(
+                names or ("all",), given, *count_with_facts(given.model, given.args, given.kwargs, count)
+            )
         anew = {finding.claim.source for finding in found}
         self._findings = (*(f for f in self._findings if f.claim.source not in anew), *found)
         self._result = None
         return found
 
-    def _first_call(self) -> Given:
+    def against(self, *names: str) -> tuple[Finding, ...]:
+        """Call ``compare``; the old name, which warns."""
+        warn_renamed("profile.against", "profile.compare")
+        return self.compare(*names)
+
+    def _first_call(self) -> LiveModel:
         """Give the model, and what it was first called with, without its history of gradients."""
         model, call = self._session.model, self._session.first_call
         if model is None or call is None:
             missing = "has no model; write profiler.profile(model)" if model is None else "saw no call of its model"
             msg = f"peers count a forward pass, and this profile {missing}"
             raise InputError(msg)
-        return Given(model, *tree_map_only(torch.Tensor, torch.Tensor.detach, call))
+        return LiveModel(model, *tree_map_only(torch.Tensor, torch.Tensor.detach, call))
 
     def _tally(self) -> Profile:
         return replace(tally(self._session.trace()), findings=self._findings)
@@ -117,48 +124,3 @@ class profile:  # noqa: N801 - a context manager, named as contextlib's are
     def __str__(self) -> str:
         """Write the text report."""
         return str(self.result)
-
-
-def count(model: nn.Module, *args: Any, **kwargs: Any) -> Profile:
-    """Run one forward pass of *model*, without gradients, and give its profile.
-
-    The model runs in the mode that it is in (``train()`` or ``eval()``). Its buffers, such as BatchNorm's statistics,
-    and the random state are afterwards what they were.
-
-    Raises:
-        ModelError: The model raised; the error is its cause.
-    """
-    recording = profile(model)
-    with counting(model, recording), torch.no_grad():
-        model(*args, **kwargs)
-    return recording.result
-
-
-@contextmanager
-def counting(model: nn.Module, recording: profile) -> Iterator[None]:
-    """Record what runs inside; put buffers and random state back afterwards.
-
-    Raises:
-        ModelError: What runs inside raised; the error is its cause.
-    """
-    with as_it_was(model):
-        try:
-            with recording:
-                yield
-        except ProfilerError:
-            raise
-        except Exception as error:
-            msg = f"{type(model).__name__} raised {one_line(error)}"
-            raise ModelError(msg) from error
-
-
-@contextmanager
-def _in_eval_mode(model: nn.Module) -> Iterator[None]:
-    """Set eval mode, as most peers do; put back what each module had."""
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode

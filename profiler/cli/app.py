@@ -9,8 +9,8 @@ from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 
 import profiler.cli as package
-from profiler.catalogue import import_all
 from profiler.errors import ProfilerError
+from profiler.util.autoload import import_all
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

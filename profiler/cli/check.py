@@ -11,16 +11,16 @@ from cyclopts import Parameter
 
 from profiler.cli.app import app
 from profiler.cli.output import note
-from profiler.cli.training import Training
-from profiler.counting import count_target
+from profiler.cli.training_options import TrainingOptions
 from profiler.errors import CheckFailedError, ProfilerError
-from profiler.files import write_whole
 from profiler.guard import Acceptance, Baselines, Outcome, load_budgets
 from profiler.guard import check as hold
 from profiler.report.checks import outcomes_json, outcomes_text, verdict
-from profiler.report.differences import acceptance_text
 from profiler.report.github import github_annotations
 from profiler.report.junit import outcomes_junit
+from profiler.report.profile_differences import acceptance_text
+from profiler.run.count_target import count_target
+from profiler.util.files import write_whole
 
 if TYPE_CHECKING:
     from profiler.guard import Baseline, Budget, Budgets
@@ -71,7 +71,7 @@ def check(
 
 
 def _count(budget: Budget, *, quiet: bool) -> Profile:
-    step = Training(budget.train, budget.optimizer, budget.checkpoint, budget.freeze)
+    step = TrainingOptions(budget.train, budget.optimizer, budget.checkpoint, budget.freeze)
     step.check()
     return count_target(
         budget.target,
@@ -79,7 +79,7 @@ def _count(budget: Budget, *, quiet: bool) -> Profile:
         batch=budget.batch,
         dtype=budget.dtype,
         device=budget.device,
-        say=lambda message: note(message, quiet=quiet),
+        notify=lambda message: note(message, quiet=quiet),
         run=step.run,
     )
 

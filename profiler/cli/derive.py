@@ -11,15 +11,12 @@ from rich.console import Console
 
 from profiler.cli.app import app
 from profiler.cli.output import note
-from profiler.cli.training import Training
-from profiler.counting import forward, wants_values
 from profiler.errors import CheckFailedError
-from profiler.files import write_whole
+from profiler.util.files import write_whole
 
 if TYPE_CHECKING:
-    from profiler.counting import Run
     from profiler.derive.comparison import Comparison
-    from profiler.deriving import Request
+    from profiler.run.derive_target import DeriveRequest
 
 #: What can be derived; a test holds it against the catalogue.
 Count = Literal[
@@ -80,24 +77,22 @@ def derive(
         output: A file to write instead of printing.
         quiet: Say nothing on stderr.
     """
-    from profiler.deriving import Request  # noqa: PLC0415 - sympy takes half a second: not for every command
+    from profiler.run.derive_target import DeriveRequest  # noqa: PLC0415 - sympy takes half a second: not for every command
 
-    request = Request(target, vary, count, input, set, letters, formula, at_most, solve_for, at, dtype, device)
-    _derive(request, format, output, run=Training(train=True).run if train else None, quiet=quiet)
+    request = DeriveRequest(
+        target, vary, count, input, set, letters, formula, at_most, solve_for, at, dtype, device, train=train
+    )
+    _derive(request, format, output, quiet=quiet)
 
 
-def _derive(request: Request, form: Format, output: Path | None, *, run: Run | None, quiet: bool) -> None:
-    """Derive and write; a formula that differs is told at the end."""
-    from profiler.derive.formats import WRITERS  # noqa: PLC0415 - as above
-    from profiler.derive.quantities import QUANTITIES  # noqa: PLC0415 - as above
-    from profiler.deriving import Running, answer  # noqa: PLC0415 - as above
+def _derive(request: DeriveRequest, form: Format, output: Path | None, *, quiet: bool) -> None:
+    """Derive and write; raise at the end if a formula differs."""
+    from profiler.report.closed_form_formats import WRITERS  # noqa: PLC0415 - as above
+    from profiler.run.derive_target import derive_target  # noqa: PLC0415 - as above
 
-    if QUANTITIES[request.count].needs_training:
-        run = Training(train=True).run
-    running = Running(run or forward, wants_values, lambda message: note(message, quiet=quiet))
     status = Console(stderr=True, quiet=quiet or not sys.stderr.isatty())
     with status.status(f"deriving {request.target}"):
-        answers = answer(request, running)
+        answers = derive_target(request, lambda message: note(message, quiet=quiet))
     result = WRITERS[form](answers)
     if output is None:
         sys.stdout.write(result)

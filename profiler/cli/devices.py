@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from profiler.cli.app import app
 from profiler.devices import all_devices, find_device, match
 from profiler.errors import UnknownNameError
-from profiler.project.local import local
-from profiler.report.devices import sheet, table
+from profiler.projection.this_machine import local
+from profiler.report.device_catalogue import sheet, table
 
 if TYPE_CHECKING:
     from profiler.devices import Device

@@ -11,13 +11,13 @@ from cyclopts import Parameter
 
 from profiler.cli.app import app
 from profiler.cli.output import note
-from profiler.cli.training import FORWARD, Training
-from profiler.counting import count_target
+from profiler.cli.training_options import FORWARD_ONLY, TrainingOptions
 from profiler.errors import CheckFailedError
-from profiler.files import write_whole
 from profiler.guard import diff as compare
-from profiler.report.differences import difference_json, difference_text
+from profiler.report.profile_differences import difference_json, difference_text
+from profiler.run.count_target import count_target
 from profiler.tally import load
+from profiler.util.files import write_whole
 
 
 @app.command
@@ -30,7 +30,7 @@ def diff(
     input: Annotated[tuple[str, ...], Parameter(alias="-i", consume_multiple=True)] = (),
     dtype: str | None = None,
     device: str = "auto",
-    step: Training = FORWARD,
+    step: TrainingOptions = FORWARD_ONLY,
     fail_on_change: bool = False,
     format: Annotated[Literal["text", "json"], Parameter(alias="-f")] = "text",
     output: Annotated[Path | None, Parameter(alias="-o")] = None,
@@ -53,7 +53,7 @@ def diff(
     """
     step.check()
     say = partial(note, quiet=quiet)
-    count = partial(count_target, specs=input, batch=batch, dtype=dtype, device=device, say=say, run=step.run)
+    count = partial(count_target, specs=input, batch=batch, dtype=dtype, device=device, notify=say, run=step.run)
     found = compare(*(load(name) if _is_saved(name) else count(name) for name in (before, after)))
     text = (difference_json if format == "json" else difference_text)(found, before, after)
     if output is None:

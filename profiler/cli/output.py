@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Literal
 
 from rich.console import Console
 
-from profiler.files import write_whole
 from profiler.report import Report, render
-from profiler.report.text import renderable
+from profiler.report.formats.text import renderable
+from profiler.util.files import write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,7 +7,7 @@ import sys
 from profiler.cli.app import app
 from profiler.peers import find
 from profiler.peers import peers as catalogue
-from profiler.report.peers import details, overview
+from profiler.report.peer_catalogue import details, overview
 
 
 @app.command

@@ -5,24 +5,22 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-import torch
 from cyclopts import Parameter
 
-from profiler.api import count
 from profiler.cli.app import app
+from profiler.cli.device_options import resolve_device
 from profiler.cli.output import note
-from profiler.cli.projecting import resolve_device
-from profiler.counting import count_target
 from profiler.errors import CheckFailedError, PlanError, ProfilerError
-from profiler.project.pipelines import Stage, read_pipeline
-from profiler.project.plan import Counted
-from profiler.project.plan import plan as put_together
-from profiler.project.schemes import STORED_BYTES, choose
-from profiler.project.shares import UTILISATION
-from profiler.report.plan import text
-from profiler.targets import make
+from profiler.projection.efficiency import UTILISATION
+from profiler.projection.pipeline_file import Stage, read_pipeline
+from profiler.projection.pipeline_plan import Counted
+from profiler.projection.pipeline_plan import plan as put_together
+from profiler.projection.precision import STORED_BYTES, choose
+from profiler.report.pipeline_tables import text
+from profiler.run.count_target import count_target
+from profiler.run.generation import count_generation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,7 +86,7 @@ def _count(stage: Stage, device: Device, precision: str | None, say: Callable[[s
     try:
         if stage.tokens_per_s is None:
             return Counted(stage, _pass(stage, say), device, wanted)
-        prefill, step, elements = _generation(stage)
+        prefill, step, elements = count_generation(stage.target, stage.batch or 1, stage.prompt or 1)
     except ProfilerError as error:
         msg = f"stage {stage.name!r}: {error}"
         raise PlanError(msg) from error
@@ -97,30 +95,4 @@ def _count(stage: Stage, device: Device, precision: str | None, say: Callable[[s
 
 
 def _pass(stage: Stage, say: Callable[[str], None]) -> Profile:
-    return count_target(stage.target, specs=stage.input, batch=stage.batch, dtype=None, device="auto", say=say)
-
-
-def _generation(stage: Stage) -> tuple[Profile, Profile, int]:
-    """Count reading the prompt, and one step after it with the model's own cache; and the cache's elements.
-
-    Raises:
-        PlanError: The model keeps no cache that can be handed to its next step.
-    """
-    batch = stage.batch or 1
-    model, args, kwargs = make(stage.target, [f"input_ids={batch}x{stage.prompt}"], device="meta")
-    with torch.inference_mode():
-        prefill = count(model, *args, **kwargs)
-        cache = getattr(model(*args, **kwargs, use_cache=True), "past_key_values", None)
-        if cache is None:
-            msg = f"{stage.target} returns no past_key_values; a stage with tokens_per_s needs a language model"
-            raise PlanError(msg)
-        elements = sum(tensor.numel() for tensor in _tensors(cache))
-        last = torch.zeros(batch, 1, dtype=torch.int64, device="meta")
-        step = count(model, input_ids=last, past_key_values=cache, use_cache=True)
-    return prefill, step, elements
-
-
-def _tensors(cache: Any) -> list[torch.Tensor]:
-    """List the tensors of a cache of transformers."""
-    held = [getattr(layer, name, None) for layer in cache.layers for name in ("keys", "values")]
-    return [tensor for tensor in held if isinstance(tensor, torch.Tensor)]
+    return count_target(stage.target, specs=stage.input, batch=stage.batch, notify=say)

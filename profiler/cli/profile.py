@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 from rich.console import Console
 
-from profiler.cli.against import NO_PEERS, Against
 from profiler.cli.app import app
+from profiler.cli.device_options import NO_DEVICE, DeviceOptions
 from profiler.cli.output import Format, note, show
-from profiler.cli.projecting import NOWHERE, Projecting
-from profiler.cli.training import FORWARD, Training
-from profiler.counting import count_target
-from profiler.documents.about import about
-from profiler.targets import make
+from profiler.cli.peer_options import NO_PEERS, PeerOptions
+from profiler.cli.training_options import FORWARD_ONLY, TrainingOptions
+from profiler.documents.about_target import about
+from profiler.run.count_target import count_target
+from profiler.targets import build_with_inputs
 
 if TYPE_CHECKING:
     from profiler.tally import Profile
@@ -37,9 +37,9 @@ def profile(
     format: Annotated[Format, Parameter(alias="-f")] = "text",
     output: Annotated[Path | None, Parameter(alias="-o")] = None,
     quiet: Annotated[bool, Parameter(alias="-q")] = False,
-    step: Training = FORWARD,
-    peers: Against = NO_PEERS,
-    target_device: Projecting = NOWHERE,
+    step: TrainingOptions = FORWARD_ONLY,
+    peers: PeerOptions = NO_PEERS,
+    target_device: DeviceOptions = NO_DEVICE,
 ) -> None:
     """Count one forward pass of a model in eval mode and without gradients, or with --train one training step.
 
@@ -65,9 +65,11 @@ def profile(
     step.check()
     device = peers.device(device, say)
     with status.status(f"profiling {target}"):
-        found = count_target(target, specs=input, batch=batch, dtype=dtype, device=device, say=say, run=step.run)
-        found = peers.add_findings(found, partial(make, target, input, batch=batch, dtype=dtype, device=device), say)
-        if step == FORWARD and not (input or batch or dtype):
+        found = count_target(target, specs=input, batch=batch, dtype=dtype, device=device, notify=say, run=step.run)
+        found = peers.add_findings(
+            found, partial(build_with_inputs, target, input, batch=batch, dtype=dtype, device=device), say
+        )
+        if step == FORWARD_ONLY and not (input or batch or dtype):
             found = _with_documents(found, target)
         found = target_device.add_projection(found, target, input, batch=batch, dtype=dtype, run=step.run)
     show(found, title=target, depth=depth, form=format, output=output)

@@ -13,10 +13,10 @@ from rich.progress import Progress
 
 from profiler.cli.app import app
 from profiler.errors import CheckFailedError, ClaimError, ModelError, UnknownNameError
-from profiler.files import write_whole
+from profiler.util.files import write_whole
 
 if TYPE_CHECKING:
-    from profiler.documents import Document, Verified
+    from profiler.documents import ClaimResult, Document
 
 Format = Literal["text", "json", "markdown"]
 
@@ -42,17 +42,17 @@ def verify(
     from profiler.documents import documents, find_document  # noqa: PLC0415 - it reads all documents: not for every command
 
     chosen = [find_document(name) for name in names] or list(documents().values())
-    verified = _checked(chosen, claim, quiet=quiet)
-    result = _written(verified, format)
+    claim_results = _checked(chosen, claim, quiet=quiet)
+    result = _written(claim_results, format)
     if output is None:
         sys.stdout.write(result)
         sys.stdout.flush()
     else:
         write_whole(output, result)
-    _judge(verified)
+    _judge(claim_results)
 
 
-def _checked(chosen: list[Document], claims: tuple[str, ...], *, quiet: bool) -> list[Verified]:
+def _checked(chosen: list[Document], claims: tuple[str, ...], *, quiet: bool) -> list[ClaimResult]:
     from profiler.verify import verify_all  # noqa: PLC0415 - sympy takes half a second: not for every command
 
     known = [claim.id for document in chosen for claim in document.claims]
@@ -68,28 +68,28 @@ def _checked(chosen: list[Document], claims: tuple[str, ...], *, quiet: bool) ->
         return verify_all(wanted, lambda _: progress.advance(task))
 
 
-def _written(verified: list[Verified], form: Format) -> str:
-    from profiler.report.verification import json_value, markdown, text  # noqa: PLC0415 - as above
+def _written(claim_results: list[ClaimResult], form: Format) -> str:
+    from profiler.report.claim_results import json_value, markdown, text  # noqa: PLC0415 - as above
 
     if form == "json":
-        return json.dumps(json_value(verified), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    return markdown(verified) if form == "markdown" else text(verified)
+        return json.dumps(json_value(claim_results), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return markdown(claim_results) if form == "markdown" else text(claim_results)
 
 
-def _judge(verified: list[Verified]) -> None:
+def _judge(claim_results: list[ClaimResult]) -> None:
     """Fail where a claim could not be checked, or is contradicted or unexplained."""
     from profiler.documents import WRONG  # noqa: PLC0415 - as above
 
-    failed = [(claim, standing) for claim in verified for standing in claim.standings if standing.status]
+    failed = [(claim, result) for claim in claim_results for result in claim.results if result.status]
     if failed:
-        claim, standing = max(failed, key=lambda pair: pair[1].status)
-        kind = ModelError if standing.status == ModelError.exit_status else ClaimError
-        why = f"{claim.document.id}: {claim.claim.id}: {standing.finding.claim.error}"
-        msg = f"{len({id(c) for c, _ in failed})} of {len(verified)} claims could not be checked: {why}"
+        claim, result = max(failed, key=lambda pair: pair[1].status)
+        kind = ModelError if result.status == ModelError.exit_status else ClaimError
+        why = f"{claim.document.id}: {claim.claim.id}: {result.finding.claim.error}"
+        msg = f"{len({id(c) for c, _ in failed})} of {len(claim_results)} claims could not be checked: {why}"
         raise kind(msg)
-    wrong = [claim for claim in verified if claim.verdict in WRONG]
+    wrong = [claim for claim in claim_results if claim.verdict in WRONG]
     if wrong:
         named = ", ".join(f"{claim.claim.id} {claim.verdict.value}" for claim in wrong[:4])
         more = f" and {len(wrong) - 4} more" if len(wrong) > 4 else ""  # noqa: PLR2004 - as many as a line holds
-        msg = f"{len(wrong)} of {len(verified)} claims do not hold: {named}{more}"
+        msg = f"{len(wrong)} of {len(claim_results)} claims do not hold: {named}{more}"
         raise CheckFailedError(msg)

@@ -6,10 +6,10 @@ from collections import Counter
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
-from profiler.api import count
-from profiler.claims import is_under
-from profiler.compat.refusals import refuse
+from profiler.compat.unsupported import reject_unsupported
 from profiler.errors import UnknownNameError
+from profiler.run.forward import count
+from profiler.values.findings import is_under
 
 if TYPE_CHECKING:
     import torch
@@ -86,7 +86,7 @@ class FlopCountAnalysis:
         Raises:
             InputError: A handler is given.
         """
-        refuse("set_op_handle", (*args, *kwargs))
+        reject_unsupported("set_op_handle", (*args, *kwargs))
         return self
 
     def clear_op_handles(self) -> Self:

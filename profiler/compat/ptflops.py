@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import torch
 
-from profiler.api import count
-from profiler.claims import exact, is_under
-from profiler.compat.refusals import refuse
+from profiler.compat.unsupported import reject_unsupported
+from profiler.run.forward import count
+from profiler.values.findings import as_number, is_under
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torch import nn
 
-    from profiler.claims import Number
     from profiler.tally import Profile
+    from profiler.values.findings import Number
 
 
 class FLOPS_BACKEND(Enum):  # noqa: N801 - the original's name
@@ -53,11 +53,11 @@ def get_model_complexity_info(
         InputError: There are rules in *custom_modules_hooks*.
         ModelError: The model raised.
     """
-    refuse("custom_modules_hooks", custom_modules_hooks)
+    reject_unsupported("custom_modules_hooks", custom_modules_hooks)
     args, kwargs = _inputs(model, input_res, input_constructor)
     profile = _count(model, args, kwargs)
     batch = len(args[0]) if args and FLOPS_BACKEND(backend) is FLOPS_BACKEND.PYTORCH else 1
-    macs = exact(Fraction(_macs_without(profile, model, tuple(ignore_modules)), batch))
+    macs = as_number(Fraction(_macs_without(profile, model, tuple(ignore_modules)), batch))
     if print_per_layer_stat:
         ost.write(str(profile))
     if not as_strings:

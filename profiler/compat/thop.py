@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from profiler.api import count
-from profiler.compat.refusals import refuse
+from profiler.compat.unsupported import reject_unsupported
+from profiler.run.forward import count
 
 if TYPE_CHECKING:
     from torch import nn
@@ -30,7 +30,7 @@ def profile(
         InputError: There are rules in *custom_ops*.
         ModelError: The model raised.
     """
-    refuse("custom_ops", custom_ops)
+    reject_unsupported("custom_ops", custom_ops)
     training = model.training
     model.eval()
     try:

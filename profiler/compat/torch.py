@@ -5,22 +5,21 @@ The original's own mode finds the modules and writes the table; each operator is
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, wraps
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.utils import flop_counter
 
 from profiler.formulas import rule_for
-from profiler.tally.tally import price
-from profiler.trace.calls import Call, record
-from profiler.trace.observe import Observer
-from profiler.trace.telling import telling
+from profiler.tally.tally import cost_record
+from profiler.trace.argument_specs import SpecCache
+from profiler.trace.operator_calls import Call, record
+from profiler.trace.value_readers import value_readers_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from torch import nn
 
 __all__ = ["FlopCounterMode"]
 _KINDS = frozenset({"formula", "foreign"})
@@ -29,17 +28,11 @@ _KINDS = frozenset({"formula", "foreign"})
 class FlopCounterMode(flop_counter.FlopCounterMode):
     """Counts the FLOPs of contractions in a ``with`` block, by module and operator."""
 
-    def __init__(
-        self,
-        mods: nn.Module | list[nn.Module] | None = None,
-        depth: int = 2,
-        display: bool = True,
-        custom_mapping: dict[Any, Any] | None = None,
-        skip_unsupported: bool = False,
-    ) -> None:
-        """Prepare to count; a function in *custom_mapping* takes the place of our formula."""
-        super().__init__(mods, depth, display, custom_mapping, skip_unsupported)
-        mine = set(custom_mapping or {})
+    @wraps(flop_counter.FlopCounterMode.__init__)  # type: ignore[misc]
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Prepare to count, with the arguments of the installed torch; *custom_mapping* replaces our formulas."""
+        super().__init__(*args, **kwargs)
+        mine = set(signature(super().__init__).bind(*args, **kwargs).arguments.get("custom_mapping") or {})
         kept = {op: f for op, f in self.flop_registry.items() if op in mine or not hasattr(op, "overloads")}
         self.flop_registry = _Formulas(kept)
 
@@ -54,8 +47,8 @@ class _Formulas(dict[Any, Any]):
         overload = _overload(packet)
 
         def flops(*args: Any, out_val: Any = None, **kwargs: Any) -> int:
-            seen = Observer().call(telling(overload), args, kwargs, out_val)
-            return 2 * price(record(Call(overload, "", "forward", *seen), 1)).macs
+            seen = SpecCache().call(value_readers_of(overload), args, kwargs, out_val)
+            return 2 * cost_record(record(Call(overload, "", "forward", *seen), 1)).macs
 
         return flops
 

@@ -6,9 +6,9 @@ Everything is exact: costs are integers, coefficients are rational numbers, and 
 points that were not used to find it. Nothing is fitted "about right".
 """
 
+from profiler.derive.closed_form import ClosedForm, Piece, Term
 from profiler.derive.derivation import Derivation, derive
-from profiler.derive.form import ClosedForm, Piece, Term
 from profiler.derive.samples import Origin
-from profiler.derive.variables import Point, Step, Variable
+from profiler.derive.variables import CeilStep, Point, Variable
 
-__all__ = ["ClosedForm", "Derivation", "Origin", "Piece", "Point", "Step", "Term", "Variable", "derive"]
+__all__ = ["CeilStep", "ClosedForm", "Derivation", "Origin", "Piece", "Point", "Term", "Variable", "derive"]

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 
 import sympy
 
-from profiler.derive.letters import spell
+from profiler.derive.constants import express_in
 from profiler.derive.polynomials import ONE, Monomial, Polynomial, evaluate, power, product, scaled, substitute, total
-from profiler.derive.spacing import in_sizes
-from profiler.derive.variables import Step
+from profiler.derive.strides import in_sizes
+from profiler.derive.variables import CeilStep
 from profiler.errors import InputError
 from profiler.expressions import put
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from profiler.derive.form import Piece
+    from profiler.derive.closed_form import Piece
     from profiler.derive.samples import Origin
     from profiler.derive.variables import Point
 
@@ -73,7 +73,7 @@ def compare(piece: Piece, formula: sympy.Expr, names: Mapping[str, str], letters
     claimed = in_sizes(claimed, piece.variables)
     if not total((in_sizes(measured, piece.variables), scaled(substitute(claimed, letters), -1))):
         return Comparison(claimed, ())
-    spelled = {origin: spell(in_sizes(part, piece.variables), letters) for origin, part in piece.parts.items()}
+    spelled = {origin: express_in(in_sizes(part, piece.variables), letters) for origin, part in piece.parts.items()}
     return Comparison(claimed, tuple(_differences(spelled, claimed)))
 
 
@@ -104,10 +104,10 @@ def _factor(factor: sympy.Expr, names: Mapping[str, str]) -> Polynomial | None:
     return reduce(product, [total([counted])] * int(exponent), {ONE: Fraction(1)})
 
 
-def _step(base: sympy.Expr, names: Mapping[str, str]) -> Step | None:
+def _step(base: sympy.Expr, names: Mapping[str, str]) -> CeilStep | None:
     """Read a name, or the ceiling of an affine function of one, as a step."""
     if isinstance(base, sympy.Symbol):
-        return Step(names.get(base.name, base.name))
+        return CeilStep(names.get(base.name, base.name))
     if not isinstance(base, sympy.ceiling) or len(base.free_symbols) != 1:
         return None
     (symbol,) = base.free_symbols
@@ -117,7 +117,7 @@ def _step(base: sympy.Expr, names: Mapping[str, str]) -> Step | None:
     is_affine = sympy.expand(base.args[0] - slope * symbol) == constant
     if not (is_affine and size.is_Integer and size > 0 and offset.is_Integer):
         return None
-    return Step(names.get(symbol.name, symbol.name), int(offset), int(size))
+    return CeilStep(names.get(symbol.name, symbol.name), int(offset), int(size))
 
 
 def _differences(parts: Mapping[Origin, Polynomial], claimed: Polynomial) -> Iterable[Difference]:

@@ -13,24 +13,24 @@ from itertools import product as every
 from math import prod
 from typing import TYPE_CHECKING, NamedTuple
 
-from profiler.derive.acceptance import accepted_sizes
-from profiler.derive.form import Piece
-from profiler.derive.hierarchy import choose_nodes
+from profiler.derive.closed_form import Piece
+from profiler.derive.hierarchical_basis import choose_nodes
 from profiler.derive.interpolation import interpolate
-from profiler.derive.lines import bases
-from profiler.derive.pieces import find_pieces
+from profiler.derive.piecewise import find_pieces
 from profiler.derive.polynomials import evaluate
 from profiler.derive.samples import Samples
-from profiler.derive.spacing import in_spacings
-from profiler.derive.variables import Point, Variable, place
+from profiler.derive.strides import in_spacings
+from profiler.derive.univariate import bases
+from profiler.derive.valid_sizes import accepted_sizes
+from profiler.derive.variables import Point, Variable, format_point
 from profiler.errors import DerivationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from profiler.derive.lines import Bases
     from profiler.derive.polynomials import Polynomial
     from profiler.derive.samples import Origin
+    from profiler.derive.univariate import Bases
 
 #: Points that are verified at least, where the ranges have so many.
 _LEAST_VERIFIED = 5
@@ -45,14 +45,17 @@ class Derivation(NamedTuple):
 
 
 def derive(
-    measure: Callable[[Point], Mapping[Origin, int]], variables: tuple[Variable, ...], *, all_matter: bool = True
+    measure: Callable[[Point], Mapping[Origin, int]],
+    variables: tuple[Variable, ...],
+    *,
+    require_dependence: bool = True,
 ) -> Derivation:
     """Give the polynomials that hold within the variables' sizes: one piece, or several with their own sizes.
 
     Args:
         measure: From a setting of the variables to the cost there, by origin.
         variables: What is varied.
-        all_matter: Whether a variable that the cost does not depend on is a mistake.
+        require_dependence: Whether a variable that the cost does not depend on is an error.
 
     Raises:
         DerivationError: The model refuses a size, or no polynomial holds; the message has the sizes.
@@ -60,7 +63,7 @@ def derive(
     samples = Samples(measure)
     accepted = _accepted(samples, variables)
     pieces = _derive(samples, accepted)
-    if all_matter:
+    if require_dependence:
         _check_all_matter(pieces, accepted)
     return Derivation(accepted, pieces)
 
@@ -155,7 +158,8 @@ def _check(samples: Samples, variables: tuple[Variable, ...], parts: dict[Origin
         if said != measured.get(origin, 0):
             names = ", ".join(v.name for v in variables)
             msg = (
-                f"no polynomial in {names}: at {place(point)} {_name(origin)} costs {measured.get(origin, 0):,}, "
+                f"no polynomial in {names}: at {format_point(point)} {_name(origin)} costs "
+                f"{measured.get(origin, 0):,}, "
                 f"and the form found says {said}; narrow the ranges, or vary fewer sizes"
             )
             raise DerivationError(msg)

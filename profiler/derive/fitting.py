@@ -11,7 +11,7 @@ from sympy import QQ
 from sympy.polys.matrices import DomainMatrix
 
 from profiler.derive.polynomials import ONE, Monomial, power, times, value_of
-from profiler.derive.variables import Step
+from profiler.derive.variables import CeilStep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +22,7 @@ DEGREE = 6
 _STEPS_DEGREE, _STEPS_TOGETHER, _MOST_STEPS = 4, 3, 12
 
 
-def fit(line: Mapping[int, int], steps: Sequence[Step]) -> tuple[Monomial, ...] | None:
+def fit(line: Mapping[int, int], steps: Sequence[CeilStep]) -> tuple[Monomial, ...] | None:
     """Find the monomials whose combination gives every value on a line.
 
     Tried are the powers of the variable, then those of each step, then those of several together. The constant is
@@ -76,19 +76,19 @@ def solve(monomials: Sequence[Monomial], line: Mapping[int, int]) -> list[Fracti
     return result
 
 
-def _may_hold(step: Step, line: Mapping[int, int]) -> bool:
+def _may_hold(step: CeilStep, line: Mapping[int, int]) -> bool:
     """Say whether the cost changes wherever the step does."""
     ordered = sorted(line)
     return not any(line[a] == line[b] and step.at(a) != step.at(b) for a, b in pairwise(ordered))
 
 
 @cache
-def _spaces(steps: tuple[Step, ...]) -> list[tuple[Monomial, ...]]:
+def _spaces(steps: tuple[CeilStep, ...]) -> list[tuple[Monomial, ...]]:
     """List the spaces to look in, the plainest first."""
     return list(_generate(steps))
 
 
-def _generate(steps: tuple[Step, ...]) -> Iterator[tuple[Monomial, ...]]:
+def _generate(steps: tuple[CeilStep, ...]) -> Iterator[tuple[Monomial, ...]]:
     yield (ONE,)
     for degree in range(1, DEGREE + 1):
         yield tuple(power(steps[0], n) for n in range(degree + 1))
@@ -101,7 +101,7 @@ def _generate(steps: tuple[Step, ...]) -> Iterator[tuple[Monomial, ...]]:
                 yield tuple(_products(chosen, degree))
 
 
-def _products(steps: Sequence[Step], degree: int) -> Iterator[Monomial]:
+def _products(steps: Sequence[CeilStep], degree: int) -> Iterator[Monomial]:
     """List the products of steps up to a degree, the lowest first."""
     for n in range(degree + 1):
         for chosen in combinations_with_replacement(steps, n):

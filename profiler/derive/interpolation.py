@@ -16,12 +16,12 @@ from fractions import Fraction
 from math import prod
 from typing import TYPE_CHECKING
 
-from profiler.derive.hierarchy import Hierarchy
+from profiler.derive.hierarchical_basis import Hierarchy
 from profiler.derive.polynomials import ONE, Monomial, Polynomial, product, scaled, total
 
 if TYPE_CHECKING:
-    from profiler.derive.lines import Bases
     from profiler.derive.samples import Origin, Samples
+    from profiler.derive.univariate import Bases
     from profiler.derive.variables import Point
 
 Index = tuple[int, ...]

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from profiler.derive.polynomials import Monomial, Polynomial
-    from profiler.derive.variables import Step, Variable
+    from profiler.derive.variables import CeilStep, Variable
 
 SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -81,7 +81,7 @@ class Notation:
             result += (minus if coefficient < 0 else plus) + sign.join(parts)
         return result or "0"
 
-    def _ordered(self, monomial: Monomial) -> list[tuple[Step, int]]:
+    def _ordered(self, monomial: Monomial) -> list[tuple[CeilStep, int]]:
         order = list(self.letters)
         rank = {name: i for i, name in enumerate(order)}
         return sorted(monomial, key=lambda item: (rank.get(item[0].variable, len(order)), item[0]))
@@ -105,7 +105,7 @@ class Notation:
         ]
         return r"\,".join(factors)
 
-    def _step(self, step: Step, left: str, right: str, *, latex: bool = False) -> str:
+    def _step(self, step: CeilStep, left: str, right: str, *, latex: bool = False) -> str:
         letter = self.letter(step.variable)
         name = rf"\mathrm{{{letter}}}".replace("_", r"\_") if latex and len(letter) > 1 else letter
         if step.is_plain:
@@ -115,14 +115,14 @@ class Notation:
             return rf"{left}\frac{{{shifted}}}{{{step.size}}}{right}"
         return f"{left}{f'({shifted})' if step.offset else shifted}/{step.size}{right}"
 
-    def _python_step(self, step: Step) -> str:
+    def _python_step(self, step: CeilStep) -> str:
         letter = self.letter(step.variable)
         if step.is_plain:
             return letter
         negative = f"({-step.offset} - {letter})" if step.offset else f"-{letter}"
         return f"(-({negative} // {step.size}))"
 
-    def _symbol(self, step: Step) -> sympy.Expr:
+    def _symbol(self, step: CeilStep) -> sympy.Expr:
         symbol = sympy.Symbol(self.letter(step.variable), positive=True, integer=True)
         return symbol if step.is_plain else sympy.ceiling((symbol + step.offset) / sympy.Integer(step.size))
 

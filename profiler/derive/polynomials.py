@@ -7,13 +7,13 @@ from fractions import Fraction
 from math import prod
 from typing import TYPE_CHECKING
 
-from profiler.derive.variables import Step
+from profiler.derive.variables import CeilStep
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-#: A product of powers, in the order of the steps: ``((Step("batch"), 1), (Step("sequence"), 2))``.
-Monomial = tuple[tuple[Step, int], ...]
+#: A product of powers, in the order of the steps: ``((CeilStep("batch"), 1), (CeilStep("sequence"), 2))``.
+Monomial = tuple[tuple[CeilStep, int], ...]
 #: Coefficients by monomial; none is zero.
 Polynomial = dict[Monomial, Fraction]
 ONE: Monomial = ()
@@ -21,14 +21,14 @@ ONE: Monomial = ()
 
 def times(*factors: Monomial) -> Monomial:
     """Multiply monomials."""
-    powers: dict[Step, int] = defaultdict(int)
+    powers: dict[CeilStep, int] = defaultdict(int)
     for factor in factors:
         for step, power in factor:
             powers[step] += power
     return tuple(sorted(powers.items()))
 
 
-def power(step: Step, exponent: int) -> Monomial:
+def power(step: CeilStep, exponent: int) -> Monomial:
     """Raise a step to a power."""
     return ((step, exponent),) if exponent else ONE
 

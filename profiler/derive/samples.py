@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from profiler.derive.variables import Point, place
+from profiler.derive.variables import Point, format_point
 from profiler.errors import DerivationError, ModelError
 
 if TYPE_CHECKING:
@@ -38,7 +38,8 @@ class Samples:
         """
         found = self._at(point)
         if isinstance(found, ModelError):
-            msg = f"no cost at {place(point)}: {found}; name only sizes that it takes, as in --vary NAME=LOW..HIGH:STEP"
+            hint = "name only sizes that it takes, as in --vary NAME=LOW..HIGH:STEP"
+            msg = f"no cost at {format_point(point)}: {found}; {hint}"
             raise DerivationError(msg) from found
         return self._merge(found) if self.merged else found
 

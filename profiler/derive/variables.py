@@ -1,4 +1,4 @@
-"""``Variable``: a size that is varied, and ``Step``: a whole number that follows from it in steps."""
+"""``Variable``: a size that is varied, and ``CeilStep``: a whole number that follows from it in steps."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Variable:
         return ", ".join(map(str, sizes))
 
 
-class Step(NamedTuple):
+class CeilStep(NamedTuple):
     """``ceil((variable + offset) / size)``; the variable itself where the size is 1."""
 
     variable: str
@@ -74,14 +74,16 @@ class Step(NamedTuple):
         """Give its value where the variable is *value*."""
         return -((-value - self.offset) // self.size)
 
-    def coarser(self) -> list[Step]:
+    def coarser(self) -> list[CeilStep]:
         """List the steps that jump at every second, third or fourth jump of this one.
 
         Example:
-            >>> Step("n", 0, 2).coarser()[:2]
-            [Step(variable='n', offset=0, size=4), Step(variable='n', offset=-2, size=4)]
+            >>> CeilStep("n", 0, 2).coarser()[:2]
+            [CeilStep(variable='n', offset=0, size=4), CeilStep(variable='n', offset=-2, size=4)]
         """
-        return [Step(self.variable, self.offset - j * self.size, k * self.size) for k in (2, 3, 4) for j in range(k)]
+        return [
+            CeilStep(self.variable, self.offset - j * self.size, k * self.size) for k in (2, 3, 4) for j in range(k)
+        ]
 
     @property
     def is_plain(self) -> bool:
@@ -89,11 +91,11 @@ class Step(NamedTuple):
         return self.size == 1 and self.offset == 0
 
 
-def place(point: Mapping[str, int]) -> str:
+def format_point(point: Mapping[str, int]) -> str:
     """Write a point.
 
     Example:
-        >>> place({"batch": 2, "sequence": 7})
+        >>> format_point({"batch": 2, "sequence": 7})
         'batch=2, sequence=7'
     """
     return ", ".join(f"{name}={value}" for name, value in point.items())

@@ -3,9 +3,9 @@
 To add a device, write a table in its vendor's file.
 """
 
-from profiler.devices.catalogue import all_devices, read_devices
 from profiler.devices.device import PRECISIONS, Device, Parts, Precision, Source
-from profiler.devices.names import find_device, match
+from profiler.devices.loader import all_devices, read_devices
+from profiler.devices.name_matching import find_device, match
 
 __all__ = [
     "PRECISIONS",

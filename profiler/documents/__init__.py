@@ -8,24 +8,24 @@ from profiler.documents.document import (
     FOLDER,
     Document,
     DocumentClaim,
-    Figure,
-    Measure,
-    Reason,
+    MeasureSpec,
+    PrintedFigure,
+    StatedCause,
     documents,
     find_document,
 )
-from profiler.documents.standing import WRONG, Standing, Verified
+from profiler.documents.results import WRONG, ClaimResult, FigureResult
 
 __all__ = [
     "FOLDER",
     "WRONG",
+    "ClaimResult",
     "Document",
     "DocumentClaim",
-    "Figure",
-    "Measure",
-    "Reason",
-    "Standing",
-    "Verified",
+    "FigureResult",
+    "MeasureSpec",
+    "PrintedFigure",
+    "StatedCause",
     "documents",
     "find_document",
 ]

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from profiler.errors import ClaimError, UnknownNameError
-from profiler.toml import read_toml
+from profiler.util.toml_files import read_toml
 
 FOLDER = Path(__file__).parent
 Word = Literal["formula", "arithmetic", "fact"]
@@ -27,7 +27,7 @@ _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
 @dataclass(frozen=True, slots=True)
-class Measure:
+class MeasureSpec:
     """What to measure: of a model that is run, of its configuration, of what a peer says of it, or of a device."""
 
     __pydantic_config__ = _STRICT
@@ -71,7 +71,7 @@ class Measure:
 
 
 @dataclass(frozen=True, slots=True)
-class Reason:
+class StatedCause:
     """A named step from what is measured to what is printed."""
 
     __pydantic_config__ = _STRICT
@@ -83,7 +83,7 @@ class Reason:
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class PrintedFigure:
     """A number or a formula that a document prints, and what it is held against."""
 
     __pydantic_config__ = _STRICT
@@ -98,10 +98,10 @@ class Figure:
     expression: str | None = None
     #: Numbers, quantities (``67 GB/s``), or for a formula ranges (``16..128:16``).
     variables: dict[str, int | float | str] = field(default_factory=dict)
-    measures: dict[str, Measure] = field(default_factory=dict)
+    measures: dict[str, MeasureSpec] = field(default_factory=dict)
     #: What is held against the claim: a formula in the measures and the variables.
     measured: str = "ours"
-    causes: tuple[Reason, ...] = ()
+    causes: tuple[StatedCause, ...] = ()
     #: Why it cannot be verified, where it cannot.
     missing: str = ""
 
@@ -129,7 +129,7 @@ class DocumentClaim:
     id: str
     #: What is said, in short.
     says: str
-    figures: tuple[Figure, ...] = Field(min_length=1)
+    figures: tuple[PrintedFigure, ...] = Field(min_length=1)
     #: Where the text can be read in more than one way: why.
     doubt: str = ""
     #: What a careful reader would write in the margin; names in braces stand for the measured values.
@@ -155,7 +155,7 @@ class Document:
     origin: str = ""
 
 
-_FIGURE = {f.name for f in fields(Figure)}
+_FIGURE = {f.name for f in fields(PrintedFigure)}
 
 
 @cache

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from profiler.util.generation_cache import cache_name
+
 
 class FeedForward(nn.Sequential):
     """Two linear layers, to four times the width and back, with a GELU between them: ``(…, width)`` to the same."""
@@ -92,16 +94,17 @@ class Generation(nn.Module):
             n_embd=hidden, n_layer=layers, n_head=4, vocab_size=vocab, bos_token_id=None, eos_token_id=None
         )
         self.model = GPT2LMHeadModel(config)
+        self.cache_name = cache_name(self.model)
         self.new, self.cache = new, bool(cache)
 
     def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
         """Run the model once for each new token: on the newest alone, or on all that came before."""
         tokens, seen, past = input_ids, input_ids, None
         for _ in range(self.new):
-            found: Any = self.model(seen, past_key_values=past, use_cache=self.cache)
+            found: Any = self.model(seen, use_cache=self.cache, **{self.cache_name: past})
             newest = found.logits[:, -1:].argmax(-1)
             tokens = torch.cat([tokens, newest], 1)
-            past, seen = (found.past_key_values, newest) if self.cache else (None, tokens)
+            past, seen = (getattr(found, self.cache_name), newest) if self.cache else (None, tokens)
         return tokens
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from profiler.formulas.activations import ACTIVATIONS
-from profiler.formulas.expressions import operations
-from profiler.records import Cost, TensorSpec
+from profiler.formulas.families.activations import ACTIVATIONS
+from profiler.formulas.scalar_expressions import operations
+from profiler.values.records import Cost, TensorSpec
 
 #: A factor of a sum; None is a float whose value was not kept.
 Factor = int | float | None

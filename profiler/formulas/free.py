@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import math
 
-from profiler.formulas import registry
 from profiler.formulas.registry import formula
-from profiler.records import Cost, OpRecord, TensorSpec
+from profiler.values.records import Cost, OpRecord, TensorSpec
 
 _FREE = frozenset(
     """
@@ -70,18 +69,18 @@ def is_free(operator: str) -> bool:
     return library in {"prim", "profiler"} or (library == "aten" and name in _FREE)
 
 
-def moves(operator: str) -> bool:
+def is_data_movement(operator: str) -> bool:
     """Say whether an operator only moves data."""
     library, name = _split(operator)
     return library == "aten" and name.removesuffix("_") in _MOVES
 
 
-def nothing(record: OpRecord) -> Cost:  # noqa: ARG001 - the signature of every rule
+def free_cost(record: OpRecord) -> Cost:  # noqa: ARG001 - the signature of every rule
     """Cost nothing, bytes included."""
     return Cost(bytes_read=0, bytes_written=0)
 
 
-def moved(record: OpRecord) -> Cost:  # noqa: ARG001 - the signature of every rule
+def data_movement_cost(record: OpRecord) -> Cost:  # noqa: ARG001 - the signature of every rule
     """Cost the bytes of the operands and results."""
     return Cost()
 
@@ -130,6 +129,3 @@ def _bytes(value: object) -> int:
 def _split(operator: str) -> tuple[str, str]:
     library, _, rest = operator.partition(".")
     return library, rest.partition(".")[0]
-
-
-__all__ = ["is_free", "moved", "moves", "nothing", "registry"]

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 import torch
 
-import profiler.formulas as package
-from profiler.catalogue import import_all
-from profiler.formulas import foreign, free, pointwise, registry
+import profiler.formulas.families as package
+from profiler.formulas import free, pointwise, registry, torch_registry
+from profiler.util.autoload import import_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from profiler.records import Cost, OpRecord
+    from profiler.values.records import Cost, OpRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +38,12 @@ def rule_for(operator: str) -> Rule | None:
     if own is not None:
         return Rule("formula", own)
     if free.is_free(operator):
-        return Rule("free", free.nothing)
-    if free.moves(operator):
-        return Rule("moves", free.moved)
+        return Rule("free", free.free_cost)
+    if free.is_data_movement(operator):
+        return Rule("moves", free.data_movement_cost)
     if pointwise.is_pointwise(operator):
         return Rule("pointwise", pointwise.cost)
-    return Rule("foreign", foreign.cost) if foreign.has_formula(operator) else None
+    return Rule("foreign", torch_registry.cost) if torch_registry.has_formula(operator) else None
 
 
 def _formula_of(operator: str) -> registry.Formula | None:

@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING
 import torch
 
 from profiler.formulas import registry
-from profiler.formulas.activations import ACTIVATIONS
-from profiler.formulas.elements import numel
-from profiler.formulas.expressions import Operations, operations
+from profiler.formulas.element_counts import numel
+from profiler.formulas.families.activations import ACTIVATIONS
 from profiler.formulas.registry import formula
-from profiler.records import Cost, OpRecord, TensorSpec, tensors
+from profiler.formulas.scalar_expressions import Operations, operations
+from profiler.values.records import Cost, OpRecord, TensorSpec, tensors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from torch._ops import OpOverload
 
-    from profiler.records import Value
+    from profiler.values.records import Value
 
 _CLAMP = "max(x, MIN) if MAX is None else min(x, MAX) if MIN is None else min(max(x, MIN), MAX)"
 _FAKE_QUANTIZE = "(min(max(round(x / SCALE) + ZERO_POINT, QUANT_MIN), QUANT_MAX) - ZERO_POINT) * SCALE"

@@ -10,7 +10,7 @@ import torch
 from torch._ops import OpOverload, OpOverloadPacket
 
 from profiler.errors import FormulaError, one_line
-from profiler.records import Cost, OpRecord, Shape, TensorSpec
+from profiler.values.records import Cost, OpRecord, Shape, TensorSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable

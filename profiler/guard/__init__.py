@@ -10,14 +10,33 @@ Everything is a function from profiles to frozen values; only ``Baselines.accept
 
 from profiler.guard.baselines import Acceptance, Baseline, Baselines, compact
 from profiler.guard.budgets import Budget, Budgets, load_budgets
-from profiler.guard.check import Check, Outcome, check
+from profiler.guard.check_limits import Check, Outcome, check
 from profiler.guard.differences import Change, Delta, Difference, ModuleChange, diff
 from profiler.guard.limits import Limit, parse_limits
-from profiler.guard.metrics import Metric, Place, amounts, measure
-from profiler.guard.moves import Move
+from profiler.guard.metrics import Metric, Place, amounts, value_of
+from profiler.guard.module_matching import Rename
 
 __all__ = [
-    "Acceptance", "Baseline", "Baselines", "Budget", "Budgets", "Change", "Check", "Delta", "Difference", "Limit",
-    "Metric", "ModuleChange", "Move", "Outcome", "Place", "amounts", "check", "compact", "diff", "load_budgets",
-    "measure", "parse_limits",
-]  # fmt: skip
+    "Acceptance",
+    "Baseline",
+    "Baselines",
+    "Budget",
+    "Budgets",
+    "Change",
+    "Check",
+    "Delta",
+    "Difference",
+    "Limit",
+    "Metric",
+    "ModuleChange",
+    "Outcome",
+    "Place",
+    "Rename",
+    "amounts",
+    "check",
+    "compact",
+    "diff",
+    "load_budgets",
+    "parse_limits",
+    "value_of",
+]

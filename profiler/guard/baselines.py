@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 from filelock import FileLock
 
 from profiler.errors import BaselineError, OutputError, SavedProfileError
-from profiler.files import write_whole
 from profiler.tally.saved import from_json, to_json
+from profiler.util.files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -21,7 +21,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from profiler.errors import BudgetError, ProfilerError
 from profiler.guard.limits import Limit, parse_limits
-from profiler.toml import parse_toml, read_text
+from profiler.util.toml_files import parse_toml, read_text
 
 
 @dataclass(frozen=True, slots=True)

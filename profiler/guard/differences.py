@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from profiler.errors import BudgetError
 from profiler.guard.metrics import HELD, WORK, Metric, Place, amounts, peak_memory
-from profiler.guard.moves import Correspondence
-from profiler.records import PHASES
+from profiler.guard.module_matching import ModuleMapping
+from profiler.values.records import PHASES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from profiler.guard.moves import Move
+    from profiler.guard.module_matching import Rename
     from profiler.tally import Profile
 
-Kind = Literal["added", "removed", "changed"]
+ChangeKind = Literal["added", "removed", "changed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Change(NamedTuple):
     place: Place
     before: int
     after: int
-    kind: Kind = "changed"
+    kind: ChangeKind = "changed"
     #: The module's path before, where that was another.
     was: str | None = None
 
@@ -67,7 +67,7 @@ class OperatorChange:
 class ModuleChange:
     """The figures that changed of a module's own work; an added or removed one is listed with all that is in it."""
 
-    kind: Kind
+    kind: ChangeKind
     path: str
     type: str
     deltas: tuple[Delta, ...]
@@ -83,7 +83,7 @@ class Difference:
 
     before: Profile
     after: Profile
-    correspondence: Correspondence
+    correspondence: ModuleMapping
 
     @property
     def is_empty(self) -> bool:
@@ -91,7 +91,7 @@ class Difference:
         return not (self.modules or self.operators or self.moves or any(d.change for d in self.memory))
 
     @property
-    def moves(self) -> tuple[Move, ...]:
+    def moves(self) -> tuple[Rename, ...]:
         """The modules that do the same work under another path."""
         return self.correspondence.moves
 
@@ -127,7 +127,7 @@ class Difference:
     @cached_property
     def modules(self) -> tuple[ModuleChange, ...]:
         """The modules that are new, gone, or do other work than before."""
-        groups: defaultdict[tuple[Kind, str], list[tuple[str, Change]]] = defaultdict(list)
+        groups: defaultdict[tuple[ChangeKind, str], list[tuple[str, Change]]] = defaultdict(list)
         for name, change in self._changes:
             groups[change.kind, self._outermost(change.kind, change.place.module)].append((name, change))
         for path in self.correspondence.added:  # also those without any work
@@ -144,7 +144,7 @@ class Difference:
         names = (*WORK, *HELD)
         return tuple((n, c) for n in names for c in pair(self.before, self.after, Metric(n), self.correspondence))
 
-    def _module(self, kind: Kind, path: str, changes: list[tuple[str, Change]]) -> ModuleChange:
+    def _module(self, kind: ChangeKind, path: str, changes: list[tuple[str, Change]]) -> ModuleChange:
         was = next((old for old, new in self.correspondence.paths.items() if new == path), path)
         old, new = self.before.nodes.get(was), self.after.nodes.get(path)
         types = [node.module.type for node in (old, new) if node is not None]
@@ -154,7 +154,7 @@ class Difference:
         kinds = " → ".join(dict.fromkeys(types))
         return ModuleChange(kind, path, kinds, _changed(_summed(changes)), _operators(changes), moved)
 
-    def _outermost(self, kind: Kind, path: str) -> str:
+    def _outermost(self, kind: ChangeKind, path: str) -> str:
         """Find the outermost of the added or removed modules around one."""
         paths = {"added": self.correspondence.added, "removed": self.correspondence.removed}.get(kind, frozenset())
         while path and (parent := path.rpartition(".")[0]) in paths:
@@ -172,16 +172,16 @@ def diff(before: Profile, after: Profile) -> Difference:
         >>> diff(one, two).totals[0]
         Delta(name='macs', before=20, after=24)
     """
-    return Difference(before, after, Correspondence.of(before, after))
+    return Difference(before, after, ModuleMapping.of(before, after))
 
 
-def changes(before: Profile, after: Profile, metric: Metric, correspondence: Correspondence) -> tuple[Change, ...]:
+def changes(before: Profile, after: Profile, metric: Metric, correspondence: ModuleMapping) -> tuple[Change, ...]:
     """Say where one figure changed, largest change first."""
     found = [change for change in pair(before, after, metric, correspondence) if change.change]
     return tuple(sorted(found, key=lambda c: (-abs(c.change), c)))
 
 
-def pair(before: Profile, after: Profile, metric: Metric, correspondence: Correspondence) -> list[Change]:
+def pair(before: Profile, after: Profile, metric: Metric, correspondence: ModuleMapping) -> list[Change]:
     """Put what a figure was in each place beside what it is."""
     was = {new: old for old, new in correspondence.paths.items() if old != new}
     new = amounts(after, metric)
@@ -193,7 +193,7 @@ def pair(before: Profile, after: Profile, metric: Metric, correspondence: Corres
         now = place._replace(module=correspondence.paths.get(place.module, place.module))
         found.append(Change(now, amount, new.pop(now, 0), "changed", was.get(now.module)))
     for place, amount in new.items():
-        kind: Kind = "added" if place.module in correspondence.added else "changed"
+        kind: ChangeKind = "added" if place.module in correspondence.added else "changed"
         found.append(Change(place, 0, amount, kind, was.get(place.module)))
     return found
 

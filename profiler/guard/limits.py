@@ -15,9 +15,9 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from profiler.errors import BudgetError, UnknownNameError
+from profiler.guard.device_metrics import TERA, is_projected
 from profiler.guard.metrics import FIGURES, Metric, Part
-from profiler.guard.projected import TERA, is_projected
-from profiler.records import PHASES
+from profiler.values.records import PHASES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

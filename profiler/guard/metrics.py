@@ -11,13 +11,13 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from profiler.errors import BudgetError, UnknownNameError
-from profiler.guard.projected import projected
+from profiler.guard.device_metrics import project_metric
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from profiler.records import OpRecord
     from profiler.tally import Profile
+    from profiler.values.records import OpRecord
 
 Part = Literal["", "phases", "operators", "modules", "devices"]
 
@@ -31,7 +31,7 @@ FIGURES: dict[Part, tuple[str, ...]] = {
     "phases": (*WORK, PEAK),
     "operators": (*WORK, "calls"),
     "modules": (*WORK, *HELD),
-    "devices": (),  # named with a rate; see ``projected``
+    "devices": (),  # named with a rate; see ``project_metric``
 }
 UNITS = {
     "macs": "MAC", "masked_macs": "MAC", "other_flops": "FLOP", "transcendentals": "op", "flops": "FLOP",
@@ -94,7 +94,7 @@ class Metric:
         return self.part != "modules" or any(fnmatchcase(prefix, self.pattern) for prefix in _prefixes(path))
 
 
-def measure(profile: Profile, metric: Metric) -> int:
+def value_of(profile: Profile, metric: Metric) -> int:
     """Give a figure of a profile.
 
     Raises:
@@ -104,7 +104,7 @@ def measure(profile: Profile, metric: Metric) -> int:
     if metric.part == "modules" and not any(map(metric.covers_module, profile.nodes)):
         _refuse_pattern(metric.pattern, profile)
     if metric.part == "devices":
-        return projected(profile, metric.name, metric.pattern)
+        return project_metric(profile, metric.name, metric.pattern)
     return sum(amounts(profile, metric).values())
 
 
@@ -114,7 +114,7 @@ def amounts(profile: Profile, metric: Metric) -> dict[Place, int]:
     That of a device is where the FLOPs are, in whole operations a second.
     """
     if metric.part == "devices":
-        flops, needed = amounts(profile, Metric("flops")), measure(profile, metric)
+        flops, needed = amounts(profile, Metric("flops")), value_of(profile, metric)
         return {place: needed * amount // sum(flops.values()) for place, amount in flops.items()}
     if metric.name == PEAK:
         found = peak_memory(profile, metric.pattern)

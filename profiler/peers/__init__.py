@@ -3,8 +3,19 @@
 One file a peer. A peer runs in a process of its own and never sees our count.
 """
 
-from profiler.peers.ask import Given, Subject, ask, ask_many
+from profiler.peers.forward_pass import ForwardPass
 from profiler.peers.peer import Answer, Failure, Peer, find, peers
-from profiler.peers.scene import Scene
+from profiler.peers.runner import LiveModel, PickledModel, run_peer, run_peers
 
-__all__ = ["Answer", "Failure", "Given", "Peer", "Scene", "Subject", "ask", "ask_many", "find", "peers"]
+__all__ = [
+    "Answer",
+    "Failure",
+    "ForwardPass",
+    "LiveModel",
+    "Peer",
+    "PickledModel",
+    "find",
+    "peers",
+    "run_peer",
+    "run_peers",
+]

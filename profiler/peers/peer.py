@@ -7,20 +7,20 @@ from functools import cache
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
-import profiler.peers as package
-from profiler.catalogue import import_all
-from profiler.claims import Departure, Kind, Number, Quantity, Share
+import profiler.peers.adapters as package
 from profiler.errors import UnknownNameError
+from profiler.util.autoload import import_all
+from profiler.values.findings import CauseKind, Contribution, Deviation, Number, Quantity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from torch import nn
 
-    from profiler.peers.scene import Scene
+    from profiler.peers.forward_pass import ForwardPass
 
-    Run = Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], "Answer"]
-    Rule = Callable[[Scene], Iterable[Share]]
+    RunPeer = Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], "Answer"]
+    Rule = Callable[[ForwardPass], Iterable[Contribution]]
 
 _PEERS: dict[str, Peer] = {}
 
@@ -65,22 +65,22 @@ class Peer:
         self.distributions = distributions
         self.convention = convention
         self.install = install or f"pip install {distributions[0]}"
-        self.departures: list[Departure] = []
-        self._run: Run | None = None
+        self.deviations: list[Deviation] = []
+        self._run: RunPeer | None = None
         _PEERS[name] = self
 
-    def runs(self, function: Run) -> Run:
+    def runs(self, function: RunPeer) -> RunPeer:
         """Take the decorated function for the one that runs the peer; it is called in a child process alone."""
         self._run = function
         return function
 
-    def departs(
-        self, code: str, kind: Kind, why: str, *, where: str, seen: str, quantity: Quantity = "work"
+    def deviates(
+        self, code: str, kind: CauseKind, why: str, *, where: str, seen: str, quantity: Quantity = "work"
     ) -> Callable[[Rule], Rule]:
         """Register the decorated rule as a departure of this peer."""
 
         def register(rule: Rule) -> Rule:
-            self.departures.append(Departure(code, kind, why, where, seen, quantity, rule))
+            self.deviations.append(Deviation(code, kind, why, where, seen, quantity, rule))
             return rule
 
         return register

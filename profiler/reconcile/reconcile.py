@@ -4,30 +4,32 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from profiler.claims import TOTAL, Cause, Claim, Exact, Finding, Number, Quantity, Share, within
-from profiler.peers import Failure, Scene
+from profiler.peers import Failure, ForwardPass
 from profiler.tally import Totals
+from profiler.values.findings import TOTAL, Cause, Claim, Contribution, Exact, Finding, Number, Quantity, within
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from profiler.peers import Answer, Peer
     from profiler.tally import Profile
-    from profiler.trace.facts import Facts
+    from profiler.trace.module_facts import ModuleFacts
 
 _PARAMETER = "parameter"
 
 
-def reconcile(profile: Profile, facts: tuple[Facts, ...], peer: Peer, answer: Answer | Failure) -> tuple[Finding, ...]:
+def reconcile(
+    profile: Profile, facts: tuple[ModuleFacts, ...], peer: Peer, answer: Answer | Failure
+) -> tuple[Finding, ...]:
     """Explain what a peer says of the forward pass that *profile* counted: the total, the parameters, the modules."""
     if isinstance(answer, Failure):
         claim = Claim(peer.name, peer.version, TOTAL, peer.unit, None, answer.error)
         return (Finding(claim, _ours(profile.totals, peer.unit)),)
-    scene = Scene(profile.entries, facts)
-    work = _findings(profile, peer, peer.unit, answer.total, answer.modules, _causes(peer, scene, "work"))
+    forward_pass = ForwardPass(profile.entries, facts)
+    work = _findings(profile, peer, peer.unit, answer.total, answer.modules, _causes(peer, forward_pass, "work"))
     if answer.params is None:
         return tuple(work)
-    missed = _causes(peer, scene, "params")
+    missed = _causes(peer, forward_pass, "params")
     return (*work, *_findings(profile, peer, _PARAMETER, answer.params, answer.module_params, missed))
 
 
@@ -54,19 +56,19 @@ def _ours(totals: Totals, unit: str) -> int:
     return totals.macs if unit == "MAC" else totals.flops
 
 
-def _causes(peer: Peer, scene: Scene, quantity: Quantity) -> list[Cause]:
+def _causes(peer: Peer, forward_pass: ForwardPass, quantity: Quantity) -> list[Cause]:
     """Apply the departures of a peer; the largest first."""
     found = []
-    for departure in peer.departures:
-        shares = _joined(departure.rule(scene)) if departure.quantity == quantity else ()
-        if shares:
-            found.append(Cause(departure.code, departure.kind, departure.why, shares))
+    for deviation in peer.deviations:
+        contributions = _joined(deviation.rule(forward_pass)) if deviation.quantity == quantity else ()
+        if contributions:
+            found.append(Cause(deviation.code, deviation.kind, deviation.why, contributions))
     return sorted(found, key=lambda cause: (-abs(cause.amount), cause.code))
 
 
-def _joined(shares: Iterable[Share]) -> tuple[Share, ...]:
+def _joined(contributions: Iterable[Contribution]) -> tuple[Contribution, ...]:
     """Sum the shares of the same operator in the same module, and leave out what comes to nothing."""
     sums: dict[tuple[str, str], Exact] = {}
-    for module, operator, amount in shares:
+    for module, operator, amount in contributions:
         sums[module, operator] = sums.get((module, operator), 0) + amount
-    return tuple(Share(*place, amount) for place, amount in sums.items() if amount)
+    return tuple(Contribution(*place, amount) for place, amount in sums.items() if amount)

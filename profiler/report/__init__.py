@@ -3,7 +3,7 @@
 To add a format, write a file here with a function decorated ``@report_format("name")``.
 """
 
-from profiler.report.catalogue import formats, render, report_format
-from profiler.report.rows import Report
+from profiler.report.registry import formats, render, report_format
+from profiler.report.report import Report
 
 __all__ = ["Report", "formats", "render", "report_format"]

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from profiler import units
 from profiler.guard import Outcome
 from profiler.guard.metrics import HELD, PEAK
-from profiler.report.differences import changes_text, path_name
-from profiler.report.rows import Report
+from profiler.report.profile_differences import changes_text, path_name
+from profiler.report.report import Report
 from profiler.report.tables import exactly, percent, table
 
 if TYPE_CHECKING:

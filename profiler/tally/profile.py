@@ -11,16 +11,16 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from profiler.errors import InputError
-from profiler.records import PHASES, Phase, Value, tensors
-from profiler.tally.totals import Entry, Totals, add_up, grouped, merged
-from profiler.tally.tree import Module, Node, grow, walk
+from profiler.tally.totals import Entry, Totals, group_entries, merged, sum_totals
+from profiler.tally.tree import Module, Node, build_tree, walk
+from profiler.values.records import PHASES, Phase, Value, tensors
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from profiler.claims import Finding
-    from profiler.memory import Memory
-    from profiler.projection import Projection
+    from profiler.values.findings import Finding
+    from profiler.values.memory import Memory
+    from profiler.values.projection import Projection
 
 CONVENTION = (
     "1 MAC = 1 fused multiply-add of a contraction; FLOPs = 2·MACs + other FLOPs; transcendentals are apart; "
@@ -84,7 +84,7 @@ class Profile:
         peaks = {phase: dict(moment.bytes) for phase, moment in self.memory.phases.items()} if self.memory else {}
         return {
             phase: replace(
-                add_up(e.totals for e in self.entries if e.record.phase == phase), peak_memory=peaks.get(phase, {})
+                sum_totals(e.totals for e in self.entries if e.record.phase == phase), peak_memory=peaks.get(phase, {})
             )
             for phase in PHASES
         }
@@ -92,7 +92,7 @@ class Profile:
     @cached_property
     def tree(self) -> Node:
         """The modules by path. Work outside every module's forward is a child of the root."""
-        return grow(self)
+        return build_tree(self.model, self.modules, self.entries)
 
     @cached_property
     def nodes(self) -> dict[str, Node]:
@@ -102,9 +102,9 @@ class Profile:
     @cached_property
     def operators(self) -> tuple[Operator, ...]:
         """The operators by dtype, costliest first; a free one costs nothing and comes last."""
-        groups = grouped(self.entries, lambda e: (e.record.packet, e.dtype))
+        groups = group_entries(self.entries, lambda e: (e.record.packet, e.dtype))
         rows = [
-            Operator(name, dtype, sum(e.record.calls for e in es), add_up(e.totals for e in es))
+            Operator(name, dtype, sum(e.record.calls for e in es), sum_totals(e.totals for e in es))
             for (name, dtype), es in groups.items()
         ]
         return tuple(sorted(rows, key=lambda r: (-r.totals.flops, -r.totals.bytes_read, r.operator, r.dtype)))
@@ -112,7 +112,7 @@ class Profile:
     @cached_property
     def uncounted(self) -> tuple[Uncounted, ...]:
         """What no rule counts, most called first."""
-        groups = grouped((e for e in self.entries if e.kind == "uncounted"), lambda e: e.record.operator)
+        groups = group_entries((e for e in self.entries if e.kind == "uncounted"), lambda e: e.record.operator)
         rows = [Uncounted(name, sum(e.record.calls for e in es)) for name, es in groups.items()]
         return tuple(sorted(rows, key=lambda r: (-r.calls, r.operator)))
 

@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from profiler.errors import SavedProfileError
-from profiler.files import write_whole
-from profiler.records import OpRecord, TensorSpec
 from profiler.tally.profile import Profile
 from profiler.tally.saved_findings import finding_rows, findings_of
 from profiler.tally.schema import (
@@ -30,11 +28,13 @@ from profiler.tally.schema import (
 )
 from profiler.tally.totals import Entry
 from profiler.tally.tree import Module
+from profiler.util.files import write_whole
+from profiler.values.records import OpRecord, TensorSpec
 
 if TYPE_CHECKING:
-    from profiler.records import Value
     from profiler.tally.profile import Operator
     from profiler.tally.totals import Totals
+    from profiler.values.records import Value
 
 
 def to_json(profile: Profile) -> str:

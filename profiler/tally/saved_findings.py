@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from profiler.claims import TOTAL, Cause, Claim, Finding, Kind, Share, exact, within
-from profiler.tally.row import Row
+from profiler.tally.schema_model import SchemaModel
+from profiler.values.findings import TOTAL, Cause, CauseKind, Claim, Contribution, Finding, as_number, within
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Wholes = dict[tuple[str, str, str], tuple[Cause, ...]]
 
 
-class CauseRow(Row):
+class CauseRow(SchemaModel):
     """A named part of a difference: ours minus theirs."""
 
     code: str
@@ -31,7 +31,7 @@ class CauseRow(Row):
     shares: list[tuple[str, str, int | float]] = Field(default_factory=list)
 
 
-class FindingRow(Row):
+class FindingRow(SchemaModel):
     """A claim beside our own number, and the causes of their difference."""
 
     source: str
@@ -51,7 +51,7 @@ class FindingRow(Row):
 def finding_rows(findings: tuple[Finding, ...]) -> list[FindingRow]:
     """Write findings, the shares of each cause once."""
     wholes = _wholes(findings)
-    return [_row(f, shares=f.claim.subject == TOTAL or f.causes != _in_whole(f.claim, wholes)) for f in findings]
+    return [_row(f, contributions=f.claim.subject == TOTAL or f.causes != _in_whole(f.claim, wholes)) for f in findings]
 
 
 def findings_of(rows: Iterable[FindingRow]) -> tuple[Finding, ...]:
@@ -59,7 +59,8 @@ def findings_of(rows: Iterable[FindingRow]) -> tuple[Finding, ...]:
     read = [Finding(_claim(row), row.ours, tuple(map(_cause, row.causes))) for row in rows]
     wholes = _wholes(read)
     return tuple(
-        Finding(f.claim, f.ours, _in_whole(f.claim, wholes)) if f.causes and not f.causes[0].shares else f for f in read
+        Finding(f.claim, f.ours, _in_whole(f.claim, wholes)) if f.causes and not f.causes[0].contributions else f
+        for f in read
     )
 
 
@@ -76,16 +77,16 @@ def _key(claim: Claim) -> tuple[str, str, str]:
     return claim.source, claim.version, claim.unit
 
 
-def _row(finding: Finding, *, shares: bool) -> FindingRow:
+def _row(finding: Finding, *, contributions: bool) -> FindingRow:
     claim = finding.claim
     return FindingRow(
         source=claim.source,
         version=claim.version,
         subject=claim.subject,
         unit=claim.unit,
-        claimed=None if claim.claimed is None else exact(claim.claimed),
-        ours=exact(finding.ours),
-        causes=[_cause_row(cause, shares=shares) for cause in finding.causes],
+        claimed=None if claim.claimed is None else as_number(claim.claimed),
+        ours=as_number(finding.ours),
+        causes=[_cause_row(cause, contributions=contributions) for cause in finding.causes],
         unexplained=finding.unexplained,
         verdict=finding.verdict.value,
         error=claim.error,
@@ -93,14 +94,14 @@ def _row(finding: Finding, *, shares: bool) -> FindingRow:
     )
 
 
-def _cause_row(cause: Cause, *, shares: bool) -> CauseRow:
+def _cause_row(cause: Cause, *, contributions: bool) -> CauseRow:
     return CauseRow(
         code=cause.code,
         kind=cause.kind.value,
         amount=cause.amount,
         why=cause.why,
         modules=list(cause.modules),
-        shares=[(s.module, s.operator, exact(s.amount)) for s in cause.shares] if shares else [],
+        shares=[(s.module, s.operator, as_number(s.amount)) for s in cause.contributions] if contributions else [],
     )
 
 
@@ -109,4 +110,4 @@ def _claim(row: FindingRow) -> Claim:
 
 
 def _cause(row: CauseRow) -> Cause:
-    return Cause(row.code, Kind(row.kind), row.why, tuple(Share(*share) for share in row.shares))
+    return Cause(row.code, CauseKind(row.kind), row.why, tuple(Contribution(*share) for share in row.shares))

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 from typing_extensions import TypeAliasType
 
-from profiler.memory import Memory
-from profiler.projection import Projection
-from profiler.records import Phase
-from profiler.tally.row import Row
 from profiler.tally.saved_findings import FindingRow
+from profiler.tally.schema_model import SchemaModel
+from profiler.values.memory import Memory
+from profiler.values.projection import Projection
+from profiler.values.records import Phase
 
 SCHEMA: Literal["profiler/1"] = "profiler/1"
 
 
-class TensorRow(Row):
+class TensorRow(SchemaModel):
     """A tensor operand or result, as observed."""
 
     shape: list[int]
@@ -35,7 +35,7 @@ else:
     JsonValue = TypeAliasType("JsonValue", TensorRow | bool | int | float | str | list["JsonValue"] | None)
 
 
-class CostsRow(Row):
+class CostsRow(SchemaModel):
     """A sum of work: MAC, FLOP, op, bytes and elements as in the convention."""
 
     macs: int
@@ -54,7 +54,7 @@ class CostsRow(Row):
     )
 
 
-class ModuleRow(Row):
+class ModuleRow(SchemaModel):
     """A module: its own costs, and with its children's."""
 
     path: str
@@ -65,7 +65,7 @@ class ModuleRow(Row):
     total: CostsRow
 
 
-class OperatorRow(Row):
+class OperatorRow(SchemaModel):
     """An operator in one dtype."""
 
     operator: str
@@ -74,14 +74,14 @@ class OperatorRow(Row):
     costs: CostsRow
 
 
-class UncountedRow(Row):
+class UncountedRow(SchemaModel):
     """An operator that no rule counts."""
 
     operator: str
     calls: int
 
 
-class RecordRow(Row):
+class RecordRow(SchemaModel):
     """A distinct operator call, and what one of its calls costs."""
 
     operator: str
@@ -102,7 +102,7 @@ class RecordRow(Row):
     bytes_written: int = 0
 
 
-class ProfileRow(Row):
+class ProfileRow(SchemaModel):
     """A saved profile."""
 
     schema_: Literal["profiler/1"] = Field(alias="schema")

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import torch
 
 from profiler.formulas import rule_for
-from profiler.records import Cost, OpRecord, TensorSpec, Value, tensors
 from profiler.tally.profile import Profile
 from profiler.tally.totals import Entry
 from profiler.tally.tree import Module
+from profiler.values.records import Cost, OpRecord, TensorSpec, Value, tensors
 
 if TYPE_CHECKING:
     from profiler.trace import Trace
@@ -27,9 +27,9 @@ def tally(trace: Trace) -> Profile:
     return Profile(
         model=trace.model,
         inputs=trace.inputs,
-        device=trace.census.device,
+        device=trace.inventory.device,
         versions=versions(),
-        params_by_dtype=tuple(sorted(trace.census.params_by_dtype.items())),
+        params_by_dtype=tuple(sorted(trace.inventory.params_by_dtype.items())),
         modules=tuple(
             Module(
                 path=h.path,
@@ -40,9 +40,9 @@ def tally(trace: Trace) -> Profile:
                 buffers=h.buffers,
                 outputs=trace.outputs.get(h.path, ()),
             )
-            for h in trace.census.holdings
+            for h in trace.inventory.holdings
         ),
-        entries=tuple(price(record) for record in trace.records),
+        entries=tuple(cost_record(record) for record in trace.records),
         memory=trace.memory,
     )
 
@@ -54,7 +54,7 @@ def versions() -> tuple[tuple[str, str], ...]:
     return (("profiler", ours), ("python", platform.python_version()), ("torch", torch.__version__))
 
 
-def price(record: OpRecord) -> Entry:
+def cost_record(record: OpRecord) -> Entry:
     """Cost one call of a record; what has no rule costs its bytes, and is uncounted."""
     kind, cost = _cost(record)
     operands = [spec for _, value in record.arguments for spec in tensors(value)]

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from profiler.memory import Table
-    from profiler.records import OpRecord
+    from profiler.values.memory import Table
+    from profiler.values.records import OpRecord
 
 _K = TypeVar("_K")
 
@@ -78,13 +78,13 @@ class Entry:
         )
 
 
-def add_up(totals: Iterable[Totals]) -> Totals:
+def sum_totals(totals: Iterable[Totals]) -> Totals:
     """Sum column by column: a sum of two makes a value for each step, which in a large tree is most of the time."""
     sums: Iterable[Any] = map(sum, zip(*map(_figures, totals), strict=True))
     return Totals(*sums)
 
 
-def grouped(entries: Iterable[Entry], key: Callable[[Entry], _K]) -> dict[_K, list[Entry]]:
+def group_entries(entries: Iterable[Entry], key: Callable[[Entry], _K]) -> dict[_K, list[Entry]]:
     """Put entries of one key together, in the order in which they first come."""
     groups: dict[_K, list[Entry]] = defaultdict(list)
     for entry in entries:
@@ -94,7 +94,7 @@ def grouped(entries: Iterable[Entry], key: Callable[[Entry], _K]) -> dict[_K, li
 
 def merged(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
     """Join entries that differ in nothing but their calls."""
-    groups = grouped(entries, lambda e: replace(e, record=replace(e.record, calls=0)))
+    groups = group_entries(entries, lambda e: replace(e, record=replace(e.record, calls=0)))
     return tuple(
         replace(key, record=replace(key.record, calls=sum(e.record.calls for e in es))) for key, es in groups.items()
     )

@@ -6,15 +6,14 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from profiler.tally.totals import Totals, add_up, grouped
+from profiler.tally.totals import Totals, group_entries, sum_totals
+from profiler.values.records import OUTSIDE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
-    from profiler.records import Shape
-    from profiler.tally.profile import Profile
-
-_OUTSIDE = "(outside)"
+    from profiler.tally.totals import Entry
+    from profiler.values.records import Shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +45,20 @@ class Node:
         return self.module.path.rpartition(".")[2]
 
 
-def grow(profile: Profile) -> Node:
-    """Put the work of a profile onto its modules; what ran outside them all is a child of the root."""
+def build_tree(model: str, modules: Iterable[Module], entries: Iterable[Entry]) -> Node:
+    """Return the root of the tree of *modules* with their work; work outside every module is a child of the root."""
     own: dict[str, Totals] = defaultdict(Totals)
-    for path, entries in grouped(profile.entries, lambda e: e.record.module).items():
-        own[path] = add_up(e.totals for e in entries)
-    modules = {m.path: m for m in profile.modules}
-    modules.setdefault("", Module("", profile.model, 0, 0, 0, 0, ()))
-    if _OUTSIDE in own:
-        modules[_OUTSIDE] = Module(_OUTSIDE, "", 0, 0, 0, 0, ())
+    for path, group in group_entries(entries, lambda e: e.record.module).items():
+        own[path] = sum_totals(e.totals for e in group)
+    by_path = {m.path: m for m in modules}
+    by_path.setdefault("", Module("", model, 0, 0, 0, 0, ()))
+    if OUTSIDE in own:
+        by_path[OUTSIDE] = Module(OUTSIDE, "", 0, 0, 0, 0, ())
     children: dict[str, list[Module]] = defaultdict(list)
-    for path, module in modules.items():
+    for path, module in by_path.items():
         if path:
             children[path.rpartition(".")[0]].append(module)
-    return _node(modules[""], own, children)
+    return _node(by_path[""], own, children)
 
 
 def walk(node: Node) -> Iterator[Node]:
@@ -73,4 +72,4 @@ def _node(module: Module, own: dict[str, Totals], children: dict[str, list[Modul
     below = tuple(_node(child, own, children) for child in children[module.path])
     held = Totals(params=module.params, trainable_params=module.trainable_params, buffers=module.buffers)
     mine = own[module.path] + held
-    return Node(module, mine, add_up((mine, *(child.total for child in below))), below)
+    return Node(module, mine, sum_totals((mine, *(child.total for child in below))), below)

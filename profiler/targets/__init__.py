@@ -8,10 +8,9 @@
 Each source of models is one file in this folder; each preset one table in ``presets``.
 """
 
-from profiler.targets.building import build
+from profiler.targets.build import build, build_with_inputs
 from profiler.targets.inputs import make_inputs
-from profiler.targets.making import make
-from profiler.targets.sources import known, resolve
+from profiler.targets.registry import list_targets, resolve
 from profiler.targets.target import Argument, Target, TensorInput
 
-__all__ = ["Argument", "Target", "TensorInput", "build", "known", "make", "make_inputs", "resolve"]
+__all__ = ["Argument", "Target", "TensorInput", "build", "build_with_inputs", "list_targets", "make_inputs", "resolve"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from profiler.targets.packages import load
+from profiler.targets.optional_imports import load
 
 #: Height and width that each model was published with; 800 for the others.
 #: Source: https://github.com/pytorch/vision/blob/main/test/test_extended_models.py, detection_models_input_dims.

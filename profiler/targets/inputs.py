@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from torch.utils._pytree import tree_map_only
 
 from profiler.errors import InputError
+from profiler.targets.input_specs import Spec, parse
+from profiler.targets.input_tensors import TensorMaker, floating_dtype
 from profiler.targets.signatures import Forward
-from profiler.targets.specs import Spec, parse
 from profiler.targets.target import Argument, TensorInput
-from profiler.targets.tensors import TensorMaker, floating_dtype
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,7 +16,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from profiler.testing.holding import Acceptances, ProfileModel
+    from profiler.testing.fixture import Acceptances, ProfileModel
 
 MARKER = "flop_budget"
 _HOLDING: pytest.StashKey[ProfileModel] = pytest.StashKey()
@@ -52,7 +52,7 @@ def profile_model(request: pytest.FixtureRequest) -> ProfileModel:
 
     In a test that is marked ``flop_budget``, each profile is held against its limits.
     """
-    from profiler.testing.holding import ProfileModel  # noqa: PLC0415 - it imports torch
+    from profiler.testing.fixture import ProfileModel  # noqa: PLC0415 - it imports torch
 
     config = request.config
     marker = request.node.get_closest_marker(MARKER)
@@ -94,7 +94,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if output is not None:
         output[_WORKER_OUTPUT] = accepted
     elif accepted:
-        from profiler.testing.holding import write  # noqa: PLC0415 - it imports torch
+        from profiler.testing.fixture import write  # noqa: PLC0415 - it imports torch
 
         config.stash[_REPORT], failed = write(config.rootpath / str(config.getini("profiler_baselines")), accepted)
         if failed:

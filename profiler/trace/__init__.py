@@ -3,7 +3,7 @@
 Nothing here knows what an operator costs.
 """
 
-from profiler.trace.census import Census, take_census
+from profiler.trace.inventory import ModelInventory, take_inventory
 from profiler.trace.session import Session, Trace
 
-__all__ = ["Census", "Session", "Trace", "take_census"]
+__all__ = ["ModelInventory", "Session", "Trace", "take_inventory"]

@@ -11,25 +11,25 @@ from torch._C import DispatchKey, _current_autograd_node
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from profiler.trace.calls import Call
-from profiler.trace.flexible import FlexAttention
-from profiler.trace.manner import Manner, runs_whole, unfolds, watch
-from profiler.trace.observe import Observer
-from profiler.trace.scopes import OUTSIDE
-from profiler.trace.storages import Maker
+from profiler.trace.argument_specs import SpecCache
+from profiler.trace.dispatch_kind import DispatchKind, classify, has_backend_kernel, has_own_dispatch
+from profiler.trace.flex_attention import FlexAttention
+from profiler.trace.operator_calls import Call
+from profiler.trace.storage_tracker import Producer
+from profiler.values.records import OUTSIDE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from profiler.records import Phase
-    from profiler.trace.origins import Origins
-    from profiler.trace.scopes import Scopes
-    from profiler.trace.storages import Storages
-    from profiler.trace.telling import Ways
+    from profiler.trace.backward_attribution import BackwardAttribution
+    from profiler.trace.module_stack import ModuleStack
+    from profiler.trace.storage_tracker import StorageTracker
+    from profiler.trace.value_readers import ValueReaders
+    from profiler.values.records import Phase
 
 
 #: A call as it is noted: its maker, its arguments, the names of the last of them, and its result in a list.
-Note = tuple[Maker, list[Any], tuple[str, ...], list[Any]]
+Note = tuple[Producer, list[Any], tuple[str, ...], list[Any]]
 _NOTES = 2**12  # calls that wait to be counted
 _BATCH_NORM = torch.ops.aten.native_batch_norm.default
 
@@ -39,13 +39,13 @@ class Recorder(TorchDispatchMode):
 
     supports_higher_order_operators = True
 
-    def __init__(self, scopes: Scopes, origins: Origins, storages: Storages) -> None:
+    def __init__(self, scopes: ModuleStack, origins: BackwardAttribution, storages: StorageTracker) -> None:
         """Record for the modules that *scopes* says are running, and *origins* says made a node."""
         super().__init__()  # type: ignore[no-untyped-call]
         self._scopes = scopes
         self._origins = origins
         self._storages = storages
-        self.observer = Observer()
+        self.observer = SpecCache()
         self._optimizing = False
         self._notes: list[Note] = []
         self._calls: Counter[Call] = Counter()
@@ -94,29 +94,29 @@ class Recorder(TorchDispatchMode):
         self, func: Any, types: tuple[type, ...], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Run the operator, and count the call."""
-        if types and any(map(unfolds, types)):
+        if types and any(map(has_own_dispatch, types)):
             return NotImplemented  # the subclass runs operators on what it wraps, and those are seen
-        manner, ways, places = watch(func)
-        if manner is Manner.METADATA:
+        manner, ways, places = classify(func)
+        if manner is DispatchKind.METADATA:
             return NotImplemented  # the tensor itself knows; running it here would ask it forever
         kwargs = kwargs or {}
-        if (manner is Manner.COMPOSITE and not runs_whole(func, args)) or (
-            manner is Manner.CHOICE and not args[0].is_meta
+        if (manner is DispatchKind.COMPOSITE and not has_backend_kernel(func, args)) or (
+            manner is DispatchKind.DEVICE_DEPENDENT and not args[0].is_meta
         ):
             with self:
                 return func._op_dk(DispatchKey.CompositeImplicitAutograd, *args, **kwargs)
-        if manner is Manner.HIGHER_ORDER:
+        if manner is DispatchKind.HIGHER_ORDER:
             return self._run_inside(func, args, kwargs)
         result = func(*args, **kwargs)
         path, phase = self._where()
-        if manner is not Manner.VIEW:
+        if manner is not DispatchKind.VIEW:
             self._note((func, path, phase), ways, places[len(args)], args, kwargs, result)
         return result
 
     def _note(
         self,
-        maker: Maker,
-        ways: Ways | None,
+        maker: Producer,
+        ways: ValueReaders | None,
         places: tuple[int, ...],
         args: tuple[Any, ...],
         kwargs: dict[str, Any],

@@ -7,25 +7,25 @@ import sys
 import warnings
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import nn
 
 from profiler.errors import UnsupportedModelError
-from profiler.trace.calls import inert, record
-from profiler.trace.census import Census, take_census
-from profiler.trace.observe import Observer
-from profiler.trace.origins import Origins
+from profiler.trace.argument_specs import SpecCache
+from profiler.trace.backward_attribution import BackwardAttribution
+from profiler.trace.inventory import ModelInventory, take_inventory
+from profiler.trace.module_stack import ModuleStack
+from profiler.trace.operator_calls import inert, record
 from profiler.trace.recorder import Recorder
-from profiler.trace.scopes import Scopes
-from profiler.trace.storages import Storages
+from profiler.trace.storage_tracker import StorageTracker
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from profiler.memory import Memory
-    from profiler.records import OpRecord, Shape, Value
+    from profiler.values.memory import Memory
+    from profiler.values.records import OpRecord, Shape, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Trace:
 
     model: str
     inputs: tuple[tuple[str, Value], ...]
-    census: Census
+    inventory: ModelInventory
     records: tuple[OpRecord, ...]
     calls: dict[str, int]
     outputs: dict[str, tuple[Shape, ...]]
@@ -47,9 +47,9 @@ class Session:
     def __init__(self, model: nn.Module | None) -> None:
         """Prepare to watch *model*; None watches operators alone."""
         self.model = model
-        self._scopes = Scopes(model, self._see_inputs)
-        self._storages = Storages(model)
-        self._recorder = Recorder(self._scopes, Origins(model), self._storages)
+        self._scopes = ModuleStack(model, self._see_inputs)
+        self._storages = StorageTracker(model)
+        self._recorder = Recorder(self._scopes, BackwardAttribution(model), self._storages)
         self._inputs: tuple[tuple[str, Value], ...] = ()
         #: The arguments of the root's first call.
         self.first_call: tuple[tuple[Any, ...], dict[str, Any]] | None = None
@@ -68,6 +68,15 @@ class Session:
             stack.enter_context(self._recorder)
             self._attached = stack.pop_all()
 
+    def __enter__(self) -> Self:
+        """Start."""
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop."""
+        self.stop()
+
     def stop(self) -> None:
         """Take away everything that was attached."""
         self._attached.close()
@@ -78,7 +87,7 @@ class Session:
         return Trace(
             model=type(self.model).__name__ if self.model is not None else "operators",
             inputs=self._inputs,
-            census=take_census(self.model),
+            inventory=take_inventory(self.model),
             records=tuple(record(call, times) for call, times in self._recorder.calls.items()),
             calls=dict(self._scopes.calls),
             outputs=dict(self._scopes.outputs),
@@ -91,7 +100,7 @@ class Session:
         if self._inputs:
             return
         self.first_call = args, kwargs
-        observer = Observer()
+        observer = SpecCache()
         named = dict(zip(_parameter_names(self.model, len(args)), args, strict=False)) | kwargs
         self._inputs = tuple((name, inert(observer.value(value))) for name, value in named.items())
 

@@ -9,20 +9,20 @@ import sympy
 from profiler.derive import Variable
 from profiler.errors import ClaimError
 from profiler.expressions import parse, put, read_quantity
-from profiler.targets.ranges import parse_sizes
-from profiler.verify.bench import is_count
-from profiler.verify.hardware import source
+from profiler.targets.vary import parse_sizes
+from profiler.verify.device_figures import source
+from profiler.verify.measurements import is_count
 
 if TYPE_CHECKING:
     from profiler.derive import Point
-    from profiler.documents import Figure
-    from profiler.verify.bench import Bench, Form
+    from profiler.documents import PrintedFigure
+    from profiler.verify.measurements import Form, Measurements
 
 
 class Context:
     """The variables and measures of a figure."""
 
-    def __init__(self, figure: Figure, bench: Bench) -> None:
+    def __init__(self, figure: PrintedFigure, bench: Measurements) -> None:
         """Read the variables; nothing is measured yet.
 
         Raises:

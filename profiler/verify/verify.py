@@ -5,21 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from profiler.claims import TOTAL, Claim, Finding
-from profiler.documents import Standing, Verified
+from profiler.documents import ClaimResult, FigureResult
 from profiler.errors import ClaimError, InstallationError, ModelError, PeerError, ProfilerError
 from profiler.expressions import kind, parse_unit
-from profiler.verify.bench import Bench
-from profiler.verify.formulas import check_formula
-from profiler.verify.numbers import check_number
+from profiler.values.findings import TOTAL, Claim, Finding
+from profiler.verify.check_formula import check_formula
+from profiler.verify.check_number import check_number
+from profiler.verify.measurements import Measurements
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from profiler.documents import Document, DocumentClaim, Figure
+    from profiler.documents import Document, DocumentClaim, PrintedFigure
 
 
-def verify(document: Document, bench: Bench | None = None) -> Iterator[Verified]:
+def verify(document: Document, bench: Measurements | None = None) -> Iterator[ClaimResult]:
     """Check the claims of a document, one after another.
 
     Args:
@@ -29,25 +29,25 @@ def verify(document: Document, bench: Bench | None = None) -> Iterator[Verified]
     Raises:
         ClaimError: A claim cannot be checked as it is written; the message names the document, the claim and why.
     """
-    bench = bench or Bench()
+    bench = bench or Measurements()
     for claim in document.claims:
         yield check(document, claim, bench)
 
 
-def check(document: Document, claim: DocumentClaim, bench: Bench) -> Verified:
+def check(document: Document, claim: DocumentClaim, bench: Measurements) -> ClaimResult:
     """Check one claim; where a model or a peer failed, or is not installed, the figure stands as failed.
 
     Raises:
         ClaimError: It cannot be checked as it is written.
     """
     try:
-        return Verified(document, claim, tuple(_stand(document, claim, figure, bench) for figure in claim.figures))
+        return ClaimResult(document, claim, tuple(_stand(document, claim, figure, bench) for figure in claim.figures))
     except ProfilerError as error:
         msg = f"{document.id}: {claim.id}: {error}"
         raise ClaimError(msg) from error
 
 
-def _stand(document: Document, claim: DocumentClaim, figure: Figure, bench: Bench) -> Standing:
+def _stand(document: Document, claim: DocumentClaim, figure: PrintedFigure, bench: Measurements) -> FigureResult:
     subject = " · ".join(part for part in (figure.of, figure.reading) if part) or TOTAL
     unit = kind(parse_unit(figure.unit))
     stated = Claim(document.id, "", subject, str(unit) if unit != 1 else "", None, id=claim.id)
@@ -55,4 +55,4 @@ def _stand(document: Document, claim: DocumentClaim, figure: Figure, bench: Benc
     try:
         return checked(figure, stated, bench)
     except (ModelError, InstallationError, PeerError) as error:
-        return Standing(figure, Finding(replace(stated, error=str(error)), 0), {}, status=error.exit_status)
+        return FigureResult(figure, Finding(replace(stated, error=str(error)), 0), {}, status=error.exit_status)

@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING
 import torch
 
 import profiler
-from profiler.files import write_whole
 from profiler.targets import build, make_inputs, resolve
+from profiler.util.files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

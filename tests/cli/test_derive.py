@@ -9,8 +9,8 @@ import pytest
 
 from profiler.cli import main
 from profiler.cli.derive import Count, Format
-from profiler.derive.formats import WRITERS
 from profiler.derive.quantities import QUANTITIES
+from profiler.report.closed_form_formats import WRITERS
 
 NETS = """
 import torch

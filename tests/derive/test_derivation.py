@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from profiler.derive import Origin, Step, Variable, derive
+from profiler.derive import CeilStep, Origin, Variable, derive
 from profiler.derive.polynomials import evaluate
 from profiler.errors import DerivationError, ModelError
 
@@ -246,7 +246,7 @@ def test_patches_of_even_sizes_have_whole_coefficients():
     """Where every resolution is a multiple of 14, tokens are (R/14)² + 1."""
     variable = Variable("resolution", range(28, 449, 14), 224)
     (piece,) = derive(only(lambda resolution: 6 * ((resolution // 14) ** 2 + 1) ** 2), (variable,)).pieces
-    step = Step("resolution", 0, 14)
+    step = CeilStep("resolution", 0, 14)
     assert piece.total == {((step, 4),): 6, ((step, 2),): 12, (): 6}
 
 

@@ -7,7 +7,7 @@ import math
 
 import pytest
 import torch
-from formulas.counting import (
+from formulas.scalar_operations import (
     Elementwise,
     Tally,
     absolute,
@@ -26,8 +26,8 @@ from formulas.counting import (
 )
 from torch.nn import functional
 
-from profiler.formulas.activations import ACTIVATIONS
-from profiler.formulas.expressions import operations
+from profiler.formulas.families.activations import ACTIVATIONS
+from profiler.formulas.scalar_expressions import operations
 
 aten = torch.ops.aten
 

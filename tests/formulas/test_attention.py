@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from formulas.counting_arrays import Tally, entry, maximum, priced, spec
+from formulas.array_operations import Tally, entry, maximum, priced, spec
 from formulas.oracle import arithmetic, ones, products, totals
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,9 +15,9 @@ from torch.nn.attention.flex_attention import create_block_mask
 from torch.nn.attention.flex_attention import flex_attention as flex
 
 import profiler
-from profiler.formulas import attention
-from profiler.formulas.attention import Scores
-from profiler.formulas.windows import visible
+from profiler.formulas.attention_windows import visible
+from profiler.formulas.families import attention
+from profiler.formulas.families.attention import Scores
 
 FLASH = "aten._scaled_dot_product_flash_attention_for_cpu"
 BATCH, HEADS, QUERIES, KEYS, WIDTH = 2, 4, 6, 7, 8

@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 import torch
-from formulas.counting_arrays import (
+from formulas.array_operations import (
     Tally,
     affine,
     agree,

@@ -8,7 +8,7 @@ from math import prod
 import pytest
 import torch
 import torchvision
-from formulas.counting_arrays import entry, priced, spec
+from formulas.array_operations import entry, priced, spec
 from formulas.oracle import arithmetic, filled_with_ones, ones, products, totals
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - its usual name

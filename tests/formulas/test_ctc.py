@@ -7,7 +7,7 @@ from functools import reduce
 
 import pytest
 import torch
-from formulas.counting_arrays import Scalar, Tally, agree, counts, entry, priced, spec
+from formulas.array_operations import Scalar, Tally, agree, counts, entry, priced, spec
 from torch.nn import functional as F  # noqa: N812 - its usual name
 
 FRAMES, LABELS, CLASSES = 6, 3, 4

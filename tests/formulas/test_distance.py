@@ -7,7 +7,19 @@ from math import inf
 import numpy as np
 import pytest
 import torch
-from formulas.counting_arrays import Tally, agree, backward, counts, entry, maximum, numbers, priced, sign, spec, values
+from formulas.array_operations import (
+    Tally,
+    agree,
+    backward,
+    counts,
+    entry,
+    maximum,
+    numbers,
+    priced,
+    sign,
+    spec,
+    values,
+)
 from torch.nn import functional as F  # noqa: N812 - its usual name
 
 NORMS = [0.0, 1.0, 2.0, 3.0, 1.5]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 import torchvision
-from formulas.counting_arrays import entry
+from formulas.array_operations import entry
 from formulas.oracle import arithmetic, totals
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - its usual name

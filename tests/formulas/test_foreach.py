@@ -6,10 +6,10 @@ import math
 
 import pytest
 import torch
-from formulas.counting import NOTATION, Tally, counts, entry, maximum, same, sqrt
+from formulas.scalar_operations import NOTATION, Tally, counts, entry, maximum, same, sqrt
 
 import profiler
-from profiler.formulas.foreach import STEPS
+from profiler.formulas.families.foreach import STEPS
 
 aten = torch.ops.aten
 LR, EPS = 0.125, 1e-3

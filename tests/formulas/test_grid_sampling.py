@@ -9,7 +9,7 @@ from operator import mul
 import numpy as np
 import pytest
 import torch
-from formulas.counting_arrays import (
+from formulas.array_operations import (
     Scalar,
     Tally,
     agree,

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 import torch
-from formulas.counting import Tally, absolute, counts, entry, log, same, sqrt, total, where
+from formulas.scalar_operations import Tally, absolute, counts, entry, log, same, sqrt, total, where
 
 import profiler
-from profiler.tally.tally import price
+from profiler.tally.tally import cost_record
 
 aten = torch.ops.aten
 N, M, K = 5, 7, 3
@@ -139,7 +139,7 @@ def test_an_elimination_costs_what_the_algorithm_computes(shape, pivot):
     assert same(made, torch.linalg.lu_factor(a).LU)
     if not pivot:  # a decomposition that this device does not have
         record = replace(record, arguments=tuple((n, False if n == "pivot" else v) for n, v in record.arguments))
-        assert counts(price(record)) == tally.counts
+        assert counts(cost_record(record)) == tally.counts
     else:
         assert counts(entry("aten.linalg_lu_factor_ex", lambda: torch.linalg.lu_factor(a))) == tally.counts
         assert counts(entry("aten.linalg_lu", lambda: torch.linalg.lu(a))) == tally.counts

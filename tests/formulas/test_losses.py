@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from formulas.counting_arrays import (
+from formulas.array_operations import (
     Tally,
     agree,
     backward,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from formulas.counting_arrays import entry, priced, spec
+from formulas.array_operations import entry, priced, spec
 from formulas.oracle import ones, products
 
-from profiler.records import TensorSpec
+from profiler.values.records import TensorSpec
 
 FLOAT8 = torch.float8_e4m3fn
 M, K, N = 16, 32, 48

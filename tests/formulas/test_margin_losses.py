@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from formulas.counting_arrays import Tally, agree, backward, counts, entry, maximum
+from formulas.array_operations import Tally, agree, backward, counts, entry, maximum
 from torch.nn import functional as F  # noqa: N812 - its usual name
 
 REDUCTIONS = ["none", "mean", "sum"]

@@ -6,11 +6,11 @@ import itertools
 
 import pytest
 import torch
-from formulas.counting_arrays import entry, priced, spec
+from formulas.array_operations import entry, priced, spec
 from formulas.oracle import arithmetic, ones, products, totals
 from torch.nn import functional as F  # noqa: N812 - its usual name
 
-from profiler.records import TensorSpec
+from profiler.values.records import TensorSpec
 
 CONTRACTIONS = {
     "mm": (torch.mm, (3, 4), (4, 5)),

@@ -7,10 +7,10 @@ from itertools import accumulate
 import pytest
 import torch
 import torch.nn.attention.varlen
-from formulas.counting_arrays import priced, spec
+from formulas.array_operations import priced, spec
 from formulas.oracle import arithmetic
 
-from profiler.records import TensorSpec
+from profiler.values.records import TensorSpec
 
 HEADS, GROUPS, WIDTH, DEPTH = 4, 2, 8, 6
 #: Queries and keys of three sequences.

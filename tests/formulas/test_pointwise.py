@@ -7,7 +7,7 @@ import math
 
 import pytest
 import torch
-from formulas.counting import (
+from formulas.scalar_operations import (
     Elementwise,
     Tally,
     absolute,
@@ -36,7 +36,7 @@ from formulas.counting import (
 
 import profiler
 from profiler.formulas import registry, rule_for
-from profiler.formulas.activations import ACTIVATIONS
+from profiler.formulas.families.activations import ACTIVATIONS
 from profiler.formulas.pointwise import ARITHMETIC, TRANSCENDENTAL, is_pointwise
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*quantized tensor creation functions")

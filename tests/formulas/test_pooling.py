@@ -8,7 +8,7 @@ from math import ceil, floor
 import numpy as np
 import pytest
 import torch
-from formulas.counting_arrays import Scalar, Tally, agree, backward, counts, entry, numbers, priced, spec
+from formulas.array_operations import Scalar, Tally, agree, backward, counts, entry, numbers, priced, spec
 from torch.nn import functional as F  # noqa: N812 - its usual name
 
 #: Kernel, stride, padding, ceil_mode; what hangs over the border is less than a window.

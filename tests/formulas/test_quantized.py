@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 import torchvision
-from formulas.counting_arrays import entry, priced, spec
+from formulas.array_operations import entry, priced, spec
 from formulas.oracle import arithmetic, ones, products, seen, totals
 from torch import nn
 from torch.ao import quantization

@@ -6,13 +6,13 @@ import itertools
 
 import pytest
 import torch
-from formulas.counting_arrays import entry, priced, spec
+from formulas.array_operations import entry, priced, spec
 from formulas.oracle import arithmetic, ones, products, seen, totals
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - its usual name
 from torch.nn.utils.rnn import pack_sequence
 
-from profiler.formulas.recurrent import GRU, LSTM, RELU, TANH
+from profiler.formulas.families.recurrent import GRU, LSTM, RELU, TANH
 
 TIME, BATCH, INPUT, HIDDEN = 5, 2, 3, 4
 TOKENS = TIME * BATCH

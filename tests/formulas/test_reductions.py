@@ -6,7 +6,7 @@ from itertools import accumulate
 
 import pytest
 import torch
-from formulas.counting import (
+from formulas.scalar_operations import (
     Tally,
     absolute,
     counts,

@@ -8,7 +8,7 @@ from math import floor, pi, sin
 import numpy as np
 import pytest
 import torch
-from formulas.counting_arrays import Scalar, Tally, agree, backward, counts, entry, numbers
+from formulas.array_operations import Scalar, Tally, agree, backward, counts, entry, numbers
 from torch.nn import functional as F  # noqa: N812 - its usual name
 
 SIZES = [(4, 8), (5, 7), (7, 3), (6, 6), (1, 5), (9, 2)]

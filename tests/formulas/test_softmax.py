@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from formulas.counting import Tally, counts, entry, exp, log, maximum, same, total
+from formulas.scalar_operations import Tally, counts, entry, exp, log, maximum, same, total
 
 aten = torch.ops.aten
 F64 = torch.float64

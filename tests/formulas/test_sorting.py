@@ -6,10 +6,10 @@ import math
 
 import pytest
 import torch
-from formulas.counting import Tally, counts, entry, floor
+from formulas.scalar_operations import Tally, counts, entry, floor
 
 import profiler
-from profiler.formulas.sorting import log2_ceiling
+from profiler.formulas.families.sorting import log2_ceiling
 
 aten = torch.ops.aten
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from formulas.counting_arrays import entry, priced, spec
+from formulas.array_operations import entry, priced, spec
 from formulas.oracle import ones, products, seen, totals
 from torch.nn import functional as F  # noqa: N812 - its usual name
 

@@ -6,7 +6,7 @@ from math import ceil, log2
 
 import pytest
 import torch
-from formulas.counting_arrays import counts, entry, numbers, priced, spec
+from formulas.array_operations import counts, entry, numbers, priced, spec
 
 
 def radix_2_flops(n):

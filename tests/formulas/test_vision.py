@@ -7,7 +7,7 @@ from itertools import combinations, product
 import numpy as np
 import pytest
 import torch
-from formulas.counting_arrays import (
+from formulas.array_operations import (
     Scalar,
     Tally,
     agree,

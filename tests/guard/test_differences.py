@@ -8,7 +8,7 @@ import pytest
 from guard.nets import SQUARE, WIDTH, block, counted, linear, named
 from torch import nn
 
-from profiler.guard import Move, compact, diff
+from profiler.guard import Rename, compact, diff
 from profiler.guard.metrics import HELD, WORK
 
 
@@ -52,7 +52,7 @@ def test_a_removed_module_is_listed_once_with_all_that_was_in_it():
 
 def test_a_renamed_module_is_moved_and_no_work_is_lost():
     found = diff(counted(named(layer1=block(), fc=linear())), counted(named(stage1=block(), fc=linear())))
-    assert found.moves == (Move("layer1", "stage1", "Sequential"),)
+    assert found.moves == (Rename("layer1", "stage1", "Sequential"),)
     assert found.modules == ()
     assert found.operators == ()
     assert not any(delta.change for delta in found.totals)
@@ -63,13 +63,13 @@ def test_parts_renamed_within_a_renamed_module_move_with_it():
     old = named(up=linear(), act=nn.ReLU(), down=linear())
     new = named(w1=linear(), relu=nn.ReLU(), w2=linear())
     found = diff(counted(named(ff=old, head=linear(2))), counted(named(mlp=new, head=linear(2))))
-    assert found.moves == (Move("ff", "mlp", "Sequential"),)
+    assert found.moves == (Rename("ff", "mlp", "Sequential"),)
     assert found.modules == ()
 
 
 def test_a_model_wrapped_in_another_moves_whole():
     found = diff(counted(named(a=block(), b=linear(3))), counted(named(backbone=named(a=block(), b=linear(3)))))
-    assert found.moves == (Move("", "backbone", "Sequential"),)
+    assert found.moves == (Rename("", "backbone", "Sequential"),)
     assert [(m.kind, m.path, m.deltas) for m in found.modules] == [("added", "", ())]
 
 
@@ -116,7 +116,7 @@ def test_a_module_without_work_is_listed_too():
 
 def test_a_path_whose_module_moved_away_can_be_anothers():
     found = diff(counted(named(a=linear(2))), counted(named(a=nn.ReLU(), b=linear(2))))
-    assert found.moves == (Move("a", "b", "Linear"),)
+    assert found.moves == (Rename("a", "b", "Linear"),)
     assert changed(found) == [("added", "a")]
 
 
@@ -124,7 +124,7 @@ def test_a_module_whose_part_stayed_does_not_move():
     before = named(a=named(b=linear(), c=linear()), fc=linear(2))
     after = named(a=named(b=linear(), d=nn.ReLU()), z=named(x=linear(), y=linear()), fc=linear(2))
     found = diff(counted(before), counted(after))
-    assert found.moves == (Move("a.c", "z.x", "Linear"),)
+    assert found.moves == (Rename("a.c", "z.x", "Linear"),)
     assert set(changed(found)) == {("added", "a.d"), ("added", "z")}
 
 

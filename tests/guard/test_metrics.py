@@ -10,7 +10,7 @@ from torch import nn
 
 import profiler
 from profiler.errors import BudgetError, ProfilerError, UnknownNameError
-from profiler.guard.metrics import HELD, WORK, Metric, amounts, measure
+from profiler.guard.metrics import HELD, WORK, Metric, amounts, value_of
 
 
 @pytest.fixture(scope="module")
@@ -27,12 +27,12 @@ def p() -> profiler.Profile:
 
 @pytest.mark.parametrize("name", [*WORK, *HELD])
 def test_a_figure_of_the_whole_is_the_total(p, name):
-    assert measure(p, Metric(name)) == getattr(p.totals, name)
+    assert value_of(p, Metric(name)) == getattr(p.totals, name)
 
 
 def test_peak_memory_is_the_sum_of_its_categories(p):
-    assert measure(p, Metric("peak_memory")) == p.totals.peak_memory["total"]
-    assert measure(p, Metric("peak_memory", "phases", "backward")) == p.phases["backward"].peak_memory["total"]
+    assert value_of(p, Metric("peak_memory")) == p.totals.peak_memory["total"]
+    assert value_of(p, Metric("peak_memory", "phases", "backward")) == p.phases["backward"].peak_memory["total"]
     found = amounts(p, Metric("peak_memory"))
     assert {place.operator for place in found} >= {"parameter", "input"}
     assert "total" not in {place.operator for place in found}
@@ -40,40 +40,40 @@ def test_peak_memory_is_the_sum_of_its_categories(p):
 
 def test_a_profile_without_peak_memory_says_so_in_one_line(p):
     with pytest.raises(BudgetError, match=r"^the profile of Sequential has no peak memory; count it again, or leave"):
-        measure(replace(p, memory=None), Metric("peak_memory"))
+        value_of(replace(p, memory=None), Metric("peak_memory"))
 
 
 @pytest.mark.parametrize("name", WORK)
 def test_a_figure_of_a_phase_is_that_phases(p, name):
-    assert measure(p, Metric(name, "phases", "backward")) == getattr(p.phases["backward"], name)
+    assert value_of(p, Metric(name, "phases", "backward")) == getattr(p.phases["backward"], name)
 
 
 @pytest.mark.parametrize("path", ["blocks", "blocks.1", "blocks.1.0", "head"])
 @pytest.mark.parametrize("name", [*WORK, *HELD])
 def test_a_figure_of_a_module_is_that_of_all_in_it(p, path, name):
-    assert measure(p, Metric(name, "modules", path)) == getattr(p.nodes[path].total, name)
+    assert value_of(p, Metric(name, "modules", path)) == getattr(p.nodes[path].total, name)
 
 
 def test_work_in_two_modules_that_match_counts_once(p):
-    assert measure(p, Metric("macs", "modules", "blocks*")) == p.nodes["blocks"].total.macs
-    assert measure(p, Metric("params", "modules", "*")) == p.totals.params == 2 * (16 + 4) + 12 + 3
+    assert value_of(p, Metric("macs", "modules", "blocks*")) == p.nodes["blocks"].total.macs
+    assert value_of(p, Metric("params", "modules", "*")) == p.totals.params == 2 * (16 + 4) + 12 + 3
 
 
 def test_a_pattern_joins_sisters(p):
     # each linear layer: one row of 4 products for each of 4 outputs, 5 rows, forward and for the weight's gradient;
     # the gradient of the input too, but for the first
     linear = 5 * 4 * 4
-    assert measure(p, Metric("macs", "modules", "blocks.?.0")) == 5 * linear
+    assert value_of(p, Metric("macs", "modules", "blocks.?.0")) == 5 * linear
 
 
 def test_a_figure_of_an_operator_is_that_over_its_dtypes(p):
-    assert measure(p, Metric("macs", "operators", "aten.addmm")) == 2 * 80 + 60
-    assert measure(p, Metric("calls", "operators", "aten.addmm")) == 3
-    assert measure(p, Metric("calls", "operators", "aten.addmm.default")) == 3
+    assert value_of(p, Metric("macs", "operators", "aten.addmm")) == 2 * 80 + 60
+    assert value_of(p, Metric("calls", "operators", "aten.addmm")) == 3
+    assert value_of(p, Metric("calls", "operators", "aten.addmm.default")) == 3
 
 
 def test_an_operator_that_did_not_run_has_nothing(p):
-    assert measure(p, Metric("calls", "operators", "aten.bmm")) == 0
+    assert value_of(p, Metric("calls", "operators", "aten.bmm")) == 0
 
 
 def test_an_amount_names_its_module_and_operator(p):
@@ -88,22 +88,22 @@ def test_an_amount_names_its_module_and_operator(p):
 def test_a_projected_figure_is_the_demand_over_the_usual_utilisation(p):
     # 30 passes a second at 30 % of the peak: 100 times the operations
     metric = Metric("tops_at_30fps_on", "devices", "a100-sxm4-80gb")
-    assert measure(p, metric) == 100 * p.totals.flops
+    assert value_of(p, metric) == 100 * p.totals.flops
     assert amounts(p, metric) == {place: 100 * flops for place, flops in amounts(p, Metric("flops")).items()}
 
 
 def test_a_device_that_is_not_known_is_an_error(p):
     with pytest.raises(ProfilerError, match="a1000"):
-        measure(p, Metric("tops_at_30fps_on", "devices", "a1000-nano-x"))
+        value_of(p, Metric("tops_at_30fps_on", "devices", "a1000-nano-x"))
 
 
 def test_a_module_that_is_not_there_is_an_error_with_the_nearest_name(p):
     with pytest.raises(UnknownNameError, match=r"^no module named 'haed'; did you mean 'head'\?$"):
-        measure(p, Metric("macs", "modules", "haed"))
+        value_of(p, Metric("macs", "modules", "haed"))
 
 
 def test_a_pattern_that_matches_nothing_is_an_error(p):
     with pytest.raises(
         BudgetError, match=r"^no module of Sequential matches 'layer\*'; its first are 'blocks', 'head'$"
     ):
-        measure(p, Metric("macs", "modules", "layer*"))
+        value_of(p, Metric("macs", "modules", "layer*"))

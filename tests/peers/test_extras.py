@@ -197,4 +197,4 @@ def test_parameters_are_explained(peer, name, claimed, expected):
 @pytest.mark.parametrize("peer", PEERS)
 def test_each_departure_has_a_case(peer):
     shown = {code for (source, _), (_, _, expected) in CASES.items() if source == peer for code in expected}
-    assert shown | {"TI-PARAMS", "CF-PARAMS"} >= {departure.code for departure in find(peer).departures}
+    assert shown | {"TI-PARAMS", "CF-PARAMS"} >= {deviation.code for deviation in find(peer).deviations}

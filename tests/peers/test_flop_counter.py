@@ -7,8 +7,8 @@ import torch
 from peers.zoo import Zoo, causes, given
 from torch import nn
 
-from profiler.claims import Verdict
 from profiler.peers import find
+from profiler.values.findings import Verdict
 
 
 class Calls(nn.Module):
@@ -120,7 +120,7 @@ def test_every_module_reconciles():
 
 def test_each_departure_has_a_case():
     shown = {code for *_, expected in CASES.values() for code in expected}
-    assert shown == {departure.code for departure in find("flop_counter").departures}
+    assert shown == {deviation.code for deviation in find("flop_counter").deviations}
 
 
 def test_a_shared_module_is_at_its_last_name():

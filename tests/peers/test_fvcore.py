@@ -10,9 +10,9 @@ from torch.nn import functional
 from torchvision.models.detection import roi_heads
 
 import profiler
-from profiler.claims import Verdict
-from profiler.peers import Answer, Given, Subject, ask, find
-from profiler.reconcile import observe, reconcile
+from profiler.peers import Answer, LiveModel, PickledModel, find, run_peer
+from profiler.reconcile import count_with_facts, reconcile
+from profiler.values.findings import Verdict
 
 pytestmark = pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
 
@@ -241,7 +241,7 @@ def test_nothing_is_left_at_any_module(case):
 
 def test_every_departure_has_a_case():
     shown = {code for _, _, expected in CASES.values() for code in expected}
-    assert shown == {departure.code for departure in find("fvcore").departures}
+    assert shown == {deviation.code for deviation in find("fvcore").deviations}
 
 
 def test_work_of_a_shared_layer_is_explained_where_it_was_called():
@@ -273,8 +273,8 @@ def test_what_fvcore_cannot_count_is_a_failure_in_its_own_words(case):
 def test_a_process_of_its_own_answers_with_modules_and_parameters_and_its_log_stays_there(capfd):
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.GELU(), nn.Flatten(), nn.Linear(144, 5))
     args = (torch.ones(1, 3, 8, 8),)
-    with Subject(Given(model, args, {})) as subject:
-        answer = ask("fvcore", subject)
+    with PickledModel(LiveModel(model, args, {})) as subject:
+        answer = run_peer("fvcore", subject)
     conv, linear = 36 * 27 * 4, 144 * 5
     assert answer == Answer(
         conv + linear,
@@ -283,5 +283,5 @@ def test_a_process_of_its_own_answers_with_modules_and_parameters_and_its_log_st
         {"": 837, "0": 112, "3": 725},
     )
     assert capfd.readouterr() == ("", "")
-    found = reconcile(*observe(model, args, {}, profiler.count), find("fvcore"), answer)
+    found = reconcile(*count_with_facts(model, args, {}, profiler.count), find("fvcore"), answer)
     assert {finding.verdict for finding in found} == {Verdict.AGREES}

@@ -9,8 +9,8 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812 - its usual name
 from torchvision.ops import DeformConv2d
 
-from profiler.claims import Verdict
-from profiler.peers import Subject, ask, find
+from profiler.peers import PickledModel, find, run_peer
+from profiler.values.findings import Verdict
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN"),
@@ -303,7 +303,7 @@ def test_every_module_that_it_reports_is_reconciled(peer, name):
 @pytest.mark.parametrize("peer", CASES)
 def test_every_departure_has_a_case(peer):
     shown = {code for case in (*CASES[peer].values(), PARAMS[peer, "frozen"]) for code in case.causes}
-    assert shown == {departure.code for departure in find(peer).departures}
+    assert shown == {deviation.code for deviation in find(peer).deviations}
 
 
 def test_what_functions_count_is_in_no_module():
@@ -334,8 +334,8 @@ def test_what_it_cannot_take_is_a_failure_in_its_own_words():
 def test_the_users_model_is_as_it_was():
     model = nn.Sequential(nn.Linear(3, 4), nn.ReLU()).train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    with Subject(lambda: (model, (x(2, 3),), {})) as subject:
-        answer = ask("ptflops", subject)
+    with PickledModel(lambda: (model, (x(2, 3),), {})) as subject:
+        answer = run_peer("ptflops", subject)
     assert answer.total == (32 + 8) // 2 + 8
     assert model.training
     assert not any(m._forward_hooks or m._forward_pre_hooks or hasattr(m, "__flops__") for m in model.modules())

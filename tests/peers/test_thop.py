@@ -13,8 +13,8 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812 - its usual name
 from torch.nn.utils.rnn import pack_padded_sequence
 
-from profiler.claims import Verdict
-from profiler.peers import Subject, ask, find
+from profiler.peers import PickledModel, find, run_peer
+from profiler.values.findings import Verdict
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN"),
@@ -188,7 +188,7 @@ def test_every_module_that_it_reports_is_reconciled(name):
 
 def test_every_departure_has_a_case():
     shown = {code for case in (*WORK.values(), *PARAMS.values()) for code in case.causes}
-    assert shown == {departure.code for departure in find("thop").departures}
+    assert shown == {deviation.code for deviation in find("thop").deviations}
 
 
 def test_a_shared_layer_is_claimed_whole_under_each_of_its_names():
@@ -210,8 +210,8 @@ def test_the_users_model_is_as_it_was_and_keyword_arguments_are_passed():
     model = Own(lambda m, a, b: m.fc(a) + b, fc=nn.Linear(3, 4)).train()
     model.forward = lambda *, a, b: model.code(model, a, b)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    with Subject(lambda: (model, (), {"a": x(2, 3), "b": x(2, 4)})) as subject:
-        answer = ask("thop", subject)
+    with PickledModel(lambda: (model, (), {"a": x(2, 3), "b": x(2, 4)})) as subject:
+        answer = run_peer("thop", subject)
     assert answer.total == 24
     assert model.training
     assert not any(

@@ -8,7 +8,7 @@ from peers.zoo import Zoo, causes, given
 from torch import nn
 from torch.nn import functional
 
-from profiler.peers import Given, Subject, ask, find
+from profiler.peers import LiveModel, PickledModel, find, run_peer
 
 
 class Does(nn.Module):
@@ -148,12 +148,12 @@ def test_every_difference_has_its_cause_in_the_right_amount(case):
 
 def test_every_departure_has_a_case():
     shown = {code for _, _, expected in CASES.values() for code in expected}
-    assert shown | {"TPROF-ELEM"} == {departure.code for departure in find("torch_profiler").departures}
+    assert shown | {"TPROF-ELEM"} == {deviation.code for deviation in find("torch_profiler").deviations}
 
 
 def test_a_process_of_its_own_answers_with_a_total_alone(capfd):
     model = nn.Sequential(nn.Conv2d(3, 4, 3, padding="same"), nn.Flatten(), nn.Linear(256, 5))
-    with Subject(Given(model, (torch.ones(1, 3, 8, 8),), {})) as subject:
-        answer = ask("torch_profiler", subject)
+    with PickledModel(LiveModel(model, (torch.ones(1, 3, 8, 8),), {})) as subject:
+        answer = run_peer("torch_profiler", subject)
     assert (answer.total, answer.modules, answer.params) == (2 * 256 * 5, {}, None)
     assert capfd.readouterr() == ("", "")

@@ -28,14 +28,14 @@ import torch
 
 import profiler
 from profiler.peers import Answer, Failure, find
-from profiler.peers.child import answer
-from profiler.reconcile import observe, reconcile
+from profiler.peers.worker import answer
+from profiler.reconcile import count_with_facts, reconcile
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from profiler.claims import Finding
-    from profiler.peers.ask import Make
+    from profiler.peers.runner import Make
+    from profiler.values.findings import Finding
 
 
 def given(model: nn.Module, *args: Any, **kwargs: Any) -> tuple[nn.Module, tuple[Any, ...], dict[str, Any]]:
@@ -46,7 +46,7 @@ def given(model: nn.Module, *args: Any, **kwargs: Any) -> tuple[nn.Module, tuple
 def reconciled(peer: str, make: Make, answer: Answer | Failure) -> tuple[Finding, ...]:
     """Count a case here, and explain what the peer said of it."""
     model, args, kwargs = make()
-    return reconcile(*observe(model, args, kwargs, profiler.count), find(peer), answer)
+    return reconcile(*count_with_facts(model, args, kwargs, profiler.count), find(peer), answer)
 
 
 class Case(NamedTuple):

@@ -7,11 +7,11 @@ import torch
 from torch import nn
 
 import profiler
-from profiler.claims import Kind, Share, Verdict
 from profiler.errors import UnknownNameError
-from profiler.peers import Answer, Failure, Given, Peer, find, peers
+from profiler.peers import Answer, Failure, LiveModel, Peer, find, peers
 from profiler.peers import peer as catalogue
-from profiler.reconcile import against, choose, observe, reconcile
+from profiler.reconcile import compare_with_peers, count_with_facts, reconcile, select_peers
+from profiler.values.findings import CauseKind, Contribution, Verdict
 
 
 @pytest.fixture
@@ -20,10 +20,10 @@ def made_up(monkeypatch):
     monkeypatch.setattr(catalogue, "_PEERS", dict(peers()))
     peer = Peer("made-up", unit="MAC", distributions=("torch",), convention="Whatever the test says.")
 
-    @peer.departs("MU-HALF", Kind.FORMULA, "halves linear layers", where="nowhere", seen="never")
+    @peer.deviates("MU-HALF", CauseKind.FORMULA, "halves linear layers", where="nowhere", seen="never")
     def half(scene):
         for entry in scene.entries:
-            yield Share(entry.record.module, entry.record.packet, entry.record.calls * entry.macs // 2)
+            yield Contribution(entry.record.module, entry.record.packet, entry.record.calls * entry.macs // 2)
 
     return peer
 
@@ -35,7 +35,7 @@ def net():
 
 @pytest.fixture
 def seen(net):
-    return observe(net, (torch.ones(3, 4),), {}, profiler.count)
+    return count_with_facts(net, (torch.ones(3, 4),), {}, profiler.count)
 
 
 #: 3 rows: 3·4·6 = 72 and 3·6·2 = 36
@@ -57,8 +57,8 @@ def test_what_no_cause_accounts_for_is_the_rest(made_up, seen):
 
 
 def test_two_rules_that_explain_the_same_are_a_rest(made_up, seen):
-    (half,) = made_up.departures
-    made_up.departs("MU-AGAIN", Kind.FORMULA, "halves them once more", where="nowhere", seen="never")(half.rule)
+    (half,) = made_up.deviations
+    made_up.deviates("MU-AGAIN", CauseKind.FORMULA, "halves them once more", where="nowhere", seen="never")(half.rule)
     total, first = reconcile(*seen, made_up, Answer(54, {"0": 36}))
     assert (total.unexplained, total.verdict) == (-54, Verdict.UNEXPLAINED)
     assert (first.unexplained, first.verdict) == (-36, Verdict.UNEXPLAINED)
@@ -86,27 +86,27 @@ def test_a_module_that_is_none_of_ours_did_nothing_here(made_up, seen):
 
 
 def test_all_stands_for_the_installed_peers():
-    assert choose(["all"]) == tuple(name for name, peer in peers().items() if peer.installed)
-    assert choose(["thop", "fvcore", "thop"]) == ("thop", "fvcore")
+    assert select_peers(["all"]) == tuple(name for name, peer in peers().items() if peer.installed)
+    assert select_peers(["thop", "fvcore", "thop"]) == ("thop", "fvcore")
 
 
 def test_an_unknown_peer_is_named_with_the_nearest():
     with pytest.raises(UnknownNameError, match=r"^no peer named 'fvcor'; did you mean 'fvcore'\?"):
-        choose(["fvcor"])
+        select_peers(["fvcor"])
 
 
 def test_a_peer_that_is_not_installed_says_how_in_its_row(made_up, net, seen):
     made_up.distributions, made_up.install = ("no-such-distribution",), "pip install made-up"
-    (finding,) = against(["made-up"], Given(net, (torch.ones(3, 4),), {}), *seen)
+    (finding,) = compare_with_peers(["made-up"], LiveModel(net, (torch.ones(3, 4),), {}), *seen)
     assert (finding.verdict, finding.claim.error) == (Verdict.FAILED, "not installed; pip install made-up")
 
 
 def test_codes_are_unique_and_every_departure_speaks():
     for peer in peers().values():
-        codes = [departure.code for departure in peer.departures]
+        codes = [deviation.code for deviation in peer.deviations]
         assert len(codes) == len(set(codes)), peer.name
-        for departure in peer.departures:
-            assert departure.why, departure.code
-            assert departure.where, departure.code
-            assert departure.seen, departure.code
-            assert not departure.why.endswith("."), departure.code
+        for deviation in peer.deviations:
+            assert deviation.why, deviation.code
+            assert deviation.where, deviation.code
+            assert deviation.seen, deviation.code
+            assert not deviation.why.endswith("."), deviation.code

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from profiler.claims import Cause, Claim, Finding, Kind, Share
-from profiler.report import findings
+from profiler.report import finding_tables
+from profiler.values.findings import Cause, CauseKind, Claim, Contribution, Finding
 
 SHARES = (
-    Share("layers.0.norm", "aten.norm", 5), Share("layers.1.norm", "aten.norm", 5), Share("head", "aten.relu", 2),
-    Share("", "aten.add", 1),
+    Contribution("layers.0.norm", "aten.norm", 5), Contribution("layers.1.norm", "aten.norm", 5),
+    Contribution("head", "aten.relu", 2),
+    Contribution("", "aten.add", 1),
 )  # fmt: skip
-CAUSE = Cause("XX-NORM", Kind.CONVENTION, "leaves norms out", SHARES)
+CAUSE = Cause("XX-NORM", CauseKind.CONVENTION, "leaves norms out", SHARES)
 EXPLAINED = Finding(Claim("xx", "xx 1.0", "total", "FLOP", 1_000), 1_013, (CAUSE,))
 WITH_A_REST = Finding(Claim("yy", "yy 2", "total", "MAC", 10.5), 20)
 INSIDE = Finding(Claim("yy", "yy 2", "head", "MAC", 1), 3)
@@ -38,10 +39,12 @@ zz (zz 3), MAC
 
 
 def test_the_text_says_who_why_and_where():
-    assert findings.text((EXPLAINED, WITH_A_REST, INSIDE, FAILED)) == TEXT
+    assert finding_tables.text((EXPLAINED, WITH_A_REST, INSIDE, FAILED)) == TEXT
 
 
 def test_what_only_moves_between_modules_is_said_so():
-    moved = Cause("XX-MOVED", Kind.ALIAS, "moves", (Share("a", "aten.mm", 3), Share("b", "aten.mm", -3)))
+    moved = Cause(
+        "XX-MOVED", CauseKind.ALIAS, "moves", (Contribution("a", "aten.mm", 3), Contribution("b", "aten.mm", -3))
+    )
     finding = Finding(Claim("xx", "xx 1.0", "total", "MAC", 5), 5, (moved,))
-    assert list(findings.story(finding, (finding,))) == ["±0  XX-MOVED  moves: only between modules"]
+    assert list(finding_tables.story(finding, (finding,))) == ["±0  XX-MOVED  moves: only between modules"]

@@ -13,7 +13,7 @@ from torch import nn
 import profiler
 from profiler.errors import UnknownNameError
 from profiler.report import formats, render
-from profiler.report.rows import Report
+from profiler.report.report import Report
 
 
 def blocks(count: int) -> nn.Module:

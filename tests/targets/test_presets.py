@@ -15,6 +15,7 @@ from targets.published import DERIVED, PUBLISHED
 
 import profiler
 from profiler.errors import TargetError
+from profiler.run.count_target import count_target
 from profiler.targets import build, make_inputs, resolve
 from profiler.targets.presets import all_presets, find_preset, read_presets
 
@@ -49,10 +50,7 @@ def test_parameters_are_as_many_as_are_published(name):
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.usefixtures("_no_network")
 def test_a_preset_runs_and_nothing_is_uncounted(name):
-    target = resolve(f"hf:{name}")
-    module = build(target, device=target.prefers)
-    args, kwargs = make_inputs(target, module, device=target.prefers)
-    profile = profiler.count(module, *args, **kwargs)
+    profile = count_target(f"hf:{name}")
     assert profile.uncounted == ()
     assert profile.totals.params == COUNTS[name]
     assert profile.totals.macs > 0

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import profiler
-import profiler.testing.holding
+import profiler.testing.fixture
 
 pytest_plugins = ["pytester"]
 

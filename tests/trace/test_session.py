@@ -226,13 +226,13 @@ def test_a_hook_that_raises_leaves_nothing(register):
 
 
 def test_an_interrupt_while_hooks_are_attached_leaves_none(monkeypatch):
-    from profiler.trace import scopes
+    from profiler.trace import module_stack
 
     def interrupted(*_args, **_kwargs):
         raise KeyboardInterrupt
 
     model = small()
-    monkeypatch.setattr(scopes, "register_module_forward_hook", interrupted)
+    monkeypatch.setattr(module_stack, "register_module_forward_hook", interrupted)
     with pytest.raises(KeyboardInterrupt), profiler.profile(model):
         pass
     assert hooks_on(model) == 0

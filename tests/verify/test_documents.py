@@ -11,7 +11,7 @@ import pytest
 from profiler import units
 from profiler.cli import main
 from profiler.documents import FOLDER, documents
-from profiler.report.verification import json_value, markdown
+from profiler.report.claim_results import json_value, markdown
 from profiler.verify import verify_all
 
 #: In one process: each would verify everything anew.
@@ -28,12 +28,12 @@ def claim(name):
 
 
 def standing(name, of=""):
-    return next(s for s in claim(name).standings if of in {s.figure.of, s.figure.reading})
+    return next(s for s in claim(name).results if of in {s.figure.of, s.figure.reading})
 
 
 def test_every_claim_has_a_verdict_that_its_numbers_bear_out():
     for verified in everything():
-        for one in verified.standings:
+        for one in verified.results:
             finding = one.finding
             left = finding.ours - finding.claim.claimed - sum(c.amount for c in finding.causes)
             assert abs(left - finding.unexplained) <= 1e-9 * abs(finding.ours), verified.claim.id
@@ -42,9 +42,9 @@ def test_every_claim_has_a_verdict_that_its_numbers_bear_out():
 
 
 def test_formulas_are_held_against_at_least_twenty_settings():
-    few = {v.claim.id: s.settings for v in everything() for s in v.standings if 0 < s.settings < 20}
+    few = {v.claim.id: s.settings for v in everything() for s in v.results if 0 < s.settings < 20}
     assert few == {}
-    assert sum(s.settings > 0 for v in everything() for s in v.standings) > 20
+    assert sum(s.settings > 0 for v in everything() for s in v.results) > 20
 
 
 def test_gpt2_is_accounted_for_to_the_last_parameter():
@@ -67,7 +67,7 @@ def test_a_layer_of_llama_is_fully_explained():
 def test_the_whisper_encoders_by_hand():
     """Two convolutions, and a block's 12·d² of each of 1,500 positions with its two products of 1,500² · d, in MACs."""
     widths = {"tiny": (384, 4), "base": (512, 6), "small": (768, 12), "medium": (1024, 24), "large": (1280, 32)}
-    encoders = {s.figure.of: s for s in claim("tops-whisper-table").standings if s.figure.reading == "the encoder"}
+    encoders = {s.figure.of: s for s in claim("tops-whisper-table").results if s.figure.reading == "the encoder"}
     assert set(encoders) == set(widths)
     for name, (d, layers) in widths.items():
         macs = 3000 * 3 * 80 * d + 1500 * 3 * d * d + layers * (12 * d * d * 1500 + 2 * 1500**2 * d)
@@ -88,7 +88,7 @@ def test_the_page_is_current():
 def test_the_json_has_a_finding_for_every_figure():
     value = json.loads(json.dumps(json_value(everything())))
     counts = Counter(row["id"] for row in value["findings"])
-    assert counts == {v.claim.id: len(v.standings) for v in everything()}
+    assert counts == {v.claim.id: len(v.results) for v in everything()}
     assert set(value["verdicts"]) == set(counts)
 
 

@@ -11,12 +11,12 @@ from fractions import Fraction
 
 import pytest
 
-from profiler.claims import Verdict
 from profiler.cli import main
 from profiler.documents import find_document
-from profiler.verify import Bench, verify
+from profiler.values.findings import Verdict
+from profiler.verify import Measurements, verify
 
-BENCH = Bench()  # each model is run once for the whole file
+BENCH = Measurements()  # each model is run once for the whole file
 TWO = 'target = "profiler.documents.models:TwoLinears", input = ["x=1,1000"]'
 FACT = f"""
 [[claims]]
@@ -34,7 +34,7 @@ MISSED = 'causes = [{ kind = "missing-term", why = "biases", gives = "now - bias
 SUM = '[[claims]]\nid = "sum"\nsays = "A sum."\nkind = "arithmetic"\nunit = "TOPS"\n'
 
 
-def standings(tmp_path, text):
+def results(tmp_path, text):
     path = tmp_path / "mine.toml"
     path.write_text(text)
     (verified,) = verify(find_document(str(path)), BENCH)
@@ -42,7 +42,7 @@ def standings(tmp_path, text):
 
 
 def the_finding(tmp_path, text):
-    (standing,) = standings(tmp_path, text).standings
+    (standing,) = results(tmp_path, text).results
     return standing.finding
 
 
@@ -69,10 +69,10 @@ def the_finding(tmp_path, text):
 )
 def test_the_verdict_of_a_figure(tmp_path, printed, verdict, causes):
     text = FACT + (printed + 'printed = "1"\n' if "missing =" in printed else printed)
-    verified = standings(tmp_path, text)
+    verified = results(tmp_path, text)
     assert verified.verdict == verdict
     if "missing" not in printed.split("=")[0]:
-        assert {c.kind.value: c.amount for c in verified.standings[0].finding.causes} == causes
+        assert {c.kind.value: c.amount for c in verified.results[0].finding.causes} == causes
 
 
 def test_what_is_left_is_ours_less_what_is_said_less_the_causes(tmp_path):
@@ -82,7 +82,7 @@ def test_what_is_left_is_ours_less_what_is_said_less_the_causes(tmp_path):
 
 def test_a_rule_in_what_is_measured_stands_in_the_place_of_a_printed_figure(tmp_path):
     text = FACT.replace('"FLOP"', '"MAC"') + 'measured = "macs"\nexpression = "macs"\n'
-    assert standings(tmp_path, text).verdict is Verdict.AGREES
+    assert results(tmp_path, text).verdict is Verdict.AGREES
 
 
 @pytest.mark.parametrize(
@@ -97,9 +97,9 @@ def test_a_rule_in_what_is_measured_stands_in_the_place_of_a_printed_figure(tmp_
     ],
 )  # fmt: skip
 def test_arithmetic_is_held_against_its_own_expression(tmp_path, figure, verdict, causes):
-    verified = standings(tmp_path, SUM + figure)
+    verified = results(tmp_path, SUM + figure)
     assert verified.verdict == verdict
-    assert {c.kind.value: c.amount for c in verified.standings[0].finding.causes} == causes
+    assert {c.kind.value: c.amount for c in verified.results[0].finding.causes} == causes
 
 
 def test_ratios_are_exact(tmp_path):
@@ -109,8 +109,8 @@ def test_ratios_are_exact(tmp_path):
 
 def test_the_first_reading_decides_and_every_subject_counts(tmp_path):
     right, wrong = '[[claims.figures]]\nprinted = "1100600"\n', '[[claims.figures]]\nprinted = "5"\n'
-    assert standings(tmp_path, FACT + right + 'reading = "a"\n' + wrong + 'reading = "b"\n').verdict == "agrees"
-    assert standings(tmp_path, FACT + right + 'of = "a"\n' + wrong + 'of = "b"\n').verdict == "unexplained"
+    assert results(tmp_path, FACT + right + 'reading = "a"\n' + wrong + 'reading = "b"\n').verdict == "agrees"
+    assert results(tmp_path, FACT + right + 'of = "a"\n' + wrong + 'of = "b"\n').verdict == "unexplained"
 
 
 SELF = 'target = "profiler.documents.models:Attention", set = { width = "E" }, input = ["x=B,S,E"]'
@@ -137,12 +137,12 @@ measures.ours = {{ {SELF}, count = "contractions" }}
     ],
 )
 def test_a_formula_is_held_against_the_closed_form_term_by_term(tmp_path, expression, verdict, terms):
-    verified = standings(tmp_path, ATTENTION + f'expression = "{expression}"\n')
-    (standing,) = verified.standings
+    verified = results(tmp_path, ATTENTION + f'expression = "{expression}"\n')
+    (standing,) = verified.results
     assert verified.verdict == verdict
     assert standing.form == "8·B·E²·S + 4·B·E·S²"
     assert standing.settings >= 20
-    assert {(c.kind.value, c.shares[0].operator) for c in standing.finding.causes} == terms
+    assert {(c.kind.value, c.contributions[0].operator) for c in standing.finding.causes} == terms
     assert standing.finding.unexplained == 0
 
 

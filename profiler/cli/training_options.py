@@ -1,0 +1,48 @@
+"""The options ``--train``, ``--optimizer``, ``--checkpoint``, ``--freeze``: a training step for a forward pass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from profiler.errors import InputError
+from profiler.run.step_options import StepOptions
+
+if TYPE_CHECKING:
+    from profiler.run.runner import Run
+
+_TRAIN = "Count a training step: forward in train mode, the loss (the model's own, or the sum of its output), backward."
+_OPTIMIZER = "With --train: also the step of an optimizer of torch.optim, such as `adamw` or `sgd`."
+_CHECKPOINT = "With --train: run the top-level blocks under activation checkpointing."
+_FREEZE = "With --train: parameters without gradients, by name; `*` stands for anything. May be given several times."
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True)
+class TrainingOptions:
+    """What a training step is made of; without --train a forward pass is counted."""
+
+    train: Annotated[bool, Parameter(help=_TRAIN)] = False
+    optimizer: Annotated[str | None, Parameter(help=_OPTIMIZER)] = None
+    checkpoint: Annotated[bool, Parameter(help=_CHECKPOINT)] = False
+    freeze: Annotated[tuple[str, ...], Parameter(help=_FREEZE)] = ()
+
+    def check(self) -> None:
+        """Refuse the options of a step where none is asked for.
+
+        Raises:
+            InputError: --train is missing.
+        """
+        if not self.train and (self.optimizer or self.checkpoint or self.freeze):
+            msg = "--optimizer, --checkpoint and --freeze are about a training step; add --train"
+            raise InputError(msg)
+
+    @property
+    def run(self) -> Run | None:
+        """What to do with the model in place of a forward pass; None for the forward pass."""
+        return StepOptions(self.optimizer, self.checkpoint, self.freeze) if self.train else None
+
+
+FORWARD_ONLY = TrainingOptions()

@@ -1,0 +1,34 @@
+"""Higher-order operators, which are given functions: ``flex_attention``.
+
+Run eagerly, its scores are materialised: what the score function, the softmax and the statistics compute is seen and
+counted operator by operator. The two products are this operator's own, so that the mask can be applied to them.
+"""
+
+from __future__ import annotations
+
+from math import prod
+
+from profiler.formulas.families.attention import Scores
+from profiler.formulas.registry import formula
+from profiler.values.records import ITEMSIZE, Cost, TensorSpec
+
+
+@formula("higher_order::flex_attention")
+def flex_attention(
+    query: TensorSpec, key: TensorSpec, value: TensorSpec, scores: TensorSpec | None, out: TensorSpec
+) -> Cost:
+    """Count ``q·kᵀ`` and ``p·v`` on ``(B, H, L, E)``: N·(E + V) MACs for N scores, on those that the mask keeps.
+
+    Scores are computed in float32 at least, and read back in the dtype of the queries.
+    """
+    pairs = Scores(((query.shape[-2], key.shape[-2]),), prod(query.shape[:-2])).masked_by(scores)
+    widths = query.shape[-1] + value.shape[-1]
+    precise = max(query.itemsize, ITEMSIZE["float32"])
+    read = precise * (prod(query.shape) + pairs.keys * key.shape[-1])
+    read_back = query.itemsize * (pairs.count + pairs.keys * value.shape[-1])
+    return Cost(
+        macs=pairs.count * widths,
+        masked_macs=None if pairs.kept is None else pairs.kept * widths,
+        bytes_read=int(read + read_back),
+        bytes_written=int(precise * pairs.count) + out.bytes,
+    )

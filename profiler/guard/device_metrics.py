@@ -1,0 +1,37 @@
+"""Figures of a profile on a device: what its data sheet has to promise for a rate of passes.
+
+tops_at_30fps_on.jetson-orin-nx = 5.5        # 10¹² operations a second, at the usual utilisation
+"""
+
+from __future__ import annotations
+
+import re
+
+from profiler.devices import find_device
+from profiler.projection import project
+from profiler.tally import Profile
+
+_NAME = re.compile(r"tops_at_(?P<fps>\d+(?:\.\d+)?)fps_on")
+TERA = 10**12
+
+
+def is_projected(name: str) -> bool:
+    """Say whether a figure is one of a profile on a device.
+
+    Example:
+        >>> is_projected("tops_at_30fps_on"), is_projected("macs")
+        (True, False)
+    """
+    return _NAME.fullmatch(name) is not None
+
+
+def project_metric(profile: Profile, name: str, device: str) -> int:
+    """Give the operations a second that the device has to promise, as ``project`` does.
+
+    Raises:
+        ProfilerError: There is no such device, or it lacks the precision of the model.
+    """
+    match = _NAME.fullmatch(name)
+    fps = float(match["fps"]) if match else 0.0
+    required = project(profile, find_device(device), fps=fps).required_tops
+    return 0 if required is None else round(float(required.value) * TERA)

@@ -1,0 +1,1 @@
+"""The formats of a profile: one file per format, with a function decorated ``@report_format("name")``."""

@@ -1,0 +1,17 @@
+"""The JSON report is the saved profile itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from profiler.report.registry import report_format
+from profiler.tally.saved import to_json
+
+if TYPE_CHECKING:
+    from profiler.report.report import Report
+
+
+@report_format("json")
+def json(report: Report) -> str:
+    """Write everything: the same text that ``Profile.save`` writes."""
+    return to_json(report.profile)

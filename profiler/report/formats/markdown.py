@@ -1,0 +1,131 @@
+"""The report as Markdown tables, for an issue or a model card."""
+
+from __future__ import annotations
+
+from io import StringIO
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from profiler import units
+from profiler.report import document_findings, finding_tables, projection_tables
+from profiler.report.registry import report_format
+from profiler.values.findings import TOTAL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from profiler.report.report import Report
+
+_WIDE = 1000  # Markdown has no right margin
+
+
+@report_format("markdown")
+def markdown(report: Report) -> str:
+    """Write the heading, the totals, the tree, the operators and what is uncounted."""
+    uncounted = [(row.operator, str(row.calls)) for row in report.profile.uncounted]
+    parts = [
+        f"# {report.heading}",
+        _table(("total", "exact", "short"), ((line.label, line.exact, line.short) for line in report.totals())),
+        *_step(report),
+        *_memory(report),
+        *_documents(report),
+        _table(("module", "type", "MACs", "FLOPs", "%", "params", "output"), _modules(report)),
+        _table(("operator", "dtype", "calls", "MACs", "FLOPs", "bytes"), _operators(report)),
+        _table(("uncounted operator", "calls"), uncounted) if uncounted else "Every operator is counted, or free.",
+    ]
+    parts += _findings(report)
+    parts += _projection(report)
+    return "\n\n".join(parts) + "\n"
+
+
+def _step(report: Report) -> list[str]:
+    if not report.is_step:
+        return []
+    rows = [
+        (
+            phase,
+            units.exact(t.macs),
+            units.exact(t.flops),
+            units.exact(t.bytes_read + t.bytes_written),
+            units.exact(t.peak_memory.get("total", 0)),
+        )
+        for phase, t in report.phases()
+    ]
+    lines = ((line.label, line.exact, line.short) for line in report.step())
+    return [
+        _table(("phase", "MACs", "FLOPs", "bytes", "peak memory"), rows),
+        _table(("training step", "exact", "short"), lines),
+    ]
+
+
+def _memory(report: Report) -> list[str]:
+    lines = [(line.label.strip(), line.exact, line.short) for line in report.memory()]
+    return [_table(("memory at the peak", "bytes", "short"), lines)] if lines else []
+
+
+def _documents(report: Report) -> list[str]:
+    said = document_findings.text(report.title, report.profile.findings, _WIDE)
+    head, *lines = said.splitlines() if said else [""]
+    return [head, "\n".join(f"- {line.strip()}" for line in lines)] if lines else []
+
+
+def _findings(report: Report) -> list[str]:
+    found = tuple(f for f in report.profile.findings if not f.claim.id)
+    if not found:
+        return []
+    parts = [
+        "## Other counters",
+        _table(tuple(finding_tables.COLUMNS), finding_tables.summary(found)),
+        finding_tables.LEGEND,
+    ]
+    for finding in found:
+        if finding.claim.subject == TOTAL:
+            parts += [
+                f"### {finding_tables.heading(finding)}",
+                "\n".join(f"- {s}" for s in finding_tables.story(finding, found)),
+            ]
+    return parts
+
+
+def _projection(report: Report) -> list[str]:
+    found = report.profile.projection
+    if found is None:
+        return []
+    return [
+        f"## {projection_tables.heading(found)}",
+        *([f"**does not fit: {found.shortfall}**"] if found.shortfall else []),
+        _table(projection_tables.FIGURES, projection_tables.figure_rows(found)),
+        _table(projection_tables.OPERATORS, projection_tables.operator_rows(found)),
+        _table(projection_tables.WHAT_IFS, projection_tables.what_if_rows(found)),
+        *found.notes,
+    ]
+
+
+def _modules(report: Report) -> Iterable[tuple[str, ...]]:
+    whole = report.profile.totals.flops
+    for row in report.modules():
+        t = row.totals
+        mark = "≥ " if t.uncounted else ""
+        name = "&nbsp;" * 2 * row.level + row.name
+        numbers = (units.count(t.macs), mark + units.count(t.flops), units.share(t.flops, whole), units.count(t.params))
+        yield (name, row.type, *numbers, row.output)
+
+
+def _operators(report: Report) -> Iterable[tuple[str, ...]]:
+    for row in report.operators():
+        t = row.totals
+        moved = units.size(t.bytes_read + t.bytes_written)
+        yield (row.operator, row.dtype, str(row.calls), units.count(t.macs), units.count(t.flops), moved)
+
+
+def _table(columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    table = Table(*columns, box=box.MARKDOWN)
+    for row in rows:
+        table.add_row(*row)
+    console = Console(file=StringIO(), width=_WIDE, color_system=None, legacy_windows=False)
+    with console.capture() as capture:
+        console.print(table)
+    return "\n".join(line.rstrip() for line in capture.get().strip().splitlines())

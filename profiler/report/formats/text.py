@@ -1,0 +1,168 @@
+"""The text report: the tree, the totals, the operators, and what is uncounted. It fits eighty columns."""
+
+from __future__ import annotations
+
+from io import StringIO
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
+
+from profiler import units
+from profiler.report import document_findings, finding_tables, projection_tables
+from profiler.report.registry import report_format
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rich.console import JustifyMethod, RenderableType
+
+    from profiler.report.report import Line, Report
+
+WIDTH = 80
+_OPERATORS_SHOWN = 12
+_NARROWEST = 16
+_GAP = 2  # between columns
+_WORDS = frozenset({"module", "output", "operator", "dtype", "phase", "uncounted operator"})
+
+
+@report_format("text")
+def text(report: Report) -> str:
+    """Write the report without colour, eighty columns wide."""
+    console = Console(file=StringIO(), width=WIDTH, color_system=None, legacy_windows=False)
+    with console.capture() as capture:
+        console.print(renderable(report, WIDTH))
+    return "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n"
+
+
+def renderable(report: Report, width: int) -> RenderableType:
+    """Build the report for any console, which brings its own colour."""
+    return Group(
+        Text(report.heading, style="bold"),
+        Text(),
+        _tree(report, width),
+        Text(),
+        _lines(report.totals()),
+        *_step(report, width),
+        *_memory(report),
+        *_documents(report, width),
+        Text(),
+        _operators(report, width),
+        Text(),
+        _uncounted(report, width),
+        *_findings(report, width),
+        *_projection(report),
+    )
+
+
+def _table(width: int, columns: tuple[str, ...], rows: Iterable[tuple[str | Text, ...]]) -> Table:
+    """Lay rows out in *width* columns: where a line is too long its first cell gives way, and numbers never do."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, header_style="bold")
+    cells = list(rows)
+    natural = [max([len(column), *(len(row[i]) for row in cells)]) for i, column in enumerate(columns)]
+    natural[0] = min(natural[0], max(_NARROWEST, width - sum(natural[1:]) - _GAP * len(columns)))
+    for column, wide in zip(columns, natural, strict=True):
+        justify: JustifyMethod = "left" if column in _WORDS else "right"
+        table.add_column(column, justify=justify, no_wrap=True, overflow="ellipsis", width=wide)
+    for row in cells:
+        table.add_row(*row)
+    return table
+
+
+def _tree(report: Report, width: int) -> Table:
+    whole = report.profile.totals.flops
+    rows = [
+        (
+            Text("  " * row.level + (row.name + " " if row.name else "")).append(row.type, "dim" if row.level else ""),
+            units.count(row.totals.macs),
+            ("≥ " if row.totals.uncounted else "") + units.count(row.totals.flops),
+            units.share(row.totals.flops, whole),
+            units.count(row.totals.params),
+            units.size(row.activations) if report.is_step else row.output,
+        )
+        for row in report.modules()
+    ]
+    last = "activations" if report.is_step else "output"
+    return _table(width, ("module", "MACs", "FLOPs", "%", "params", last), rows)
+
+
+def _step(report: Report, width: int) -> tuple[RenderableType, ...]:
+    """Show the phases of a training step."""
+    if not report.is_step:
+        return ()
+    whole = report.profile.totals.flops
+    rows = [
+        (
+            phase,
+            units.count(totals.macs),
+            ("≥ " if totals.uncounted else "") + units.count(totals.flops),
+            units.share(totals.flops, whole),
+            units.size(totals.bytes_read + totals.bytes_written),
+            units.size(totals.peak_memory.get("total", 0)),
+        )
+        for phase, totals in report.phases()
+    ]
+    table = _table(width, ("phase", "MACs", "FLOPs", "%", "bytes", "peak memory"), rows)
+    return Text(), table, Text(), _lines(report.step())
+
+
+def _memory(report: Report) -> tuple[RenderableType, ...]:
+    lines = report.memory()
+    return (Text(), _lines(lines)) if lines else ()
+
+
+def _lines(lines: Iterable[Line]) -> Table:
+    rows = [(line.label, line.exact, line.short) for line in lines]
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_header=False)
+    justified: tuple[JustifyMethod, ...] = ("left", "right")
+    for i, justify in enumerate(justified):
+        table.add_column(justify=justify, no_wrap=True, width=max((len(row[i]) for row in rows), default=0))
+    table.add_column()
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _operators(report: Report, width: int) -> RenderableType:
+    whole = report.profile.totals.flops
+    operators = report.operators()
+    rows = [
+        (
+            row.operator,
+            row.dtype,
+            str(row.calls),
+            units.count(row.totals.macs),
+            ("≥ " if row.totals.uncounted else "") + units.count(row.totals.flops),
+            units.share(row.totals.flops, whole),
+            units.size(row.totals.bytes_read + row.totals.bytes_written),
+        )
+        for row in operators[:_OPERATORS_SHOWN]
+    ]
+    table = _table(width, ("operator", "dtype", "calls", "MACs", "FLOPs", "%", "bytes"), rows)
+    hidden = len(operators) - _OPERATORS_SHOWN
+    return Group(table, Text(f"and {hidden} more", style="dim")) if hidden > 0 else table
+
+
+def _findings(report: Report, width: int) -> tuple[RenderableType, ...]:
+    found = tuple(f for f in report.profile.findings if not f.claim.id)
+    return (Text(), Text(finding_tables.text(found, width))) if found else ()
+
+
+def _documents(report: Report, width: int) -> tuple[RenderableType, ...]:
+    said = document_findings.text(report.title, report.profile.findings, width)
+    return (Text(), Text(said)) if said else ()
+
+
+def _projection(report: Report) -> tuple[RenderableType, ...]:
+    found = report.profile.projection
+    return () if found is None else (Text(), projection_tables.renderable(found))
+
+
+def _uncounted(report: Report, width: int) -> RenderableType:
+    rows = [(row.operator, str(row.calls)) for row in report.profile.uncounted]
+    if not rows:
+        return Text("Every operator is counted, or free.", style="green")
+    cure = "No formula is known for these: the totals are lower bounds. Register one with @profiler.formula."
+    return Group(_table(width, ("uncounted operator", "calls"), rows), Text(cure, style="yellow"))

@@ -1,0 +1,180 @@
+"""A difference of two profiles as text, and as JSON (schema ``profiler-diff/1``)."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from profiler import units
+from profiler.guard import diff
+from profiler.report.report import Report
+from profiler.report.tables import exactly, percent, signed, table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from profiler.guard import Baseline, Change, Delta, Difference, ModuleChange
+    from profiler.report.tables import Side
+    from profiler.tally import Profile
+
+_SHOWN = 16
+_SIGNS = {"added": "+", "removed": "−", "changed": "~"}
+_COSTS: dict[str, Side] = {"MACs": "right", "FLOPs": "right", "bytes": "right", "params": "right"}
+
+
+def difference_text(difference: Difference, before: str = "", after: str = "") -> str:
+    """Write what changed, largest effect first; *before* and *after* are what to call the two.
+
+    The whole is shown with every digit, its parts in short.
+    """
+    heads = f"before  {_heading(difference.before, before)}\nafter   {_heading(difference.after, after)}"
+    if difference.is_empty:
+        return f"{heads}\n\nNothing changed.\n"
+    parts = [heads, _totals(difference), *_moves(difference), *_modules(difference)]
+    parts += [*_operators(difference), *_phases(difference), *_memory(difference)]
+    return "\n\n".join(parts) + "\n"
+
+
+def difference_json(difference: Difference, before: str = "", after: str = "") -> str:
+    """Write the same as JSON, with every digit and every row."""
+    document = {
+        "schema": "profiler-diff/1",
+        "changed": not difference.is_empty,
+        "before": _side(difference.before, before),
+        "after": _side(difference.after, after),
+        "totals": _figures(difference.totals),
+        "peak_memory": _figures(difference.memory),
+        "phases": {phase: _figures(deltas) for phase, deltas in difference.phases.items()},
+        "moved": [{"was": move.was, "path": move.now, "type": move.type} for move in difference.moves],
+        "modules": [_module(row) for row in difference.modules],
+        "operators": [_operator(row) for row in difference.operators],
+    }
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+
+
+def changes_text(changes: Iterable[Change], *, binary: bool = False) -> str:
+    """Write where one figure changed: module, operator, and how much was there, is there and came on top."""
+    short = units.size if binary else units.count
+    rows = [
+        (
+            _place(change),
+            change.place.operator,
+            short(change.before),
+            short(change.after),
+            exactly(change.change),
+        )
+        for change in changes
+    ]
+    columns: dict[str, Side] = {
+        "module": "left", "operator": "left", "before": "right", "after": "right", "change": "right",
+    }  # fmt: skip
+    return _few(columns, rows, 8)
+
+
+def acceptance_text(baseline: Baseline, profile: Profile) -> str:
+    """Say what a baseline becomes, and what changed."""
+    if baseline.profile is not None:
+        return f"accepted {baseline.path}\n{difference_text(diff(baseline.profile, profile))}"
+    t = profile.totals
+    figures = f"{units.exact(t.macs)} macs, {units.exact(t.flops)} flops, {units.exact(t.params)} params"
+    return f"accepted {baseline.path}, new: {figures}\n"
+
+
+def path_name(path: str) -> str:
+    """Name a module; the root has no path."""
+    return path or "(model)"
+
+
+def _place(change: Change) -> str:
+    was = "" if change.was is None else f" (was {path_name(change.was)})"
+    return f"{_SIGNS[change.kind]} {path_name(change.place.module)}{was}"
+
+
+def _heading(profile: Profile, title: str) -> str:
+    torch = dict(profile.versions).get("torch", "")
+    return " · ".join(part for part in (Report(profile, title or profile.model, 0).heading, f"torch {torch}") if part)
+
+
+def _few(columns: dict[str, Side], rows: Sequence[tuple[str, ...]], shown: int = _SHOWN) -> str:
+    text = table(columns, rows[:shown])
+    return f"{text}\nand {len(rows) - shown} more" if len(rows) > shown else text
+
+
+def _totals(difference: Difference) -> str:
+    return table(_exact_columns("total"), [_exact_row(delta) for delta in difference.totals])
+
+
+def _exact_columns(first: str) -> dict[str, Side]:
+    return {first: "left", "before": "right", "after": "right", "change": "right", "%": "right"}
+
+
+def _exact_row(delta: Delta) -> tuple[str, ...]:
+    change = exactly(delta.change) if delta.change else "="
+    figures = units.exact(delta.before), units.exact(delta.after), change
+    return (delta.name.replace("_", " "), *figures, percent(delta.change, delta.before))
+
+
+def _moves(difference: Difference) -> list[str]:
+    rows = [(path_name(move.was), path_name(move.now), move.type) for move in difference.moves]
+    columns: dict[str, Side] = {"moved, same work": "left", "to": "left", "type": "left"}
+    return [_few(columns, rows)] if rows else []
+
+
+def _modules(difference: Difference) -> list[str]:
+    rows: list[tuple[str, ...]] = []
+    for row in difference.modules[:_SHOWN]:
+        was = "" if row.was is None else f" (was {path_name(row.was)})"
+        operators = row.operators if row.kind == "changed" else ()
+        only = f" {operators[0].operator}" if len(operators) == 1 else ""
+        rows.append((f"{_SIGNS[row.kind]} {path_name(row.path)} {row.type}{was}{only}", *_costs(row.deltas)))
+        if not only:
+            rows += [(f"    {o.operator} {o.dtype}", *_costs(o.deltas)) for o in operators]
+    hidden = len(difference.modules) - _SHOWN
+    text = table({"module": "left", **_COSTS}, rows)
+    return [f"{text}\nand {hidden} more" if hidden > 0 else text] if rows else []
+
+
+def _operators(difference: Difference) -> list[str]:
+    rows = [(f"{row.operator} {row.dtype}", *_costs(row.deltas)[:-1]) for row in difference.operators]
+    columns: dict[str, Side] = {"operator": "left", **_COSTS}
+    del columns["params"]
+    return [_few(columns, rows)] if rows else []
+
+
+def _phases(difference: Difference) -> list[str]:
+    rows = [(phase, *_costs(deltas)[:-1]) for phase, deltas in difference.phases.items()]
+    columns: dict[str, Side] = {"phase": "left", **_COSTS}
+    del columns["params"]
+    return [table(columns, rows)] if rows else []
+
+
+def _memory(difference: Difference) -> list[str]:
+    rows = [_exact_row(delta) for delta in difference.memory]
+    return [table(_exact_columns("peak memory"), rows)] if any(d.change for d in difference.memory) else []
+
+
+def _costs(deltas: Iterable[Delta]) -> tuple[str, ...]:
+    """Write the changes of the four figures that a table has room for."""
+    by_name = {delta.name: delta.change for delta in deltas}
+    moved = by_name.get("bytes_read", 0) + by_name.get("bytes_written", 0)
+    macs, flops, params = (signed(by_name.get(name, 0)) for name in ("macs", "flops", "params"))
+    return macs, flops, signed(moved, binary=True), params
+
+
+def _side(profile: Profile, title: str) -> dict[str, Any]:
+    heading = Report(profile, title or profile.model, 0).heading
+    return {"model": profile.model, "heading": heading, "device": profile.device, "versions": dict(profile.versions)}
+
+
+def _figures(deltas: Iterable[Delta]) -> dict[str, dict[str, int]]:
+    return {d.name: {"before": d.before, "after": d.after, "change": d.change} for d in deltas}
+
+
+def _module(row: ModuleChange) -> dict[str, Any]:
+    was = {} if row.was is None else {"was": row.was}
+    figures = {"figures": _figures(row.deltas), "operators": [_operator(operator) for operator in row.operators]}
+    return {"change": row.kind, "path": row.path, **was, "type": row.type, **figures}
+
+
+def _operator(row: Any) -> dict[str, Any]:
+    return {"operator": row.operator, "dtype": row.dtype, "figures": _figures(row.deltas)}

@@ -1,0 +1,105 @@
+"""Derive the closed form of a target's cost, from its name and the sizes to vary."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from profiler.derive import ClosedForm, derive
+from profiler.derive.analysis import largest
+from profiler.derive.comparison import compare
+from profiler.derive.options import read_budget, read_letters, read_point
+from profiler.derive.quantities import QUANTITIES
+from profiler.derive.result import DerivationResult
+from profiler.errors import UnknownNameError
+from profiler.expressions import parse
+from profiler.run.forward import count_forward
+from profiler.run.runner import Runner
+from profiler.run.step_options import StepOptions
+from profiler.targets.optional_imports import without_warnings
+from profiler.targets.registry import find_configurable_target
+from profiler.targets.sized_target import SizedTarget, is_in_sizes
+from profiler.targets.vary import parse_vary, variables
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from profiler.derive import Origin, Point
+    from profiler.derive.quantities import Quantity
+    from profiler.run.runner import Notify
+
+
+@dataclass(frozen=True, slots=True)
+class DeriveRequest:
+    """What to derive, in the words of the command line."""
+
+    target: str
+    vary: tuple[str, ...]
+    count: str = "flops"
+    inputs: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()
+    letters: tuple[str, ...] = ()
+    formula: str | None = None
+    at_most: str | None = None
+    solve_for: str | None = None
+    at: tuple[str, ...] = ()
+    dtype: str | None = None
+    device: str = "auto"
+    #: Count a training step instead of a forward pass.
+    train: bool = False
+
+
+def derive_target(request: DeriveRequest, notify: Notify = lambda _: None) -> DerivationResult:
+    """Derive, compare and solve as requested. Every option is validated before the model runs.
+
+    Raises:
+        ProfilerError: A word is wrong, the model refuses a size, or there is no closed form.
+    """
+    if request.count not in QUANTITIES:
+        kind = "quantity"
+        raise UnknownNameError(kind, request.count, QUANTITIES)
+    asked = parse_vary(request.vary)
+    names = tuple(a.name for a in asked)
+    shapes = tuple(text for text in request.inputs if is_in_sizes(text))
+    sized = SizedTarget(find_configurable_target(request.target), names, shapes, request.settings)
+    values, renamed = read_letters(request.letters, names)
+    ranges = tuple(replace(v, letter=renamed.get(v.name, v.letter)) for v in variables(asked, sized))
+    point, budget = read_point(request.at, ranges), read_budget(request.at_most, request.solve_for, ranges)
+    known = {v.letter: v.name for v in ranges} | {v.name: v.name for v in ranges}
+    formula = None if request.formula is None else parse(request.formula, [*known, *values])
+    quantity = QUANTITIES[request.count]
+    runner = QuantityRunner(sized, quantity, request, notify)
+    ranges, pieces = derive(runner, ranges)
+    form = ClosedForm(request.target, quantity.name, quantity.unit, ranges, pieces, runner.notes())
+    compared = formula and compare(form.piece(point) or pieces[-1], formula, known, values)
+    solved = budget and (largest(form, next(v for v in ranges if v.name == budget[0]), budget[1], point), budget[1])
+    return DerivationResult(form, values, point, compared, solved)
+
+
+class QuantityRunner:
+    """Measures a quantity of a model at a point; a model that is the same at two points is built once."""
+
+    def __init__(self, sized: SizedTarget, quantity: Quantity, request: DeriveRequest, notify: Notify) -> None:
+        """Prepare to measure *quantity* of *sized*."""
+        self._sized, self._quantity = sized, quantity
+        self._specs = [text for text in request.inputs if text not in sized.shapes]
+        run = StepOptions() if request.train or quantity.needs_training else count_forward
+        self._runner = Runner(run, device=request.device, dtype=request.dtype, notify=notify)
+        self._uncounted: set[str] = set()
+
+    def __call__(self, point: Point) -> Mapping[Origin, int]:
+        """Run the model at a point and return the quantity by origin.
+
+        Raises:
+            ModelError: The model refuses these sizes, or fails.
+        """
+        target, batch = self._sized.target(point), point.get("batch") if self._specs else None
+        with without_warnings():
+            profile = self._runner(target, self._specs, batch=batch, settings=self._sized.chosen(point))
+        self._uncounted |= {row.operator for row in profile.uncounted}
+        return self._quantity.of(profile)
+
+    def notes(self) -> tuple[str, ...]:
+        """Return what makes the form a lower bound."""
+        names = ", ".join(sorted(self._uncounted))
+        return (f"a lower bound: no formula is known for {names}",) if names else ()

@@ -1,0 +1,69 @@
+"""``count()``: one forward pass, with the model's state preserved."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from profiler.errors import ModelError, ProfilerError, one_line
+from profiler.run.allocator import with_allocator_peak
+from profiler.tally import Profile, tally
+from profiler.trace import Session
+from profiler.trace.preserve_state import preserve_buffers_and_rng
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import nn
+
+
+def count(model: nn.Module, *args: Any, **kwargs: Any) -> Profile:
+    """Run one forward pass of *model*, without gradients, and return its profile.
+
+    The model runs in its present mode (``train()`` or ``eval()``). Its buffers, such as BatchNorm's running statistics,
+    and the random state are restored afterwards.
+
+    Raises:
+        ModelError: The model raised; the original error is the ``__cause__``.
+
+    Example:
+        >>> import torch
+        >>> model = torch.nn.Linear(20, 30, device="meta")
+        >>> count(model, torch.empty(4, 20, device="meta")).totals.macs
+        2400
+    """
+    session = Session(model)
+    with recording(model, session), torch.no_grad():
+        model(*args, **kwargs)
+    return tally(session.trace())
+
+
+@contextmanager
+def recording(model: nn.Module, session: Session) -> Iterator[None]:
+    """Record what runs in the block; restore the model's buffers and the random state afterwards.
+
+    Raises:
+        ModelError: The block raised; the original error is the ``__cause__``.
+    """
+    with preserve_buffers_and_rng(model):
+        try:
+            with session:
+                yield
+        except ProfilerError:
+            raise
+        except Exception as error:
+            msg = f"{type(model).__name__} raised {one_line(error)}"
+            raise ModelError(msg) from error
+
+
+def count_forward(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Profile:
+    """Count one forward pass in inference mode; on CUDA also measure the allocator's peak.
+
+    In inference mode, attention is dispatched as one operator with its mask; its decomposition on ``meta`` would hide
+    the mask.
+    """
+    with torch.inference_mode():
+        return with_allocator_peak(count(model, *args, **kwargs), partial(model, *args, **kwargs))

@@ -1,0 +1,59 @@
+"""Meta kernels that older versions of torch lack."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from functools import cache
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+_GROUPED_MM = torch.ops.aten._grouped_mm.default
+
+
+def missing_meta_kernels() -> AbstractContextManager[object]:
+    """Return a context in which float32 grouped products run on ``meta``, as they do on the CPU.
+
+    Before torch 2.15 the kernel on ``meta`` takes bfloat16 alone, so that mixtures of experts in float32 fail there.
+    """
+    return nullcontext() if _runs_in_float32() else _GroupedMatmul()
+
+
+class _GroupedMatmul(TorchDispatchMode):
+    """Computes the shape of a grouped product on ``meta``; passes every other operator on."""
+
+    supports_higher_order_operators = True
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Do without torch's guard around the handler, which imports the compiler."""
+        return False
+
+    def __torch_dispatch__(
+        self, func: Any, types: tuple[type, ...], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func is _GROUPED_MM and args[0].is_meta and args[0].dtype is torch.float32:
+            return _grouped_mm(*args, **kwargs or {})
+        return func(*args, **kwargs or {})
+
+
+def _grouped_mm(left: torch.Tensor, right: torch.Tensor, offs: torch.Tensor | None = None, **_: Any) -> torch.Tensor:
+    """Return an empty result: ``(M, K)`` or ``(G, M, K)`` with ``(K, N)`` or ``(G, K, N)``; *offs* has G ends."""
+    shape: tuple[int, ...] = (left.shape[-2], right.shape[-1])
+    if left.dim() == right.dim():
+        shape = (left.shape[0] if left.dim() == 3 or offs is None else offs.shape[0], *shape)  # noqa: PLR2004
+    return left.new_empty(shape)
+
+
+@cache
+def _runs_in_float32() -> bool:
+    left, right = torch.empty(2, 4, device="meta"), torch.empty(1, 4, 4, device="meta")
+    try:
+        _GROUPED_MM(left, right, torch.empty(1, dtype=torch.int32, device="meta"))
+    except RuntimeError:
+        return False
+    return True

@@ -1,0 +1,92 @@
+"""The one way from a target to a profile: build the model, make its inputs, run it on meta or else on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from profiler.errors import ModelError, one_line
+from profiler.run.forward import count_forward
+from profiler.run.meta_kernels import missing_meta_kernels
+from profiler.tally import Profile
+from profiler.targets import build, make_inputs
+
+if TYPE_CHECKING:
+    from profiler.targets import Target
+
+#: What to do with a model and its arguments: count a forward pass, a training step …
+Run = Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], Profile]
+Notify = Callable[[str], None]
+
+
+class Runner:
+    """Runs targets on one device in one dtype.
+
+    With the device "auto" a model runs on ``meta``. Once a model needs real values, it and all later ones run on the
+    CPU. A model is built once for consecutive calls with the same *settings*.
+    """
+
+    def __init__(
+        self,
+        run: Run = count_forward,
+        *,
+        device: str = "auto",
+        dtype: str | None = None,
+        notify: Notify = lambda _: None,
+    ) -> None:
+        """Prepare to run; *notify* is called with each note for the user."""
+        self._run, self._dtype, self._notify = run, dtype, notify
+        self._falls_back = device == "auto"
+        self._device = "meta" if self._falls_back else device
+        self._built: tuple[object, nn.Module] | None = None
+
+    def __call__(
+        self, target: Target, specs: Sequence[str] = (), *, batch: int | None = None, settings: object = None
+    ) -> Profile:
+        """Build *target* unless it was just built with the same *settings*, make its inputs, and run it.
+
+        Args:
+            target: The model to run.
+            specs: Input specifications, as ``--input`` takes them.
+            batch: Size of the first dimension of every input.
+            settings: Identifies the model among other sizes of the same target; None builds it anew.
+
+        Raises:
+            ModelError: The model cannot be built, or raised.
+            ProfilerError: An input, the dtype or the device is wrong.
+        """
+        try:
+            return self._once(target, specs, batch, settings)
+        except ModelError as error:
+            if not (self._falls_back and self._device == "meta" and needs_values(error)):
+                raise
+            self._fall_back(f"{target.name} needs real values ({one_line(error.__cause__ or error)})")
+        return self._once(target, specs, batch, settings)
+
+    def build(self, target: Target, settings: object = None) -> nn.Module:
+        """Return the model; the one of the previous call if *settings* are the same."""
+        if self._falls_back and self._device == "meta" and target.prefers == "cpu":
+            self._fall_back(f"{target.name} needs real values")
+        if settings is None or self._built is None or self._built[0] != settings:
+            self._built = None  # free the previous model before the next is built
+            self._built = settings, build(target, device=self._device, dtype=self._dtype)
+        return self._built[1]
+
+    def _once(self, target: Target, specs: Sequence[str], batch: int | None, settings: object) -> Profile:
+        model = self.build(target, settings)
+        args, kwargs = make_inputs(target, model, specs, batch=batch, device=self._device)
+        with missing_meta_kernels() if self._device == "meta" else nullcontext():
+            return self._run(model, args, kwargs)
+
+    def _fall_back(self, reason: str) -> None:
+        self._notify(f"{reason}; running on the CPU")
+        self._device, self._built = "cpu", None
+
+
+def needs_values(error: ModelError) -> bool:
+    """Return whether a model failed because tensors on ``meta`` have no values; torch reports that in several ways."""
+    cause = error.__cause__
+    return isinstance(cause, NotImplementedError) or "meta" in str(cause).lower() or "data-dependent" in str(cause)

@@ -1,0 +1,146 @@
+"""Models of transformers: ``hf:NAME``, a preset of ours, or ``hf:path/to/config.json``.
+
+A model is made from its configuration alone, in float32: nothing is downloaded. Generation caches and attention are
+left as transformers has them.
+"""
+
+from __future__ import annotations
+
+import json
+from copy import deepcopy
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from profiler.errors import TargetError, UnknownNameError, one_line
+from profiler.targets.configurable import ConfigurableTarget, integer_settings, with_settings
+from profiler.targets.optional_imports import load
+from profiler.targets.presets import Preset, all_presets, find_preset
+from profiler.targets.registry import Source, register
+from profiler.targets.target import Argument, Target, TensorInput
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: Tokens where a configuration does not say how many the model can take, and the most that are given to it unasked.
+_TOKENS, _MOST_TOKENS = 512, 2048
+
+
+def resolve(name: str) -> Target:
+    """Describe a preset, or a model from its configuration file.
+
+    Raises:
+        UnknownNameError: There is no such preset, or transformers knows no such type of model.
+        TargetError: The file cannot be read, or describes no model that transformers can build.
+    """
+    if name.endswith(".json"):
+        return _from_file(name)
+    preset = find_preset(name)
+    inputs = tuple(Argument(tensor, key) for key, tensor in preset.inputs.items())
+    return Target(name, partial(_construct_preset, preset), inputs, preset.prefers, preset.note)
+
+
+def names() -> list[str]:
+    """List the presets and their aliases."""
+    return [f"hf:{name}" for key, preset in all_presets().items() for name in (key, *preset.aliases)]
+
+
+def configure(name: str) -> ConfigurableTarget:
+    """Return the whole numbers of a configuration as settings."""
+    return _configure_file(name) if name.endswith(".json") else _configure_preset(name)
+
+
+def _configure_preset(name: str) -> ConfigurableTarget:
+    preset, target = find_preset(name), resolve(name)
+    config = load("transformers", preset.model).config_class(**deepcopy(preset.configuration))
+
+    def make(settings: Mapping[str, int]) -> Target:
+        changed = replace(preset, configuration=with_settings(preset.configuration, settings))
+        return replace(target, construct=partial(_construct_preset, changed))
+
+    return ConfigurableTarget(name, make, integer_settings(config.to_dict()))
+
+
+def _configure_file(path: str) -> ConfigurableTarget:
+    target, values = resolve(path), _read(path)
+    config_class = load("transformers", "CONFIG_MAPPING")[values["model_type"]]
+    defaults = config_class.from_dict(deepcopy(values))
+
+    def construct(settings: Mapping[str, int]) -> Any:
+        config = config_class.from_dict(with_settings(values, settings))
+        return _model_class(path, config)(config)
+
+    def make(settings: Mapping[str, int]) -> Target:
+        return replace(target, construct=partial(construct, settings))
+
+    return ConfigurableTarget(path, make, integer_settings(defaults.to_dict()))
+
+
+def _construct_preset(preset: Preset) -> nn.Module:
+    model = load("transformers", preset.model)
+    module: nn.Module = model(model.config_class(**deepcopy(preset.configuration)))
+    with torch.no_grad():
+        for name, value in preset.fill.items():
+            module.get_parameter(name).fill_(value)
+    return module
+
+
+def _from_file(path: str) -> Target:
+    values = _read(path)
+    types = load("transformers", "CONFIG_MAPPING")
+    model_type = values.get("model_type")
+    if model_type not in types:
+        kind = f"transformers model type in {path}"
+        raise UnknownNameError(kind, str(model_type), list(types))
+    try:
+        config = types[model_type].from_dict(values)
+    except Exception as error:
+        msg = f"{path} is no configuration of {model_type}: {one_line(error)}"
+        raise TargetError(msg) from error
+    model = _model_class(path, config)
+    return Target(path, partial(model, config), _default_inputs(model, config))
+
+
+def _read(path: str) -> dict[str, Any]:
+    try:
+        values = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        msg = f"cannot read {path}: {error.strerror}"
+        raise TargetError(msg) from error
+    except ValueError as error:
+        msg = f"{path} is not JSON: {error}"
+        raise TargetError(msg) from error
+    if not isinstance(values, dict):
+        msg = f"{path} is no configuration: it holds {type(values).__name__}, not a table"
+        raise TargetError(msg)
+    return values
+
+
+def _model_class(path: str, config: Any) -> Any:
+    """Give the class that the file names first; the bare model where it names none."""
+    if not config.architectures:
+        return load("transformers", "MODEL_MAPPING")[type(config)]
+    try:
+        return load("transformers", config.architectures[0])
+    except AttributeError as error:
+        msg = f"{path} asks for {config.architectures[0]}, which this version of transformers does not have"
+        raise TargetError(msg) from error
+
+
+def _default_inputs(model: Any, config: Any) -> tuple[Argument, ...]:
+    """Derive an input from the configuration, for the two commonest kinds of models."""
+    if model.main_input_name == "input_ids":
+        length = min(getattr(config, "max_position_embeddings", _TOKENS), _MOST_TOKENS)
+        keys = ["input_ids", "decoder_input_ids"] if config.is_encoder_decoder else ["input_ids"]
+        return tuple(Argument(TensorInput((1, length), "int64"), key) for key in keys)
+    size, channels = getattr(config, "image_size", None), getattr(config, "num_channels", None)
+    if model.main_input_name == "pixel_values" and isinstance(size, int) and isinstance(channels, int):
+        return (Argument(TensorInput((1, channels, size, size)), "pixel_values"),)
+    return ()
+
+
+register(Source(resolve, "hf", names, configure=configure))

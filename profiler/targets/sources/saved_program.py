@@ -1,0 +1,75 @@
+"""Programs in files: ``program.pt2`` of ``torch.export.save``, and ``scripted.pt`` or ``.ts`` of ``torch.jit.save``.
+
+An exported program brings its example inputs, and its modules are put back together, so that its work is shown by
+module. A scripted one brings none: its input has to be given.
+"""
+
+from __future__ import annotations
+
+import warnings
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zipfile import is_zipfile
+
+import torch
+from torch.utils._pytree import tree_map
+
+from profiler.errors import TargetError, one_line
+from profiler.targets.registry import Source, register
+from profiler.targets.target import Argument, Target, TensorInput
+
+if TYPE_CHECKING:
+    from torch import nn
+    from torch.export import ExportedProgram
+
+_EXPORTED, _SCRIPTED = (".pt2",), (".pt", ".ts")
+
+
+def resolve(name: str) -> Target:
+    """Read a program.
+
+    Raises:
+        TargetError: There is no such file, or it holds no program.
+    """
+    if not Path(name).is_file():
+        msg = f"no file {name!r}"
+        raise TargetError(msg)
+    if name.endswith(_EXPORTED):
+        if not is_zipfile(name):  # torch would log a warning before it fails
+            msg = f"{name} is not an exported program (torch.export.save writes one)"
+            raise TargetError(msg)
+        program = _read(name, torch.export.load, "an exported program (torch.export.save writes one)")
+        return Target(name, partial(_unflatten, program), _inputs(program), prefers="cpu")
+    module = _read(name, partial(torch.jit.load, map_location="cpu"), "a scripted module (torch.jit.save writes one)")
+    return Target(name, lambda: module, prefers="cpu")
+
+
+def _read(name: str, load: Any, expected: str) -> Any:
+    try:
+        with warnings.catch_warnings():  # torch deprecates its own formats
+            warnings.simplefilter("ignore")
+            return load(name)
+    except Exception as error:
+        msg = f"{name} is not {expected}: {one_line(error)}"
+        raise TargetError(msg) from error
+
+
+def _unflatten(program: ExportedProgram) -> nn.Module:
+    return torch.export.unflatten(program)
+
+
+def _inputs(program: ExportedProgram) -> tuple[Argument, ...]:
+    """Describe the example inputs that the program was exported with."""
+    args, kwargs = program.example_inputs or ((), {})
+    positional = [Argument(tree_map(_describe, value)) for value in args]
+    return (*positional, *(Argument(tree_map(_describe, value), name) for name, value in kwargs.items()))
+
+
+def _describe(value: Any) -> Any:
+    if not isinstance(value, torch.Tensor):
+        return value
+    return TensorInput(tuple(value.shape), str(value.dtype).removeprefix("torch."))
+
+
+register(Source(resolve, claims=lambda name: name.endswith(_EXPORTED + _SCRIPTED)))

@@ -1,0 +1,62 @@
+"""What of a profile a measure is about."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from profiler.derive import Origin
+from profiler.derive.quantities import QUANTITIES
+from profiler.derive.quantities import family as stack
+from profiler.errors import UnknownNameError
+
+if TYPE_CHECKING:
+    from profiler.documents import MeasureSpec
+    from profiler.tally import Profile
+
+
+def select(measure: MeasureSpec, profile: Profile) -> dict[Origin, int]:
+    """Sum what a measure is about, by origin.
+
+    Raises:
+        UnknownNameError: There is no such count, or a pattern matches nothing.
+    """
+    if measure.count == "peak_memory":
+        return {Origin("", ""): profile.totals.peak_memory["total"]}
+    if measure.count not in QUANTITIES:
+        kind = "count"
+        raise UnknownNameError(kind, measure.count, [*QUANTITIES, "peak_memory"])
+    sums: dict[Origin, int] = {}
+    for module, operator, part, cost in QUANTITIES[measure.count].rows(profile):
+        if cost and _is_meant(measure, module, operator):
+            origin = Origin(stack(module), operator, part)
+            sums[origin] = sums.get(origin, 0) + cost
+    if not sums and (measure.modules or measure.operators):
+        _check_names(measure, profile)
+    return sums
+
+
+def _is_meant(measure: MeasureSpec, module: str, operator: str) -> bool:
+    """Say whether a row is one of those that a measure is about."""
+    name, _, phase = operator.partition(" ")
+    inside = not measure.modules or any(_is_inside(module, pattern) for pattern in measure.modules)
+    chosen = not measure.operators or any(fnmatchcase(name, pattern) for pattern in measure.operators)
+    return inside and chosen and measure.phase in {None, phase.strip("()") or "forward"}
+
+
+def _is_inside(module: str, pattern: str) -> bool:
+    return fnmatchcase(module, pattern) or fnmatchcase(module, f"{pattern}.*")
+
+
+def _check_names(measure: MeasureSpec, profile: Profile) -> None:
+    """Refuse a pattern that matches nothing: it would measure zero."""
+    paths = [row.path for row in profile.modules]
+    for pattern in measure.modules:
+        if not any(_is_inside(path, pattern) for path in paths):
+            kind = f"module of {measure.target}"
+            raise UnknownNameError(kind, pattern, paths)
+    operators = [row.operator for row in profile.operators]
+    for pattern in measure.operators:
+        if not any(fnmatchcase(operator, pattern) for operator in operators):
+            kind = f"operator of {measure.target}"
+            raise UnknownNameError(kind, pattern, operators)

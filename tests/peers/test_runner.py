@@ -1,0 +1,122 @@
+"""A peer's process may do what it likes: whatever it does is an answer, and nothing of it reaches us."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+import time
+import warnings
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from profiler.errors import ModelError
+from profiler.peers import Answer, Failure, PickledModel, run_peer, run_peers
+
+
+def make():
+    return nn.Linear(3, 4), (torch.ones(2, 3),), {}
+
+
+def noisy():
+    sys.stdout.write("to stdout\n")
+    sys.stderr.write("to stderr\n")
+    os.write(1, b"below Python\n")
+    return make()
+
+
+def leaving():
+    sys.stdout.write("before I go\n")
+    sys.exit(7)
+
+
+def dying():
+    warnings.warn("an old habit", FutureWarning, stacklevel=1)
+    os.abort()
+
+
+def raising():
+    msg = "no such weights"
+    raise OSError(msg)
+
+
+def stay(path):
+    for _ in range(3000):
+        with Path(path).open("a") as file:
+            file.write(".")
+        time.sleep(0.1)
+
+
+def test_answers_come_with_their_numbers_and_a_failure_takes_no_other_with_it(capfd):
+    makes = (make, dying, noisy, leaving, raising)
+    subjects = [PickledModel(m) for m in makes]
+    for subject in subjects:
+        subject.__enter__()
+    try:
+        answers = dict(run_peers([("flop_counter", subject) for subject in subjects], at_once=2))
+    finally:
+        for subject in subjects:
+            subject.__exit__(None, None, None)
+    assert answers[0] == answers[2] == Answer(48, {"": 48})
+    assert answers[1] == Failure("killed by SIGABRT")
+    assert answers[3] == Failure("status 7: before I go")
+    assert answers[4].error.startswith("status 1: OSError: no such weights")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_where_no_process_can_be_started_every_peer_has_failed(monkeypatch, capfd):
+    monkeypatch.setattr(sys.modules["profiler.peers.runner"], "_BETWEEN", "profiler.nowhere")
+    with PickledModel(make) as subject:
+        answers = dict(run_peers([("flop_counter", subject), ("thop", subject)]))
+    assert list(answers) == [0, 1]
+    assert all(
+        answer.error.startswith("status 1: ") and "profiler.nowhere" in answer.error for answer in answers.values()
+    )
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_peer_that_hangs_is_given_up():
+    start = time.monotonic()
+    with PickledModel(lambda: time.sleep(300)) as subject:
+        assert run_peer("flop_counter", subject, limit_s=0.5) == Failure("no answer in 0.5 s")
+    assert time.monotonic() - start < 60
+
+
+def test_answers_that_nobody_waits_for_end_with_the_question(tmp_path):
+    start = time.monotonic()
+    stays = tmp_path / "stays"
+    with PickledModel(make) as quick, PickledModel(partial(stay, str(stays))) as slow:
+        for _ in run_peers([("flop_counter", slow), ("flop_counter", quick)], at_once=2):
+            break
+    assert time.monotonic() - start < 60
+    before = len(stays.read_text())
+    time.sleep(0.5)
+    assert len(stays.read_text()) == before
+
+
+def test_a_model_that_cannot_be_pickled_is_refused():
+    running = (number for number in range(3))
+    with pytest.raises(ModelError, match="cannot be handed to another process"), PickledModel(lambda: running):
+        pass
+
+
+def test_a_script_without_a_guard_runs_once_and_its_own_modules_are_found(tmp_path):
+    (tmp_path / "nets.py").write_text("from torch import nn\n\n\nclass Net(nn.Linear):\n    pass\n")
+    script = tmp_path / "script.py"
+    script.write_text(
+        textwrap.dedent("""\
+            import nets, profiler, torch
+            model = nets.Net(3, 4)
+            with profiler.profile(model) as p:
+                model(torch.ones(2, 3))
+            (found,) = [f for f in p.compare("flop_counter") if f.claim.subject == "total"]
+            print("claimed", found.claim.claimed)
+        """)
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True, cwd="/")
+    assert done.stdout == "claimed 48\n"

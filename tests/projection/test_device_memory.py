@@ -1,0 +1,64 @@
+"""What a run needs, what a device gives, and the largest batch."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+import profiler
+from profiler.devices import all_devices, find_device
+from profiler.errors import PlanError
+from profiler.projection import project
+from profiler.projection.device_memory import largest_batch, memory_needed, smallest_device, usable_bytes
+from profiler.projection.precision import PrecisionScheme, parse
+
+FP32 = PrecisionScheme("fp32", "fp32", "fp32", "fp32", converts=False)
+
+
+def linear(batch: int) -> profiler.Profile:
+    return profiler.count(nn.Linear(100, 50, device="meta"), torch.empty(batch, 100, device="meta"))
+
+
+def test_a_linear_layer_needs_its_weights_input_and_result():
+    found = memory_needed(linear(1000), FP32)
+    assert found.value == 4 * (100 * 50 + 50 + 1000 * 100 + 1000 * 50)
+
+
+def test_half_the_bits_need_half_the_bytes():
+    assert memory_needed(linear(1000), parse("fp16")).value == memory_needed(linear(1000), FP32).value / 2
+
+
+def test_an_l40s_gives_what_it_shows_with_ecc_on():
+    assert usable_bytes(find_device("l40s")) == 46068 * 2**20
+
+
+@pytest.mark.parametrize("usable", [0, 1, 99, 100, 101, 1234, 10**5])
+def test_the_largest_batch_fits_and_the_next_does_not(usable):
+    def needed(batch: int) -> int:
+        return 50 + 7 * batch
+
+    found = largest_batch(needed, usable)
+    assert found == 0 or needed(found) <= usable
+    assert needed(found + 1) > usable
+
+
+def test_memory_that_does_not_grow_has_no_largest_batch():
+    with pytest.raises(PlanError, match="does not grow"):
+        largest_batch(lambda _: 1, 100)
+
+
+def test_the_smallest_device_holds_it_and_no_smaller_one_does():
+    found = smallest_device(30 * 2**30, parse("bf16"))
+    held = [d for d in all_devices().values() if (usable_bytes(d) or 0) >= 30 * 2**30 and "bf16" in d.peak_ops_per_s]
+    assert find_device(found.value).memory_gib == min(d.memory_gib for d in held if d.count == 1)
+    assert smallest_device(280 * 2**30, parse("bf16")) is None, "systems hold it, and no single device"
+
+
+def test_a_70b_model_does_not_fit_an_l4_in_sixteen_bits():
+    with torch.device("meta"):
+        model = nn.Linear(100_000, 700_000, bias=False)
+    profile = profiler.count(model, torch.empty(1, 100_000, device="meta"))
+    found = project(profile, find_device("l4"), precision="bf16")
+    assert not found.fits
+    assert found.memory_share.value == pytest.approx(140e9 / usable_bytes(find_device("l4")), rel=1e-3)

@@ -1,0 +1,115 @@
+"""Pipelines: files, shared devices, and the two that are shipped."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from projection.counted import counted
+
+from profiler.devices import find_device
+from profiler.errors import PlanError, UnknownNameError
+from profiler.projection.pipeline_file import Stage, read_pipeline, shipped
+from profiler.projection.pipeline_plan import Counted, plan
+
+L4, A10 = find_device("l4"), find_device("a10")
+
+
+def stage(rate: float, name: str = "a") -> Counted:
+    return Counted(Stage(name, "resnet18", per_s=rate), counted("resnet18"), L4, "fp16")
+
+
+def test_loads_and_tops_add_up_on_a_shared_device():
+    one, both = plan("one", [stage(10)]), plan("both", [stage(10), stage(30, "b")])
+    assert both.devices[0].load.value == pytest.approx(4 * one.devices[0].load.value)
+    assert both.devices[0].required_tops.value == pytest.approx(40 * counted("resnet18").totals.flops / 0.3 / 1e12)
+    assert both.latency_s.value == pytest.approx(2 * one.latency_s.value)
+    assert both.devices[0].memory.value == 2 * one.devices[0].memory.value
+
+
+def test_the_load_is_the_rate_over_the_largest():
+    """A stage alone at its largest rate loads its device fully: operations ÷ (peak · utilisation) are a pass."""
+    largest = 121e12 * 0.3 / counted("resnet18").totals.flops
+    wide = replace(L4, bandwidth_bytes_per_s=1e15)
+    full, half, over = (plan("x", [replace(stage(largest * share), device=wide)]) for share in (1, 0.5, 1.01))
+    assert full.devices[0].load.value == pytest.approx(1)
+    assert half.headroom.value == pytest.approx(2)
+    assert not over.fits
+
+
+def test_a_stage_on_a_device_of_its_own_does_not_load_the_other():
+    found = plan("two", [stage(10), replace(stage(10, "b"), device=A10)])
+    assert [device.device for device in found.devices] == ["l4", "a10"]
+    assert found.devices[0].load.value == pytest.approx(plan("one", [stage(10)]).devices[0].load.value)
+
+
+def test_memory_that_is_too_much_together_does_not_fit():
+    small = replace(L4, memory_gib=0.05)
+    pair = [replace(stage(1, name), device=small) for name in ("a", "b")]
+    assert plan("one", pair[:1]).fits
+    assert not plan("two", pair).fits
+
+
+def test_a_cache_is_read_at_every_step():
+    """24 GB at 300 GB/s add 80 ms to a step."""
+    plain, held = plan("p", [stage(1)]), plan("c", [replace(stage(1), cache_bytes=24 * 10**9)])
+    assert held.stages[0].estimate_s.value - plain.stages[0].estimate_s.value == pytest.approx(0.08)
+    weights = counted("resnet18").totals.params * 2
+    assert held.stages[0].bound_s.value == pytest.approx((weights + 24e9) / 300e9, rel=1e-3)
+    reads = (weights + counted("resnet18").inputs[0][1].elements * 2 + 2000 + 24e9 * 0.69) / (300e9 * 0.69)
+    assert held.stages[0].load.value == pytest.approx(reads, rel=1e-6)
+
+
+def test_tokens_on_a_device_of_unknown_bandwidth_have_no_bound():
+    profile, dry = counted("hf:gpt2", "input_ids=1x1"), replace(L4, bandwidth_bytes_per_s=None)
+    asked = Stage("a", "hf:gpt2", tokens_per_s=20.0, prompt=8)
+    known, unknown = (
+        plan("x", [Counted(asked, profile, device, "fp16", prefill=profile)]).stages[0] for device in (L4, dry)
+    )
+    assert known.tokens_per_s_bound.value > 0
+    assert unknown.tokens_per_s_bound is None
+    assert unknown.critical_batch is None
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_what_is_shipped_can_be_read(name):
+    assert read_pipeline(name).stages
+
+
+def test_the_documents_pipelines_are_shipped():
+    assert shipped() == ["speech-to-speech", "vision-language"]
+
+
+GOOD = 'name = "p"\n[[stages]]\nname = "a"\ntarget = "resnet18"\nper_s = 30\n'
+
+
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        (("per_s = 30", "per_s = 0"), "greater than 0"),
+        (("per_s = 30", "per_s = -2"), "greater than 0"),
+        (("per_s = 30", ""), "exactly one of per_s, every_s and tokens_per_s"),
+        (("per_s = 30", "per_s = 30\nevery_s = 2"), "exactly one of"),
+        (("per_s = 30", "tokens_per_s = 30"), "needs prompt and tokens_per_s together"),
+        (("per_s = 30", "per_second = 30"), "per_second"),
+        (("[[stages]]", "[[stage]]"), "stages"),
+        (('target = "resnet18"', ""), "target"),
+        (('name = "p"', "name = "), "is not TOML"),
+    ],
+)
+def test_a_wrong_file_is_refused(tmp_path, change, part):
+    path = tmp_path / "p.toml"
+    path.write_text(GOOD.replace(*change))
+    with pytest.raises(PlanError) as caught:
+        read_pipeline(str(path))
+    assert part in str(caught.value)
+
+
+def test_a_pipeline_that_is_not_shipped_is_an_error():
+    with pytest.raises(UnknownNameError, match="no pipeline named 'vision'"):
+        read_pipeline("vision")
+
+
+def test_a_file_that_is_not_there_is_an_error():
+    with pytest.raises(PlanError, match=r"cannot read none\.toml"):
+        read_pipeline("none.toml")

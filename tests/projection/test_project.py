@@ -1,0 +1,212 @@
+"""Bounds, estimates and demands, against numbers worked out by hand."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from math import inf, nan
+
+import pytest
+import torch
+from projection.counted import counted
+from torch import nn
+
+import profiler
+from profiler.devices import Device, Source, find_device
+from profiler.errors import DeviceError, PlanError, UnknownNameError
+from profiler.projection import FixedEfficiency, project
+from profiler.projection.precision import choose
+from profiler.projection.project import DevicePass
+from profiler.tally.saved import from_json, to_json
+
+#: 1 TFLOP/s in fp32, 8 in int8, 100 GB/s, 1 GiB, 10 W.
+TOY = Device(
+    id="toy", name="Toy", vendor="none", kind="NPU", year=2026, confidence="high", sources=(Source("made up"),),
+    memory_gib=1.0, bandwidth_bytes_per_s=100e9, power_w=10.0,
+    peak_ops_per_s={"fp32": 1e12, "fp16": 4e12, "int8": 8e12},
+)  # fmt: skip
+
+
+def linear(batch: int, width: int) -> profiler.Profile:
+    model = nn.Linear(width, width, bias=False, device="meta")
+    return profiler.count(model, torch.empty(batch, width, device="meta"))
+
+
+def test_a_large_product_is_bound_by_compute():
+    """4096³ products of two operations at 1 TFLOP/s; 3·4096² numbers of 4 bytes take 2 ms."""
+    found = project(linear(4096, 4096), TOY)
+    assert found.bound_s.value == pytest.approx(2 * 4096**3 / 1e12)
+    assert (found.bound_s.kind, found.limit.value) == ("bound", "compute")
+
+
+def test_a_vector_times_a_matrix_is_bound_by_reading_the_matrix():
+    """One row: 4096² weights of 4 bytes, and 2·4096 numbers in and out, at 100 GB/s."""
+    found = project(linear(1, 4096), TOY)
+    assert found.bound_s.value == pytest.approx((4096**2 + 2 * 4096) * 4 / 100e9)
+    assert found.limit.value == "bandwidth"
+
+
+def test_the_ridge_parts_the_two():
+    """At 1 TFLOP/s and 100 GB/s it lies at 10 operations a byte."""
+    below, above = project(linear(1, 4096), TOY).operators[0], project(linear(4096, 4096), TOY).operators[0]
+    assert below.ridge_ops_per_byte == above.ridge_ops_per_byte == pytest.approx(10)
+    assert (below.side, above.side) == ("bandwidth", "compute")
+    assert below.intensity_ops_per_byte == pytest.approx(0.5, rel=1e-3)
+
+
+def test_the_estimate_is_the_longer_side_over_its_share_and_a_floor():
+    efficiency = FixedEfficiency()
+    found = project(linear(4096, 4096), TOY, efficiency=efficiency)
+    assert found.estimate_s.value == pytest.approx(2 * 4096**3 / 1e12 / 0.45 + 5e-6)
+    for figure in (efficiency.compute, efficiency.memory, efficiency.floor_s):
+        assert figure.source in found.estimate_s.source
+
+
+def test_required_tops_are_operations_times_rate_over_utilisation():
+    """2·1024³ operations × 30/s ÷ 0.3 are 0.2147 TOPS; at the peak of 1 the largest rate is 0.3e12/2·1024³."""
+    found = project(linear(1024, 1024), TOY, fps=30)
+    assert found.required_ops_per_s.value == 2 * 1024**3 * 30
+    assert found.required_tops.value == pytest.approx(0.2147, rel=1e-3)
+    assert found.max_fps.value == pytest.approx(0.3e12 / (2 * 1024**3))
+    assert found.headroom.value == pytest.approx(found.max_fps.value / 30)
+    assert found.fits
+
+
+def test_a_demand_above_capacity_does_not_fit_and_says_so():
+    found = project(linear(1024, 1024), TOY, fps=200)
+    assert not found.fits
+    assert found.shortfall.startswith("200/s is above the 139.7/s that toy sustains")
+
+
+def test_more_memory_than_there_is_does_not_fit():
+    found = project(linear(1, 20_000), TOY)
+    assert found.memory.value >= 20_000**2 * 4
+    assert "of the memory" in found.shortfall
+
+
+def test_int8_stores_a_quarter_and_computes_eight_times_as_fast():
+    found = project(linear(4096, 4096), TOY, precision="int8")
+    assert found.bound_s.value == pytest.approx(2 * 4096**3 / 8e12)
+    row = next(row for row in found.what_if if row.precision == "int8")
+    assert row.weight_bytes.value == 4096**2
+
+
+def test_narrow_activations_cost_the_traffic_of_quantising_them():
+    """A row of one: the weights are read as int8, the input of 4096 is read as 2 bytes, written and read as 1."""
+    profile = linear(1, 4096)
+    run = DevicePass.of(profile, TOY, choose(profile, TOY, "int8"), FixedEfficiency())
+    (work,) = [w for w in run.works if w.ops]
+    assert work.quantise_bytes == 4096 * 3
+    assert work.bytes == 4096**2 + 4096 + 4096 * 2
+
+
+def test_weights_alone_compute_in_sixteen_bits():
+    found = project(linear(4096, 4096), TOY, precision="int8-weights")
+    assert "computed in fp16" in found.precision.source
+    assert found.bound_s.value == pytest.approx(2 * 4096**3 / 4e12)
+
+
+def test_what_a_device_lacks_is_computed_in_the_next_wider_precision_and_named():
+    rows = {row.precision: row.computes_in for row in project(linear(8, 8), TOY).what_if}
+    assert rows == {
+        "fp32": "fp32", "tf32": "fp32", "bf16": "fp16", "fp16": "fp16", "fp8": "fp16", "int8": "int8", "int4": "int8",
+        "fp8-weights": "fp16", "int8-weights": "fp16", "int4-weights": "fp16",
+    }  # fmt: skip
+
+
+def test_a_precision_that_is_asked_for_is_never_substituted():
+    with pytest.raises(DeviceError, match="toy has no dense rate for 'fp8'; it has fp32, fp16, int8"):
+        project(linear(8, 8), TOY, precision="fp8")
+
+
+def test_a_model_in_a_precision_that_the_device_lacks_is_an_error():
+    model = nn.Linear(8, 8, device="meta", dtype=torch.bfloat16)
+    profile = profiler.count(model, torch.empty(1, 8, device="meta", dtype=torch.bfloat16))
+    with pytest.raises(DeviceError, match="'bf16'"):
+        project(profile, TOY)
+
+
+@pytest.mark.parametrize("precision", ["int7", "fp32-weights", "", "INT8"])
+def test_an_unknown_precision_is_an_error(precision):
+    with pytest.raises(UnknownNameError, match="precision"):
+        project(linear(8, 8), TOY, precision=precision)
+
+
+@pytest.mark.parametrize("fps", [0, -1, nan, inf])
+def test_a_rate_that_is_none_is_an_error(fps):
+    with pytest.raises(PlanError, match="cannot be planned"):
+        project(linear(8, 8), TOY, fps=fps)
+
+
+@pytest.mark.parametrize("share", [0, -0.1, 1.5, nan])
+def test_a_utilisation_that_is_none_is_an_error(share):
+    with pytest.raises(PlanError, match="is no share"):
+        project(linear(8, 8), TOY, utilisation=share)
+
+
+def test_a_model_without_work_is_an_error():
+    with pytest.raises(PlanError, match="nothing to project"):
+        project(profiler.count(nn.Identity(), torch.empty(0, device="meta")), replace(TOY, bandwidth_bytes_per_s=None))
+
+
+def test_a_device_of_unknown_bandwidth_is_bound_by_compute_alone():
+    found = project(linear(1, 4096), replace(TOY, bandwidth_bytes_per_s=None))
+    assert found.bound_s.value == pytest.approx(2 * 4096**2 / 1e12)
+    assert "not known" in found.bound_s.source
+
+
+def test_every_figure_has_its_kind_and_a_source():
+    found = project(counted("resnet18"), find_device("l4"), fps=30, precision="int8")
+    assert len(found.figures) >= 15
+    for figure in found.figures.values():
+        assert figure.kind in {"bound", "estimate", "measured"}
+        assert figure.source
+
+
+def test_a_figure_of_low_confidence_is_marked_where_it_is_used():
+    found = project(counted("resnet18"), find_device("jetson-orin-nx"), precision="int8")
+    assert "low confidence" in found.peak_ops_per_s.source
+    assert "low confidence" in found.bound_s.source
+    assert any("low confidence" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("device", ["h100-sxm5-80gb", "l4", "jetson-agx-orin-64gb", "core-i9-10940x", "tpu-v4"])
+@pytest.mark.parametrize("model", ["resnet50", "vit_b_16", "mobilenet_v2"])
+def test_the_estimate_is_never_below_the_bound(device, model):
+    target = find_device(device)
+    precision = None if "fp32" in target.peak_ops_per_s else "bf16"
+    found = project(counted(model), target, precision=precision)
+    assert found.estimate_s.value >= found.bound_s.value
+    assert all(row.estimate_s.value >= row.bound_s.value for row in found.what_if)
+
+
+def test_a_look_up_does_not_read_the_whole_table():
+    """Llama 3.1 8B in 16 bits: a step reads 15.01 GB, all but the input embedding (torchao's figure)."""
+    profile = counted("hf:llama-3.1-8b", "input_ids=1x1")
+    run = DevicePass.of(
+        profile, find_device("rtx-a6000"), choose(profile, find_device("rtx-a6000"), "bf16"), FixedEfficiency()
+    )
+    assert run.compulsory_bytes == pytest.approx(15.01e9, rel=1e-3)
+
+
+def test_a_table_that_is_also_the_last_layer_is_read_whole():
+    """GPT-2 ties its embedding to its output: 124.4 M parameters, of which only the positions are picked from."""
+    profile = counted("hf:gpt2", "input_ids=1x1")
+    run = DevicePass.of(profile, TOY, choose(profile, TOY, "fp32"), FixedEfficiency())
+    positions = 1024 * 768
+    assert run.compulsory_bytes == pytest.approx((124_439_808 - positions) * 4, rel=2e-3)
+
+
+def test_a_projection_is_saved_and_comes_back():
+    profile = replace(counted("resnet18"), projection=project(counted("resnet18"), find_device("l4"), fps=30))
+    text = to_json(profile)
+    assert from_json(text) == profile
+    found = json.loads(text)["projection"]
+    for name in ("device", "precision", "required_ops_per_s", "required_tops", "utilisation", "headroom", "max_fps",
+                 "limit", "bound_s", "estimate_s", "memory"):  # fmt: skip
+        assert set(found[name]) == {"value", "kind", "source"}
+
+
+def test_a_sum_of_profiles_has_no_projection():
+    profile = replace(counted("resnet18"), projection=project(counted("resnet18"), find_device("l4")))
+    assert (profile + profile).projection is None

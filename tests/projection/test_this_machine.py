@@ -1,0 +1,105 @@
+"""This machine as a device: what is kept, what is read of it, and what it is good for."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+import profiler
+from profiler.errors import InputError
+from profiler.projection import project
+from profiler.projection import this_machine as package
+from profiler.projection.this_machine import Machine, at, identify, local
+
+FLAT = ((1.0, 50e9), (1e12, 50e9))
+MACHINE = Machine(
+    identity={"device": "cpu", "processor": "Z80", "threads": "1", "torch": "2"}, date="2026-01-02", memory_bytes=2**33,
+    gemm={"float32": FLAT}, convolution=FLAT, depthwise=((1.0, 1e9), (1e12, 1e9)),
+    bandwidth=((1e3, 40e9), (1e6, 40e9), (1e9, 10e9)), floor_s=1e-6,
+)  # fmt: skip
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """Give an empty cache, and a benchmark that takes no time."""
+    calls = []
+
+    def benchmark(device):
+        calls.append(device)
+        return {name: getattr(MACHINE, name) for name in ("gemm", "convolution", "depthwise", "bandwidth", "floor_s")}
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(package, "benchmark", benchmark)
+    return calls
+
+
+def test_a_machine_is_measured_once(here, tmp_path):
+    first, again = local(), local()
+    assert len(here) == 1
+    assert first == again
+    assert first.identity == identify(torch.device("cpu"))
+    assert json.loads((tmp_path / "profiler" / "local-cpu.json").read_text())["date"] == first.date
+
+
+@pytest.mark.parametrize("change", ["{", '{"identity": {}}', "other"])
+def test_what_was_kept_of_another_machine_or_cut_short_is_measured_anew(here, tmp_path, change):
+    local()
+    path = tmp_path / "profiler" / "local-cpu.json"
+    kept = json.loads(path.read_text())
+    kept["identity"]["threads"] = "99"
+    path.write_text(json.dumps(kept) if change == "other" else change)
+    local()
+    assert len(here) == 2
+
+
+def test_it_is_measured_anew_when_asked(here):
+    local()
+    local(anew=True)
+    assert len(here) == 2
+
+
+@pytest.mark.parametrize("name", ["local:moon", "local:meta"])
+def test_a_device_that_is_not_here_is_an_error(here, name):
+    with pytest.raises(InputError, match="to measure here"):
+        local(name)
+
+
+def test_a_curve_is_straight_in_the_logarithm_and_flat_beyond_its_ends():
+    curve = ((10.0, 1.0), (1000.0, 3.0))
+    assert [at(curve, size) for size in (1, 10, 100, 1000, 10**6)] == [1, 1, 2, 3, 3]
+
+
+def test_its_peaks_are_the_largest_rates_and_say_when_they_were_measured():
+    device = MACHINE.device
+    assert (device.peak("fp32"), device.bandwidth_bytes_per_s) == (50e9, 10e9)
+    assert "2026-01-02" in device.cite("fp32")
+    assert device.confidence == "measured"
+
+
+def test_the_estimate_reads_the_curves():
+    """2·256³ operations at 50 GFLOP/s, after 1 µs; three matrices of 256² numbers at about 38 GB/s take less."""
+    model = nn.Linear(256, 256, bias=False, device="meta")
+    found = project(profiler.count(model, torch.empty(256, 256, device="meta")), MACHINE.device, efficiency=MACHINE)
+    assert found.estimate_s.value == pytest.approx(2 * 256**3 / 50e9 + 1e-6)
+    assert "2026-01-02" in found.estimate_s.source
+
+
+def test_a_depthwise_convolution_has_a_curve_of_its_own():
+    x = torch.empty(1, 64, 8, 8, device="meta")
+    dense, each = (nn.Conv2d(64, 64, 3, groups=g, bias=False, device="meta") for g in (1, 64))
+    rates = [2 * p.totals.macs / project(p, MACHINE.device, efficiency=replace(MACHINE, floor_s=1e-12)).estimate_s.value
+             for p in (profiler.count(dense, x), profiler.count(each, x))]  # fmt: skip
+    assert rates == [pytest.approx(50e9, rel=1e-3), pytest.approx(1e9, rel=1e-3)]
+
+
+@pytest.mark.slow
+def test_a_bound_on_this_machine_is_not_beaten_by_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    machine = local()
+    model, x = nn.Sequential(*(nn.Linear(1024, 1024) for _ in range(4))), torch.randn(512, 1024)
+    found = project(profiler.count(model, x), machine.device, efficiency=machine)
+    assert found.bound_s.value <= profiler.measure(model, x).seconds
