@@ -11,8 +11,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from profiler.errors import BudgetError
-from profiler.guard.metrics import HELD, WORK, Metric, Place, amounts, peak_memory
+from profiler.guard.metrics import WORK, Metric, Place, amounts, peak_memory
 from profiler.guard.module_matching import ModuleMapping
+from profiler.tally.figures import HELD
 from profiler.values.records import PHASES
 
 if TYPE_CHECKING:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from profiler.errors import BudgetError, UnknownNameError
 from profiler.guard.device_metrics import project_metric
+from profiler.tally import figures
+from profiler.tally.figures import HELD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -21,8 +23,8 @@ if TYPE_CHECKING:
 
 Part = Literal["", "phases", "operators", "modules", "devices"]
 
-WORK = ("macs", "masked_macs", "other_flops", "transcendentals", "flops", "bytes_read", "bytes_written", "uncounted")
-HELD = ("params", "trainable_params", "buffers")
+#: The figures of work, derived ones and uncounted calls included.
+WORK = tuple(name for name in figures.FIGURES if name not in HELD)
 PEAK = "peak_memory"
 MEMORY = "(memory)"  # the place of a category of memory, which is no module's
 #: The figures that there are of each part; "" is the whole.
@@ -33,11 +35,7 @@ FIGURES: dict[Part, tuple[str, ...]] = {
     "modules": (*WORK, *HELD),
     "devices": (),  # named with a rate; see ``project_metric``
 }
-UNITS = {
-    "macs": "MAC", "masked_macs": "MAC", "other_flops": "FLOP", "transcendentals": "op", "flops": "FLOP",
-    "bytes_read": "byte", "bytes_written": "byte", "uncounted": "call", "calls": "call", "params": "element",
-    "trainable_params": "element", "buffers": "element", PEAK: "byte",
-}  # fmt: skip
+UNITS = figures.UNITS | {"calls": "call", PEAK: "byte"}
 
 
 class Place(NamedTuple):

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from profiler import units
 from profiler.guard import Outcome
-from profiler.guard.metrics import HELD, PEAK
+from profiler.guard.metrics import PEAK
 from profiler.report.profile_differences import changes_text, path_name
 from profiler.report.report import Report
 from profiler.report.tables import exactly, percent, table
+from profiler.tally.figures import HELD
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -11,7 +11,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from profiler.errors import InputError
-from profiler.tally.totals import Entry, Totals, group_entries, merged, sum_totals
+from profiler.tally.entry import UNCOUNTED, Entry, group_entries, merge_entries
+from profiler.tally.figures import Totals, sum_totals
 from profiler.tally.tree import Module, Node, build_tree, walk
 from profiler.values.records import PHASES, Phase, Value, tensors
 
@@ -112,7 +113,7 @@ class Profile:
     @cached_property
     def uncounted(self) -> tuple[Uncounted, ...]:
         """What no rule counts, most called first."""
-        groups = group_entries((e for e in self.entries if e.kind == "uncounted"), lambda e: e.record.operator)
+        groups = group_entries((e for e in self.entries if e.kind == UNCOUNTED), lambda e: e.record.operator)
         rows = [Uncounted(name, sum(e.record.calls for e in es)) for name, es in groups.items()]
         return tuple(sorted(rows, key=lambda r: (-r.calls, r.operator)))
 
@@ -173,7 +174,7 @@ class Profile:
         return replace(
             self,
             modules=modules,
-            entries=merged((*self.entries, *other.entries)),
+            entries=merge_entries((*self.entries, *other.entries)),
             findings=findings,
             projection=None,
             memory=self.memory | other.memory if self.memory and other.memory else self.memory or other.memory,

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from profiler.errors import SavedProfileError
+from profiler.tally.entry import Entry
+from profiler.tally.figures import HELD, WORK
 from profiler.tally.profile import Profile
 from profiler.tally.saved_findings import finding_rows, findings_of
 from profiler.tally.schema import (
@@ -26,14 +28,13 @@ from profiler.tally.schema import (
     TensorRow,
     UncountedRow,
 )
-from profiler.tally.totals import Entry
 from profiler.tally.tree import Module
 from profiler.util.files import write_whole
 from profiler.values.records import OpRecord, TensorSpec
 
 if TYPE_CHECKING:
+    from profiler.tally.figures import Totals
     from profiler.tally.profile import Operator
-    from profiler.tally.totals import Totals
     from profiler.values.records import Value
 
 
@@ -137,7 +138,7 @@ def _operator(row: Operator) -> OperatorRow:
     return OperatorRow(operator=row.operator, dtype=row.dtype, calls=row.calls, costs=_costs(row.totals))
 
 
-_ENTRY = ("kind", "dtype", "macs", "masked_macs", "other_flops", "transcendentals", "bytes_read", "bytes_written")
+_ENTRY = ("kind", "dtype", *WORK)
 
 
 def _record(entry: Entry) -> RecordRow:
@@ -172,9 +173,9 @@ def _profile(row: ProfileRow) -> Profile:
 
 
 def _module_of(row: ModuleRow) -> Module:
-    held = row.own
-    shapes = tuple(tuple(shape) for shape in row.outputs)
-    return Module(row.path, row.type, row.calls, held.params, held.trainable_params, held.buffers, shapes)
+    outputs = tuple(tuple(shape) for shape in row.outputs)
+    held = {name: getattr(row.own, name) for name in HELD}
+    return Module(path=row.path, type=row.type, calls=row.calls, outputs=outputs, **held)
 
 
 def _entry_of(row: RecordRow) -> Entry:
@@ -200,7 +201,7 @@ def _plain(value: Value) -> Any:
             elements=value.elements,
             layout=value.layout,
             values=values,
-            kept=value.kept,
+            kept=value.unmasked,
         )
     return [_plain(item) for item in value] if isinstance(value, tuple) else value
 

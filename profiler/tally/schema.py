@@ -6,16 +6,21 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, create_model
 from typing_extensions import TypeAliasType
 
+from profiler.tally.figures import DESCRIPTIONS, FIGURES, WORK
 from profiler.tally.saved_findings import FindingRow
 from profiler.tally.schema_model import SchemaModel
 from profiler.values.memory import Memory
 from profiler.values.projection import Projection
 from profiler.values.records import Phase
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 SCHEMA: Literal["profiler/1"] = "profiler/1"
+_PEAK = "bytes live at the peak by category, of the whole and of each phase"
 
 
 class TensorRow(SchemaModel):
@@ -35,22 +40,23 @@ else:
     JsonValue = TypeAliasType("JsonValue", TensorRow | bool | int | float | str | list["JsonValue"] | None)
 
 
-class CostsRow(SchemaModel):
-    """A sum of work: MAC, FLOP, op, bytes and elements as in the convention."""
+def _figures(names: Iterable[str], **options: Any) -> dict[str, Any]:
+    """Return the fields of figures for a model: integers, described where the name does not say it all."""
+    return {name: (int, Field(description=DESCRIPTIONS.get(name), **options)) for name in names}
 
-    macs: int
-    masked_macs: int
-    other_flops: int
-    transcendentals: int
-    flops: int
-    bytes_read: int
-    bytes_written: int
-    params: int
-    trainable_params: int
-    buffers: int
-    uncounted: int = Field(description="calls of operators that no rule counts; with any, the sums are lower bounds")
-    peak_memory: dict[str, int] = Field(
-        default_factory=dict, description="bytes live at the peak by category, of the whole and of each phase"
+
+if TYPE_CHECKING:  # mypy knows no fields that are made from a table
+
+    class CostsRow(SchemaModel):
+        """A sum of work."""
+
+else:
+    CostsRow = create_model(
+        "CostsRow",
+        __base__=SchemaModel,
+        __doc__="A sum of work: MAC, FLOP, op, bytes and elements as in the convention.",
+        **_figures(FIGURES),
+        peak_memory=(dict[str, int], Field(default_factory=dict, description=_PEAK)),
     )
 
 
@@ -81,7 +87,7 @@ class UncountedRow(SchemaModel):
     calls: int
 
 
-class RecordRow(SchemaModel):
+class _Record(SchemaModel):
     """A distinct operator call, and what one of its calls costs."""
 
     operator: str
@@ -94,12 +100,15 @@ class RecordRow(SchemaModel):
     aliases: list[int] = Field(default_factory=list)
     kind: str
     dtype: str
-    macs: int = 0
-    masked_macs: int = 0
-    other_flops: int = 0
-    transcendentals: int = 0
-    bytes_read: int = 0
-    bytes_written: int = 0
+
+
+if TYPE_CHECKING:
+
+    class RecordRow(_Record):
+        """A distinct operator call, and what one of its calls costs."""
+
+else:
+    RecordRow = create_model("RecordRow", __base__=_Record, __doc__=_Record.__doc__, **_figures(WORK, default=0))
 
 
 class ProfileRow(SchemaModel):

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from profiler.formulas import rule_for
+from profiler.tally.entry import UNCOUNTED, Entry
+from profiler.tally.figures import WORK
 from profiler.tally.profile import Profile
-from profiler.tally.totals import Entry
 from profiler.tally.tree import Module
 from profiler.values.records import Cost, OpRecord, TensorSpec, Value, tensors
 
@@ -55,30 +56,26 @@ def versions() -> tuple[tuple[str, str], ...]:
 
 
 def cost_record(record: OpRecord) -> Entry:
-    """Cost one call of a record; what has no rule costs its bytes, and is uncounted."""
+    """Return *record* with the cost of one call; an operator without a rule costs its bytes, and is uncounted."""
     kind, cost = _cost(record)
     operands = [spec for _, value in record.arguments for spec in tensors(value)]
     dtype = compute_dtype(operands, tensors(record.results), contraction=cost.macs > 0)
     factor = _COMPLEX_MAC if dtype.startswith("complex") else 1
-    masked = cost.macs if cost.masked_macs is None else cost.masked_macs
-    return Entry(
-        record=record,
-        kind=kind,
-        dtype=dtype,
-        macs=cost.macs * factor,
-        masked_macs=masked * factor,
-        other_flops=cost.other_flops,
-        transcendentals=cost.transcendentals,
-        bytes_read=_bytes_read(record) if cost.bytes_read is None else cost.bytes_read,
-        bytes_written=_bytes_written(record) if cost.bytes_written is None else cost.bytes_written,
-    )
+    work = {name: getattr(cost, name) for name in WORK}
+    work["macs"] *= factor
+    work["masked_macs"] = work["macs"] if cost.masked_macs is None else cost.masked_macs * factor
+    if cost.bytes_read is None:
+        work["bytes_read"] = _bytes_read(record)
+    if cost.bytes_written is None:
+        work["bytes_written"] = _bytes_written(record)
+    return Entry(record=record, kind=kind, dtype=dtype, **work)
 
 
 def _cost(record: OpRecord) -> tuple[str, Cost]:
     """Say how one call is counted, and as what; without a rule, or where the rule cannot tell, it is not."""
     rule = rule_for(record.operator)
     cost = rule.cost(record) if rule is not None else None
-    return (rule.kind, cost) if rule is not None and cost is not None else ("uncounted", Cost())
+    return (rule.kind, cost) if rule is not None and cost is not None else (UNCOUNTED, Cost())
 
 
 def compute_dtype(operands: list[TensorSpec], results: list[TensorSpec], *, contraction: bool) -> str:

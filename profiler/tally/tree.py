@@ -6,13 +6,14 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from profiler.tally.totals import Totals, group_entries, sum_totals
+from profiler.tally.entry import group_entries
+from profiler.tally.figures import HELD, Totals, sum_totals
 from profiler.values.records import OUTSIDE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from profiler.tally.totals import Entry
+    from profiler.tally.entry import Entry
     from profiler.values.records import Shape
 
 
@@ -70,6 +71,6 @@ def walk(node: Node) -> Iterator[Node]:
 
 def _node(module: Module, own: dict[str, Totals], children: dict[str, list[Module]]) -> Node:
     below = tuple(_node(child, own, children) for child in children[module.path])
-    held = Totals(params=module.params, trainable_params=module.trainable_params, buffers=module.buffers)
+    held = Totals(**{name: getattr(module, name) for name in HELD})
     mine = own[module.path] + held
     return Node(module, mine, sum_totals((mine, *(child.total for child in below))), below)

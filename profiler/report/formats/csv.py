@@ -7,14 +7,10 @@ from io import StringIO
 from typing import TYPE_CHECKING
 
 from profiler.report.registry import report_format
+from profiler.tally.figures import FIGURES
 
 if TYPE_CHECKING:
     from profiler.report.report import Report
-
-_COSTS = (
-    "macs", "masked_macs", "other_flops", "transcendentals", "flops", "bytes_read", "bytes_written",
-    "params", "trainable_params", "buffers", "uncounted",
-)  # fmt: skip
 
 
 @report_format("csv")
@@ -22,8 +18,8 @@ def rows(report: Report) -> str:
     """Write every module, whatever the depth."""
     out = StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["path", "type", "calls", *(f"self_{name}" for name in _COSTS), *(f"total_{n}" for n in _COSTS)])
+    writer.writerow(["path", "type", "calls", *(f"self_{name}" for name in FIGURES), *(f"total_{n}" for n in FIGURES)])
     for path, node in report.profile.nodes.items():
-        own, total = ([getattr(t, name) for name in _COSTS] for t in (node.own, node.total))
+        own, total = ([getattr(t, name) for name in FIGURES] for t in (node.own, node.total))
         writer.writerow([path, node.module.type, node.module.calls, *own, *total])
     return out.getvalue()
