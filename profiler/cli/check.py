@@ -10,24 +10,25 @@ from typing import TYPE_CHECKING, Annotated, Literal, TextIO
 from cyclopts import Parameter
 
 from profiler.cli.app import app
-from profiler.cli.output import note
+from profiler.cli.output import emit, note
 from profiler.cli.training_options import TrainingOptions
 from profiler.errors import CheckFailedError, ProfilerError
 from profiler.guard import Acceptance, Baselines, Outcome, load_budgets
 from profiler.guard import check as hold
-from profiler.report.checks import outcomes_json, outcomes_text, verdict
+from profiler.report.checks import CHECK_FORMATS, CheckReport
 from profiler.report.github import github_annotations
-from profiler.report.junit import outcomes_junit
 from profiler.report.profile_differences import acceptance_text
 from profiler.run.count_target import count_target
-from profiler.util.files import write_whole
 
 if TYPE_CHECKING:
     from profiler.guard import Baseline, Budget, Budgets
     from profiler.report.checks import Outcomes
     from profiler.tally import Profile
 
-Format = Literal["text", "json", "junit"]
+if TYPE_CHECKING:
+    Format = str
+else:
+    Format = Literal[*CHECK_FORMATS.names()]
 
 
 @app.command
@@ -63,9 +64,10 @@ def check(
             held.append((baseline, profile))
         except ProfilerError as error:  # the other budgets are held all the same
             outcomes[budget.name] = error
-    _write(_render(outcomes, table, format), output)
+    report = CheckReport(outcomes, str(table.path))
+    emit(CHECK_FORMATS.render(report, format), output)
     _annotate(outcomes, table)
-    _raise_worst(outcomes, update=update)
+    _raise_worst(report, update=update)
     if update:
         _accept(baselines, held, sys.stdout if format == "text" and output is None else sys.stderr)
 
@@ -84,20 +86,6 @@ def _count(budget: Budget, *, quiet: bool) -> Profile:
     )
 
 
-def _render(outcomes: Outcomes, table: Budgets, form: Format) -> str:
-    if form == "junit":
-        return outcomes_junit(outcomes, str(table.path))
-    return outcomes_json(outcomes) if form == "json" else outcomes_text(outcomes)
-
-
-def _write(text: str, output: Path | None) -> None:
-    if output is not None:
-        write_whole(output, text)
-        return
-    sys.stdout.write(text)
-    sys.stdout.flush()
-
-
 def _annotate(outcomes: Outcomes, table: Budgets) -> None:
     """Annotate the file of budgets, where GitHub listens; on stderr, so that JSON stays JSON."""
     if os.environ.get("GITHUB_ACTIONS") == "true":
@@ -105,14 +93,14 @@ def _annotate(outcomes: Outcomes, table: Budgets) -> None:
         sys.stderr.writelines(f"{line}\n" for line in github_annotations(outcomes, str(table.path), lines))
 
 
-def _raise_worst(outcomes: Outcomes, *, update: bool) -> None:
+def _raise_worst(report: CheckReport, *, update: bool) -> None:
     """Fail with the highest status of all budgets."""
-    errors = [outcome for outcome in outcomes.values() if isinstance(outcome, ProfilerError)]
+    errors = [outcome for outcome in report.outcomes.values() if isinstance(outcome, ProfilerError)]
     if errors:
         raise max(errors, key=lambda error: error.exit_status)
-    if not all(isinstance(outcome, Outcome) and outcome.passed for outcome in outcomes.values()):
+    if not report.passed:
         kept = "; no baseline is updated" if update else ""
-        raise CheckFailedError(verdict(outcomes) + kept)
+        raise CheckFailedError(report.verdict + kept)
 
 
 def _accept(baselines: Baselines, held: list[tuple[Baseline, Profile]], stream: TextIO) -> None:

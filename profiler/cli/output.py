@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from rich.console import Console
 
-from profiler.report import Report, render
+from profiler.report import PROFILE_FORMATS, Report, render
 from profiler.report.formats.text import renderable
 from profiler.util.files import write_whole
 
@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 
     from profiler.tally import Profile
 
-#: The formats that a command offers; a test holds them against the catalogue.
-Format = Literal["text", "json", "csv", "markdown"]
+if TYPE_CHECKING:
+    ProfileFormat = str
+else:
+    #: The formats of a profile, for the command line to offer and check.
+    ProfileFormat = Literal[*PROFILE_FORMATS.names()]
 
 
 def show(profile: Profile, *, title: str, depth: int, form: str, output: Path | None) -> None:
@@ -27,11 +30,20 @@ def show(profile: Profile, *, title: str, depth: int, form: str, output: Path | 
         console.print(renderable(Report(profile, title, depth), console.width))
         return
     text = render(profile, form, title=title, depth=depth)
-    if output is None:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    else:
+    emit(text, output)
+
+
+def emit(text: str, output: Path | None) -> None:
+    """Write a result to stdout, or to the file *output*, whole or not at all.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    if output is not None:
         write_whole(output, text)
+        return
+    sys.stdout.write(text)
+    sys.stdout.flush()
 
 
 def note(message: str, *, quiet: bool) -> None:

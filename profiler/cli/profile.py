@@ -13,7 +13,7 @@ from rich.console import Console
 
 from profiler.cli.app import app
 from profiler.cli.device_options import NO_DEVICE, DeviceOptions
-from profiler.cli.output import Format, note, show
+from profiler.cli.output import ProfileFormat, note, show
 from profiler.cli.peer_options import NO_PEERS, PeerOptions
 from profiler.cli.training_options import FORWARD_ONLY, TrainingOptions
 from profiler.documents.about_target import about
@@ -34,7 +34,7 @@ def profile(
     dtype: str | None = None,
     device: str = "auto",
     depth: int = 2,
-    format: Annotated[Format, Parameter(alias="-f")] = "text",
+    format: Annotated[ProfileFormat, Parameter(alias="-f")] = "text",
     output: Annotated[Path | None, Parameter(alias="-o")] = None,
     quiet: Annotated[bool, Parameter(alias="-q")] = False,
     step: TrainingOptions = FORWARD_ONLY,

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from profiler.cli.app import app
-from profiler.cli.output import Format, show
+from profiler.cli.output import ProfileFormat, show
 from profiler.tally import load
 
 
 @app.command
-def view(saved: Path, /, *, depth: int = 2, format: Format = "text", output: Path | None = None) -> None:
+def view(saved: Path, /, *, depth: int = 2, format: ProfileFormat = "text", output: Path | None = None) -> None:
     """Show a saved profile, in any format.
 
     Args:

@@ -1,9 +1,11 @@
-"""From a profile to text: one file a format, and every format reads the same ``Report``.
+"""From results to text. Every format of a profile reads the same ``Report``.
 
-To add a format, write a file here with a function decorated ``@report_format("name")``.
+To add a format of profiles, write a file in ``formats/`` with a function decorated
+``@PROFILE_FORMATS.register("name")``; to add one for the results of ``profiler check``, a file in ``check_formats/``.
+The command line offers it at once.
 """
 
-from profiler.report.registry import formats, render, report_format
+from profiler.report.profile_formats import DEPTH, PROFILE_FORMATS, render
 from profiler.report.report import Report
 
-__all__ = ["Report", "formats", "render", "report_format"]
+__all__ = ["DEPTH", "PROFILE_FORMATS", "Report", "render"]

@@ -1,39 +1,62 @@
-"""What came of budgets, as text and as JSON (schema ``profiler-check/1``)."""
+"""The results of budgets, and what all their formats share."""
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from profiler import units
+from profiler.errors import ProfilerError
 from profiler.guard import Outcome
 from profiler.guard.metrics import PEAK
 from profiler.report.profile_differences import changes_text, path_name
+from profiler.report.registry import Formats
 from profiler.report.report import Report
 from profiler.report.tables import exactly, percent, table
 from profiler.tally.figures import HELD
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
-    from profiler.errors import ProfilerError
     from profiler.guard import Change, Check
     from profiler.report.tables import Side
 
-    #: What came of each budget, by name: an outcome, or why there is none.
-    Outcomes = Mapping[str, Outcome | ProfilerError]
-
+#: The outcome of each budget by its name, or the error that prevented it.
+Outcomes = Mapping[str, Outcome | ProfilerError]
+#: The formats of check results: one file each in ``report/check_formats``.
+CHECK_FORMATS: Formats[CheckReport] = Formats("profiler.report.check_formats")
 _COLUMNS: dict[str, Side] = {"limit": "left", "value": "right", "allowed": "right", "change": "right", "": "left"}
 _BINARY = frozenset({"bytes_read", "bytes_written", PEAK})
 _WHERE_SHOWN = 8
 
 
-def outcomes_text(outcomes: Outcomes) -> str:
-    """Write every budget with its limits, and where the broken ones are over."""
-    parts = [_text(name, outcome) for name, outcome in outcomes.items()]
-    if all(isinstance(outcome, Outcome) and outcome.passed for outcome in outcomes.values()):
-        parts.append(verdict(outcomes))
-    return "\n\n".join(parts) + "\n"
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """The results of a file of budgets: an outcome for each budget, or the error that prevented it."""
+
+    outcomes: Outcomes
+    #: The file of budgets.
+    source: str
+
+    @property
+    def passed(self) -> bool:
+        """Whether every limit of every budget holds."""
+        return all(isinstance(outcome, Outcome) and outcome.passed for outcome in self.outcomes.values())
+
+    @property
+    def verdict(self) -> str:
+        """One line: how many limits hold or are broken, and of which budgets."""
+        finished = [outcome for outcome in self.outcomes.values() if isinstance(outcome, Outcome)]
+        checks = [check for outcome in finished for check in outcome.checks]
+        broken = sum(not check.passed for check in checks)
+        failed = len(self.outcomes) - len(finished)
+        parts = [f"{broken} of {len(checks)} limits {'is' if broken == 1 else 'are'} broken"] if broken else []
+        parts += [f"{failed} of {len(self.outcomes)} budgets could not be checked"] if failed else []
+        if not parts:
+            return f"All {len(checks)} limits hold."
+        names = [n for n, o in self.outcomes.items() if not isinstance(o, Outcome) or not o.passed]
+        return f"{' and '.join(parts)}: {', '.join(names)}"
 
 
 def outcome_text(outcome: Outcome) -> str:
@@ -79,32 +102,6 @@ def explain(check: Check) -> str:
     return "; ".join(parts)
 
 
-def verdict(outcomes: Outcomes) -> str:
-    """Sum up in one line."""
-    found = [outcome for outcome in outcomes.values() if isinstance(outcome, Outcome)]
-    checks = [check for outcome in found for check in outcome.checks]
-    broken = sum(not check.passed for check in checks)
-    names = [n for n, o in outcomes.items() if not isinstance(o, Outcome) or not o.passed]
-    failed = len(outcomes) - len(found)
-    parts = [f"{broken} of {len(checks)} limits {'is' if broken == 1 else 'are'} broken"] if broken else []
-    parts += [f"{failed} of {len(outcomes)} budgets could not be held"] if failed else []
-    if not parts:
-        return f"All {len(checks)} limits hold."
-    return f"{' and '.join(parts)}: {', '.join(names)}"
-
-
-def outcomes_json(outcomes: Outcomes) -> str:
-    """Write every limit as JSON."""
-    passed = all(isinstance(outcome, Outcome) and outcome.passed for outcome in outcomes.values())
-    budgets = [_document(name, outcome) for name, outcome in outcomes.items()]
-    document = {"schema": "profiler-check/1", "passed": passed, "budgets": budgets}
-    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
-
-
-def _text(name: str, outcome: Outcome | ProfilerError) -> str:
-    return outcome_text(outcome) if isinstance(outcome, Outcome) else f"{name}\n\nnot held: {outcome}"
-
-
 def _changed(check: Check) -> bool:
     return check.baseline is not None and check.baseline != check.value
 
@@ -127,23 +124,3 @@ def _row(outcome: Outcome, check: Check) -> tuple[str, ...]:
         change = exactly(delta) + (f" ({share} %)" if share else "") if delta else "="
     mark = "" if check.passed else "BROKEN"
     return metric.label, ("≥ " if is_bound else "") + units.exact(check.value), allowed, change, mark
-
-
-def _document(name: str, outcome: Outcome | ProfilerError) -> dict[str, Any]:
-    if not isinstance(outcome, Outcome):
-        return {"name": name, "passed": False, "error": str(outcome)}
-    limits = [_limit(check) for check in outcome.checks]
-    complete = outcome.profile.is_complete
-    return {"name": name, "passed": outcome.passed, "error": None, "complete": complete, "limits": limits}
-
-
-def _limit(check: Check) -> dict[str, Any]:
-    metric = check.limit.metric
-    figures = {"value": check.value, "most": check.most, "least": check.least, "baseline": check.baseline}
-    where = [
-        {"module": c.place.module, "operator": c.place.operator, "dtype": c.place.dtype, "kind": c.kind, "was": c.was,
-         "before": c.before, "after": c.after, "change": c.change}
-        for c in check.where
-    ]  # fmt: skip
-    part = {"figure": metric.name, "unit": metric.unit, "part": metric.part or None, "pattern": metric.pattern or None}
-    return {**part, "written": check.limit.written, "passed": check.passed, **figures, "where": where}

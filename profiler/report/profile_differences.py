@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from profiler import units
 from profiler.guard import diff
+from profiler.report.registry import Formats
 from profiler.report.report import Report
 from profiler.report.tables import exactly, percent, signed, table
 
@@ -22,11 +24,22 @@ _SIGNS = {"added": "+", "removed": "−", "changed": "~"}
 _COSTS: dict[str, Side] = {"MACs": "right", "FLOPs": "right", "bytes": "right", "params": "right"}
 
 
-def difference_text(difference: Difference, before: str = "", after: str = "") -> str:
-    """Write what changed, largest effect first; *before* and *after* are what to call the two.
+@dataclass(frozen=True, slots=True)
+class DiffReport:
+    """The difference of two profiles, and what to call the two; by default, by their models."""
 
-    The whole is shown with every digit, its parts in short.
-    """
+    difference: Difference
+    before: str = ""
+    after: str = ""
+
+
+DIFF_FORMATS: Formats[DiffReport] = Formats()
+
+
+@DIFF_FORMATS.register("text")
+def to_text(report: DiffReport) -> str:
+    """Write what changed, largest effect first: totals with every digit, their parts rounded."""
+    difference, before, after = report.difference, report.before, report.after
     heads = f"before  {_heading(difference.before, before)}\nafter   {_heading(difference.after, after)}"
     if difference.is_empty:
         return f"{heads}\n\nNothing changed.\n"
@@ -35,13 +48,15 @@ def difference_text(difference: Difference, before: str = "", after: str = "") -
     return "\n\n".join(parts) + "\n"
 
 
-def difference_json(difference: Difference, before: str = "", after: str = "") -> str:
-    """Write the same as JSON, with every digit and every row."""
+@DIFF_FORMATS.register("json")
+def to_json(report: DiffReport) -> str:
+    """Write every change as JSON, with every digit."""
+    difference = report.difference
     document = {
         "schema": "profiler-diff/1",
         "changed": not difference.is_empty,
-        "before": _side(difference.before, before),
-        "after": _side(difference.after, after),
+        "before": _side(difference.before, report.before),
+        "after": _side(difference.after, report.after),
         "totals": _figures(difference.totals),
         "peak_memory": _figures(difference.memory),
         "phases": {phase: _figures(deltas) for phase, deltas in difference.phases.items()},
@@ -74,7 +89,7 @@ def changes_text(changes: Iterable[Change], *, binary: bool = False) -> str:
 def acceptance_text(baseline: Baseline, profile: Profile) -> str:
     """Say what a baseline becomes, and what changed."""
     if baseline.profile is not None:
-        return f"accepted {baseline.path}\n{difference_text(diff(baseline.profile, profile))}"
+        return f"accepted {baseline.path}\n{to_text(DiffReport(diff(baseline.profile, profile)))}"
     t = profile.totals
     figures = f"{units.exact(t.macs)} macs, {units.exact(t.flops)} flops, {units.exact(t.params)} params"
     return f"accepted {baseline.path}, new: {figures}\n"

@@ -1,55 +1,63 @@
-"""The formats, by name."""
+"""The formats that a kind of result can be written in, by name."""
 
 from __future__ import annotations
 
-from functools import cache
-from typing import TYPE_CHECKING
+from functools import cached_property
+from importlib import import_module
+from typing import TYPE_CHECKING, Generic, TypeVar
 
-import profiler.report.formats as package
 from profiler.errors import UnknownNameError
-from profiler.report.report import Report
 from profiler.util.autoload import import_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from profiler.tally import Profile
-
-    Format = Callable[[Report], str]
-
-_FORMATS: dict[str, Format] = {}
-DEPTH = 2
+R = TypeVar("R")
 
 
-def report_format(name: str) -> Callable[[Format], Format]:
-    """Register the decorated function as the format *name*."""
+class Formats(Generic[R]):
+    """A table of formats that fills itself: every file of *package* registers the formats that it writes.
 
-    def register(function: Format) -> Format:
-        _FORMATS[name] = function
-        return function
-
-    return register
-
-
-def formats() -> list[str]:
-    """List the names of the formats."""
-    _load()
-    return sorted(_FORMATS)
-
-
-def render(profile: Profile, name: str = "text", *, title: str = "", depth: int | None = None) -> str:
-    """Write *profile* in a format; *depth* is how many levels of modules the tree shows.
-
-    Raises:
-        UnknownNameError: There is no such format.
+    Example:
+        >>> formats = Formats[int]()
+        >>> @formats.register("hex")
+        ... def write_hex(number: int) -> str:
+        ...     return f"{number:x}"
+        >>> formats.names(), formats.render(255, "hex")
+        (['hex'], 'ff')
     """
-    _load()
-    if name not in _FORMATS:
-        kind = "format"
-        raise UnknownNameError(kind, name, _FORMATS)
-    return _FORMATS[name](Report(profile, title or profile.model, DEPTH if depth is None else depth))
 
+    def __init__(self, package: str | None = None) -> None:
+        """Make a table; the files of *package* are imported on first use."""
+        self._package = package
+        self._writers: dict[str, Callable[[R], str]] = {}
 
-@cache
-def _load() -> None:
-    import_all(package)
+    def register(self, name: str) -> Callable[[Callable[[R], str]], Callable[[R], str]]:
+        """Register the decorated function as the writer of the format *name*."""
+
+        def add(writer: Callable[[R], str]) -> Callable[[R], str]:
+            self._writers[name] = writer
+            return writer
+
+        return add
+
+    def names(self) -> list[str]:
+        """List the names of the formats, ``text`` first."""
+        return sorted(self._loaded, key=lambda name: (name != "text", name))
+
+    def render(self, result: R, name: str) -> str:
+        """Write *result* in a format.
+
+        Raises:
+            UnknownNameError: There is no such format.
+        """
+        if name not in self._loaded:
+            kind = "format"
+            raise UnknownNameError(kind, name, self._loaded)
+        return self._loaded[name](result)
+
+    @cached_property
+    def _loaded(self) -> dict[str, Callable[[R], str]]:
+        if self._package is not None:
+            import_all(import_module(self._package))
+        return self._writers

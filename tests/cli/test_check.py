@@ -158,7 +158,7 @@ def test_one_model_that_fails_does_not_hide_the_others(capsys, here):
     assert status == 3
     assert err == "error: Raises raised ValueError: in the middle\n"
     assert "macs is 96" in out
-    assert "nets.py:Raises\n\nnot held: Raises raised ValueError: in the middle" in out
+    assert "nets.py:Raises\n\nnot checked: Raises raised ValueError: in the middle" in out
 
 
 def test_a_budget_can_be_of_a_training_step(capsys, here):

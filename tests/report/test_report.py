@@ -12,7 +12,7 @@ from torch import nn
 
 import profiler
 from profiler.errors import UnknownNameError
-from profiler.report import formats, render
+from profiler.report import PROFILE_FORMATS, render
 from profiler.report.report import Report
 
 
@@ -120,9 +120,9 @@ def test_an_unknown_format_names_those_there_are(p):
 def test_the_command_line_offers_the_formats_there_are():
     from typing import get_args
 
-    from profiler.cli.output import Format
+    from profiler.cli.output import ProfileFormat
 
-    assert sorted(get_args(Format)) == formats()
+    assert list(get_args(ProfileFormat)) == PROFILE_FORMATS.names()
 
 
 def test_printing_a_profile_prints_the_text_report(p):

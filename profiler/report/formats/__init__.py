@@ -1,1 +1,1 @@
-"""The formats of a profile: one file per format, with a function decorated ``@report_format("name")``."""
+"""The formats of a profile: one file each, with a function decorated ``@PROFILE_FORMATS.register("name")``."""

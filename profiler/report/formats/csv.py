@@ -6,14 +6,14 @@ import csv
 from io import StringIO
 from typing import TYPE_CHECKING
 
-from profiler.report.registry import report_format
+from profiler.report.profile_formats import PROFILE_FORMATS
 from profiler.tally.figures import FIGURES
 
 if TYPE_CHECKING:
     from profiler.report.report import Report
 
 
-@report_format("csv")
+@PROFILE_FORMATS.register("csv")
 def rows(report: Report) -> str:
     """Write every module, whatever the depth."""
     out = StringIO()

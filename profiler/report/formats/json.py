@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from profiler.report.registry import report_format
+from profiler.report.profile_formats import PROFILE_FORMATS
 from profiler.tally.saved import to_json
 
 if TYPE_CHECKING:
     from profiler.report.report import Report
 
 
-@report_format("json")
+@PROFILE_FORMATS.register("json")
 def json(report: Report) -> str:
     """Write everything: the same text that ``Profile.save`` writes."""
     return to_json(report.profile)

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from profiler import units
 from profiler.report import document_findings, finding_tables, projection_tables
-from profiler.report.registry import report_format
+from profiler.report.profile_formats import PROFILE_FORMATS
 from profiler.values.findings import TOTAL
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _WIDE = 1000  # Markdown has no right margin
 
 
-@report_format("markdown")
+@PROFILE_FORMATS.register("markdown")
 def markdown(report: Report) -> str:
     """Write the heading, the totals, the tree, the operators and what is uncounted."""
     uncounted = [(row.operator, str(row.calls)) for row in report.profile.uncounted]

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from profiler import units
 from profiler.report import document_findings, finding_tables, projection_tables
-from profiler.report.registry import report_format
+from profiler.report.profile_formats import PROFILE_FORMATS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,7 +28,7 @@ _GAP = 2  # between columns
 _WORDS = frozenset({"module", "output", "operator", "dtype", "phase", "uncounted operator"})
 
 
-@report_format("text")
+@PROFILE_FORMATS.register("text")
 def text(report: Report) -> str:
     """Write the report without colour, eighty columns wide."""
     console = Console(file=StringIO(), width=WIDTH, color_system=None, legacy_windows=False)

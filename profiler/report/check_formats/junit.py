@@ -1,4 +1,4 @@
-"""What came of budgets as JUnit XML, which every CI service shows: a suite, and a case for each limit."""
+"""The results of ``profiler check`` as JUnit XML, which every CI service shows."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 from profiler.guard import Outcome
-from profiler.report.checks import explain, where_text
+from profiler.report.checks import CHECK_FORMATS, CheckReport, explain, where_text
 
 if TYPE_CHECKING:
     from profiler.errors import ProfilerError
     from profiler.guard import Check
-    from profiler.report.checks import Outcomes
 
-#: Signs that XML 1.0 cannot hold, not even escaped.
+#: Characters that XML 1.0 does not allow, escaped or not.
 _UNWRITABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def outcomes_junit(outcomes: Outcomes, source: str) -> str:
-    """Write the budgets of the file *source* as one test suite."""
+@CHECK_FORMATS.register("junit")
+def to_junit(report: CheckReport) -> str:
+    """Write a file of budgets as one test suite, with a test case for each limit."""
     root = ET.Element("testsuites")
-    suite = ET.SubElement(root, "testsuite", name=_clean(source))
-    for name, outcome in outcomes.items():
+    suite = ET.SubElement(root, "testsuite", name=_clean(report.source))
+    for name, outcome in report.outcomes.items():
         _add(suite, name, outcome)
     for word, tag in (("tests", "testcase"), ("failures", "failure"), ("errors", "error")):
         suite.set(word, str(len(list(suite.iter(tag)))))
