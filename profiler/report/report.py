@@ -1,4 +1,4 @@
-"""``Report``: the rows that every format shows."""
+"""``Report``: the rows that every format of a profile shows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line of the tree: a module, or a run of sisters that do exactly the same."""
+    """A line of the tree: a module, or a run of numbered siblings that do exactly the same work."""
 
     level: int
     name: str
@@ -29,13 +29,13 @@ class Row:
     totals: Totals
     calls: int
     output: str
-    #: Bytes of the activations that it and what is in it left for the backward pass.
+    #: Bytes of activations that the module and its submodules keep for the backward pass.
     activations: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of the totals: what it is, every digit, and the same in short."""
+    """A line of the totals: a label, the exact number, and the same number rounded."""
 
     label: str
     exact: str
@@ -44,7 +44,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A profile, and how much of it to show."""
+    """A profile, its title, and how many levels of modules to show."""
 
     profile: Profile
     title: str
@@ -52,31 +52,31 @@ class Report:
 
     @property
     def heading(self) -> str:
-        """What was profiled: the model, its inputs and its device."""
+        """The model, its inputs and its device, in one line."""
         inputs = ", ".join(f"{name} {describe(value)}" for name, value in self.profile.inputs)
         return " · ".join(part for part in (self.title, inputs, self.profile.device) if part)
 
     @property
     def at_least(self) -> str:
-        """The mark of a total of which something is uncounted."""
+        """``≥`` if operators are uncounted, so that totals are lower bounds; otherwise empty."""
         return "" if self.profile.is_complete else "≥ "
 
     def modules(self) -> list[Row]:
-        """List the tree, parents first, down to ``depth``."""
-        kept = self.profile.memory.activations if self.profile.memory else {}
-        return list(_rows(self.profile.tree, self.depth, _with_parents(kept)))
+        """List the modules, parents first, down to ``depth``."""
+        activations = self.profile.memory.activations if self.profile.memory else {}
+        return list(_rows(self.profile.tree, self.depth, _with_parents(activations)))
 
     @property
     def is_step(self) -> bool:
-        """Whether there is more than forward work."""
+        """Whether a phase other than forward has FLOPs."""
         return any(totals.flops for phase, totals in self.profile.phases.items() if phase != "forward")
 
     def phases(self) -> list[tuple[Phase, Totals]]:
-        """List the phases that did something."""
+        """List the phases that ran."""
         return [(phase, totals) for phase, totals in self.profile.phases.items() if totals.flops or totals.bytes_read]
 
     def step(self) -> list[Line]:
-        """List what a training step comes to, and the rules of thumb beside it."""
+        """List the FLOPs of a training step, with the rules of thumb 6·N·T and 8·N·T beside them."""
         p = self.profile
         lines = [self._step("model FLOPs = forward + backward", p.model_flops)]
         if p.phases["recompute"].flops:
@@ -90,25 +90,25 @@ class Report:
         return lines
 
     def memory(self) -> list[Line]:
-        """List the peak of live storages, by category."""
-        found = self.profile.memory
-        if found is None or not found.peak.total:
+        """List the peak of live memory, by category."""
+        memory = self.profile.memory
+        if memory is None or not memory.peak.total:
             return []
-        where = " ".join(part for part in (found.peak.module, found.peak.operator) if part)
-        shares = [
+        where = " ".join(part for part in (memory.peak.module, memory.peak.operator) if part)
+        categories = [
             Line(f"  {name.replace('_', ' ')}", units.exact(size), units.size(size))
-            for name, size in found.peak.bytes.items()
+            for name, size in memory.peak.bytes.items()
             if size and name != "total"
         ]
-        total = found.peak.total
-        lines = [Line("peak memory", units.exact(total), f"{units.size(total)} at {where}"), *shares]
-        if found.estimate is not None:
-            guess = found.estimate["total"]
-            note = f"{units.size(guess)}, {guess / total:.3f} of the peak"
-            lines.append(Line("by rule, from parameters", units.exact(guess), note))
-        if found.measured is not None:
-            ratio = f"{units.size(found.measured)}, {found.measured / total:.3f} of the above"
-            lines.append(Line("measured by the allocator", units.exact(found.measured), ratio))
+        total = memory.peak.total
+        lines = [Line("peak memory", units.exact(total), f"{units.size(total)} at {where}"), *categories]
+        if memory.estimate is not None:
+            estimate = memory.estimate["total"]
+            note = f"{units.size(estimate)}, {estimate / total:.3f} of the peak"
+            lines.append(Line("by rule, from parameters", units.exact(estimate), note))
+        if memory.measured is not None:
+            ratio = f"{units.size(memory.measured)}, {memory.measured / total:.3f} of the above"
+            lines.append(Line("measured by the allocator", units.exact(memory.measured), ratio))
         return lines
 
     def _step(self, label: str, value: int) -> Line:
@@ -117,11 +117,11 @@ class Report:
         return Line(label, self.at_least + units.exact(value), f"{units.count(value // each, 'FLOP')} per {name}")
 
     def operators(self) -> list[Operator]:
-        """List the operators that cost something."""
+        """List the operators that have FLOPs or read memory."""
         return [row for row in self.profile.operators if row.totals.flops or row.totals.bytes_read]
 
     def totals(self) -> list[Line]:
-        """List the totals, with their units."""
+        """List the totals with their units."""
         t = self.profile.totals
         dtypes = ", ".join(f"{units.count(n)} {dtype}" for dtype, n in self.profile.params_by_dtype)
         lines = [
@@ -145,7 +145,7 @@ class Report:
 
 
 def describe(value: Value) -> str:
-    """Write an input: its shape and dtype, or its value.
+    """Return an input as text: shape and dtype of a tensor, or the value itself.
 
     Example:
         >>> describe(TensorSpec((1, 3, 8, 8), "float32", 192))
@@ -153,14 +153,14 @@ def describe(value: Value) -> str:
     """
     if isinstance(value, TensorSpec):
         return f"{units.shape(value.shape)} {value.dtype}"
-    found = tensors(value)
-    if found:
-        return f"[{', '.join(describe(spec) for spec in found)}]"
+    specs = tensors(value)
+    if specs:
+        return f"[{', '.join(describe(spec) for spec in specs)}]"
     return str(value)
 
 
 def _with_parents(amounts: dict[str, int]) -> dict[str, int]:
-    """Add the amount of each path to those of all paths above it; the root is ""."""
+    """Add the amount of each path to all its parents; the root is ""."""
     sums: Counter[str] = Counter()
     for path, amount in amounts.items():
         parts = path.split(".") if path else []
@@ -169,41 +169,41 @@ def _with_parents(amounts: dict[str, int]) -> dict[str, int]:
     return sums
 
 
-def _rows(node: Node, depth: int, kept: dict[str, int]) -> Iterator[Row]:
-    yield _row([node], 0, kept)
+def _rows(node: Node, depth: int, activations: dict[str, int]) -> Iterator[Row]:
+    yield _row([node], 0, activations)
     if depth > 0:
-        yield from _children(node, depth, 1, kept, 1)
+        yield from _children(node, depth, 1, activations, 1)
 
 
-def _children(node: Node, depth: int, level: int, kept: dict[str, int], times: int) -> Iterator[Row]:
-    """List the children of a node, sisters that do the same as one row."""
-    for _, same in groupby(node.children, lambda child: (_likeness(child), kept.get(child.module.path, 0))):
-        sisters = list(same)
-        yield _row(sisters, level, kept, times)
+def _children(node: Node, depth: int, level: int, activations: dict[str, int], times: int) -> Iterator[Row]:
+    """List the children of a node; consecutive siblings that do the same work are one row."""
+    for _, same in groupby(node.children, lambda child: (_signature(child), activations.get(child.module.path, 0))):
+        siblings = list(same)
+        yield _row(siblings, level, activations, times)
         if level < depth:
-            yield from _children(_sum_of(sisters), depth, level + 1, kept, times * len(sisters))
+            yield from _children(_merge(siblings), depth, level + 1, activations, times * len(siblings))
 
 
-def _row(sisters: list[Node], level: int, kept: dict[str, int], times: int = 1) -> Row:
-    first = sisters[0]
+def _row(siblings: list[Node], level: int, activations: dict[str, int], times: int = 1) -> Row:
+    first = siblings[0]
     module = first.module
-    name = first.name if len(sisters) == 1 else f"{first.name}–{_number(sisters[-1].name)}"
-    multiple = f" ×{len(sisters)}" if len(sisters) > 1 else ""
+    name = first.name if len(siblings) == 1 else f"{first.name}–{_number(siblings[-1].name)}"
+    multiple = f" ×{len(siblings)}" if len(siblings) > 1 else ""
     output = ", ".join(units.shape(shape) for shape in module.outputs[:1])
     more = f" +{len(module.outputs) - 1}" if len(module.outputs) > 1 else ""
-    silent = "" if _ran(first) or not module.type else "not called"
-    total = reduce(add, (node.total for node in sisters))
-    activations = times * sum(kept.get(node.module.path, 0) for node in sisters)
-    return Row(level, name, module.type + multiple, total, module.calls, output + more or silent, activations)
+    uncalled = "" if _ran(first) or not module.type else "not called"
+    total = reduce(add, (node.total for node in siblings))
+    kept = times * sum(activations.get(node.module.path, 0) for node in siblings)
+    return Row(level, name, module.type + multiple, total, module.calls, output + more or uncalled, kept)
 
 
 def _ran(node: Node) -> bool:
-    """Say whether a module was called, or one in it; a plain container has no call of its own."""
+    """Return whether a module or one of its submodules was called; a plain container is never called itself."""
     return node.module.calls > 0 or any(map(_ran, node.children))
 
 
-def _likeness(node: Node) -> object:
-    """Say what sisters must share to be one row: a numbered name, type, work, outputs and children."""
+def _signature(node: Node) -> object:
+    """Return what siblings must share to be one row: numbered name, type, work, outputs and children."""
     stem = node.name.removesuffix(_number(node.name))
     if stem == node.name:
         return node.module.path
@@ -218,18 +218,18 @@ def _structure(node: Node) -> object:
     return tuple((child.name, child.module.type, child.total, _structure(child)) for child in node.children)
 
 
-def _sum_of(sisters: list[Node]) -> Node:
-    """Join equal sisters into one node, whose children carry the work of all."""
-    if len(sisters) == 1:
-        return sisters[0]
-    joined = (
+def _merge(siblings: list[Node]) -> Node:
+    """Merge equal siblings into one node whose children carry the work of all."""
+    if len(siblings) == 1:
+        return siblings[0]
+    merged = (
         replace(children[0], total=reduce(add, (child.total for child in children)))
-        for children in zip(*(sister.children for sister in sisters), strict=True)
+        for children in zip(*(sister.children for sister in siblings), strict=True)
     )
-    return replace(sisters[0], children=tuple(_deep_sum(child, len(sisters)) for child in joined))
+    return replace(siblings[0], children=tuple(_deep_sum(child, len(siblings)) for child in merged))
 
 
 def _deep_sum(node: Node, times: int) -> Node:
-    """Multiply what lies below a joined node, whose own total is already that of all."""
+    """Multiply the subtree below a merged node; its own total is multiplied already."""
     below = (replace(child, total=reduce(add, [child.total] * times)) for child in node.children)
     return replace(node, children=tuple(_deep_sum(child, times) for child in below))

@@ -1,4 +1,4 @@
-"""Records × formulas → ``Profile``: an inert value that can be saved, loaded, added and compared."""
+"""Cost the records of a trace: the result is a ``Profile``, a value that can be saved, loaded, added and compared."""
 
 from profiler.tally.entry import Entry
 from profiler.tally.figures import Totals

@@ -1,7 +1,7 @@
-"""``Profile``: what a model's run cost, by module, operator, dtype and phase.
+"""``Profile``: the cost of a model's run, by module, operator, dtype and phase.
 
-It stores what was observed and what each distinct operator call costs. Totals, tree and tables are computed from
-those, so that they cannot disagree.
+A profile stores the modules, and the cost of each distinct operator call. Totals, tree and tables are computed from
+these, so that they cannot disagree.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from profiler.errors import InputError
 from profiler.tally.entry import UNCOUNTED, Entry, group_entries, merge_entries
 from profiler.tally.figures import Totals, sum_totals
-from profiler.tally.tree import Module, Node, build_tree, walk
+from profiler.tally.tree import Module, Node, build_tree, iter_nodes
 from profiler.values.records import PHASES, Phase, Value, tensors
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ CONVENTION = (
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """A row of the operator table."""
+    """A row of the table of operators: all calls of an operator in one dtype."""
 
     operator: str
     dtype: str
@@ -41,7 +41,7 @@ class Operator:
 
 @dataclass(frozen=True, slots=True)
 class Uncounted:
-    """An operator that no rule counts."""
+    """An operator that no rule counts, and how often it was called."""
 
     operator: str
     calls: int
@@ -49,7 +49,12 @@ class Uncounted:
 
 @dataclass(frozen=True)
 class Profile:
-    """What one or several runs of a model cost.
+    """The cost of one or several runs of a model. Frozen; needs neither the model nor torch's device any more.
+
+    ``totals`` is the whole, ``phases`` splits it into forward, backward, recompute and optimizer, ``nodes`` by module
+    path, ``operators`` by operator and dtype. ``uncounted`` lists operators that no formula covers: if there are any,
+    the totals are lower bounds. Units: MACs, FLOPs, transcendental operations, bytes, elements; see ``CONVENTION``.
+    Two profiles of the same model can be added. ``print(profile)`` shows the text report.
 
     Example:
         >>> import torch, profiler
@@ -67,21 +72,21 @@ class Profile:
     modules: tuple[Module, ...]
     entries: tuple[Entry, ...]
     convention: str = CONVENTION
-    #: What other sources say of one forward pass, and why.
+    #: What other counters and documents claim of one forward pass, and why they differ.
     findings: tuple[Finding, ...] = ()
-    #: What it takes on a device; of this profile alone, so that a sum has none.
+    #: The projection onto a device, if one was asked for; a sum of profiles has none.
     projection: Projection | None = None
-    #: What was live, and when.
+    #: The live storages over time, and their peak.
     memory: Memory | None = None
 
     @cached_property
     def totals(self) -> Totals:
-        """Everything: the root of the tree, and the peak of memory."""
+        """The costs of the whole run, with the peak of live memory."""
         return replace(self.tree.total, peak_memory=dict(self.memory.peak.bytes) if self.memory else {})
 
     @cached_property
     def phases(self) -> dict[Phase, Totals]:
-        """The work by phase; parameters are not of a phase."""
+        """The work of each phase; parameters belong to no phase and are 0 here."""
         peaks = {phase: dict(moment.bytes) for phase, moment in self.memory.phases.items()} if self.memory else {}
         return {
             phase: replace(
@@ -92,17 +97,17 @@ class Profile:
 
     @cached_property
     def tree(self) -> Node:
-        """The modules by path. Work outside every module's forward is a child of the root."""
+        """The root of the tree of modules; work outside every forward is the child ``(outside)`` of the root."""
         return build_tree(self.model, self.modules, self.entries)
 
     @cached_property
     def nodes(self) -> dict[str, Node]:
-        """Every node of the tree by its path."""
-        return {node.module.path: node for node in walk(self.tree)}
+        """Every node of the tree by the path of its module; the root is ``""``."""
+        return {node.module.path: node for node in iter_nodes(self.tree)}
 
     @cached_property
     def operators(self) -> tuple[Operator, ...]:
-        """The operators by dtype, costliest first; a free one costs nothing and comes last."""
+        """The operators by dtype, most FLOPs first; free operators come last."""
         groups = group_entries(self.entries, lambda e: (e.record.packet, e.dtype))
         rows = [
             Operator(name, dtype, sum(e.record.calls for e in es), sum_totals(e.totals for e in es))
@@ -112,30 +117,30 @@ class Profile:
 
     @cached_property
     def uncounted(self) -> tuple[Uncounted, ...]:
-        """What no rule counts, most called first."""
+        """The operators that no rule counts, most called first."""
         groups = group_entries((e for e in self.entries if e.kind == UNCOUNTED), lambda e: e.record.operator)
         rows = [Uncounted(name, sum(e.record.calls for e in es)) for name, es in groups.items()]
         return tuple(sorted(rows, key=lambda r: (-r.calls, r.operator)))
 
     @property
     def model_flops(self) -> int:
-        """FLOPs of forward and backward: what the model asks for, on which MFU is based."""
+        """FLOPs of forward and backward, the basis of model FLOPs utilisation (MFU)."""
         return self.phases["forward"].flops + self.phases["backward"].flops
 
     @property
     def hardware_flops(self) -> int:
-        """Model FLOPs and those of the forward work that checkpointing repeats, on which HFU is based."""
+        """Model FLOPs and the recomputed FLOPs of activation checkpointing, the basis of HFU."""
         return self.model_flops + self.phases["recompute"].flops
 
     @property
     def samples(self) -> int:
-        """The leading dimension of the first input; 1 where there is none."""
+        """The batch size: the first dimension of the first tensor input, or 1 if there is none."""
         first = next((spec for _, value in self.inputs for spec in tensors(value)), None)
         return first.shape[0] if first is not None and first.shape else 1
 
     @property
     def tokens(self) -> int | None:
-        """The elements of a first input that is a batch of integer sequences; None for any other input."""
+        """Batch × sequence length if the first tensor input holds token ids (2-D integers); otherwise None."""
         first = next((spec for _, value in self.inputs for spec in tensors(value)), None)
         if first is None or len(first.shape) != 2 or first.is_floating:  # noqa: PLR2004 - batch and sequence
             return None
@@ -143,11 +148,11 @@ class Profile:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every operator that ran is counted or free."""
+        """Whether every operator that ran is counted or free; if not, the totals are lower bounds."""
         return not self.uncounted
 
     def save(self, path: str | Path) -> None:
-        """Write the profile as JSON, whole or not at all.
+        """Write the profile to a JSON file (schema ``profiler/1``), whole or not at all; ``profiler.load`` reads it.
 
         Raises:
             OutputError: The file cannot be written.
@@ -157,7 +162,7 @@ class Profile:
         save(self, path)
 
     def __add__(self, other: Profile) -> Profile:
-        """Sum two runs of the same model; the inputs shown are the first run's.
+        """Add the costs of two runs of the same model; the result shows the inputs of the first.
 
         Raises:
             InputError: The two are not of the same model.
@@ -181,7 +186,7 @@ class Profile:
         )
 
     def __str__(self) -> str:
-        """Write the text report, three levels deep."""
+        """Return the text report, with the tree of modules down to three levels."""
         from profiler.report import render  # noqa: PLC0415 - a report is built on a profile; only this asks for one
 
         return render(self, "text")

@@ -1,8 +1,8 @@
-"""A profile as JSON (schema ``profiler/1``), and back.
+"""Save a profile as JSON (schema ``profiler/1``), and load it.
 
-The file holds what a profile stores (``records`` and the modules) and, for readers of other languages, what follows
-from it (``totals``, ``phases``, ``operators``, ``uncounted``, the modules' sums). Reading it back computes these anew,
-and refuses a file in which they differ.
+A file holds what a profile stores (``records`` and ``modules``) and, for readers in other languages, what is computed
+from it (``totals``, ``phases``, ``operators``, ``uncounted``, the sums of the modules). Loading computes these again,
+and rejects a file in which they differ.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ if TYPE_CHECKING:
 
 
 def to_json(profile: Profile) -> str:
-    """Write a profile as JSON text; the same profile gives the same bytes."""
+    """Return a profile as JSON text; equal profiles give equal text."""
     return _row(profile).model_dump_json(by_alias=True, indent=1, exclude_defaults=True) + "\n"
 
 
 def from_json(text: str, source: str = "the text") -> Profile:
-    """Read a profile from JSON text.
+    """Return the profile in a JSON text; *source* names the text in errors.
 
     Raises:
-        SavedProfileError: The text is not a whole profile of this schema, or its sums are not those of its records.
+        SavedProfileError: The text is no complete profile of this schema, or its totals differ from its records.
     """
     row = _parse(text, source)
     profile = _profile(row)
@@ -58,15 +58,30 @@ def from_json(text: str, source: str = "the text") -> Profile:
 
 
 def save(profile: Profile, path: str | Path) -> None:
-    """Write a profile to a file, whole or not at all."""
+    """Write a profile to a file, whole or not at all.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
     write_whole(Path(path), to_json(profile))
 
 
 def load(path: str | Path) -> Profile:
-    """Read a saved profile.
+    """Load a saved profile.
+
+    Args:
+        path: A file that ``Profile.save`` or ``profiler MODEL --format json --output FILE`` wrote.
 
     Raises:
-        SavedProfileError: The file is missing, is not a profile, or is of another schema.
+        SavedProfileError: The file is missing, is not a profile, or has another schema.
+
+    Example:
+        >>> import profiler, tempfile, torch
+        >>> p = profiler.count(torch.nn.Linear(4, 4, device="meta"), torch.empty(1, 4, device="meta"))
+        >>> with tempfile.NamedTemporaryFile(suffix=".json") as file:
+        ...     p.save(file.name)
+        ...     profiler.load(file.name) == p
+        True
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
@@ -93,7 +108,7 @@ def _parse(text: str, source: str) -> ProfileRow:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        msg = f"{source} is not a whole profile: {place}: {first['msg']}"
+        msg = f"{source} is not a complete profile: {place}: {first['msg']}"
         raise SavedProfileError(msg) from error
 
 

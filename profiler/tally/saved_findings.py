@@ -1,7 +1,7 @@
 """Findings as rows of a saved profile, and back.
 
-The causes of a module's finding are, as a rule, those of the whole that arise in it: then their shares stand with the
-whole alone.
+The causes of a module's finding are usually those of the total, restricted to the module. Their contributions are then
+saved with the total alone.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from profiler.values.findings import TOTAL, Cause, CauseKind, Claim, Contributio
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    Wholes = dict[tuple[str, str, str], tuple[Cause, ...]]
+    #: By source, version and unit of the claim.
+    CausesOfTotals = dict[tuple[str, str, str], tuple[Cause, ...]]
 
 
 class CauseRow(SchemaModel):
@@ -27,12 +28,12 @@ class CauseRow(SchemaModel):
     amount: int | float
     why: str
     modules: list[str]
-    #: Module, operator and amount of each part; none where they are those of the whole's cause in this module.
+    #: Module, operator and amount of each contribution; empty where they are those of the total's cause.
     shares: list[tuple[str, str, int | float]] = Field(default_factory=list)
 
 
 class FindingRow(SchemaModel):
-    """A claim beside our own number, and the causes of their difference."""
+    """A claim, our own number, and the causes of their difference."""
 
     source: str
     version: str
@@ -44,33 +45,32 @@ class FindingRow(SchemaModel):
     unexplained: int | float
     verdict: str
     error: str = ""
-    #: The claim's name in its document; empty for a peer's.
+    #: The id of the claim in its document; empty for a peer.
     id: str = ""
 
 
 def finding_rows(findings: tuple[Finding, ...]) -> list[FindingRow]:
-    """Write findings, the shares of each cause once."""
-    wholes = _wholes(findings)
-    return [_row(f, contributions=f.claim.subject == TOTAL or f.causes != _in_whole(f.claim, wholes)) for f in findings]
+    """Return findings as rows, in which each contribution is written once."""
+    totals = _causes_of_totals(findings)
+    return [_row(f, contributions=f.claim.subject == TOTAL or f.causes != _in_total(f.claim, totals)) for f in findings]
 
 
 def findings_of(rows: Iterable[FindingRow]) -> tuple[Finding, ...]:
-    """Read findings back; what follows from their numbers is computed anew."""
-    read = [Finding(_claim(row), row.ours, tuple(map(_cause, row.causes))) for row in rows]
-    wholes = _wholes(read)
+    """Return the findings in rows; difference, rest and verdict are computed again."""
+    findings = [Finding(_claim(row), row.ours, tuple(map(_cause, row.causes))) for row in rows]
+    totals = _causes_of_totals(findings)
     return tuple(
-        Finding(f.claim, f.ours, _in_whole(f.claim, wholes)) if f.causes and not f.causes[0].contributions else f
-        for f in read
+        Finding(f.claim, f.ours, _in_total(f.claim, totals)) if f.causes and not f.causes[0].contributions else f
+        for f in findings
     )
 
 
-def _wholes(findings: Iterable[Finding]) -> Wholes:
-    """Give the causes of the totals."""
+def _causes_of_totals(findings: Iterable[Finding]) -> CausesOfTotals:
     return {_key(f.claim): f.causes for f in findings if f.claim.subject == TOTAL}
 
 
-def _in_whole(claim: Claim, wholes: Wholes) -> tuple[Cause, ...]:
-    return within(wholes.get(_key(claim), ()), claim.subject)
+def _in_total(claim: Claim, totals: CausesOfTotals) -> tuple[Cause, ...]:
+    return within(totals.get(_key(claim), ()), claim.subject)
 
 
 def _key(claim: Claim) -> tuple[str, str, str]:

@@ -1,4 +1,4 @@
-"""The schema ``profiler/1``: what a saved profile is made of, and the JSON Schema that says so."""
+"""The schema ``profiler/1`` of saved profiles, and its JSON Schema."""
 
 from __future__ import annotations
 
@@ -137,10 +137,10 @@ PUBLISHED = Path(__file__).with_name("profile.schema.json")
 
 
 def json_schema() -> dict[str, Any]:
-    """Give the JSON Schema of a saved profile."""
+    """Return the JSON Schema of a saved profile."""
     return ProfileRow.model_json_schema(by_alias=True)
 
 
 def schema_text() -> str:
-    """Write the JSON Schema as text."""
+    """Return the JSON Schema as the text that is published with the package."""
     return json.dumps(json_schema(), indent=1, ensure_ascii=False) + "\n"

@@ -1,4 +1,4 @@
-"""What the rows of saved files have in common."""
+"""The base of every object in a saved file."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from pydantic import BaseModel, ConfigDict
 
 
 class SchemaModel(BaseModel):
-    """A JSON object; anything unknown in it is an error."""
+    """A JSON object; unknown keys in it are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)

@@ -1,4 +1,4 @@
-"""Price a trace: one formula evaluation for each distinct record."""
+"""Cost a trace: each distinct record is costed once, whatever its number of calls."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _COMPLEX_MAC = 4  # a product of two complex numbers takes four real multiply-ad
 
 
 def tally(trace: Trace) -> Profile:
-    """Cost every record, and put the modules beside them."""
+    """Return the profile of a trace: its modules, and its records with the cost of one call each."""
     return Profile(
         model=trace.model,
         inputs=trace.inputs,
@@ -50,7 +50,7 @@ def tally(trace: Trace) -> Profile:
 
 @cache
 def versions() -> tuple[tuple[str, str], ...]:
-    """Name the versions that made a count."""
+    """Return the versions of profiler, Python and torch that made a count."""
     ours = metadata.version("profiler")
     return (("profiler", ours), ("python", platform.python_version()), ("torch", torch.__version__))
 
@@ -72,18 +72,18 @@ def cost_record(record: OpRecord) -> Entry:
 
 
 def _cost(record: OpRecord) -> tuple[str, Cost]:
-    """Say how one call is counted, and as what; without a rule, or where the rule cannot tell, it is not."""
+    """Return the kind of rule and the cost of one call; "uncounted" without a rule, or where the rule cannot tell."""
     rule = rule_for(record.operator)
     cost = rule.cost(record) if rule is not None else None
     return (rule.kind, cost) if rule is not None and cost is not None else (UNCOUNTED, Cost())
 
 
 def compute_dtype(operands: list[TensorSpec], results: list[TensorSpec], *, contraction: bool) -> str:
-    """Name the dtype that an operator computes in.
+    """Return the name of the dtype that an operator computes in.
 
-    A contraction computes in the dtype of its first quantized operand, or else of its first floating one, or of its
-    first; anything else in the widest of its operands, complex before floating before integer before Boolean. Without
-    operands it is the result's.
+    A contraction computes in the dtype of its first quantized operand, or else of its first floating-point operand, or
+    else of its first operand. Any other operator computes in the widest dtype of its operands, where complex is wider
+    than floating point, integer and Boolean. An operator without operands computes in the dtype of its results.
     """
     candidates = operands or results
     if not candidates:
@@ -104,7 +104,7 @@ def _bytes_read(record: OpRecord) -> int:
 
 
 def _bytes_written(record: OpRecord) -> int:
-    """Sum the results, and the arguments that are overwritten; a result that is one of those counts once."""
+    """Sum the bytes of results and overwritten arguments; a result that is an overwritten argument counts once."""
     fresh: list[Value] = [r for i, r in enumerate(record.results) if i not in record.aliases]
     overwritten = [value for name, value in record.arguments if name in record.mutated]
     return sum(spec.bytes for value in (*fresh, *overwritten) for spec in tensors(value))

@@ -1,4 +1,4 @@
-"""The tree of modules: each with its own work, and with its children's."""
+"""The tree of modules: each with its own costs, and with those of its children."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """One module of the model, as observed."""
+    """One module of the model, as it was observed."""
 
     path: str
     type: str
@@ -27,13 +27,13 @@ class Module:
     params: int
     trainable_params: int
     buffers: int
-    #: Shapes of the tensors that its first call returned.
+    #: Shapes of the tensors returned by its first call.
     outputs: tuple[Shape, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A module in the tree: its own work, and with its children's."""
+    """A module in the tree: its own costs, and the total with its children."""
 
     module: Module
     own: Totals
@@ -62,11 +62,11 @@ def build_tree(model: str, modules: Iterable[Module], entries: Iterable[Entry]) 
     return _node(by_path[""], own, children)
 
 
-def walk(node: Node) -> Iterator[Node]:
-    """Yield a node, and all below it."""
+def iter_nodes(node: Node) -> Iterator[Node]:
+    """Yield a node and all nodes below it, parents first."""
     yield node
     for child in node.children:
-        yield from walk(child)
+        yield from iter_nodes(child)
 
 
 def _node(module: Module, own: dict[str, Totals], children: dict[str, list[Module]]) -> Node:

@@ -85,7 +85,7 @@ def test_a_baseline_cut_short_is_refused(kept, keep):
         ('"profiler/1"', '"profiler/0"', "has schema 'profiler/0', and this version reads 'profiler/1'"),
         ('"schema": "profiler/1",', "", "has no schema"),
         ('"macs": 192', '"macs": 191', "was changed after it was saved"),
-        ('"macs"', '"macz"', "is not a whole profile"),
+        ('"macs"', '"macz"', "is not a complete profile"),
         ('"profiler/1"', '"profiler/1\udcff"', "is not text"),
     ],
 )

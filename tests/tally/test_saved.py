@@ -68,7 +68,7 @@ def edited(p, change) -> str:
         ('{"schema": "profiler/1", "mod', r"^the text is not JSON, or was cut short"),
         ("[1, 2]", r"^the text is not a saved profile: it has no schema, and this version reads 'profiler/1'$"),
         ('{"schema": "profiler/0"}', r"it has schema 'profiler/0', and this version reads 'profiler/1'$"),
-        ('{"schema": "profiler/1"}', r"^the text is not a whole profile: model: Field required$"),
+        ('{"schema": "profiler/1"}', r"^the text is not a complete profile: model: Field required$"),
     ],
 )
 def test_a_foreign_or_broken_text_is_one_line(text, message):
