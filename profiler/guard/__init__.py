@@ -1,4 +1,4 @@
-"""Guard a model's cost: what may not grow, what it was, and what changed.
+"""Guard a model's cost: budgets, baselines, and what changed.
 
     budgets = load_budgets(path)              # what a file or a test allows
     baseline = Baselines(folder).read(name)   # the profile that was accepted

@@ -1,8 +1,7 @@
-"""Baselines: the profiles that were accepted, one file each in a folder that is kept under version control.
+"""Baselines: accepted profiles, one file each, in a folder under version control.
 
-A baseline is a saved profile, made short (``compact``); ``profiler view`` and
-``profiler diff`` read it like any other. A file that cannot be read is never written over, and a file that another
-process wrote since it was read is not either.
+A baseline is a saved profile without details (see ``compact``); ``profiler view`` and ``profiler diff`` read it too.
+A file that cannot be read, or that another process wrote since it was read, is never overwritten.
 """
 
 from __future__ import annotations
@@ -31,18 +30,18 @@ _ABSENT = ""
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """An accepted profile, or the place for one."""
+    """An accepted profile, or the path at which to save the first."""
 
     path: Path
-    #: None where nothing was accepted yet.
+    #: None if no profile was accepted yet.
     profile: Profile | None
-    #: Of the file's bytes when it was read.
+    #: SHA-256 of the file when it was read.
     digest: str
 
 
 @dataclass(frozen=True, slots=True)
 class Acceptance:
-    """A new text for a baseline, and what it is to take the place of."""
+    """A new text for a baseline, and the digest of the file that it replaces."""
 
     file: str
     digest: str
@@ -50,7 +49,7 @@ class Acceptance:
 
     @classmethod
     def of(cls, baseline: Baseline, profile: Profile) -> Acceptance | None:
-        """Accept *profile* in place of *baseline*; None where they differ at most in the versions that counted."""
+        """Return the acceptance of *profile* as a baseline; None if it differs from the old one in versions at most."""
         new = compact(profile)
         if baseline.profile is not None and replace(baseline.profile, versions=new.versions) == new:
             return None
@@ -67,7 +66,7 @@ class Baselines:
         """Read the baseline of a budget.
 
         Raises:
-            BaselineError: There is a file, and it is no whole profile of this version.
+            BaselineError: The file exists, and is not a complete profile of this version.
         """
         path = self.folder / _file(name)
         data = _bytes(path)
@@ -81,17 +80,17 @@ class Baselines:
             raise BaselineError(msg) from error
 
     def accept(self, acceptances: Iterable[Acceptance]) -> None:
-        """Write baselines, each whole, where all files are still what they were when they were read.
+        """Write baselines, each file whole or not at all, if no file has changed since it was read.
 
         Raises:
-            BaselineError: Another process wrote one of them since; none is written.
+            BaselineError: Another process wrote one of them meanwhile; none is written.
             OutputError: The folder cannot be written.
         """
         accepted = list(acceptances)
         self._make_folder()
         with FileLock(_lock(self.folder), mode=0o666):
             for one in accepted:
-                self._refuse_rewritten(one)
+                self._require_unchanged(one)
             for one in accepted:
                 write_whole(self.folder / one.file, one.text)
 
@@ -102,19 +101,19 @@ class Baselines:
             msg = f"cannot make the folder {self.folder}: {error.strerror}"
             raise OutputError(msg) from error
 
-    def _refuse_rewritten(self, one: Acceptance) -> None:
+    def _require_unchanged(self, one: Acceptance) -> None:
         path = self.folder / one.file
         data = _bytes(path)
-        found = _ABSENT if data is None else _digest(data)
-        if found not in {one.digest, _digest(one.text.encode("utf-8"))}:
+        digest = _ABSENT if data is None else _digest(data)
+        if digest not in {one.digest, _digest(one.text.encode("utf-8"))}:
             msg = f"{path} was written by another process since it was read; nothing is updated, run it again"
             raise BaselineError(msg)
 
 
 def compact(profile: Profile) -> Profile:
-    """Leave out what no limit holds: the arguments of the calls, the course of memory, findings and projections.
+    """Return the profile without what no limit refers to: arguments of calls, memory timeline, findings, projections.
 
-    Calls that then are the same are joined.
+    Calls that are then equal are merged.
     """
     calls: Counter[Entry] = Counter()
     for entry in profile.entries:
@@ -126,7 +125,7 @@ def compact(profile: Profile) -> Profile:
 
 
 def _file(name: str) -> str:
-    """Name the file of a budget or a test; where a sign had to go, with what tells it from another such name.
+    """Return the file name of a budget or test; if characters were replaced, with a digest that keeps it unique.
 
     Example:
         >>> _file("resnet18"), _file("hf:gpt2")
@@ -151,6 +150,6 @@ def _digest(data: bytes) -> str:
 
 
 def _lock(folder: Path) -> Path:
-    """Place the lock of a folder where it is not taken for a baseline."""
+    """Return the path of the lock of a folder, outside of it so that it is not mistaken for a baseline."""
     name = _digest(str(folder.resolve()).encode("utf-8"))[:16]
     return Path(tempfile.gettempdir()) / f"profiler-baselines-{name}.lock"

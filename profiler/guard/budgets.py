@@ -1,4 +1,4 @@
-"""``budgets.toml``: which models are counted, how, and what they may cost.
+"""``budgets.toml``: the models to count, how to count them, and their limits.
 
 baselines = "baselines"       # a folder beside this file; the default
 
@@ -26,7 +26,7 @@ from profiler.util.toml_files import parse_toml, read_text
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """A model, how it is counted, and its limits."""
+    """A model, how to count it, and its limits."""
 
     name: str
     target: str
@@ -39,7 +39,7 @@ class Budget:
     optimizer: str | None = None
     checkpoint: bool = False
     freeze: tuple[str, ...] = ()
-    #: Where its table begins in the file.
+    #: Line of the file at which its table begins.
     line: int = 1
 
 
@@ -56,7 +56,7 @@ def load_budgets(path: Path) -> Budgets:
     """Read a file of budgets.
 
     Raises:
-        BudgetError: The file is missing, is not TOML, or has a table that is no budget.
+        BudgetError: The file is missing, is not TOML, or holds a table that is not a budget.
     """
     text = read_text(path, BudgetError, "a TOML file with [[budget]] tables")
     try:
@@ -69,29 +69,29 @@ def load_budgets(path: Path) -> Budgets:
     lines = [number for number, line in enumerate(text.splitlines(), 1) if line.strip().startswith("[[budget]]")]
     lines += [1] * (len(table.budget) - len(lines))  # tables written inline
     budgets = tuple(_budget(path, row, line) for row, line in zip(table.budget, lines, strict=False))
-    _refuse_twins(path, budgets)
+    _require_unique_names(path, budgets)
     return Budgets(path, path.parent / table.baselines, budgets)
 
 
-def _listed(value: Any) -> Any:
+def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
 class _Budget(BaseModel):
-    """A ``[[budget]]`` table; what is no option is a limit."""
+    """A ``[[budget]]`` table; every key that is not an option is a limit."""
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
 
     target: str
     name: str | None = None
-    input: Annotated[list[str], BeforeValidator(_listed)] = []
+    input: Annotated[list[str], BeforeValidator(_as_list)] = []
     batch: int | None = Field(default=None, gt=0)
     dtype: str | None = None
     device: str = "auto"
     train: bool = False
     optimizer: str | None = None
     checkpoint: bool = False
-    freeze: Annotated[list[str], BeforeValidator(_listed)] = []
+    freeze: Annotated[list[str], BeforeValidator(_as_list)] = []
 
 
 class _File(BaseModel):
@@ -115,7 +115,7 @@ def _budget(path: Path, row: _Budget, line: int) -> Budget:
     return Budget(name=name, limits=limits, inputs=tuple(row.input), freeze=tuple(row.freeze), line=line, **options)
 
 
-def _refuse_twins(path: Path, budgets: tuple[Budget, ...]) -> None:
+def _require_unique_names(path: Path, budgets: tuple[Budget, ...]) -> None:
     name, times = Counter(budget.name for budget in budgets).most_common(1)[0]
     if times > 1:
         msg = f"{path}: {times} budgets are named {name!r}; give each a `name` of its own"

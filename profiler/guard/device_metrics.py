@@ -1,6 +1,6 @@
-"""Figures of a profile on a device: what its data sheet has to promise for a rate of passes.
+"""Limits on the TOPS that a device needs for a rate of passes.
 
-tops_at_30fps_on.jetson-orin-nx = 5.5        # 10¹² operations a second, at the usual utilisation
+tops_at_30fps_on.jetson-orin-nx = 5.5        # 10¹² operations per second, at the default utilisation
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ TERA = 10**12
 
 
 def is_projected(name: str) -> bool:
-    """Say whether a figure is one of a profile on a device.
+    """Return whether a figure is about a device.
 
     Example:
         >>> is_projected("tops_at_30fps_on"), is_projected("macs")
@@ -26,7 +26,7 @@ def is_projected(name: str) -> bool:
 
 
 def project_metric(profile: Profile, name: str, device: str) -> int:
-    """Give the operations a second that the device has to promise, as ``project`` does.
+    """Return the peak operations per second that the device needs, as ``project`` computes them.
 
     Raises:
         ProfilerError: There is no such device, or it lacks the precision of the model.

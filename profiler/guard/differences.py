@@ -1,4 +1,4 @@
-"""What changed between two profiles: figures, phases, operators, memory, and the modules where it happened.
+"""The difference of two profiles: figures, phases, operators, memory, and the modules where they changed.
 
 What is listed is sorted by its effect: FLOPs first, then bytes, then parameters.
 """
@@ -35,29 +35,29 @@ class Delta:
 
     @property
     def change(self) -> int:
-        """What was added; negative where it shrank."""
+        """After minus before."""
         return self.after - self.before
 
 
 class Change(NamedTuple):
-    """A figure in one place, before and after; of a module that moved, the place is where it is after."""
+    """A figure in one place, before and after; for a renamed module, the place has the new path."""
 
     place: Place
     before: int
     after: int
     kind: ChangeKind = "changed"
-    #: The module's path before, where that was another.
+    #: The old path of a renamed module.
     was: str | None = None
 
     @property
     def change(self) -> int:
-        """What was added; negative where it shrank."""
+        """After minus before."""
         return self.after - self.before
 
 
 @dataclass(frozen=True, slots=True)
 class OperatorChange:
-    """The figures that changed of an operator in one dtype."""
+    """The changed figures of an operator in one dtype."""
 
     operator: str
     dtype: str
@@ -66,7 +66,7 @@ class OperatorChange:
 
 @dataclass(frozen=True, slots=True)
 class ModuleChange:
-    """The figures that changed of a module's own work; an added or removed one is listed with all that is in it."""
+    """The changed figures of a module's own work; an added or removed module includes its submodules."""
 
     kind: ChangeKind
     path: str
@@ -74,45 +74,45 @@ class ModuleChange:
     deltas: tuple[Delta, ...]
     #: By operator, as far as it is work of operators.
     operators: tuple[OperatorChange, ...]
-    #: The path before, where that was another.
+    #: The old path of a renamed module.
     was: str | None = None
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Two profiles, and everything in which they differ."""
+    """Two profiles and their differences."""
 
     before: Profile
     after: Profile
-    correspondence: ModuleMapping
+    mapping: ModuleMapping
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing changed; other versions, inputs or devices that give the same figures are no change."""
+        """Whether no figure changed; other versions, inputs or devices alone are no difference."""
         return not (self.modules or self.operators or self.moves or any(d.change for d in self.memory))
 
     @property
     def moves(self) -> tuple[Rename, ...]:
         """The modules that do the same work under another path."""
-        return self.correspondence.moves
+        return self.mapping.moves
 
     @cached_property
     def totals(self) -> tuple[Delta, ...]:
-        """Every figure of the whole that either profile has."""
+        """Every figure of the whole profiles."""
         return tuple(d for d in _summed(self._changes) if d.before or d.after)
 
     @cached_property
     def phases(self) -> dict[str, tuple[Delta, ...]]:
-        """The figures that changed, by phase."""
-        found = {}
+        """The changed figures by phase."""
+        phases = {}
         for phase in PHASES:
             one, other = self.before.phases[phase], self.after.phases[phase]
-            found[phase] = _changed(Delta(name, getattr(one, name), getattr(other, name)) for name in WORK)
-        return {phase: deltas for phase, deltas in found.items() if deltas}
+            phases[phase] = _changed(Delta(name, getattr(one, name), getattr(other, name)) for name in WORK)
+        return {phase: deltas for phase, deltas in phases.items() if deltas}
 
     @cached_property
     def memory(self) -> tuple[Delta, ...]:
-        """The peak memory by category; empty where one of the profiles has none."""
+        """The peak memory by category; empty if one of the profiles has none."""
         try:
             before, after = peak_memory(self.before), peak_memory(self.after)
         except BudgetError:
@@ -127,26 +127,26 @@ class Difference:
 
     @cached_property
     def modules(self) -> tuple[ModuleChange, ...]:
-        """The modules that are new, gone, or do other work than before."""
+        """The modules that were added or removed, or whose work changed."""
         groups: defaultdict[tuple[ChangeKind, str], list[tuple[str, Change]]] = defaultdict(list)
         for name, change in self._changes:
             groups[change.kind, self._outermost(change.kind, change.place.module)].append((name, change))
-        for path in self.correspondence.added:  # also those without any work
+        for path in self.mapping.added:  # also those without any work
             groups["added", self._outermost("added", path)] += []
-        for path in self.correspondence.removed:
+        for path in self.mapping.removed:
             groups["removed", self._outermost("removed", path)] += []
-        found = (self._module(kind, path, changes) for (kind, path), changes in groups.items())
-        listed = (module for module in found if module.deltas or module.kind != "changed")
+        modules = (self._module(kind, path, changes) for (kind, path), changes in groups.items())
+        listed = (module for module in modules if module.deltas or module.kind != "changed")
         return tuple(sorted(listed, key=lambda m: (*_effect(m.deltas), m.path, m.kind)))
 
     @cached_property
     def _changes(self) -> tuple[tuple[str, Change], ...]:
-        """Every figure in every place, with those that did not change."""
+        """Every figure in every place, unchanged ones included."""
         names = (*WORK, *HELD)
-        return tuple((n, c) for n in names for c in pair(self.before, self.after, Metric(n), self.correspondence))
+        return tuple((n, c) for n in names for c in pair(self.before, self.after, Metric(n), self.mapping))
 
     def _module(self, kind: ChangeKind, path: str, changes: list[tuple[str, Change]]) -> ModuleChange:
-        was = next((old for old, new in self.correspondence.paths.items() if new == path), path)
+        was = next((old for old, new in self.mapping.paths.items() if new == path), path)
         old, new = self.before.nodes.get(was), self.after.nodes.get(path)
         types = [node.module.type for node in (old, new) if node is not None]
         if kind != "changed":
@@ -156,8 +156,8 @@ class Difference:
         return ModuleChange(kind, path, kinds, _changed(_summed(changes)), _operators(changes), moved)
 
     def _outermost(self, kind: ChangeKind, path: str) -> str:
-        """Find the outermost of the added or removed modules around one."""
-        paths = {"added": self.correspondence.added, "removed": self.correspondence.removed}.get(kind, frozenset())
+        """Return the outermost added or removed module that contains *path*."""
+        paths = {"added": self.mapping.added, "removed": self.mapping.removed}.get(kind, frozenset())
         while path and (parent := path.rpartition(".")[0]) in paths:
             path = parent
         return path
@@ -176,27 +176,27 @@ def diff(before: Profile, after: Profile) -> Difference:
     return Difference(before, after, ModuleMapping.of(before, after))
 
 
-def changes(before: Profile, after: Profile, metric: Metric, correspondence: ModuleMapping) -> tuple[Change, ...]:
-    """Say where one figure changed, largest change first."""
-    found = [change for change in pair(before, after, metric, correspondence) if change.change]
-    return tuple(sorted(found, key=lambda c: (-abs(c.change), c)))
+def changes(before: Profile, after: Profile, metric: Metric, mapping: ModuleMapping) -> tuple[Change, ...]:
+    """Return the places where one figure changed, largest change first."""
+    changed = [change for change in pair(before, after, metric, mapping) if change.change]
+    return tuple(sorted(changed, key=lambda c: (-abs(c.change), c)))
 
 
-def pair(before: Profile, after: Profile, metric: Metric, correspondence: ModuleMapping) -> list[Change]:
-    """Put what a figure was in each place beside what it is."""
-    was = {new: old for old, new in correspondence.paths.items() if old != new}
+def pair(before: Profile, after: Profile, metric: Metric, mapping: ModuleMapping) -> list[Change]:
+    """Return the value of a figure in each place, before and after."""
+    was = {new: old for old, new in mapping.paths.items() if old != new}
     new = amounts(after, metric)
-    found = []
+    changes = []
     for place, amount in amounts(before, metric).items():
-        if place.module in correspondence.removed:
-            found.append(Change(place, amount, 0, "removed"))
+        if place.module in mapping.removed:
+            changes.append(Change(place, amount, 0, "removed"))
             continue
-        now = place._replace(module=correspondence.paths.get(place.module, place.module))
-        found.append(Change(now, amount, new.pop(now, 0), "changed", was.get(now.module)))
+        now = place._replace(module=mapping.paths.get(place.module, place.module))
+        changes.append(Change(now, amount, new.pop(now, 0), "changed", was.get(now.module)))
     for place, amount in new.items():
-        kind: ChangeKind = "added" if place.module in correspondence.added else "changed"
-        found.append(Change(place, 0, amount, kind, was.get(place.module)))
-    return found
+        kind: ChangeKind = "added" if place.module in mapping.added else "changed"
+        changes.append(Change(place, 0, amount, kind, was.get(place.module)))
+    return changes
 
 
 def _summed(changes: Iterable[tuple[str, Change]]) -> tuple[Delta, ...]:
@@ -217,8 +217,8 @@ def _operators(changes: Iterable[tuple[str, Change]]) -> tuple[OperatorChange, .
     for name, change in changes:
         if name in WORK:
             groups[change.place.operator, change.place.dtype].append((name, change))
-    found = (OperatorChange(*key, _changed(_summed(group))) for key, group in groups.items())
-    return tuple(sorted((o for o in found if o.deltas), key=lambda o: (*_effect(o.deltas), o.operator, o.dtype)))
+    operators = (OperatorChange(*key, _changed(_summed(group))) for key, group in groups.items())
+    return tuple(sorted((o for o in operators if o.deltas), key=lambda o: (*_effect(o.deltas), o.operator, o.dtype)))
 
 
 def _effect(deltas: Iterable[Delta]) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""How much is allowed: so much, or so much more than the baseline.
+"""Limits: a fixed number, or a change relative to the baseline.
 
 macs = 1_814_073_344        at most this
 macs = "+0 %"               at most the baseline's
@@ -28,18 +28,18 @@ _UNCOUNTED = Metric("uncounted")
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """One figure, and what it may be, as it was written."""
+    """One figure and its limit, as written in the file of budgets."""
 
     metric: Metric
     written: int | str
 
     @property
     def is_relative(self) -> bool:
-        """Whether it needs a baseline."""
+        """Whether the limit needs a baseline."""
         return isinstance(self.written, str)
 
     def most(self, baseline: int) -> int:
-        """Give the largest figure that is allowed; a relative limit is exact, and rounded down to whole units.
+        """Return the largest figure allowed; a relative limit is computed exactly and rounded down.
 
         Example:
             >>> Limit(Metric("macs"), "+1 %").most(1_000_050)
@@ -51,7 +51,7 @@ class Limit:
         return math.floor(baseline * (1 - share if sign == "-" else 1 + share))
 
     def least(self, baseline: int) -> int:
-        """Give the smallest figure that is allowed; most limits allow none of it."""
+        """Return the smallest figure allowed: 0, except for limits written with ``±``."""
         if isinstance(self.written, int):
             return 0
         sign, share = _relative(self.written)
@@ -61,20 +61,20 @@ class Limit:
 def parse_limits(table: Mapping[str, Any]) -> tuple[Limit, ...]:
     """Read limits from a table: figures by name, the tables ``phases``, ``operators`` and ``modules``, and TOPS.
 
-    A table that says nothing of ``uncounted`` allows none: with an uncounted operator the other figures are lower
-    bounds, and holding those proves nothing.
+    Without a limit on ``uncounted``, no uncounted operator is allowed: with one the other figures are lower bounds, and
+    checking those proves nothing.
 
     Raises:
         BudgetError: A limit cannot be read.
         UnknownNameError: There is no such figure or phase.
     """
-    found = tuple(_limit(keys, written) for keys, written in _leaves(table))
-    silent = all(limit.metric != _UNCOUNTED for limit in found)
-    return (*found, Limit(_UNCOUNTED, 0)) if silent else found
+    limits = tuple(_limit(keys, written) for keys, written in _leaves(table))
+    has_uncounted = any(limit.metric == _UNCOUNTED for limit in limits)
+    return limits if has_uncounted else (*limits, Limit(_UNCOUNTED, 0))
 
 
 def _leaves(table: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """List the values of nested tables with their keys: ``modules.layer1.0.macs`` may be quoted or not."""
+    """Yield the values of nested tables with their keys: ``modules.layer1.0.macs`` may be quoted or not."""
     for key, value in table.items():
         if isinstance(value, dict):
             yield from _leaves(value, (*above, key))
@@ -90,7 +90,9 @@ def _limit(keys: tuple[str, ...], written: Any) -> Limit:
         return Limit(metric, written)
     if isinstance(written, int) and not isinstance(written, bool) and written >= 0:
         return Limit(metric, written)
-    msg = f"`{metric.label} = {written!r}` is no limit; give a whole number such as 1000, or a change such as '+0 %'"
+    msg = (
+        f"`{metric.label} = {written!r}` is not a limit; write a whole number such as 1000, or a change such as '+0 %'"
+    )
     raise BudgetError(msg)
 
 
@@ -109,19 +111,21 @@ def _metric(keys: tuple[str, ...]) -> Metric:
 
 
 def _part(keys: tuple[str, ...]) -> tuple[Part, str]:
-    """Split the keys of a limit, without the last, into the part and its pattern."""
+    """Split all keys of a limit but the last into the part and its pattern."""
     first, *pattern = keys[:-1] or ("",)
     for part, names in FIGURES.items():
         if names and part == first and bool(part) == bool(pattern):
             return part, ".".join(pattern)
-    msg = f'`{".".join(keys)}` is no limit; write `macs = …`, or `modules."layer1.*".macs = …` for a part of the model'
+    msg = (
+        f'`{".".join(keys)}` is not a limit; write `macs = …`, or `modules."layer1.*".macs = …` for a part of the model'
+    )
     raise BudgetError(msg)
 
 
 def _relative(written: str) -> tuple[str, Fraction]:
-    """Read a relative limit: its sign, and the share of the baseline."""
+    """Return the sign of a relative limit, and its change as a fraction of the baseline."""
     match = _RELATIVE.fullmatch(written)
     if match is None:
-        msg = f"{written!r} is no change; write it as '+0 %'"
+        msg = f"{written!r} is not a change; write it as '+0 %'"
         raise BudgetError(msg)
     return match["sign"].replace("−", "-"), Fraction(match["percent"]) / 100

@@ -1,6 +1,6 @@
-"""What a limit can hold: a figure of the whole profile, or of a phase, of operators or of modules.
+"""The figures that a limit can refer to: of the whole profile, of a phase, of operators or of modules.
 
-A figure is the sum of its amounts by module and operator, so that a total cannot disagree with where it is.
+A figure is the sum of its amounts by module and operator, so that a total cannot disagree with its parts.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ Part = Literal["", "phases", "operators", "modules", "devices"]
 #: The figures of work, derived ones and uncounted calls included.
 WORK = tuple(name for name in figures.FIGURES if name not in HELD)
 PEAK = "peak_memory"
-MEMORY = "(memory)"  # the place of a category of memory, which is no module's
-#: The figures that there are of each part; "" is the whole.
+MEMORY = "(memory)"  # stands for the module of a category of memory
+#: The figures of each part; "" is the whole profile.
 FIGURES: dict[Part, tuple[str, ...]] = {
     "": (*WORK, *HELD, PEAK),
     "phases": (*WORK, PEAK),
     "operators": (*WORK, "calls"),
     "modules": (*WORK, *HELD),
-    "devices": (),  # named with a rate; see ``project_metric``
+    "devices": (),  # their names contain a rate; see ``device_metrics``
 }
 UNITS = figures.UNITS | {"calls": "call", PEAK: "byte"}
 
 
 class Place(NamedTuple):
-    """Where an amount is: an operator in one dtype, of one module.
+    """Where an amount arises: an operator in one dtype, in one module.
 
-    What a module holds has its figure's name for an operator, as a category of memory has its own.
+    For parameters and buffers the operator is the name of the figure; for memory it is the category.
     """
 
     module: str
@@ -51,11 +51,11 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A figure, and of which part of the profile.
+    """A figure of a part of a profile.
 
-    The pattern is a phase's name, a device's, an operator's or a module's. The latter two may have ``*``, ``?`` and
-    ``[…]``, which match dots too. A module has the work of all modules in it; of several that match, each piece of work
-    counts once.
+    The pattern is the name of a phase, a device, an operator or a module. Names of operators and modules may contain
+    ``*``, ``?`` and ``[…]``, which match dots too. A module includes its submodules; work that several patterns or
+    modules match counts once.
     """
 
     name: str
@@ -76,11 +76,11 @@ class Metric:
 
     @property
     def unit(self) -> str:
-        """The unit of its values; TOPS are held in whole operations a second."""
+        """The unit of the values; TOPS are compared in whole operations per second."""
         return UNITS.get(self.name, "op/s")
 
     def covers(self, record: OpRecord) -> bool:
-        """Say whether a record is of this part."""
+        """Return whether a record belongs to this part."""
         if self.part == "phases":
             return record.phase == self.pattern
         if self.part == "operators":
@@ -88,35 +88,35 @@ class Metric:
         return self.covers_module(record.module)
 
     def covers_module(self, path: str) -> bool:
-        """Say whether a module, or one that it is in, is of this part."""
+        """Return whether a module, or one of its parents, belongs to this part."""
         return self.part != "modules" or any(fnmatchcase(prefix, self.pattern) for prefix in _prefixes(path))
 
 
 def value_of(profile: Profile, metric: Metric) -> int:
-    """Give a figure of a profile.
+    """Return the value of a figure of a profile.
 
     Raises:
         UnknownNameError: No module of the profile has the name.
         BudgetError: No module matches the pattern, or the profile does not have the figure.
     """
     if metric.part == "modules" and not any(map(metric.covers_module, profile.nodes)):
-        _refuse_pattern(metric.pattern, profile)
+        _raise_no_match(metric.pattern, profile)
     if metric.part == "devices":
         return project_metric(profile, metric.name, metric.pattern)
     return sum(amounts(profile, metric).values())
 
 
 def amounts(profile: Profile, metric: Metric) -> dict[Place, int]:
-    """Say where a figure is; places that have none of it are left out.
+    """Return the amounts of a figure by place, without zeros.
 
-    That of a device is where the FLOPs are, in whole operations a second.
+    The operations per second of a device are distributed as the FLOPs are.
     """
     if metric.part == "devices":
         flops, needed = amounts(profile, Metric("flops")), value_of(profile, metric)
         return {place: needed * amount // sum(flops.values()) for place, amount in flops.items()}
     if metric.name == PEAK:
-        found = peak_memory(profile, metric.pattern)
-        return {Place(MEMORY, category): size for category, size in found.items() if size}
+        categories = peak_memory(profile, metric.pattern)
+        return {Place(MEMORY, category): size for category, size in categories.items() if size}
     if metric.name in HELD:
         held = ((m.path, getattr(m, metric.name)) for m in profile.modules if metric.covers_module(m.path))
         return {Place(path, metric.name): amount for path, amount in held if amount}
@@ -130,21 +130,21 @@ def amounts(profile: Profile, metric: Metric) -> dict[Place, int]:
 
 
 def peak_memory(profile: Profile, phase: str = "") -> Mapping[str, int]:
-    """Give the bytes live at the peak of the whole, or of a phase, by category.
+    """Return the live bytes at the peak of the run, or of a phase, by category.
 
     Raises:
-        BudgetError: The profile has none: it was made before peaks were observed, or the phase did not run.
+        BudgetError: The profile has no peak: it was saved by a version that recorded none, or the phase did not run.
     """
-    found = next((t.peak_memory for name, t in profile.phases.items() if name == phase), profile.totals.peak_memory)
-    if not found:
+    peak = next((t.peak_memory for name, t in profile.phases.items() if name == phase), profile.totals.peak_memory)
+    if not peak:
         where = f" in {phase}" if phase else ""
         msg = f"the profile of {profile.model} has no peak memory{where}; count it again, or leave `{PEAK}` out"
         raise BudgetError(msg)
-    return {category: size for category, size in found.items() if category != "total"}
+    return {category: size for category, size in peak.items() if category != "total"}
 
 
 def _prefixes(path: str) -> Iterator[str]:
-    """List a module's path and those of the modules that it is in, outermost first.
+    """Yield the path of a module and those of its parents, outermost first.
 
     Example:
         >>> list(_prefixes("layer1.0"))
@@ -155,7 +155,7 @@ def _prefixes(path: str) -> Iterator[str]:
     yield from (".".join(parts[: i + 1]) for i in range(len(parts)))
 
 
-def _refuse_pattern(pattern: str, profile: Profile) -> None:
+def _raise_no_match(pattern: str, profile: Profile) -> None:
     if not any(sign in pattern for sign in "*?["):
         kind = "module"
         raise UnknownNameError(kind, pattern, (path for path in profile.nodes if path))

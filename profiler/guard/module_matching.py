@@ -1,4 +1,4 @@
-"""Which module of one profile is which of another: by its path, or by the work that it does under a new one."""
+"""Match the modules of two profiles, by path or by the work that they do."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from profiler.guard.metrics import WORK
 from profiler.tally import Totals
+from profiler.tally.tree import iter_nodes
 
 if TYPE_CHECKING:
     from collections.abc import Container, Hashable, Iterator
@@ -17,32 +18,32 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Rename:
-    """A module, with all that is in it, that does the same work under another path."""
+    """A module that does the same work, with all its submodules, under another path."""
 
-    was: str
-    now: str
+    old: str
+    new: str
     type: str
 
 
 @dataclass(frozen=True, slots=True)
 class ModuleMapping:
-    """The modules that two profiles share."""
+    """Which module of one profile is which module of another."""
 
-    #: From the path before to the path after; a module that is gone is not in it.
+    #: From the old path to the new path; removed modules are not in it.
     paths: dict[str, str]
-    #: The outermost modules that moved.
+    #: The outermost modules that have a new path.
     moves: tuple[Rename, ...]
-    #: The paths after of modules that are new.
+    #: New paths of added modules.
     added: frozenset[str]
-    #: The paths before of modules that are gone.
+    #: Old paths of removed modules.
     removed: frozenset[str]
 
     @classmethod
     def of(cls, before: Profile, after: Profile) -> ModuleMapping:
-        """Find the modules that do the same at the same path, then the same elsewhere, then something else there."""
+        """Match modules with the same work at the same path, then at another path, then other work at the same path."""
         works = _WorkFingerprints()
-        works.learn(before)
-        works.learn(after)
+        works.add(before)
+        works.add(after)
         pairs = _Pairs()
         _match_in_place(before.tree, after.tree, works, pairs)
         moves = tuple(_match_elsewhere(before.tree, after.tree, works, pairs))
@@ -54,50 +55,50 @@ class ModuleMapping:
 
 
 class _WorkFingerprints:
-    """Numbers the different trees of work, so that comparing two modules is comparing two numbers.
+    """Assigns a number to each distinct subtree of work, so that two modules are compared by comparing two numbers.
 
-    A tree of work has no names in it: operators, dtypes, phases and costs, and the trees of its children in order.
+    A subtree of work contains operators, dtypes, phases, costs and the subtrees of its children in order, but no names.
     """
 
     def __init__(self) -> None:
         self._known: dict[Hashable, int] = {}
         self._numbers: dict[int, int] = {}
 
-    def learn(self, profile: Profile) -> None:
+    def add(self, profile: Profile) -> None:
         own: defaultdict[str, Counter[Hashable]] = defaultdict(Counter)
         for entry in profile.entries:
             record, totals = entry.record, entry.totals
             for name in ("calls", *WORK):
                 amount = record.calls if name == "calls" else getattr(totals, name)
                 own[record.module][record.packet, entry.dtype, record.phase, name] += amount
-        self._learn(profile.tree, own)
+        self._number(profile.tree, own)
 
     def of(self, node: Node) -> int:
         return self._numbers[id(node)]
 
-    def _learn(self, node: Node, own: defaultdict[str, Counter[Hashable]]) -> int:
+    def _number(self, node: Node, own: defaultdict[str, Counter[Hashable]]) -> int:
         held = node.module.params, node.module.trainable_params, node.module.buffers
-        children = tuple(self._learn(child, own) for child in node.children)
+        children = tuple(self._number(child, own) for child in node.children)
         work = frozenset(own[node.module.path].items()), held, children
         number = self._numbers[id(node)] = self._known.setdefault(work, len(self._known))
         return number
 
 
 class _Pairs:
-    """The pairs found so far."""
+    """The modules matched so far."""
 
     def __init__(self) -> None:
         self.paths: dict[str, str] = {}
         self.taken: set[str] = set()
 
     def add(self, before: Node, after: Node) -> None:
-        """Pair two modules."""
+        """Match two modules."""
         self.paths[before.module.path] = after.module.path
         self.taken.add(after.module.path)
 
 
 def _match_in_place(before: Node, after: Node, works: _WorkFingerprints, pairs: _Pairs) -> None:
-    """Pair the modules that do the same under the same path."""
+    """Match modules that do the same work at the same path."""
     if works.of(before) == works.of(after):
         pairs.add(before, after)
     named = {child.name: child for child in after.children}
@@ -107,16 +108,16 @@ def _match_in_place(before: Node, after: Node, works: _WorkFingerprints, pairs: 
 
 
 def _match_elsewhere(before: Node, after: Node, works: _WorkFingerprints, pairs: _Pairs) -> Iterator[Rename]:
-    """Pair what is left and does the same work under another path, outermost first; what does no work stays."""
-    left: defaultdict[int, deque[Node]] = defaultdict(deque)
-    for node in _walk(before):
+    """Match remaining modules that do the same work at another path, outermost first; skip modules without work."""
+    unmatched: defaultdict[int, deque[Node]] = defaultdict(deque)
+    for node in iter_nodes(before):
         if node.module.path not in pairs.paths and node.total != Totals():
-            left[works.of(node)].append(node)
-    for node in _walk(after):
-        old = _next_free(left[works.of(node)], pairs) if _free(node, pairs.taken) else None
+            unmatched[works.of(node)].append(node)
+    for node in iter_nodes(after):
+        old = _next_free(unmatched[works.of(node)], pairs) if _free(node, pairs.taken) else None
         if old is None:
             continue
-        for one, other in zip(_walk(old), _walk(node), strict=True):
+        for one, other in zip(iter_nodes(old), iter_nodes(node), strict=True):
             pairs.add(one, other)
         if old.module.path != node.module.path:
             yield Rename(old.module.path, node.module.path, node.module.type)
@@ -131,11 +132,5 @@ def _next_free(nodes: deque[Node], pairs: _Pairs) -> Node | None:
 
 
 def _free(node: Node, paired: Container[str]) -> bool:
-    """Say whether neither a module nor one in it is paired yet."""
-    return not any(inner.module.path in paired for inner in _walk(node))
-
-
-def _walk(node: Node) -> Iterator[Node]:
-    yield node
-    for child in node.children:
-        yield from _walk(child)
+    """Return whether neither a module nor any of its submodules is matched yet."""
+    return not any(inner.module.path in paired for inner in iter_nodes(node))

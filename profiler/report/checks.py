@@ -13,7 +13,7 @@ from profiler.guard.metrics import PEAK
 from profiler.report.profile_differences import changes_text, path_name
 from profiler.report.registry import Formats
 from profiler.report.report import Report
-from profiler.report.tables import exactly, percent, table
+from profiler.report.tables import percent, signed_exact, table
 from profiler.tally.figures import HELD
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def explain(check: Check) -> str:
     if check.where:
         first = check.where[0]
         place = f"{first.place.module or '(model)'} ({first.place.operator})"
-        changed = f"it changed most in {place}, by {exactly(first.change)}"
+        changed = f"it changed most in {place}, by {signed_exact(first.change)}"
         parts.append(changed if _changed(check) else f"most of it is in {place}")
     return "; ".join(parts)
 
@@ -121,6 +121,6 @@ def _row(outcome: Outcome, check: Check) -> tuple[str, ...]:
     if check.baseline is not None:
         delta = check.value - check.baseline
         share = percent(delta, check.baseline)
-        change = exactly(delta) + (f" ({share} %)" if share else "") if delta else "="
+        change = signed_exact(delta) + (f" ({share} %)" if share else "") if delta else "="
     mark = "" if check.passed else "BROKEN"
     return metric.label, ("≥ " if is_bound else "") + units.exact(check.value), allowed, change, mark

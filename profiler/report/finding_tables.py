@@ -1,4 +1,4 @@
-"""What other counters say: a table of them, and under it the causes of each difference in plain words."""
+"""Findings about peers as text: a table of claims, and below it the causes of each difference."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SHORT = {"parameter": "param"}
 
 
 def text(findings: tuple[Finding, ...], width: int = WIDTH) -> str:
-    """Write the table and the causes, eighty columns wide."""
+    """Return the table and the causes, at most *width* columns wide."""
     parts = [table(COLUMNS, summary(findings), width), textwrap.fill(LEGEND, width)]
     for finding in _totals(findings):
         lines = [_wrapped(line, width) for line in story(finding, findings)]
@@ -35,7 +35,7 @@ def text(findings: tuple[Finding, ...], width: int = WIDTH) -> str:
 
 
 def summary(findings: tuple[Finding, ...]) -> list[tuple[str, ...]]:
-    """List the totals: who claims what, and what we count."""
+    """List the rows of the table: what each peer claims in total, and what we count."""
     rows: list[tuple[str, ...]] = []
     for finding in _totals(findings):
         claim = finding.claim
@@ -47,13 +47,13 @@ def summary(findings: tuple[Finding, ...]) -> list[tuple[str, ...]]:
 
 
 def heading(finding: Finding) -> str:
-    """Name a peer as it answered."""
+    """Return the peer, its version and its unit."""
     claim = finding.claim
     return f"{claim.source} ({claim.version}), {claim.unit}"
 
 
 def story(finding: Finding, findings: tuple[Finding, ...]) -> Iterator[str]:
-    """Say why a total differs, largest cause first; what is left; and how its modules stand."""
+    """Yield the causes of a total's difference, largest first; then what is unexplained, in total and by module."""
     if finding.verdict is Verdict.FAILED:
         yield f"failed: {finding.claim.error}"
         return
@@ -68,12 +68,12 @@ def story(finding: Finding, findings: tuple[Finding, ...]) -> Iterator[str]:
 
 
 def places(cause: Cause) -> str:
-    """Say in which operators and modules a cause arises, the largest first."""
+    """Return the operators and modules in which a cause arises, largest amount first."""
     return f"{_named(_sums((s.operator, s.amount) for s in cause.contributions))} in {_modules_named(cause)}"
 
 
 def number(value: Exact) -> str:
-    """Write every digit.
+    """Return a number with every digit.
 
     Example:
         >>> number(11_689_512), number(2.5)
@@ -83,7 +83,7 @@ def number(value: Exact) -> str:
 
 
 def signed(value: Exact) -> str:
-    """Write a difference with its sign.
+    """Return a difference with its sign and every digit.
 
     Example:
         >>> signed(1_500), signed(-1), signed(0)
@@ -96,24 +96,24 @@ def _totals(findings: Iterable[Finding]) -> list[Finding]:
     return [finding for finding in findings if finding.claim.subject == TOTAL]
 
 
-def _modules(whole: Finding, findings: tuple[Finding, ...]) -> Iterator[str]:
-    """Say how many modules are compared, and in which a rest is left."""
-    inside = [f for f in findings if _same(f, whole) and f.claim.subject != TOTAL]
-    left = [f for f in inside if f.unexplained]
-    if inside and not left and whole.causes:
-        yield f"{len(inside)} modules compared, nothing left over in any"
-    for finding in left[:_NAMED]:
+def _modules(total: Finding, findings: tuple[Finding, ...]) -> Iterator[str]:
+    """Yield how many modules were compared, and the first of those with an unexplained rest."""
+    modules = [f for f in findings if _same(f, total) and f.claim.subject != TOTAL]
+    unexplained = [f for f in modules if f.unexplained]
+    if modules and not unexplained and total.causes:
+        yield f"{len(modules)} modules compared, nothing left over in any"
+    for finding in unexplained[:_NAMED]:
         yield f"{signed(finding.unexplained)}  unexplained at {finding.claim.subject}"
-    if len(left) > _NAMED:
-        yield f"and a rest in {len(left) - _NAMED} more of {len(inside)} modules"
+    if len(unexplained) > _NAMED:
+        yield f"and an unexplained rest in {len(unexplained) - _NAMED} more of {len(modules)} modules"
 
 
-def _same(finding: Finding, whole: Finding) -> bool:
-    return (finding.claim.source, finding.claim.unit) == (whole.claim.source, whole.claim.unit)
+def _same(finding: Finding, total: Finding) -> bool:
+    return (finding.claim.source, finding.claim.unit) == (total.claim.source, total.claim.unit)
 
 
 def _sums(parts: Iterable[tuple[str, Exact]]) -> list[tuple[str, Exact]]:
-    """Add up what has the same name, the largest first."""
+    """Sum amounts by name, largest first."""
     sums: dict[str, Exact] = {}
     for name, amount in parts:
         sums[name] = sums.get(name, 0) + amount
@@ -128,7 +128,7 @@ def _named(sums: list[tuple[str, Exact]]) -> str:
 
 
 def _modules_named(cause: Cause) -> str:
-    """Name the modules where most of a cause arises; those whose names differ in a number together.
+    """Name the modules where most of a cause arises; names that differ only in numbers are grouped.
 
     ``layer1.0.bn1`` and ``layer2.1.bn1`` are ``layer*.*.bn1 (2)``.
     """

@@ -1,4 +1,4 @@
-"""The peers as text: which are installed, what their numbers mean, and how they are known to depart from ours."""
+"""The catalogue of peers as text: what is installed, what the numbers mean, and the known deviations."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ if TYPE_CHECKING:
     from profiler.report.tables import Side
     from profiler.values.findings import Deviation
 
-_COLUMNS: Mapping[str, Side] = {"peer": "left", "distribution": "left", "unit": "left", "departures": "right"}
+_COLUMNS: Mapping[str, Side] = {"peer": "left", "distribution": "left", "unit": "left", "deviations": "right"}
 
 
 def overview(peers: Iterable[Peer]) -> str:
-    """List peers, what their numbers mean, and how to install those that are missing."""
+    """Return a table of peers, with what their numbers mean and how to install those that are missing."""
     rows, meanings = [], []
     for peer in peers:
         rows.append((peer.name, peer.version, peer.unit, str(len(peer.deviations))))
-        cure = "" if peer.installed else f" ({peer.install})"
-        meanings.append(_wrapped(f"{peer.name}: {peer.convention}{cure}"))
+        hint = "" if peer.installed else f" ({peer.install})"
+        meanings.append(_wrapped(f"{peer.name}: {peer.convention}{hint}"))
     return "\n\n".join([table(_COLUMNS, rows), "\n".join(meanings)])
 
 
 def details(peer: Peer) -> str:
-    """Describe one peer with every departure."""
+    """Return one peer with all its known deviations."""
     head = [f"{peer.name} · {peer.version} · {peer.unit}", _wrapped(peer.convention)]
     if not peer.installed:
         head.append(f"install it with: {peer.install}")
-    return "\n\n".join(["\n".join(head), *map(_departure, peer.deviations)])
+    return "\n\n".join(["\n".join(head), *map(_deviation, peer.deviations)])
 
 
-def _departure(deviation: Deviation) -> str:
+def _deviation(deviation: Deviation) -> str:
     lines = [
         f"{deviation.code} ({deviation.kind.value})",
         _wrapped(deviation.why, "  "),

@@ -1,4 +1,4 @@
-"""A difference of two profiles as text, and as JSON (schema ``profiler-diff/1``)."""
+"""The difference of two profiles as text, and as JSON (schema ``profiler-diff/1``)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from profiler import units
 from profiler.guard import diff
 from profiler.report.registry import Formats
 from profiler.report.report import Report
-from profiler.report.tables import exactly, percent, signed, table
+from profiler.report.tables import percent, signed, signed_exact, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -60,7 +60,7 @@ def to_json(report: DiffReport) -> str:
         "totals": _figures(difference.totals),
         "peak_memory": _figures(difference.memory),
         "phases": {phase: _figures(deltas) for phase, deltas in difference.phases.items()},
-        "moved": [{"was": move.was, "path": move.now, "type": move.type} for move in difference.moves],
+        "moved": [{"was": move.old, "path": move.new, "type": move.type} for move in difference.moves],
         "modules": [_module(row) for row in difference.modules],
         "operators": [_operator(row) for row in difference.operators],
     }
@@ -68,7 +68,7 @@ def to_json(report: DiffReport) -> str:
 
 
 def changes_text(changes: Iterable[Change], *, binary: bool = False) -> str:
-    """Write where one figure changed: module, operator, and how much was there, is there and came on top."""
+    """Return a table of the places where one figure changed, with its value before and after."""
     short = units.size if binary else units.count
     rows = [
         (
@@ -76,7 +76,7 @@ def changes_text(changes: Iterable[Change], *, binary: bool = False) -> str:
             change.place.operator,
             short(change.before),
             short(change.after),
-            exactly(change.change),
+            signed_exact(change.change),
         )
         for change in changes
     ]
@@ -87,7 +87,7 @@ def changes_text(changes: Iterable[Change], *, binary: bool = False) -> str:
 
 
 def acceptance_text(baseline: Baseline, profile: Profile) -> str:
-    """Say what a baseline becomes, and what changed."""
+    """Return the note of an accepted baseline: its file, and what changed."""
     if baseline.profile is not None:
         return f"accepted {baseline.path}\n{to_text(DiffReport(diff(baseline.profile, profile)))}"
     t = profile.totals
@@ -96,7 +96,7 @@ def acceptance_text(baseline: Baseline, profile: Profile) -> str:
 
 
 def path_name(path: str) -> str:
-    """Name a module; the root has no path."""
+    """Return the path of a module; the root, which has none, is ``(model)``."""
     return path or "(model)"
 
 
@@ -124,13 +124,13 @@ def _exact_columns(first: str) -> dict[str, Side]:
 
 
 def _exact_row(delta: Delta) -> tuple[str, ...]:
-    change = exactly(delta.change) if delta.change else "="
+    change = signed_exact(delta.change) if delta.change else "="
     figures = units.exact(delta.before), units.exact(delta.after), change
     return (delta.name.replace("_", " "), *figures, percent(delta.change, delta.before))
 
 
 def _moves(difference: Difference) -> list[str]:
-    rows = [(path_name(move.was), path_name(move.now), move.type) for move in difference.moves]
+    rows = [(path_name(move.old), path_name(move.new), move.type) for move in difference.moves]
     columns: dict[str, Side] = {"moved, same work": "left", "to": "left", "type": "left"}
     return [_few(columns, rows)] if rows else []
 
@@ -169,7 +169,7 @@ def _memory(difference: Difference) -> list[str]:
 
 
 def _costs(deltas: Iterable[Delta]) -> tuple[str, ...]:
-    """Write the changes of the four figures that a table has room for."""
+    """Return the changes of MACs, FLOPs, bytes and parameters."""
     by_name = {delta.name: delta.change for delta in deltas}
     moved = by_name.get("bytes_read", 0) + by_name.get("bytes_written", 0)
     macs, flops, params = (signed(by_name.get(name, 0)) for name in ("macs", "flops", "params"))

@@ -224,7 +224,7 @@ def _merge(siblings: list[Node]) -> Node:
         return siblings[0]
     merged = (
         replace(children[0], total=reduce(add, (child.total for child in children)))
-        for children in zip(*(sister.children for sister in siblings), strict=True)
+        for children in zip(*(sibling.children for sibling in siblings), strict=True)
     )
     return replace(siblings[0], children=tuple(_deep_sum(child, len(siblings)) for child in merged))
 

@@ -1,4 +1,4 @@
-"""Tables of plain text, in which names give way and numbers never do."""
+"""Tables of plain text, in which long names are cut and numbers never are."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _GAP = 2  # between columns
 def table(
     columns: Mapping[str, Side], rows: Sequence[Sequence[str]], width: int = WIDTH, narrowest: int = _NARROWEST
 ) -> str:
-    """Lay rows out under their headings; where a line is too long, its first cell is cut, to *narrowest* at least.
+    """Return rows under their headings; the first cell of a line longer than *width* is cut, to *narrowest* at least.
 
     Example:
         >>> print(table({"module": "left", "MACs": "right"}, [("conv1", "+1")]))
@@ -47,7 +47,7 @@ def table(
 
 
 def signed(change: int, *, binary: bool = False) -> str:
-    """Write a change in short; nothing where there is none.
+    """Return a change rounded, with its sign; empty for 0.
 
     Example:
         >>> signed(1_500), signed(-2048, binary=True), signed(0)
@@ -59,18 +59,18 @@ def signed(change: int, *, binary: bool = False) -> str:
     return f"{'+' if change > 0 else '−'}{size}"
 
 
-def exactly(change: int) -> str:
-    """Write a change with every digit.
+def signed_exact(change: int) -> str:
+    """Return a change with its sign and every digit.
 
     Example:
-        >>> exactly(1_500), exactly(-1), exactly(0)
+        >>> signed_exact(1_500), signed_exact(-1), signed_exact(0)
         ('+1,500', '−1', '0')
     """
     return f"{'+' if change > 0 else '−' if change < 0 else ''}{units.exact(abs(change))}"
 
 
 def percent(change: int, before: int) -> str:
-    """Write a change as per cent of what was there; nothing where it rounds to nothing, or nothing was there.
+    """Return a change as a percentage of *before*; empty if it rounds to 0.0 or *before* is 0.
 
     Example:
         >>> percent(10, 200), percent(-1, 2), percent(1, 10**9), percent(1, 0)

@@ -75,7 +75,7 @@ def test_tables_written_inline_are_budgets_too(load):
         ('[[budget]]\ntarget = "a"\nbatch = 0\nmacs = 1', "budget.0.batch"),
         ('[[budget]]\ntarget = "a"\nbatch = "2"\nmacs = 1', "budget.0.batch"),
         ('[[budget]]\ntarget = "a"\nmac = 1', "budget 'a': no option or figure named 'mac'; did you mean 'macs'?"),
-        ('[[budget]]\ntarget = "a"\nmacs = "lots"', "budget 'a': `macs = 'lots'` is no limit"),
+        ('[[budget]]\ntarget = "a"\nmacs = "lots"', "budget 'a': `macs = 'lots'` is not a limit"),
         ('[[budget]]\ntarget = "a"\nmacs = 1\n[[budget]]\ntarget = "a"\nmacs = 2', "2 budgets are named 'a'"),
     ],
 )

@@ -77,7 +77,7 @@ def test_a_layer_put_in_front_moves_the_others_along():
     before = nn.Sequential(linear(8), nn.ReLU(), linear(5))
     after = nn.Sequential(linear(8), nn.Tanh(), nn.ReLU(), linear(5))
     found = diff(counted(before), counted(after))
-    assert {(move.was, move.now) for move in found.moves} == {("1", "2"), ("2", "3")}
+    assert {(move.old, move.new) for move in found.moves} == {("1", "2"), ("2", "3")}
     assert changed(found) == [("added", "1")]
     assert by_name(found.modules[0].deltas)["transcendentals"] == WIDTH
     assert "macs" not in by_name(found.modules[0].deltas)
