@@ -23,7 +23,7 @@ from rich.table import Table
 
 import profiler
 from profiler.projection import project
-from profiler.projection.this_machine import local
+from profiler.projection.this_machine import measure_this_machine
 from profiler.targets import build, make_inputs, resolve
 
 MODELS = (
@@ -35,17 +35,17 @@ FACTOR = 2
 
 def row(name: str, device: str, runs: int) -> tuple[float, float, float]:
     """Give bound, estimate and measurement of a model, in seconds."""
-    machine = local("local" if device == "cpu" else f"local:{device}")
+    machine = measure_this_machine("local" if device == "cpu" else f"local:{device}")
     target = resolve(name)
     model = build(target, device=device)
     args, kwargs = make_inputs(target, model, device=device)
     with torch.inference_mode():
         found = profiler.measure(model, *args, runs=runs, **kwargs)
-        projected = project(profiler.count(model, *args, **kwargs), machine.device, shares=machine)
+        projected = project(profiler.count(model, *args, **kwargs), machine.device, efficiency=machine)
     return float(projected.bound_s.value), float(projected.estimate_s.value), found.seconds
 
 
-def main(*models: str, device: str = "cpu", threads: int | None = None, runs: int = 9, anew: bool = True) -> None:
+def main(*models: str, device: str = "cpu", threads: int | None = None, runs: int = 9, remeasure: bool = True) -> None:
     """Print the table, as Markdown.
 
     Args:
@@ -53,12 +53,12 @@ def main(*models: str, device: str = "cpu", threads: int | None = None, runs: in
         device: cpu or cuda.
         threads: How many threads torch uses on the CPU.
         runs: How many timed passes of each model.
-        anew: Measure the machine again, though a measurement was kept.
+        remeasure: Measure the machine again, even if a measurement is cached.
     """
     warnings.filterwarnings("ignore")
     if threads is not None:
         torch.set_num_threads(threads)
-    machine = local("local" if device == "cpu" else f"local:{device}", anew=anew)
+    machine = measure_this_machine("local" if device == "cpu" else f"local:{device}", remeasure=remeasure)
     table = Table("model", "bound, ms", "estimate, ms", "measured, ms", "bound / measured", "estimate / measured")
     table.box = box.MARKDOWN
     ratios = []

@@ -31,7 +31,7 @@ from rich.table import Table, box
 
 import profiler
 from profiler.errors import one_line
-from profiler.peers import Answer, Failure, find
+from profiler.peers import PeerFailure, PeerResult, find
 from profiler.reconcile import count_with_facts, reconcile, select_peers
 from profiler.targets import build_with_inputs, list_targets
 from profiler.values.findings import TOTAL, Verdict
@@ -76,7 +76,7 @@ def standing(findings: tuple[Finding, ...]) -> str:
     return f"rest: {where} ({len(left)} findings)" if left else "explained"
 
 
-def _forked(peer: str, module, args, kwargs) -> tuple[Answer | Failure, float]:  # noqa: ANN001
+def _forked(peer: str, module, args, kwargs) -> tuple[PeerResult | PeerFailure, float]:  # noqa: ANN001
     """Run a peer in a fork, which it may leave as it likes."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "answer"
@@ -88,7 +88,7 @@ def _forked(peer: str, module, args, kwargs) -> tuple[Answer | Failure, float]: 
         os.waitpid(fork, 0)
         row = json.loads(path.read_text()) if path.exists() else {"error": "it died", "seconds": 0.0}
     seconds = row.pop("seconds")
-    return (Failure(row["error"]) if "error" in row else Answer(**row)), seconds
+    return (PeerFailure(row["error"]) if "error" in row else PeerResult(**row)), seconds
 
 
 def _answer(peer: str, module, args, kwargs) -> dict:  # noqa: ANN001

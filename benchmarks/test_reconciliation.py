@@ -11,7 +11,7 @@ import pytest
 from models import ready
 
 import profiler
-from profiler.peers import Answer, find
+from profiler.peers import PeerResult, find
 from profiler.reconcile import count_with_facts, reconcile
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def observed() -> tuple[profiler.Profile, tuple[ModuleFacts, ...]]:
 
 
 @pytest.fixture(params=PEERS)
-def answer(request: pytest.FixtureRequest) -> tuple[str, Answer]:
+def answer(request: pytest.FixtureRequest) -> tuple[str, PeerResult]:
     """Let a peer count the same forward pass."""
     return request.param, find(request.param).run(*ready(NAME))
 
@@ -43,7 +43,7 @@ def test_observing(benchmark: BenchmarkFixture) -> None:
 def test_reconciling(
     benchmark: BenchmarkFixture,
     observed: tuple[profiler.Profile, tuple[ModuleFacts, ...]],
-    answer: tuple[str, Answer],
+    answer: tuple[str, PeerResult],
 ) -> None:
     """Apply the peer's departures to every entry, and compare the total and every module."""
     name, claimed = answer

@@ -1,7 +1,8 @@
-"""Numbers as text: the only place that rounds."""
+"""Format numbers as text. No other module rounds."""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -9,10 +10,14 @@ if TYPE_CHECKING:
 
 _DECIMAL = ((10**18, "E"), (10**15, "P"), (10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k"))
 _BINARY = ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
+#: Units that are words, unlike symbols such as FLOP or byte/s, and so have a plural.
+_WORDS = {"byte": "bytes", "element": "elements", "frame": "frames", "layer": "layers", "parameter": "parameters",
+          "patch": "patches", "product": "products", "token": "tokens"}  # fmt: skip
+_WORD_UNIT = re.compile(rf"(?P<prefix>(?:[kMGTPE]|[KMG]i)?)(?P<word>{'|'.join(_WORDS)})")
 
 
 def count(value: int, unit: str = "") -> str:
-    """Write a count with four digits and a decimal prefix.
+    """Format a count with four digits and a decimal prefix.
 
     Example:
         >>> count(1_814_073_344, "MAC")
@@ -21,13 +26,33 @@ def count(value: int, unit: str = "") -> str:
         ('12', '1.000 M')
     """
     for power, prefix in _DECIMAL:
-        if value >= power * (1 - 5e-5):  # 999,999 rounds up into the next prefix
-            return f"{_four_digits(value / power)} {prefix}{unit}"
-    return f"{value} {unit}".rstrip()
+        if value >= power * (1 - 5e-5):  # 999,999 rounds up to the next prefix
+            return with_unit(_four_digits(value / power), prefix + unit)
+    return with_unit(str(value), unit)
+
+
+def with_unit(number: str, unit: str) -> str:
+    """Join a number, already written as text, and its unit.
+
+    A unit that is a word stands apart from its prefix, and in the plural unless the number is 1; a symbol stays as it
+    is. ``ratio`` is left out: it is the unit of a plain number.
+
+    Example:
+        >>> with_unit("3.643", "GFLOP"), with_unit("11.69", "Mparameter"), with_unit("1", "layer")
+        ('3.643 GFLOP', '11.69 M parameters', '1 layer')
+    """
+    if unit == "ratio":
+        return number
+    match = _WORD_UNIT.fullmatch(unit)
+    if match is None:
+        return f"{number} {unit}".rstrip()
+    prefix, word = match.groups()
+    is_one = not prefix and number.lstrip("+−-") == "1"
+    return " ".join(filter(None, (number, prefix, word if is_one else _WORDS[word])))
 
 
 def size(value: int) -> str:
-    """Write a number of bytes with a binary prefix.
+    """Format a number of bytes with a binary prefix.
 
     Example:
         >>> size(46_827_520), size(12)
@@ -40,7 +65,7 @@ def size(value: int) -> str:
 
 
 def seconds(value: float) -> str:
-    """Write a time with four digits and the unit that fits.
+    """Format a time in seconds with four digits, in the largest unit that it reaches.
 
     Example:
         >>> seconds(0.0008469), seconds(90.0), seconds(86_400 * 3)
@@ -53,19 +78,19 @@ def seconds(value: float) -> str:
 
 
 def rounded(value: float) -> str:
-    """Write a plain number with four digits.
+    """Format a number with four digits.
 
     Example:
         >>> rounded(14.18821), rounded(425.646), rounded(0.00555), rounded(120_000.0)
         ('14.19', '425.6', '0.005550', '120,000')
     """
-    if value >= 10_000:  # noqa: PLR2004 - five digits and more are whole
+    if value >= 10_000:  # noqa: PLR2004 - numbers of five or more digits get no decimals
         return f"{value:,.0f}"
     return _four_digits(value) if value >= 1 else f"{value:#.4g}"
 
 
 def exact(value: int) -> str:
-    """Write every digit, in groups of three.
+    """Format a count with every digit, in groups of three.
 
     Example:
         >>> exact(11_689_512)
@@ -75,7 +100,7 @@ def exact(value: int) -> str:
 
 
 def share(part: int, whole: int) -> str:
-    """Write *part* as per cent of *whole*, to one decimal; empty where there is no whole.
+    """Format *part* as a percentage of *whole*, to one decimal; return "" if *whole* is 0.
 
     Example:
         >>> share(1, 3), share(0, 0)
@@ -85,7 +110,7 @@ def share(part: int, whole: int) -> str:
 
 
 def shape(sizes: Iterable[int]) -> str:
-    """Write a shape.
+    """Format a shape.
 
     Example:
         >>> shape((1, 3, 224, 224)), shape(())
@@ -95,7 +120,7 @@ def shape(sizes: Iterable[int]) -> str:
 
 
 def _four_digits(value: float) -> str:
-    """Round to four digits, at most three of them after the point."""
+    """Format a number with four digits, at most three of them decimals."""
     decimals = 3 - (len(str(int(value))) - 1)
     text = f"{value:.{max(decimals, 0)}f}"
     return f"{value:.{max(decimals - 1, 0)}f}" if len(text.replace(".", "")) > 4 else text  # noqa: PLR2004 - four digits

@@ -1,6 +1,6 @@
-"""The command line: words in; text on stdout, notes on stderr, and an exit status out.
+"""The command line: results on stdout, notes on stderr, and an exit status.
 
-0 well · 1 a check failed · 2 the call or a file is wrong · 3 the model itself failed.
+0 success · 1 a check failed · 2 the command or a file is wrong · 3 the model itself failed.
 """
 
 from profiler.cli.app import main

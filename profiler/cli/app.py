@@ -1,4 +1,4 @@
-"""The parser, and the only place where an error becomes a line and a status."""
+"""The parser, and the one place where an error becomes a line on stderr and an exit status."""
 
 from __future__ import annotations
 
@@ -31,7 +31,11 @@ _INTERRUPTED = 130
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run one command and give its exit status."""
+    """Run one command and return its exit status.
+
+    Args:
+        words: The words after ``profiler``; by default those of the process.
+    """
     import_all(package)
     tokens = list(sys.argv[1:] if words is None else words)
     try:
@@ -53,7 +57,7 @@ def launch(
     *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
     debug: bool = False,
 ) -> None:
-    """Run a command; with --debug an error shows its traceback.
+    """Run a command.
 
     Args:
         tokens: The words of the command.

@@ -1,4 +1,4 @@
-"""``profiler check budgets.toml``: fail when a model costs more than it may."""
+"""``profiler check budgets.toml``: fail if a model costs more than its budget."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from profiler.cli.output import emit, note
 from profiler.cli.training_options import TrainingOptions
 from profiler.errors import CheckFailedError, ProfilerError
 from profiler.guard import Acceptance, Baselines, Outcome, load_budgets
-from profiler.guard import check as hold
+from profiler.guard import check as check_profile
 from profiler.report.checks import CHECK_FORMATS, CheckReport
 from profiler.report.github import github_annotations
 from profiler.report.profile_differences import acceptance_text
@@ -41,35 +41,35 @@ def check(
     output: Annotated[Path | None, Parameter(alias="-o")] = None,
     quiet: Annotated[bool, Parameter(alias="-q")] = False,
 ) -> None:
-    """Hold models against their budgets; the status is 1 if a limit is broken.
+    """Check models against their budgets; the exit status is 1 if a limit is broken.
 
     Args:
         budgets: A TOML file with a [[budget]] table for each model: its `target`, and limits by name such as
             `macs = 1814073344`, or `params = "+0 %"` against the baseline.
-        update: Accept what is measured as the new baselines, and show what changed. Fixed limits still hold.
-        format: How to write the result: text, json or junit.
+        update: Accept the counts as the new baselines, and show what changed. Fixed limits still apply.
+        format: The format of the result.
         output: A file to write instead of printing.
-        quiet: Say nothing on stderr but errors and annotations.
+        quiet: Print nothing on stderr but errors and annotations.
     """
     table = load_budgets(budgets)
     baselines = Baselines(table.baselines)
     outcomes: dict[str, Outcome | ProfilerError] = {}
-    held: list[tuple[Baseline, Profile]] = []
+    counted: list[tuple[Baseline, Profile]] = []
     for budget in table.budgets:
         try:
             baseline = baselines.read(budget.name)
             profile = _count(budget, quiet=quiet)
             limits = (limit for limit in budget.limits if not (update and limit.is_relative))
-            outcomes[budget.name] = hold(budget.name, profile, limits, baseline.profile)
-            held.append((baseline, profile))
-        except ProfilerError as error:  # the other budgets are held all the same
+            outcomes[budget.name] = check_profile(budget.name, profile, limits, baseline.profile)
+            counted.append((baseline, profile))
+        except ProfilerError as error:  # the other budgets are checked all the same
             outcomes[budget.name] = error
     report = CheckReport(outcomes, str(table.path))
     emit(CHECK_FORMATS.render(report, format), output)
     _annotate(outcomes, table)
     _raise_worst(report, update=update)
     if update:
-        _accept(baselines, held, sys.stdout if format == "text" and output is None else sys.stderr)
+        _accept(baselines, counted, sys.stdout if format == "text" and output is None else sys.stderr)
 
 
 def _count(budget: Budget, *, quiet: bool) -> Profile:
@@ -87,29 +87,29 @@ def _count(budget: Budget, *, quiet: bool) -> Profile:
 
 
 def _annotate(outcomes: Outcomes, table: Budgets) -> None:
-    """Annotate the file of budgets, where GitHub listens; on stderr, so that JSON stays JSON."""
+    """Print workflow commands for GitHub; on stderr, so that JSON on stdout stays JSON."""
     if os.environ.get("GITHUB_ACTIONS") == "true":
         lines = {budget.name: budget.line for budget in table.budgets}
         sys.stderr.writelines(f"{line}\n" for line in github_annotations(outcomes, str(table.path), lines))
 
 
 def _raise_worst(report: CheckReport, *, update: bool) -> None:
-    """Fail with the highest status of all budgets."""
+    """Raise the error with the highest exit status of all budgets."""
     errors = [outcome for outcome in report.outcomes.values() if isinstance(outcome, ProfilerError)]
     if errors:
         raise max(errors, key=lambda error: error.exit_status)
     if not report.passed:
-        kept = "; no baseline is updated" if update else ""
-        raise CheckFailedError(report.verdict + kept)
+        suffix = "; no baseline is updated" if update else ""
+        raise CheckFailedError(report.verdict + suffix)
 
 
-def _accept(baselines: Baselines, held: list[tuple[Baseline, Profile]], stream: TextIO) -> None:
-    """Write the baselines that changed, and show how."""
-    accepted = [(baseline, profile, Acceptance.of(baseline, profile)) for baseline, profile in held]
+def _accept(baselines: Baselines, counted: list[tuple[Baseline, Profile]], stream: TextIO) -> None:
+    """Write the baselines that changed, and print what changed."""
+    accepted = [(baseline, profile, Acceptance.of(baseline, profile)) for baseline, profile in counted]
     baselines.accept(one for _, _, one in accepted if one is not None)
     for baseline, profile, one in accepted:
         if one is not None:
             print(f"\n{acceptance_text(baseline, profile)}", end="", file=stream)
     unchanged = sum(one is None for _, _, one in accepted)
     if unchanged:
-        print(f"\n{unchanged} of {len(accepted)} baselines are as they were.", file=stream)
+        print(f"\n{unchanged} of {len(accepted)} baselines are unchanged.", file=stream)

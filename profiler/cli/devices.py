@@ -1,4 +1,4 @@
-"""``profiler devices``: what the catalogue of devices holds."""
+"""``profiler devices``: list the catalogue of devices."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from profiler.cli.app import app
 from profiler.devices import all_devices, find_device, match
 from profiler.errors import UnknownNameError
-from profiler.projection.this_machine import local
+from profiler.projection.this_machine import is_this_machine, measure_this_machine
 from profiler.report.device_catalogue import sheet, table
 
 if TYPE_CHECKING:
@@ -19,44 +19,45 @@ if TYPE_CHECKING:
 
 @app.command
 def devices(*words: str, format: Literal["text", "json"] = "text", anew: bool = False) -> None:
-    """List the devices: all of them, those that match, or everything about the one that a name finds.
+    """List all devices or those that match a name; if only one matches, show all its figures and sources.
 
     Args:
         words: A name, or a part of one: `h100`, `orin nx`, `NVIDIA`; `local` is this machine.
-        format: How to write it: text or json.
+        format: Output format: text or json.
         anew: With `local`: measure this machine again.
     """
-    found = _select(" ".join(words), anew=anew)
+    selection = _select(" ".join(words), remeasure=anew)
     if format == "json":
-        sys.stdout.write(json.dumps({"devices": [_plain(device) for device in found]}, indent=1) + "\n")
-    elif len(found) == 1:
-        sys.stdout.write(sheet(found[0]))
+        sys.stdout.write(json.dumps({"devices": [_to_dict(device) for device in selection]}, indent=1) + "\n")
+    elif len(selection) == 1:
+        sys.stdout.write(sheet(selection[0]))
     else:
-        sys.stdout.write(table(found))
+        sys.stdout.write(table(selection))
 
 
-def _select(name: str, *, anew: bool) -> list[Device]:
-    """Choose the devices of a name; without one, all."""
-    known = all_devices()
+def _select(name: str, *, remeasure: bool) -> list[Device]:
+    """Return the devices that match *name*; all devices if it is empty."""
+    catalogue = all_devices()
     if not name:
-        return list(known.values())
-    if name.partition(":")[0] == "local":
-        return [local(name, anew=anew).device]
+        return list(catalogue.values())
+    if is_this_machine(name):
+        return [measure_this_machine(name, remeasure=remeasure).device]
     if name.endswith(".toml"):
         return [find_device(name)]
-    found = match(name)
-    if len(found) != 1:
-        wanted = name.lower()
-        found += [
-            i for i, d in known.items() if wanted in f"{i} {d.name} {d.vendor} {d.kind}".lower() and i not in found
-        ]
-    if not found:
+    ids = match(name)
+    if len(ids) != 1:
+        ids += [i for i, device in catalogue.items() if i not in ids and name.lower() in _searchable_text(device)]
+    if not ids:
         kind = "device"
-        raise UnknownNameError(kind, name, known)
-    return [known[i] for i in found]
+        raise UnknownNameError(kind, name, catalogue)
+    return [catalogue[i] for i in ids]
 
 
-def _plain(device: Device) -> dict[str, Any]:
-    """Give an entry as JSON: what is not known is left out."""
+def _searchable_text(device: Device) -> str:
+    return f"{device.id} {device.name} {device.vendor} {device.kind}".lower()
+
+
+def _to_dict(device: Device) -> dict[str, Any]:
+    """Return the JSON form of a device, without empty fields."""
     row = {key: value for key, value in asdict(device).items() if value not in (None, (), {}, "")}
     return row | {"source": "; ".join(source.title for source in device.sources), "memory_bytes": device.memory_bytes}

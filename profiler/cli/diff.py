@@ -1,4 +1,4 @@
-"""``profiler diff A B``: what changed between two profiles."""
+"""``profiler diff A B``: show what changed between two profiles."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def diff(
     output: Annotated[Path | None, Parameter(alias="-o")] = None,
     quiet: Annotated[bool, Parameter(alias="-q")] = False,
 ) -> None:
-    """Show what changed between two profiles: modules added, removed and moved, operators, phases, memory.
+    """Show what changed between two profiles: modules added, removed and renamed, operators, phases, memory.
 
     Args:
         before: A saved profile (a `.json` file), or a target such as `resnet18`.
@@ -48,11 +48,11 @@ def diff(
         input: Shape of an input, for a target: `3x224x224`, or `input_ids=1x2048`.
         dtype: Floating dtype, for a target.
         device: Where a target runs: `auto`, `meta`, `cpu` or `cuda`.
-        step: What a training step is made of, for a target.
+        step: The training step, for a target.
         fail_on_change: Exit with status 1 if anything changed.
         format: The format of the result.
         output: A file to write instead of printing.
-        quiet: Say nothing on stderr.
+        quiet: Print nothing on stderr.
     """
     step.check()
     notify = partial(note, quiet=quiet)

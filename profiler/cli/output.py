@@ -1,4 +1,4 @@
-"""Where results go: stdout, or a file that is written whole."""
+"""Where results go: stdout, or a file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ else:
 
 
 def show(profile: Profile, *, title: str, depth: int, form: str, output: Path | None) -> None:
-    """Print a profile in a format, or write it to *output*."""
+    """Print a profile in a format, or write it to *output*; text on a terminal is in colour and uses its width."""
     if output is None and form == "text" and sys.stdout.isatty():
         console = Console()
         console.print(renderable(Report(profile, title, depth), console.width))
@@ -47,6 +47,6 @@ def emit(text: str, output: Path | None) -> None:
 
 
 def note(message: str, *, quiet: bool) -> None:
-    """Say something on stderr that is no result."""
+    """Print a note on stderr."""
     if not quiet:
         Console(stderr=True, soft_wrap=True, highlight=False).print(f"note: {message}", style="dim", markup=False)

@@ -1,4 +1,4 @@
-"""The options ``--against`` and ``--strict``: other counters beside ours, on the same model built anew."""
+"""The options ``--against`` and ``--strict``: compare with other counters, on the same model built again."""
 
 from __future__ import annotations
 
@@ -18,64 +18,64 @@ if TYPE_CHECKING:
     from profiler.peers.runner import Make
     from profiler.tally import Profile
 
-    Say = Callable[[str], None]
+    Notify = Callable[[str], None]
 
 
-_AGAINST = "Other counters to explain: `all` that are installed, or names such as `fvcore,thop`."
+_AGAINST = "Other counters to compare with: `all` installed ones, or names such as `fvcore,thop`."
 _STRICT = (
-    "Exit with status 1 where a peer failed or a difference is unexplained; with --on, where the device cannot do "
-    "what is demanded."
+    "Exit with status 1 if a peer failed or a difference is unexplained; with --on, if the device cannot sustain the "
+    "rate or hold the model."
 )
 
 
 @Parameter(name="*")
 @dataclass(frozen=True, slots=True)
 class PeerOptions:
-    """Which counters to hold our count against, and whether a difference without a cause is a failure."""
+    """Which counters to compare with, and whether an unexplained difference fails the command."""
 
     against: Annotated[str | None, Parameter(help=_AGAINST)] = None
     strict: Annotated[bool, Parameter(help=_STRICT)] = False
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The peers that are asked for.
+        """The names of the selected peers.
 
         Raises:
-            UnknownNameError: There is none of a name.
+            UnknownNameError: There is no such peer.
         """
         return select_peers(word.strip() for word in self.against.split(",")) if self.against is not None else ()
 
-    def device(self, asked: str, say: Say) -> str:
-        """Choose the device: peers need real values, so "auto" is the CPU where there are any."""
-        if not self.names or asked != "auto":
-            return asked
-        say("peers need real values; running on the CPU")
+    def device(self, device: str, notify: Notify) -> str:
+        """Return the device to run on: peers need real values, so that "auto" becomes the CPU if any is selected."""
+        if not self.names or device != "auto":
+            return device
+        notify("peers need real values; running on the CPU")
         return "cpu"
 
-    def add_findings(self, profile: Profile, make: Make, say: Say) -> Profile:
-        """Ask the peers about a forward pass of what *make* gives, and put what is found into the profile."""
+    def add_findings(self, profile: Profile, make: Make, notify: Notify) -> Profile:
+        """Run the peers on the model that *make* returns, and add the findings to the profile."""
         if not self.names:
             return profile
-        seen, facts = count_with_facts(*make(), count)
-        answered: list[str] = []
+        counted, facts = count_with_facts(*make(), count)
+        finished: list[str] = []
 
-        def tell(name: str) -> None:
-            answered.append(name)
-            say(f"{name} has answered, {len(answered)} of {len(self.names)}")
+        def on_answer(name: str) -> None:
+            finished.append(name)
+            notify(f"{name} finished, {len(finished)} of {len(self.names)}")
 
-        return replace(profile, findings=compare_with_peers(self.names, make, seen, facts, tell))
+        return replace(profile, findings=compare_with_peers(self.names, make, counted, facts, on_answer))
 
-    def judge(self, profile: Profile) -> None:
-        """Fail where --strict is given and something is left open.
+    def check_findings(self, profile: Profile) -> None:
+        """With --strict, raise if a peer failed or a difference is unexplained.
 
         Raises:
             CheckFailedError: A peer failed, or a difference is unexplained.
         """
         peers = [f for f in profile.findings if not f.claim.id]
-        wrong = [f for f in peers if f.verdict in {Verdict.FAILED, Verdict.UNEXPLAINED}]
-        if self.strict and wrong:
-            what = ", ".join(dict.fromkeys(map(_describe, wrong[:4])))
-            msg = f"--strict: {len(wrong)} of {len(peers)} findings are left open ({what})"
+        open_findings = [f for f in peers if f.verdict in {Verdict.FAILED, Verdict.UNEXPLAINED}]
+        if self.strict and open_findings:
+            what = ", ".join(dict.fromkeys(map(_describe, open_findings[:4])))
+            msg = f"--strict: {len(open_findings)} of {len(peers)} findings failed or are unexplained ({what})"
             raise CheckFailedError(msg)
 
 

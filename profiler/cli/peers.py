@@ -1,4 +1,4 @@
-"""``profiler peers [NAME]``: the other counters, and how they are known to count."""
+"""``profiler peers [NAME]``: the other counters, and how they are known to deviate."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from profiler.report.peer_catalogue import details, overview
 
 @app.command
 def peers(name: str | None = None, /) -> None:
-    """List the other counters that --against knows: installed or not, unit, convention, departures.
+    """List the counters that --against can run: version, unit, convention and known deviations.
 
     Args:
-        name: One of them, with every departure and its place in the source.
+        name: Show this peer alone, with each known deviation and its place in the peer's source.
     """
     text = overview(catalogue().values()) if name is None else details(find(name))
     sys.stdout.write(text + "\n")

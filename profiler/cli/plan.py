@@ -1,32 +1,26 @@
-"""``profiler plan PIPELINE``: several models, each at its own rate, on one device or several."""
+"""``profiler plan PIPELINE``: several models, each at its own rate, on one device or on several."""
 
 from __future__ import annotations
 
 import json
 import sys
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
 from profiler.cli.app import app
-from profiler.cli.device_options import resolve_device
 from profiler.cli.output import note
-from profiler.errors import CheckFailedError, PlanError, ProfilerError
+from profiler.errors import CheckFailedError
 from profiler.projection.efficiency import UTILISATION
-from profiler.projection.pipeline_file import Stage, read_pipeline
-from profiler.projection.pipeline_plan import Counted
-from profiler.projection.pipeline_plan import plan as put_together
-from profiler.projection.precision import STORED_BYTES, choose
+from profiler.projection.pipeline_file import read_pipeline
+from profiler.projection.pipeline_plan import plan_pipeline
 from profiler.report.pipeline_tables import text
-from profiler.run.count_target import count_target
-from profiler.run.generation import count_generation
+from profiler.run.count_stage import count_stage, stage_device
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from profiler.devices import Device
-    from profiler.tally import Profile
+    from profiler.projection.pipeline_plan import PipelinePlan
 
 
 @app.command
@@ -41,58 +35,31 @@ def plan(
     format: Annotated[Literal["text", "json"], Parameter(alias="-f")] = "text",
     quiet: Annotated[bool, Parameter(alias="-q")] = False,
 ) -> None:
-    """Put the stages of a pipeline on devices: shared load, latency, required TOPS, memory together.
+    """Plan a pipeline on its devices: the load and memory of each, the latency, and the required TOPS.
 
     Args:
-        pipeline: A TOML file with [[stages]], or one that is shipped: `vision-language`, `speech-to-speech`.
-        on: The device of every stage that names none; as for a single model.
+        pipeline: A TOML file with [[stages]], or an included one: `vision-language`, `speech-to-speech`.
+        on: The device of every stage that names none; see `--on` of the default command.
         precision: The precision of every stage that names none.
-        utilisation: Share of the peak to plan with; 0.3 is the lowest of eleven MLPerf results.
-        strict: Exit with status 1 where a device cannot hold or sustain its stages.
-        format: How to write it: text or json.
-        quiet: Say nothing on stderr.
+        utilisation: Fraction of the peak to plan with; 0.3 is the lowest of eleven MLPerf results.
+        strict: Exit with status 1 if a device lacks the memory or the speed for its stages.
+        format: Output format: text or json.
+        quiet: Print nothing to stderr.
     """
-    found = read_pipeline(pipeline)
-    devices = [_device(stage, on) for stage in found.stages]
-    pairs = zip(found.stages, devices, strict=True)
-    counted = [_count(stage, device, precision, lambda m: note(m, quiet=quiet)) for stage, device in pairs]
-    planned = put_together(found.name, counted, utilisation)
+    stages = read_pipeline(pipeline)
+    devices = [stage_device(stage, on) for stage in stages.stages]
+    pairs = zip(stages.stages, devices, strict=True)
+    counted = [count_stage(stage, device, precision, partial(note, quiet=quiet)) for stage, device in pairs]
+    planned = plan_pipeline(stages.name, counted, utilisation)
+    _write(planned, format)
+    if strict and not planned.fits:
+        overloaded = ", ".join(device.device for device in planned.devices if not device.fits)
+        msg = f"--strict: {overloaded} does not have the memory or the speed for the stages of {planned.name}"
+        raise CheckFailedError(msg)
+
+
+def _write(planned: PipelinePlan, format: str) -> None:
     if format == "json":
         sys.stdout.write(json.dumps({"plan": asdict(planned) | {"fits": planned.fits}}, indent=1) + "\n")
     else:
         sys.stdout.write(text(planned))
-    if strict and not planned.fits:
-        over = ", ".join(device.device for device in planned.devices if not device.fits)
-        msg = f"--strict: {over} cannot hold or sustain what {found.name} puts on it"
-        raise CheckFailedError(msg)
-
-
-def _device(stage: Stage, on: str | None) -> Device:
-    """Find the device of a stage, its own before the command's."""
-    name = stage.device or on
-    if name is None:
-        msg = f"stage {stage.name!r} names no device; give it one, or the command --on"
-        raise PlanError(msg)
-    return resolve_device(name)
-
-
-def _count(stage: Stage, device: Device, precision: str | None, say: Callable[[str], None]) -> Counted:
-    """Count a stage's model.
-
-    Raises:
-        PlanError: It cannot be built, or does not run.
-    """
-    wanted = stage.precision or precision
-    try:
-        if stage.tokens_per_s is None:
-            return Counted(stage, _pass(stage, say), device, wanted)
-        prefill, step, elements = count_generation(stage.target, stage.batch or 1, stage.prompt or 1)
-    except ProfilerError as error:
-        msg = f"stage {stage.name!r}: {error}"
-        raise PlanError(msg) from error
-    width = STORED_BYTES[choose(step, device, wanted).activations]
-    return Counted(stage, step, device, wanted, prefill, int(elements * width))
-
-
-def _pass(stage: Stage, say: Callable[[str], None]) -> Profile:
-    return count_target(stage.target, specs=stage.input, batch=stage.batch, notify=say)

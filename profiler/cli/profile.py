@@ -46,41 +46,43 @@ def profile(
     Args:
         target: `resnet18` (torchvision), `timm:NAME`, `hf:NAME` or `hf:path/to/config.json`,
             `package.module:factory`, `file.py:factory`, or `program.pt2`.
-        batch: Size of the batch; that of the default input, if not given.
+        batch: Batch size; by default that of the default input.
         input: Shape of an input: `3x224x224` for one sample of the first, or `input_ids=1x2048` by name.
             A dtype may follow: `ids=1x16:int64`.
-        dtype: Floating dtype of the parameters and inputs, such as bfloat16; as the model makes them, if not given.
-        device: `auto` is meta, without memory or weights, and the CPU for models that need values;
+        dtype: Floating dtype of parameters and inputs, such as bfloat16; by default the model's own.
+        device: `auto` is `meta` (no weights, no memory), or the CPU for models that need real values;
             or `meta`, `cpu`, `cuda`.
         depth: How many levels of modules the tree shows.
-        format: How to write the result: text, json, csv or markdown.
+        format: The format of the result.
         output: A file to write instead of printing.
-        quiet: Say nothing on stderr.
-        step: What a training step is made of.
-        peers: Other counters beside ours.
-        target_device: Where it is to run, and how often.
+        quiet: Print nothing on stderr.
+        step: The training step.
+        peers: Other counters.
+        target_device: The device to project onto.
     """
-    status, say = Console(stderr=True, quiet=quiet or not sys.stderr.isatty()), partial(note, quiet=quiet)
+    status, notify = Console(stderr=True, quiet=quiet or not sys.stderr.isatty()), partial(note, quiet=quiet)
     target_device.check(training=step.train)
     step.check()
-    device = peers.device(device, say)
+    device = peers.device(device, notify)
     with status.status(f"profiling {target}"):
-        found = count_target(target, specs=input, batch=batch, dtype=dtype, device=device, notify=say, run=step.run)
-        found = peers.add_findings(
-            found, partial(build_with_inputs, target, input, batch=batch, dtype=dtype, device=device), say
+        counted = count_target(
+            target, specs=input, batch=batch, dtype=dtype, device=device, notify=notify, run=step.run
+        )
+        counted = peers.add_findings(
+            counted, partial(build_with_inputs, target, input, batch=batch, dtype=dtype, device=device), notify
         )
         if step == FORWARD_ONLY and not (input or batch or dtype):
-            found = _with_documents(found, target)
-        found = target_device.add_projection(found, target, input, batch=batch, dtype=dtype, run=step.run)
-    show(found, title=target, depth=depth, form=format, output=output)
-    peers.judge(found)
-    target_device.judge(found, strict=peers.strict)
+            counted = _with_documents(counted, target)
+        counted = target_device.add_projection(counted, target, input, batch=batch, dtype=dtype, run=step.run)
+    show(counted, title=target, depth=depth, form=format, output=output)
+    peers.check_findings(counted)
+    target_device.judge(counted, strict=peers.strict)
 
 
-def _with_documents(found: Profile, target: str) -> Profile:
+def _with_documents(counted: Profile, target: str) -> Profile:
     """Put what documents say of a model into the profile of its default forward pass."""
     if not any(True for _ in about(target)):
-        return found
+        return counted
     from profiler.verify import findings_about  # noqa: PLC0415 - sympy takes half a second: only where documents know the model
 
-    return replace(found, findings=(*found.findings, *findings_about(target, found)))
+    return replace(counted, findings=(*counted.findings, *findings_about(target, counted)))

@@ -1,4 +1,4 @@
-"""The options ``--train``, ``--optimizer``, ``--checkpoint``, ``--freeze``: a training step for a forward pass."""
+"""The options ``--train``, ``--optimizer``, ``--checkpoint``, ``--freeze``: count a training step."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 _TRAIN = "Count a training step: forward in train mode, the loss (the model's own, or the sum of its output), backward."
 _OPTIMIZER = "With --train: also the step of an optimizer of torch.optim, such as `adamw` or `sgd`."
 _CHECKPOINT = "With --train: run the top-level blocks under activation checkpointing."
-_FREEZE = "With --train: parameters without gradients, by name; `*` stands for anything. May be given several times."
+_FREEZE = "With --train: parameters without gradients, by name; `*` matches anything. Can be repeated."
 
 
 @Parameter(name="*")
 @dataclass(frozen=True, slots=True)
 class TrainingOptions:
-    """What a training step is made of; without --train a forward pass is counted."""
+    """What the training step consists of; without --train a forward pass is counted."""
 
     train: Annotated[bool, Parameter(help=_TRAIN)] = False
     optimizer: Annotated[str | None, Parameter(help=_OPTIMIZER)] = None
@@ -30,7 +30,7 @@ class TrainingOptions:
     freeze: Annotated[tuple[str, ...], Parameter(help=_FREEZE)] = ()
 
     def check(self) -> None:
-        """Refuse the options of a step where none is asked for.
+        """Raise if an option of a training step is given without --train.
 
         Raises:
             InputError: --train is missing.
@@ -41,7 +41,7 @@ class TrainingOptions:
 
     @property
     def run(self) -> Run | None:
-        """What to do with the model in place of a forward pass; None for the forward pass."""
+        """What to do with the model instead of a forward pass; None for a forward pass."""
         return StepOptions(self.optimizer, self.checkpoint, self.freeze) if self.train else None
 
 

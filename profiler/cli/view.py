@@ -1,4 +1,4 @@
-"""``profiler view SAVED``: any format from a saved profile."""
+"""``profiler view SAVED``: show a saved profile in any format."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def view(saved: Path, /, *, depth: int = 2, format: ProfileFormat = "text", outp
     Args:
         saved: A file that `--format json --output FILE` or `Profile.save` wrote.
         depth: How many levels of modules the tree shows.
-        format: How to write it.
+        format: The format of the result.
         output: A file to write instead of printing.
     """
     profile = load(saved)

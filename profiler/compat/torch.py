@@ -15,7 +15,7 @@ from torch.utils import flop_counter
 from profiler.formulas import rule_for
 from profiler.tally.tally import cost_record
 from profiler.trace.argument_specs import SpecCache
-from profiler.trace.operator_calls import Call, record
+from profiler.trace.operator_calls import OperatorCall, to_record
 from profiler.trace.value_readers import value_readers_of
 
 if TYPE_CHECKING:
@@ -47,8 +47,8 @@ class _Formulas(dict[Any, Any]):
         overload = _overload(packet)
 
         def flops(*args: Any, out_val: Any = None, **kwargs: Any) -> int:
-            seen = SpecCache().call(value_readers_of(overload), args, kwargs, out_val)
-            return 2 * cost_record(record(Call(overload, "", "forward", *seen), 1)).macs
+            seen = SpecCache().call_specs(value_readers_of(overload), args, kwargs, out_val)
+            return 2 * cost_record(to_record(OperatorCall(overload, "", "forward", *seen), 1)).macs
 
         return flops
 

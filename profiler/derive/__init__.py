@@ -1,9 +1,9 @@
-"""The exact closed form of a cost, from a function that measures it at any point.
+"""Derive the exact closed form of a cost from a function that returns the cost at any sizes.
 
-    variables, pieces = derive(measure, (Variable("batch", range(1, 9), 1), Variable("sequence", range(1, 1025), 1024)))
+    variables, pieces = derive(cost, (Variable("batch", range(1, 9), 1), Variable("sequence", range(1, 1025), 1024)))
 
-Everything is exact: costs are integers, coefficients are rational numbers, and a form is given only if it holds at
-points that were not used to find it. Nothing is fitted "about right".
+All arithmetic is exact: costs are integers and coefficients are rational numbers. Nothing is fitted approximately. A
+form is returned only if it also holds at points that were not used to find it.
 """
 
 from profiler.derive.closed_form import ClosedForm, Piece, Term

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import sympy
 
-from profiler.derive.polynomials import Polynomial, degree, evaluate, substitute, value_of
+from profiler.derive.polynomials import Polynomial, degree, evaluate, evaluate_monomial, evaluate_partially
 from profiler.errors import DerivationError
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Crossover:
     format_point: sympy.Expr | None
 
 
-def largest(form: ClosedForm, variable: Variable, budget: Fraction, point: Point) -> LargestSize:
+def find_largest_size(form: ClosedForm, variable: Variable, budget: Fraction, point: Point) -> LargestSize:
     """Find the largest size of a variable at which the cost is at most a budget.
 
     Args:
@@ -77,7 +77,7 @@ def largest(form: ClosedForm, variable: Variable, budget: Fraction, point: Point
     return LargestSize(variable.name, size, cost(size), cost(size + step), is_beyond=size > variable.high)
 
 
-def crossover(polynomial: Polynomial, variable: str, point: Point, notation: Notation) -> Crossover | None:
+def find_crossover(polynomial: Polynomial, variable: str, point: Point, notation: Notation) -> Crossover | None:
     """Find where the terms of the highest power of a variable overtake the rest; None where they never have to."""
     highest = degree(polynomial, variable)
     powers = {m: sum(n for step, n in m if step.variable == variable) for m in polynomial}
@@ -99,14 +99,17 @@ def crossover(polynomial: Polynomial, variable: str, point: Point, notation: Not
     return Crossover(variable, highest, size, format_point)
 
 
-def growth(polynomial: Polynomial, variable: str, point: Point) -> tuple[int, Fraction]:
+def growth_exponents(polynomial: Polynomial, variable: str, point: Point) -> tuple[int, Fraction]:
     """Give the exponent with which a cost grows in the end, and the one that it has at a point.
 
     The second is the cost's relative change over the variable's; a step counts as its variable does.
     """
     whole = evaluate(polynomial, point)
     weighted = sum(
-        (c * value_of(m, point) * sum(n for step, n in m if step.variable == variable) for m, c in polynomial.items()),
+        (
+            c * evaluate_monomial(m, point) * sum(n for step, n in m if step.variable == variable)
+            for m, c in polynomial.items()
+        ),
         Fraction(0),
     )
     return degree(polynomial, variable), weighted / whole if whole else Fraction(0)
@@ -120,7 +123,7 @@ def _check_it_grows(form: ClosedForm, variable: Variable, point: Point) -> None:
         mine = next(v for v in piece.variables if v.name == variable.name)
         if any(not v.low <= others[v.name] <= v.high for v in piece.variables if v.name != variable.name):
             continue
-        polynomial = substitute(piece.total, others)
+        polynomial = evaluate_partially(piece.total, others)
         if not polynomial:
             continue
         steps = sorted({step for m in polynomial for step, _ in m})

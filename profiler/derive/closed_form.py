@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from profiler.derive.polynomials import Polynomial, evaluate, total
+from profiler.derive.polynomials import Polynomial, add, evaluate
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -37,11 +37,11 @@ class Piece:
     @property
     def total(self) -> Polynomial:
         """The whole cost."""
-        return total(self.parts.values())
+        return add(self.parts.values())
 
     def of_part(self, part: str) -> Polynomial:
         """Sum the origins of one part: the contractions, say."""
-        return total(polynomial for origin, polynomial in self.parts.items() if origin.part == part)
+        return add(polynomial for origin, polynomial in self.parts.items() if origin.part == part)
 
     @property
     def kinds(self) -> list[str]:
@@ -52,7 +52,7 @@ class Piece:
         """List the terms of the whole or of one part, those that are largest at the far end of the sizes first."""
         chosen = {o: p for o, p in self.parts.items() if part is None or o.part == part}
         far = {variable.name: variable.high for variable in self.variables}
-        terms = [_term(monomial, coefficient, chosen) for monomial, coefficient in total(chosen.values()).items()]
+        terms = [_term(monomial, coefficient, chosen) for monomial, coefficient in add(chosen.values()).items()]
         return sorted(terms, key=lambda t: _size(t, far), reverse=True)
 
     def holds(self, point: Point) -> bool:

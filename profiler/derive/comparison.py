@@ -10,11 +10,21 @@ from typing import TYPE_CHECKING
 import sympy
 
 from profiler.derive.constants import express_in
-from profiler.derive.polynomials import ONE, Monomial, Polynomial, evaluate, power, product, scaled, substitute, total
-from profiler.derive.strides import in_sizes
+from profiler.derive.polynomials import (
+    ONE,
+    Monomial,
+    Polynomial,
+    add,
+    evaluate,
+    evaluate_partially,
+    multiply,
+    power,
+    scale,
+)
+from profiler.derive.strides import write_in_sizes
 from profiler.derive.variables import CeilStep
 from profiler.errors import InputError
-from profiler.expressions import put
+from profiler.expressions import substitute
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -70,10 +80,12 @@ def compare(piece: Piece, formula: sympy.Expr, names: Mapping[str, str], letters
     claimed = polynomial_of(formula, names)
     if claimed is None:
         return Comparison(None, (), tuple(_values(piece, formula, names, letters)))
-    claimed = in_sizes(claimed, piece.variables)
-    if not total((in_sizes(measured, piece.variables), scaled(substitute(claimed, letters), -1))):
+    claimed = write_in_sizes(claimed, piece.variables)
+    if not add((write_in_sizes(measured, piece.variables), scale(evaluate_partially(claimed, letters), -1))):
         return Comparison(claimed, ())
-    spelled = {origin: express_in(in_sizes(part, piece.variables), letters) for origin, part in piece.parts.items()}
+    spelled = {
+        origin: express_in(write_in_sizes(part, piece.variables), letters) for origin, part in piece.parts.items()
+    }
     return Comparison(claimed, tuple(_differences(spelled, claimed)))
 
 
@@ -86,9 +98,9 @@ def polynomial_of(formula: sympy.Expr, names: Mapping[str, str]) -> Polynomial |
             read = _factor(factor, names)
             if read is None:
                 return None
-            whole = product(whole, read)
+            whole = multiply(whole, read)
         result.append(whole)
-    return total(result)
+    return add(result)
 
 
 def _factor(factor: sympy.Expr, names: Mapping[str, str]) -> Polynomial | None:
@@ -101,7 +113,7 @@ def _factor(factor: sympy.Expr, names: Mapping[str, str]) -> Polynomial | None:
         return None
     steps = -(-step.offset // step.size)
     counted = {power(step._replace(offset=step.offset - steps * step.size), 1): Fraction(1), ONE: Fraction(steps)}
-    return reduce(product, [total([counted])] * int(exponent), {ONE: Fraction(1)})
+    return reduce(multiply, [add([counted])] * int(exponent), {ONE: Fraction(1)})
 
 
 def _step(base: sympy.Expr, names: Mapping[str, str]) -> CeilStep | None:
@@ -121,7 +133,7 @@ def _step(base: sympy.Expr, names: Mapping[str, str]) -> CeilStep | None:
 
 
 def _differences(parts: Mapping[Origin, Polynomial], claimed: Polynomial) -> Iterable[Difference]:
-    measured = total(parts.values())
+    measured = add(parts.values())
     for monomial in {**measured, **claimed}:
         mine, theirs = measured.get(monomial, Fraction(0)), claimed.get(monomial, Fraction(0))
         if mine != theirs:
@@ -141,7 +153,7 @@ def _values(
 def _number(formula: sympy.Expr, known: Mapping[str, int]) -> Fraction | None:
     """Evaluate a formula; None where it divides by zero."""
     try:
-        value = put(formula, known)
+        value = substitute(formula, known)
     except InputError:
         return None
     return Fraction(int(value.p), int(value.q)) if isinstance(value, sympy.Rational) else None

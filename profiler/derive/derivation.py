@@ -19,9 +19,9 @@ from profiler.derive.interpolation import interpolate
 from profiler.derive.piecewise import find_pieces
 from profiler.derive.polynomials import evaluate
 from profiler.derive.samples import Samples
-from profiler.derive.strides import in_spacings
-from profiler.derive.univariate import bases
-from profiler.derive.valid_sizes import accepted_sizes
+from profiler.derive.strides import write_in_strides
+from profiler.derive.univariate import find_bases
+from profiler.derive.valid_sizes import restrict_to_valid_sizes
 from profiler.derive.variables import Point, Variable, format_point
 from profiler.errors import DerivationError
 
@@ -79,7 +79,7 @@ def _accepted(samples: Samples, variables: tuple[Variable, ...]) -> tuple[Variab
     for i, variable in enumerate(variables):
         for other in variables[i + 1 :]:  # those that come later may not be settled yet: their own size is safest
             point[other.name] = other.base if other.low <= other.base <= other.high else point[other.name]
-        settled[i] = accepted_sizes(samples, variable, point)
+        settled[i] = restrict_to_valid_sizes(samples, variable, point)
         point[variable.name] = settled[i].spread(1)[0]
     return tuple(settled)
 
@@ -88,11 +88,11 @@ def _derive(samples: Samples, variables: tuple[Variable, ...]) -> tuple[Piece, .
     anchor = {variable.name: variable.spread(1)[0] for variable in variables}
     found: dict[str, Bases] = {}
     for variable in variables:
-        found[variable.name], failing = bases(samples, variable, anchor)
+        found[variable.name], failing = find_bases(samples, variable, anchor)
         if failing:
             return _derive_otherwise(samples, variables, variable, anchor, failing)
     nodes = {v.name: _nodes(samples, v, anchor, found[v.name]) for v in variables}
-    parts = in_spacings(interpolate(samples, nodes, found), variables)
+    parts = write_in_strides(interpolate(samples, nodes, found), variables)
     used = tuple(point for point in samples.points if _is_within(point, variables))
     return (Piece(variables, parts, used, _verify(samples, variables, parts)),)
 
@@ -116,7 +116,7 @@ def _are_smooth_together(samples: Samples, variable: Variable, anchor: Point, mo
     """Say whether costs that are no polynomials by operator are so by module."""
     kept, samples.merged = samples.merged, samples.merged | modules
     try:
-        return not bases(samples, variable, anchor)[1]
+        return not find_bases(samples, variable, anchor)[1]
     finally:
         samples.merged = kept
 

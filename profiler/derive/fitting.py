@@ -1,4 +1,4 @@
-"""Fit one origin's cost along a line, in which one variable changes: exactly, or not at all."""
+"""Fit an origin's cost along a line, on which one variable changes: exactly, or not at all."""
 
 from __future__ import annotations
 
@@ -10,44 +10,47 @@ from typing import TYPE_CHECKING
 from sympy import QQ
 from sympy.polys.matrices import DomainMatrix
 
-from profiler.derive.polynomials import ONE, Monomial, power, times, value_of
+from profiler.derive.polynomials import ONE, Monomial, evaluate_monomial, multiply_monomials, power
 from profiler.derive.variables import CeilStep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-#: Points that have to lie on a curve beyond those that determine it.
+#: Points that a fit must match beyond those that determine its coefficients.
 SPARE = 2
 DEGREE = 6
 _STEPS_DEGREE, _STEPS_TOGETHER, _MOST_STEPS = 4, 3, 12
 
 
 def fit(line: Mapping[int, int], steps: Sequence[CeilStep]) -> tuple[Monomial, ...] | None:
-    """Find the monomials whose combination gives every value on a line.
+    """Find monomials with a linear combination that matches every value on a line.
 
-    Tried are the powers of the variable, then those of each step, then those of several together. The constant is
-    always among them.
+    The candidates are powers of the variable, then powers of a single step, then products of several steps.
 
     Args:
-        line: The costs by size.
-        steps: The steps that may be in it; the first is the variable itself.
+        line: The cost by size.
+        steps: The steps that may occur; the first is the variable itself.
+
+    Returns:
+        The monomials with a nonzero coefficient, after the constant, which is always the first; None if no candidate
+        fits.
     """
-    spare = min(SPARE, max(len(line) - 2, 0))  # of two or three sizes, all are measured
-    for monomials in _spaces((steps[0], *(step for step in steps[1:] if _may_hold(step, line)))):
-        enough = len(monomials) + spare
-        if enough > len(line) or solve(monomials, dict(list(line.items())[:enough])) is None:
+    spare = min(SPARE, max(len(line) - 2, 0))  # a range of two or three sizes has no more points to spare
+    for monomials in _candidates((steps[0], *(step for step in steps[1:] if _may_occur(step, line)))):
+        needed = len(monomials) + spare
+        if needed > len(line) or solve(monomials, dict(list(line.items())[:needed])) is None:
             continue
-        found = _plainest(monomials, line)
-        if found is not None:
-            return (ONE, *(m for m in found if m != ONE))
+        used = _shortest(monomials, line)
+        if used is not None:
+            return (ONE, *(m for m in used if m != ONE))
     return None
 
 
-def _plainest(monomials: tuple[Monomial, ...], line: Mapping[int, int]) -> list[Monomial] | None:
-    """List the monomials of the shortest combination, with whole coefficients if possible.
+def _shortest(monomials: tuple[Monomial, ...], line: Mapping[int, int]) -> list[Monomial] | None:
+    """Return the monomials of the combination with the fewest terms, preferably with integer coefficients.
 
-    Steps of one variable depend on each other, as in (2t - n)² = 2t - n for t = ceil(n/2), so a cost may be written in
-    several ways. The first monomials are preferred, so two orders are tried.
+    Steps of one variable depend on each other, as in (2t - n)² = 2t - n for t = ceil(n/2), so a cost may have several
+    expressions. `solve` prefers the first monomials, so two orders are tried.
     """
     pure_first = sorted(monomials, key=lambda m: (len(m), -sum(n for _, n in m)))
     best: tuple[tuple[int, bool], list[Monomial]] | None = None
@@ -63,11 +66,14 @@ def _plainest(monomials: tuple[Monomial, ...], line: Mapping[int, int]) -> list[
 
 
 def solve(monomials: Sequence[Monomial], line: Mapping[int, int]) -> list[Fraction] | None:
-    """Give the coefficients of the combination of monomials that has these values; None where there is none."""
+    """Return the coefficients of the linear combination of monomials with these values; None if there is none.
+
+    Where several combinations match, the last monomials get the coefficient 0.
+    """
     (variable,) = {step.variable for m in monomials for step, _ in m} or {""}
-    rows = [[QQ(value_of(m, {variable: size})) for m in monomials] + [QQ(cost)] for size, cost in line.items()]
+    rows = [[QQ(evaluate_monomial(m, {variable: size})) for m in monomials] + [QQ(cost)] for size, cost in line.items()]
     reduced, pivots = DomainMatrix(rows, (len(rows), len(monomials) + 1), QQ).rref()
-    if len(monomials) in pivots:  # the costs are no combination
+    if len(monomials) in pivots:  # a pivot in the column of the costs: the system has no solution
         return None
     result = [Fraction(0)] * len(monomials)
     for row, column in enumerate(pivots):
@@ -76,15 +82,15 @@ def solve(monomials: Sequence[Monomial], line: Mapping[int, int]) -> list[Fracti
     return result
 
 
-def _may_hold(step: CeilStep, line: Mapping[int, int]) -> bool:
-    """Say whether the cost changes wherever the step does."""
+def _may_occur(step: CeilStep, line: Mapping[int, int]) -> bool:
+    """Return whether the cost changes wherever the step does."""
     ordered = sorted(line)
     return not any(line[a] == line[b] and step.at(a) != step.at(b) for a, b in pairwise(ordered))
 
 
 @cache
-def _spaces(steps: tuple[CeilStep, ...]) -> list[tuple[Monomial, ...]]:
-    """List the spaces to look in, the plainest first."""
+def _candidates(steps: tuple[CeilStep, ...]) -> list[tuple[Monomial, ...]]:
+    """List the sets of monomials to try, the simplest first."""
     return list(_generate(steps))
 
 
@@ -102,7 +108,7 @@ def _generate(steps: tuple[CeilStep, ...]) -> Iterator[tuple[Monomial, ...]]:
 
 
 def _products(steps: Sequence[CeilStep], degree: int) -> Iterator[Monomial]:
-    """List the products of steps up to a degree, the lowest first."""
+    """Yield the products of steps up to a degree, in ascending order of degree."""
     for n in range(degree + 1):
         for chosen in combinations_with_replacement(steps, n):
-            yield times(*(power(step, 1) for step in chosen))
+            yield multiply_monomials(*(power(step, 1) for step in chosen))

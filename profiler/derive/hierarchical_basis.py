@@ -1,4 +1,4 @@
-"""A hierarchical basis in one variable: function i is zero at the nodes before node i, and one there."""
+"""A hierarchical basis in one variable: function i is 1 at node i and 0 at every node before it."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from sympy import QQ
 from sympy.polys.matrices import DomainMatrix
 
 from profiler.derive.fitting import solve
-from profiler.derive.polynomials import Monomial, Polynomial, evaluate, value_of
+from profiler.derive.polynomials import Monomial, Polynomial, evaluate, evaluate_monomial
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 
 @dataclass(frozen=True, slots=True)
-class Hierarchy:
-    """The basis that some monomials have on some nodes."""
+class HierarchicalBasis:
+    """Basis functions, and their values at the nodes."""
 
     functions: tuple[Polynomial, ...]
-    #: By function and node.
+    #: ``values[i][j]`` is the value of function i at node j.
     values: tuple[tuple[Fraction, ...], ...]
 
     @classmethod
-    def of(cls, variable: str, monomials: Sequence[Monomial], nodes: Sequence[int]) -> Hierarchy:
-        """Combine the monomials, the first i of them for function i."""
+    def of(cls, variable: str, monomials: Sequence[Monomial], nodes: Sequence[int]) -> HierarchicalBasis:
+        """Build the basis; function i is a combination of the monomials 0 to i."""
         functions = tuple(_function(monomials[: i + 1], nodes[: i + 1]) for i in range(len(monomials)))
         return cls(functions, tuple(tuple(evaluate(f, {variable: node}) for node in nodes) for f in functions))
 
     def __len__(self) -> int:
-        """Count the functions."""
+        """Return the number of functions."""
         return len(self.functions)
 
 
 def choose_nodes(variable: str, bases: Iterable[Sequence[Monomial]], sizes: Iterable[int]) -> list[int] | None:
-    """Choose the first of the sizes on which every basis has its hierarchy; None where they are too few."""
+    """Choose the first of the sizes that can be nodes for every basis; return None if there are too few sizes."""
     distinct = list(dict.fromkeys(tuple(basis) for basis in bases))
     needed = max((len(basis) for basis in distinct), default=1)
     nodes: list[int] = []
@@ -50,14 +50,15 @@ def choose_nodes(variable: str, bases: Iterable[Sequence[Monomial]], sizes: Iter
 
 
 def _is_regular(variable: str, monomials: Sequence[Monomial], nodes: Sequence[int]) -> bool:
-    rows = [[QQ(value_of(m, {variable: node})) for m in monomials] for node in nodes]
+    """Return whether values at the nodes determine the coefficients of the monomials."""
+    rows = [[QQ(evaluate_monomial(m, {variable: node})) for m in monomials] for node in nodes]
     return bool(DomainMatrix(rows, (len(nodes), len(nodes)), QQ).rank() == len(nodes))
 
 
 def _function(monomials: Sequence[Monomial], nodes: Sequence[int]) -> Polynomial:
-    wanted = dict.fromkeys(nodes[:-1], 0) | {nodes[-1]: 1}
-    coefficients = solve(monomials, wanted)
+    values = dict.fromkeys(nodes[:-1], 0) | {nodes[-1]: 1}
+    coefficients = solve(monomials, values)
     if coefficients is None:
-        msg = "the nodes do not tell the monomials apart"
+        msg = "the monomials are linearly dependent on the nodes"
         raise ValueError(msg)
     return {m: c for m, c in zip(monomials, coefficients, strict=True) if c}

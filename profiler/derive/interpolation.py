@@ -1,12 +1,13 @@
 """Interpolate many costs in many variables at once, exactly, from as few points as their mixed terms need.
 
-Each variable has its nodes, and a point of the grid is a tuple of their numbers. A cost is written in a hierarchical
-basis: the function of the point ``(i, j)`` is zero at every node before i and before j, so that its coefficient is the
-cost there less what the coefficients before it give. A point is measured when those just before it, in each direction,
-all have a coefficient that is not zero; so the mixed terms that a model does not have cost one point each to rule out.
+Each variable has a list of nodes. A point of the grid is a tuple of node indices, one for each variable. A cost is
+expanded in a hierarchical basis: the function that belongs to grid point ``(i, j)`` is zero at every node before i and
+before j. So its coefficient, the hierarchical surplus, is the cost at that point minus what the earlier functions
+contribute there. A point is sampled only if all its direct predecessors have a nonzero surplus, so each mixed term that
+the model does not have costs one point to rule out.
 
 Source: T. Gerstner and M. Griebel, Dimension-Adaptive Tensor-Product Quadrature, Computing 71 (2003), section 3, for
-the admissible sets; the coefficients are Newton's divided differences.
+the admissible sets; the surpluses are Newton's divided differences.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from fractions import Fraction
 from math import prod
 from typing import TYPE_CHECKING
 
-from profiler.derive.hierarchical_basis import Hierarchy
-from profiler.derive.polynomials import ONE, Monomial, Polynomial, product, scaled, total
+from profiler.derive.hierarchical_basis import HierarchicalBasis
+from profiler.derive.polynomials import ONE, Monomial, Polynomial, add, multiply, scale
 
 if TYPE_CHECKING:
     from profiler.derive.samples import Origin, Samples
@@ -27,93 +28,93 @@ if TYPE_CHECKING:
 Index = tuple[int, ...]
 
 
-def interpolate(samples: Samples, nodes: dict[str, list[int]], found: dict[str, Bases]) -> dict[Origin, Polynomial]:
-    """Give every origin's polynomial.
+def interpolate(samples: Samples, nodes: dict[str, list[int]], bases: dict[str, Bases]) -> dict[Origin, Polynomial]:
+    """Return the interpolating polynomial of every origin.
 
     Args:
-        samples: Measures.
-        nodes: The sizes of each variable, in the order in which they are used.
-        found: Of which monomials of each variable an origin's cost is made.
+        samples: Returns the cost at a point.
+        nodes: The nodes of each variable, in the order in which they are used.
+        bases: For each variable and origin, the monomials that the cost consists of.
     """
-    grid = _Grid(samples, nodes, found)
+    grid = _Grid(samples, nodes, bases)
     grid.grow()
     return grid.polynomials()
 
 
 class _Grid:
-    """The points measured, and the coefficients found there."""
+    """The sampled points of the grid, with the surpluses of every origin."""
 
-    def __init__(self, samples: Samples, nodes: dict[str, list[int]], found: dict[str, Bases]) -> None:
-        self._samples, self._nodes, self._found = samples, nodes, found
+    def __init__(self, samples: Samples, nodes: dict[str, list[int]], bases: dict[str, Bases]) -> None:
+        self._samples, self._nodes, self._bases = samples, nodes, bases
         self._names = list(nodes)
-        self._coefficients: dict[Index, dict[Origin, Fraction]] = {}
-        self._hierarchies: dict[tuple[int, tuple[Monomial, ...]], Hierarchy] = {}
+        self._surpluses: dict[Index, dict[Origin, Fraction]] = {}
+        self._cache: dict[tuple[int, tuple[Monomial, ...]], HierarchicalBasis] = {}
 
     def grow(self) -> None:
-        """Measure from the first node on, as far as there are terms."""
+        """Sample from the first node on, until every direction ends in zero surpluses."""
         start = (0,) * len(self._names)
-        waiting, seen = deque([start]), {start}
-        while waiting:
-            index = waiting.popleft()
-            found = self._measure(index)
-            if not found and any(index):
+        queue, queued = deque([start]), {start}
+        while queue:
+            index = queue.popleft()
+            surpluses = self._surpluses_at(index)
+            if not surpluses and any(index):
                 continue
-            self._coefficients[index] = found
+            self._surpluses[index] = surpluses
             for axis in range(len(index)):
-                after = _moved(index, axis, 1)
-                if after not in seen and after[axis] < len(self._nodes[self._names[axis]]) and self._is_next(after):
-                    seen.add(after)
-                    waiting.append(after)
+                after = _shift(index, axis, 1)
+                if after not in queued and after[axis] < len(self._nodes[self._names[axis]]) and self._is_next(after):
+                    queued.add(after)
+                    queue.append(after)
 
     def polynomials(self) -> dict[Origin, Polynomial]:
-        """Sum the basis functions of every origin."""
-        parts: dict[Origin, list[Polynomial]] = {}
-        for index, found in self._coefficients.items():
-            for origin, coefficient in found.items():
-                parts.setdefault(origin, []).append(scaled(self._function(origin, index), coefficient))
-        sums = {origin: total(terms) for origin, terms in parts.items()}
+        """Sum the basis functions of every origin, each times its surplus."""
+        terms: dict[Origin, list[Polynomial]] = {}
+        for index, surpluses in self._surpluses.items():
+            for origin, surplus in surpluses.items():
+                terms.setdefault(origin, []).append(scale(self._function(origin, index), surplus))
+        sums = {origin: add(polynomials) for origin, polynomials in terms.items()}
         return {origin: polynomial for origin, polynomial in sums.items() if polynomial}
 
-    def _measure(self, index: Index) -> dict[Origin, Fraction]:
-        """Give what each origin costs at a point beyond what the coefficients before it say."""
+    def _surpluses_at(self, index: Index) -> dict[Origin, Fraction]:
+        """Sample a point, and return by how much each origin's cost exceeds the interpolant so far."""
         costs = self._samples(self._point(index))
-        before = [(i, self._coefficients[i]) for i in self._coefficients if _is_below(i, index)]
+        earlier = [(i, self._surpluses[i]) for i in self._surpluses if _is_below(i, index)]
         result = {}
         for origin in self._samples.origins:
             axes = self._axes(origin)
             if any(i >= len(axis) for i, axis in zip(index, axes, strict=True)):
-                continue  # it has no such function; if it has such a cost, no verification will hold
-            said = sum((found[origin] * _value(axes, i, index) for i, found in before if origin in found), Fraction(0))
-            if rest := costs.get(origin, 0) - said:
-                result[origin] = rest
+                continue  # this origin has no such basis function; if that is wrong, the verification fails
+            predicted = sum((s[origin] * _value(axes, i, index) for i, s in earlier if origin in s), Fraction(0))
+            if surplus := costs.get(origin, 0) - predicted:
+                result[origin] = surplus
         return result
 
     def _function(self, origin: Origin, index: Index) -> Polynomial:
         result: Polynomial = {ONE: Fraction(1)}
         for i, axis in zip(index, self._axes(origin), strict=True):
-            result = product(result, axis.functions[i])
+            result = multiply(result, axis.functions[i])
         return result
 
-    def _axes(self, origin: Origin) -> list[Hierarchy]:
-        return [self._hierarchy(axis, self._found[name].get(origin, (ONE,))) for axis, name in enumerate(self._names)]
+    def _axes(self, origin: Origin) -> list[HierarchicalBasis]:
+        return [self._basis(axis, self._bases[name].get(origin, (ONE,))) for axis, name in enumerate(self._names)]
 
-    def _hierarchy(self, axis: int, basis: tuple[Monomial, ...]) -> Hierarchy:
-        key = axis, basis
-        if key not in self._hierarchies:
+    def _basis(self, axis: int, monomials: tuple[Monomial, ...]) -> HierarchicalBasis:
+        key = axis, monomials
+        if key not in self._cache:
             name = self._names[axis]
-            self._hierarchies[key] = Hierarchy.of(name, basis, self._nodes[name])
-        return self._hierarchies[key]
+            self._cache[key] = HierarchicalBasis.of(name, monomials, self._nodes[name])
+        return self._cache[key]
 
     def _is_next(self, index: Index) -> bool:
-        """Say whether every point just before this one has a coefficient."""
-        return all(_moved(index, axis, -1) in self._coefficients for axis, i in enumerate(index) if i)
+        """Return whether every direct predecessor of a point has a nonzero surplus."""
+        return all(_shift(index, axis, -1) in self._surpluses for axis, i in enumerate(index) if i)
 
     def _point(self, index: Index) -> Point:
         return {name: self._nodes[name][i] for name, i in zip(self._names, index, strict=True)}
 
 
-def _value(axes: list[Hierarchy], function: Index, at: Index) -> Fraction:
-    """Give the value of a basis function at a point of the grid."""
+def _value(axes: list[HierarchicalBasis], function: Index, at: Index) -> Fraction:
+    """Return the value of a basis function at a point of the grid."""
     return prod((axis.values[i][j] for axis, i, j in zip(axes, function, at, strict=True)), start=Fraction(1))
 
 
@@ -121,5 +122,5 @@ def _is_below(index: Index, other: Index) -> bool:
     return all(i <= j for i, j in zip(index, other, strict=True))
 
 
-def _moved(index: Index, axis: int, by: int) -> Index:
+def _shift(index: Index, axis: int, by: int) -> Index:
     return (*index[:axis], index[axis] + by, *index[axis + 1 :])

@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from profiler.derive.fitting import SPARE, solve
-from profiler.derive.polynomials import power, value_of
+from profiler.derive.polynomials import evaluate_monomial, power
 from profiler.derive.variables import CeilStep
 
 if TYPE_CHECKING:
@@ -74,6 +74,6 @@ def _holds(
     measured = costs(size)
     return measured.keys() <= curves.keys() and all(
         measured.get(origin, 0)
-        == sum(c * value_of(power(CeilStep(name), n), {name: size}) for n, c in enumerate(curve))
+        == sum(c * evaluate_monomial(power(CeilStep(name), n), {name: size}) for n, c in enumerate(curve))
         for origin, curve in curves.items()
     )

@@ -7,7 +7,7 @@ from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from profiler.derive.analysis import Crossover, LargestSize, crossover, growth
+from profiler.derive.analysis import Crossover, LargestSize, find_crossover, growth_exponents
 from profiler.derive.constants import express_in
 from profiler.derive.notation import Notation
 
@@ -50,7 +50,11 @@ class DerivationResult:
 
     def growths(self) -> list[tuple[str, int, Fraction]]:
         """List how the cost grows with each variable: its name, the power in the end, and the one at the point."""
-        return [(v.name, *growth(self.main.total, v.name, self.point)) for v in self.main.variables if len(v.sizes) > 1]
+        return [
+            (v.name, *growth_exponents(self.main.total, v.name, self.point))
+            for v in self.main.variables
+            if len(v.sizes) > 1
+        ]
 
     def crossovers(self) -> list[Crossover]:
         """List where the highest power of each variable overtakes the rest of the contractions, or of the whole.
@@ -61,7 +65,7 @@ class DerivationResult:
         kind = "contraction" if "contraction" in self.main.kinds else None
         spelled = self.pieces[index] if kind is None else _only(self.pieces[index], kind)
         point = {**self.letters, **self.point}
-        found = [(v, crossover(spelled.total, v.name, point, self.notation)) for v in self.main.variables]
+        found = [(v, find_crossover(spelled.total, v.name, point, self.notation)) for v in self.main.variables]
         return [c for v, c in found if c is not None and c.size > v.low]
 
 

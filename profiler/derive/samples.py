@@ -1,4 +1,4 @@
-"""``Samples``: what was measured at which point; each point is measured once."""
+"""``Samples``: a cache of costs by point, so that each point is counted once."""
 
 from __future__ import annotations
 
@@ -10,69 +10,78 @@ from profiler.errors import DerivationError, ModelError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    Costs = Mapping["Origin", int]
+
 
 class Origin(NamedTuple):
-    """Where a part of a cost comes from. Modules that differ in a number only, as the layers of a stack, are one."""
+    """Where a part of a cost comes from.
+
+    Modules whose paths differ in numbers only, such as the layers of a stack, share one origin.
+    """
 
     module: str
     operator: str
-    #: "contraction" or "pointwise", "read" or "written"; empty where a quantity has no parts.
+    #: "contraction" or "pointwise", or "read" or "written"; empty for a quantity without parts.
     part: str = ""
 
 
 class Samples:
-    """Measures, and remembers."""
+    """Counts the cost at a point by calling a function, and caches the result."""
 
-    def __init__(self, measure: Callable[[Point], Mapping[Origin, int]], merged: frozenset[str] = frozenset()) -> None:
-        """Prepare to measure."""
-        self._measure = measure
-        self._known: dict[tuple[tuple[str, int], ...], Mapping[Origin, int] | ModelError] = {}
-        #: Modules of which only the sum over their operators is looked at.
+    def __init__(self, cost: Callable[[Point], Costs], merged: frozenset[str] = frozenset()) -> None:
+        """Start with an empty cache.
+
+        Args:
+            cost: Returns the cost at a point, by origin.
+            merged: Modules whose operators are summed into one origin.
+        """
+        self._cost = cost
+        self._cache: dict[tuple[tuple[str, int], ...], Costs | ModelError] = {}
         self.merged = merged
 
-    def __call__(self, point: Point) -> Mapping[Origin, int]:
-        """Give the cost at a point, by origin.
+    def __call__(self, point: Point) -> Costs:
+        """Return the cost at a point, by origin.
 
         Raises:
-            DerivationError: The model refuses one of the sizes.
+            DerivationError: The model rejects one of the sizes.
         """
-        found = self._at(point)
-        if isinstance(found, ModelError):
-            hint = "name only sizes that it takes, as in --vary NAME=LOW..HIGH:STEP"
-            msg = f"no cost at {format_point(point)}: {found}; {hint}"
-            raise DerivationError(msg) from found
-        return self._merge(found) if self.merged else found
+        costs = self._at(point)
+        if isinstance(costs, ModelError):
+            hint = "vary only sizes that the model accepts, as in --vary NAME=LOW..HIGH:STEP"
+            msg = f"no cost at {format_point(point)}: {costs}; {hint}"
+            raise DerivationError(msg) from costs
+        return self._merge(costs)
 
     def accepts(self, point: Point) -> bool:
-        """Say whether the model takes these sizes."""
+        """Return whether the model runs at these sizes."""
         return not isinstance(self._at(point), ModelError)
 
     @property
     def points(self) -> list[Point]:
-        """The points that were measured, in their order."""
-        return [dict(key) for key, found in self._known.items() if not isinstance(found, ModelError)]
+        """The points at which the model ran, in the order of the first call."""
+        return [dict(key) for key, costs in self._cache.items() if not isinstance(costs, ModelError)]
 
     @property
     def origins(self) -> list[Origin]:
-        """Every origin that has a cost somewhere."""
-        seen = [found for found in self._known.values() if not isinstance(found, ModelError)]
-        return list(dict.fromkeys(origin for found in seen for origin in self._merge(found)))
+        """Every origin that has a cost at some point."""
+        samples = [costs for costs in self._cache.values() if not isinstance(costs, ModelError)]
+        return list(dict.fromkeys(origin for costs in samples for origin in self._merge(costs)))
 
-    def _at(self, point: Point) -> Mapping[Origin, int] | ModelError:
+    def _at(self, point: Point) -> Costs | ModelError:
         key = tuple(sorted(point.items()))
-        if key not in self._known:
+        if key not in self._cache:
             try:
-                self._known[key] = self._measure(point)
+                self._cache[key] = self._cost(point)
             except ModelError as error:
-                self._known[key] = error
-        return self._known[key]
+                self._cache[key] = error
+        return self._cache[key]
 
-    def _merge(self, found: Mapping[Origin, int]) -> Mapping[Origin, int]:
-        """Sum the operators of the modules that are merged."""
+    def _merge(self, costs: Costs) -> Costs:
+        """Sum the operators of each merged module."""
         if not self.merged:
-            return found
+            return costs
         result: dict[Origin, int] = {}
-        for origin, cost in found.items():
+        for origin, cost in costs.items():
             key = origin._replace(operator="several operators") if origin.module in self.merged else origin
             result[key] = result.get(key, 0) + cost
         return result

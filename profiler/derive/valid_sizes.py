@@ -16,7 +16,7 @@ _TRIED = 3
 _FEW = 16
 
 
-def accepted_sizes(samples: Samples, variable: Variable, point: Point) -> Variable:
+def restrict_to_valid_sizes(samples: Samples, variable: Variable, point: Point) -> Variable:
     """Keep the sizes that the model takes: all, those of an even spacing, or those of a few that it takes.
 
     Where that fails the variable stays as it is, and its first refused size is told when it is measured.

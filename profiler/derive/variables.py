@@ -1,4 +1,4 @@
-"""``Variable``: a size that is varied, and ``CeilStep``: a whole number that follows from it in steps."""
+"""``Variable``, a size that is varied, and ``CeilStep``, an integer that grows with a variable in steps."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
-#: A setting of every variable, by name.
+#: A size for every variable, by the variable's name.
 Point = dict[str, int]
 _GOLDEN = (math.sqrt(5) - 1) / 2
 
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """A size that is varied, and the sizes that it takes, in ascending order."""
+    """A size that is varied, and the sizes that it may have, in ascending order."""
 
     name: str
     sizes: Sequence[int]
-    #: The size that the model has by default; answers are given for it where a variable is not the one asked for.
+    #: The model's default size; it is used wherever the user sets no other.
     base: int
-    #: The letter that stands for it in a formula.
+    #: The letter for this variable in formulas; empty to use the name.
     letter: str = ""
 
     @property
@@ -37,7 +37,9 @@ class Variable:
         return self.sizes[-1]
 
     def spread(self, count: int) -> list[int]:
-        """List sizes all over the range, evenly in their logarithm and of no common divisor.
+        """Return up to *count* distinct sizes, spread evenly over the logarithm of the range.
+
+        The golden ratio keeps the sizes free of a common divisor, which could hide a step.
 
         Example:
             >>> Variable("batch", range(1, 1025), 1).spread(4)
@@ -47,7 +49,7 @@ class Variable:
         return list(dict.fromkeys((*order, *self.sizes[: 2 * count])))[:count]
 
     def __str__(self) -> str:
-        """Write the sizes.
+        """Format the sizes.
 
         Example:
             >>> print(Variable("hidden", range(64, 513, 64), 512))
@@ -64,14 +66,14 @@ class Variable:
 
 
 class CeilStep(NamedTuple):
-    """``ceil((variable + offset) / size)``; the variable itself where the size is 1."""
+    """``ceil((variable + offset) / size)``; with size 1 and offset 0, the variable itself."""
 
     variable: str
     offset: int = 0
     size: int = 1
 
     def at(self, value: int) -> int:
-        """Give its value where the variable is *value*."""
+        """Return the step's value where the variable is *value*."""
         return -((-value - self.offset) // self.size)
 
     def coarser(self) -> list[CeilStep]:
@@ -87,12 +89,17 @@ class CeilStep(NamedTuple):
 
     @property
     def is_plain(self) -> bool:
-        """Whether it is the variable itself."""
+        """Whether this is the variable itself."""
         return self.size == 1 and self.offset == 0
 
 
+def is_within(point: Mapping[str, int], variables: Iterable[Variable]) -> bool:
+    """Return whether a point lies between the smallest and the largest size of every variable."""
+    return all(v.low <= point[v.name] <= v.high for v in variables)
+
+
 def format_point(point: Mapping[str, int]) -> str:
-    """Write a point.
+    """Format a point for a message.
 
     Example:
         >>> format_point({"batch": 2, "sequence": 7})

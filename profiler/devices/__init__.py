@@ -1,16 +1,16 @@
-"""What chips can do: one TOML file a vendor, and the names that find a device in them.
+"""The catalogue of devices: peak rates, memory and power, in one TOML file per vendor.
 
-To add a device, write a table in its vendor's file.
+To add a device, add a table to its vendor's file.
 """
 
-from profiler.devices.device import PRECISIONS, Device, Parts, Precision, Source
+from profiler.devices.device import PRECISIONS, Device, HardwareParameters, Precision, Source
 from profiler.devices.loader import all_devices, read_devices
 from profiler.devices.name_matching import find_device, match
 
 __all__ = [
     "PRECISIONS",
     "Device",
-    "Parts",
+    "HardwareParameters",
     "Precision",
     "Source",
     "all_devices",

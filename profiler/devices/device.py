@@ -1,8 +1,8 @@
-"""What a device is: peaks by precision, memory, power; and how far each figure can be trusted.
+"""``Device``: the peak rates, memory and power of a device, and how reliable each figure is.
 
-Rates are dense and count a multiply-add as two operations, with sums in fp32 where the device has the choice, and on
-the matrix unit where it has one; ``fp32`` and ``fp64`` are those of the vector unit. A rate that is not listed is
-unsupported, unpublished or disputed: it is never filled in from another precision.
+Rates are dense and count a multiply-add as two operations. They are those of the matrix unit, if there is one, with
+fp32 accumulation if the device offers a choice; ``fp32`` and ``fp64`` are those of the vector unit. A rate that is not
+listed is unsupported, unpublished or disputed: it is never inferred from another precision.
 """
 
 from __future__ import annotations
@@ -18,54 +18,57 @@ Precision = Literal["fp64", "fp64_tensor", "fp32", "tf32", "bf16", "fp16", "fp8"
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 Confidence = Literal["high", "medium", "low", "measured"]
 _STRICT = ConfigDict(extra="forbid")
-#: Precisions of the vector unit, on every device.
+#: Precisions that every device computes on its vector unit.
 _VECTOR: tuple[Precision, ...] = ("fp64", "fp32")
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where figures were read."""
+    """A publication that states figures of a device."""
 
     __pydantic_config__ = _STRICT
 
     title: str
     url: str | None = None
-    #: False where nothing was read: the figure is from memory.
+    #: False if nothing was read: the figures are quoted from memory.
     read: bool = True
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """A second road to the figures: what the device is made of. The copies of the TechPowerUp database have these."""
+class HardwareParameters:
+    """Hardware parameters of a device, for cross-checking its peak rates and bandwidth.
+
+    Source: copies of the TechPowerUp GPU database.
+    """
 
     __pydantic_config__ = _STRICT
 
     bus_bits: PositiveInt | None = None
     pin_gbit_per_s: PositiveFloat | None = None
-    #: Vector lanes, and the operations of one in a clock: two, a multiply-add; four where it issues twice.
+    #: Vector lanes, and fp32 operations per lane and clock: 2 for a multiply-add, 4 with dual issue.
     lanes: PositiveInt | None = None
     lane_ops: PositiveInt = 2
     lane_mhz: PositiveFloat | None = None
-    #: Matrix units, and the operations of one in a clock with fp16 operands and fp32 sums.
+    #: Matrix units, and operations per unit and clock with fp16 operands and fp32 accumulation.
     matrix_units: PositiveInt | None = None
     matrix_fp16_ops: PositiveInt | None = None
     matrix_mhz: PositiveFloat | None = None
 
     @property
     def bandwidth_bytes_per_s(self) -> float | None:
-        """Bus width × pin rate."""
+        """Bandwidth: bus width × data rate per pin."""
         if self.bus_bits is None or self.pin_gbit_per_s is None:
             return None
         return self.bus_bits / 8 * self.pin_gbit_per_s * 1e9
 
     @property
     def fp32_ops_per_s(self) -> float | None:
-        """Lanes × operations × clock."""
+        """Peak fp32 rate: lanes × operations per clock × clock."""
         return None if self.lanes is None or self.lane_mhz is None else self.lanes * self.lane_ops * self.lane_mhz * 1e6
 
     @property
     def fp16_ops_per_s(self) -> float | None:
-        """Matrix units × operations × clock."""
+        """Peak fp16 rate: matrix units × operations per clock × clock."""
         if self.matrix_units is None or self.matrix_fp16_ops is None or self.matrix_mhz is None:
             return None
         return self.matrix_units * self.matrix_fp16_ops * self.matrix_mhz * 1e6
@@ -73,7 +76,7 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """One entry of the catalogue."""
+    """One entry of the catalogue: a device, or a system of several."""
 
     __pydantic_config__ = _STRICT
 
@@ -85,47 +88,52 @@ class Device:
     confidence: Confidence
     sources: tuple[Source, ...]
     aliases: tuple[str, ...] = ()
-    #: The vendor's GB read as GiB; the largest configuration of a part whose memory is shared with the CPU.
+    #: The vendor's GB, read as GiB. If the memory is shared with the CPU: the largest configuration on sale.
     memory_gib: PositiveFloat | None = None
     bandwidth_bytes_per_s: PositiveFloat | None = None
     power_w: PositiveFloat | None = None
     peak_ops_per_s: dict[Precision, PositiveFloat] = field(default_factory=dict)
     sparse_ops_per_s: dict[Precision, PositiveFloat] = field(default_factory=dict)
     vector_ops_per_s: dict[Precision, PositiveFloat] = field(default_factory=dict)
-    #: With sums in fp16, which PyTorch does not use.
+    #: Rates with fp16 accumulation, which PyTorch does not use.
     fp16_sum_ops_per_s: dict[Precision, PositiveFloat] = field(default_factory=dict)
-    #: Precisions in ``peak_ops_per_s`` beside fp32 and fp64 for which there is no matrix unit.
+    #: Precisions in ``peak_ops_per_s``, beside fp32 and fp64, that the vector unit computes.
     vector_precisions: tuple[Precision, ...] = ()
-    #: Units that share the int8 peak.
+    #: The int8 rate of each engine, if the int8 peak is the sum of several engines.
     int8_engines: dict[str, PositiveFloat] = field(default_factory=dict)
-    #: Rates that no entry above can hold: of a unit that PyTorch does not reach, or of no stated precision.
+    #: Rates that fit no field above: of an engine that PyTorch cannot use, or without a stated precision.
     unreached_ops_per_s: dict[str, PositiveFloat] = field(default_factory=dict)
-    #: Figures of it that a document prints, where they are not the catalogue's.
+    #: Figures that a document prints and that differ from the catalogue's.
     quoted: dict[str, PositiveFloat] = field(default_factory=dict)
-    parts: Parts | None = None
-    #: Fields and precisions that were read in no source; ``all`` stands for every figure.
+    parts: HardwareParameters | None = None
+    #: Fields and precisions whose figure was read in no source; ``all`` stands for every figure.
     not_read: tuple[str, ...] = ()
     note: str = ""
-    #: How many of them an entry is: of a system, more than one, and its figures are the sums.
+    #: Number of devices in a system, and the id of that device; the figures of a system are sums over its devices.
     count: PositiveInt = 1
     of: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse an entry that says nowhere where its figures come from."""
+        """Reject an entry without sources."""
         if not self.sources:
-            msg = "it names no source"
+            msg = "the entry names no source"
             raise ValueError(msg)
 
     @property
     def memory_bytes(self) -> int | None:
-        """Bytes of memory."""
+        """Memory in bytes."""
         return None if self.memory_gib is None else int(self.memory_gib * 2**30)
 
     def peak(self, precision: str) -> float:
-        """Give the dense peak in a precision, in operations per second.
+        """Return the dense peak rate in a precision, in operations per second.
 
         Raises:
-            DeviceError: The device lacks it; the message lists those that it has.
+            DeviceError: The device has no rate in this precision; the message lists the precisions that it has.
+
+        Example:
+            >>> from profiler.devices import find_device
+            >>> find_device("l4").peak("int8")
+            242000000000000.0
         """
         for name, rate in self.peak_ops_per_s.items():
             if name == precision:
@@ -135,29 +143,37 @@ class Device:
         raise DeviceError(msg)
 
     def is_vector(self, precision: str) -> bool:
-        """Say whether a precision computes on the vector unit."""
+        """Return whether the vector unit computes a precision."""
         return precision in _VECTOR or precision in self.vector_precisions
 
     @property
-    def vector_peak(self) -> float | None:
-        """The fastest rate on record for work outside contractions, in operations per second; None where none is."""
-        listed = [rate for name, rate in self.peak_ops_per_s.items() if self.is_vector(name) and name != "fp64"]
-        return max([*listed, *self.vector_ops_per_s.values()], default=None)
+    def vector_peak_ops_per_s(self) -> float | None:
+        """The highest listed rate of the vector unit, fp64 aside; None if no rate is listed."""
+        rates = [rate for name, rate in self.peak_ops_per_s.items() if self.is_vector(name) and name != "fp64"]
+        return max([*rates, *self.vector_ops_per_s.values()], default=None)
 
-    def ridge(self, precision: str) -> float | None:
-        """Give the operations per byte above which compute is the limit; None where the bandwidth is not known."""
+    def ridge_ops_per_byte(self, precision: str) -> float | None:
+        """Return the ridge point in operations per byte: peak ÷ bandwidth. None if the bandwidth is unknown.
+
+        A kernel of higher arithmetic intensity is limited by compute, one of lower intensity by bandwidth.
+
+        Raises:
+            DeviceError: The device has no rate in this precision.
+        """
         bandwidth = self.bandwidth_bytes_per_s
         return None if bandwidth is None else self.peak(precision) / bandwidth
 
     def cite(self, figure: str) -> str:
-        """Say where a figure comes from, and mark it where it should not be trusted much.
+        """Return a citation of the source of *figure*, marked if its confidence is not high.
 
-        Sources are kept by device, not by figure: the first that was read is named, and how many more there are.
+        Sources are listed per device, not per figure: the citation names the first that was read, and counts the rest.
+
+        Args:
+            figure: A precision, or "memory", "bandwidth" or "power".
         """
-        read = [source.title for source in self.sources if source.read]
-        unread = figure in self.not_read or "all" in self.not_read or not read
-        if unread:
+        titles = [source.title for source in self.sources if source.read]
+        if figure in self.not_read or "all" in self.not_read or not titles:
             return f"{figure}: from memory, low confidence"
         mark = f", {self.confidence} confidence" if self.confidence in {"low", "medium"} else ""
-        more = f" and {len(read) - 1} more" if len(read) > 1 else ""
-        return f"{figure}: {read[0]}{more}{mark}"
+        more = f" and {len(titles) - 1} more" if len(titles) > 1 else ""
+        return f"{figure}: {titles[0]}{more}{mark}"

@@ -1,4 +1,4 @@
-"""Read the vendors' files."""
+"""Load the catalogue of devices from its TOML files."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from profiler.errors import DeviceError
 from profiler.util.toml_files import read_toml
 
 _FOLDER = Path(__file__).parent
-#: What a system has as many times as it has devices.
+#: Figures of a system that are sums over its devices.
 _SUMMED = ("memory_gib", "bandwidth_bytes_per_s")
 _SUMMED_TABLES = ("peak_ops_per_s", "sparse_ops_per_s", "vector_ops_per_s", "fp16_sum_ops_per_s")
 
 
 @cache
 def all_devices() -> dict[str, Device]:
-    """Read the whole catalogue, by id, in the order of the files."""
+    """Return all devices of the catalogue by id, in file order."""
     devices: dict[str, Device] = {}
     for path in sorted(_FOLDER.glob("*.toml")):
         devices |= read_devices(path)
@@ -28,16 +28,16 @@ def all_devices() -> dict[str, Device]:
 
 
 def read_devices(path: Path) -> dict[str, Device]:
-    """Read one file of devices, by id.
+    """Return the devices of one TOML file by id.
 
     Raises:
-        DeviceError: The file cannot be read, is not TOML, or a table in it is no device.
+        DeviceError: The file cannot be read, is not TOML, or contains an invalid entry.
     """
     document = read_toml(path, DeviceError, "a TOML file with a table [devices.NAME]")
     vendor, sources = document.get("vendor", ""), document.get("sources", {})
     tables = document.get("devices")
     if not isinstance(tables, dict) or not tables:
-        msg = f"{path.name} holds no devices; write a table [devices.NAME] with the fields of an entry"
+        msg = f"{path.name} contains no devices; add a table [devices.NAME] with the fields of a device"
         raise DeviceError(msg)
     rows: dict[str, dict[str, Any]] = {}
     for name, table in tables.items():
@@ -46,9 +46,9 @@ def read_devices(path: Path) -> dict[str, Device]:
 
 
 def _expand(path: Path, name: str, table: Any, rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Give a system the sums of its devices' figures; leave a device as it is."""
+    """Fill in the figures of a system by summing over its devices; return a single device unchanged."""
     if not isinstance(table, dict):
-        msg = f"{path.name}: {name} is no table of a device"
+        msg = f"{path.name}: devices.{name} is not a table; write [devices.{name}]"
         raise DeviceError(msg)
     if "of" not in table:
         return table
@@ -65,13 +65,13 @@ def _expand(path: Path, name: str, table: Any, rows: dict[str, dict[str, Any]]) 
 def _device(path: Path, name: str, row: dict[str, Any], sources: dict[str, Any]) -> Device:
     unknown = [key for key in row.get("sources", ()) if key not in sources]
     if unknown:
-        msg = f"{path.name}: {name} names the source {unknown[0]!r}, which the table [sources] lacks"
+        msg = f"{path.name}: {name} names the source {unknown[0]!r}, which is missing from the table [sources]"
         raise DeviceError(msg)
     cited = [sources[key] for key in row.get("sources", ())]
     try:
         return TypeAdapter(Device).validate_python(row | {"sources": cited})
     except ValidationError as error:
-        found = error.errors()[0]
-        place = ".".join(str(part) for part in (name, *found["loc"]))
-        msg = f"{path.name}: {place}: {found['msg']}"
+        first = error.errors()[0]
+        location = ".".join(str(part) for part in (name, *first["loc"]))
+        msg = f"{path.name}: {location}: {first['msg']}"
         raise DeviceError(msg) from error

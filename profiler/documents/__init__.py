@@ -1,7 +1,9 @@
-"""What documents claim of models and devices: a TOML file each, and how their claims stand.
+"""Documents and their claims about models and devices: one TOML file per document.
 
-find_document("tops").claims       those of a document that comes with the package
-find_document("mine.toml").claims  those of a file
+find_document("tops").claims       # the claims of a document that comes with the package
+find_document("mine.toml").claims  # the claims of a file of your own
+
+`profiler.verify` checks them. To add a document, write a TOML file here; `profiler documents --template` shows how.
 """
 
 from profiler.documents.document import (

@@ -1,7 +1,7 @@
-"""A document and its claims, as a TOML file holds them.
+"""The schema of a document and its claims, and the reader of their TOML files.
 
-A claim has one figure or several. What stands in the claim itself holds for all of its figures: a claim of one figure
-needs no table for it.
+A claim has one or more figures. Fields of a figure that are written in the claim apply to all of its figures, so a
+claim with one figure needs no ``[[claims.figures]]`` table.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from profiler.errors import ClaimError, UnknownNameError
 from profiler.util.toml_files import read_toml
 
 FOLDER = Path(__file__).parent
-Word = Literal["formula", "arithmetic", "fact"]
+FigureKind = Literal["formula", "arithmetic", "fact"]
 CauseKind = Literal[
     "unit", "rounding", "slip", "missing-term", "spurious-term", "other-subject", "mixed-precision", "approximation"
 ]
@@ -28,22 +28,23 @@ _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 @dataclass(frozen=True, slots=True)
 class MeasureSpec:
-    """What to measure: of a model that is run, of its configuration, of what a peer says of it, or of a device."""
+    """What to measure: a count of a model, a number of its configuration, a peer's count, or a figure of a device."""
 
     __pydantic_config__ = _STRICT
 
-    #: A model, as on the command line; the shapes of its inputs, and settings, may be formulas in the variables.
+    #: A model, as on the command line. The shapes of its inputs and its settings may be formulas in the variables.
     target: str | None = None
     input: tuple[str, ...] = ()
     set: dict[str, int | str] = field(default_factory=dict)
     batch: int | None = None
     dtype: str | None = None
-    #: Run on the CPU, with values: the same counts, and for a small model faster than meta.
+    #: Run on the CPU with real values instead of on meta: the same counts, and faster for a small model.
     values: bool = False
-    #: What is counted: flops, contractions, macs, masked_macs, other_flops, transcendentals, bytes, params,
+    #: The quantity: flops, contractions, macs, masked_macs, other_flops, transcendentals, bytes, params,
     #: activations, peak_memory.
     count: str = "flops"
-    #: Only of these modules and what is below them, of these operators, or in this phase; ``*`` stands for anything.
+    #: Restrict the count to these modules and their descendants, to these operators, or to this phase. ``*`` in a
+    #: pattern matches anything.
     modules: tuple[str, ...] = ()
     operators: tuple[str, ...] = ()
     phase: str | None = None
@@ -51,62 +52,64 @@ class MeasureSpec:
     optimizer: str | None = None
     checkpoint: bool = False
     freeze: tuple[str, ...] = ()
-    #: Instead of a count: a number of the configuration, such as layers; or a size of the output of the one module.
+    #: Instead of a count: a number of the configuration, such as layers, or the size of one axis of the output of the
+    #: single module in *modules*.
     setting: str | None = None
     axis: int | None = None
-    #: Instead of our count: a peer's.
+    #: Instead of our count: the count of this peer.
     peer: str | None = None
-    #: A device of the catalogue, and bandwidth, memory, power, a precision, or sparse, vector or fp16-sum before one.
+    #: A device of the catalogue, and its figure: ``bandwidth``, ``memory``, a precision such as ``bf16``, or
+    #: ``sparse``, ``vector``, ``fp16-sum`` or ``quoted`` and a precision.
     device: str | None = None
     figure: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what is neither about a model nor about a device."""
+        """Raise an error unless it names either a target, or a device with a figure."""
         if (self.target is None) == (self.device is None):
             msg = "name either a target or a device"
             raise ValueError(msg)
         if (self.device is None) != (self.figure is None):
-            msg = "a device needs a figure, and only a device has one"
+            msg = "`device` needs `figure`, and `figure` needs `device`"
             raise ValueError(msg)
 
 
 @dataclass(frozen=True, slots=True)
 class StatedCause:
-    """A named step from what is measured to what is printed."""
+    """A step from the measured value towards the printed one, with its reason."""
 
     __pydantic_config__ = _STRICT
 
     kind: CauseKind
     why: str
-    #: What the figure is after this step: a formula in ``now``, the measures and the variables.
+    #: The value after this step: a formula in ``now`` (the value before it), the measures and the variables.
     gives: str
 
 
 @dataclass(frozen=True, slots=True)
 class PrintedFigure:
-    """A number or a formula that a document prints, and what it is held against."""
+    """A number or a formula that a document prints, and what to compare it with."""
 
     __pydantic_config__ = _STRICT
 
-    kind: Word
+    kind: FigureKind
     unit: str
-    #: What of the claim it is about, and how a doubtful text is read.
+    #: Which part of the claim this is, and how an ambiguous text is read.
     of: str = ""
     reading: str = ""
-    #: A number as it is printed, ``LOW..HIGH``, ``>NUMBER`` or ``<NUMBER``.
+    #: A number with the digits of the document, ``LOW..HIGH``, ``>NUMBER`` or ``<NUMBER``.
     printed: str | None = None
     expression: str | None = None
     #: Numbers, quantities (``67 GB/s``), or for a formula ranges (``16..128:16``).
     variables: dict[str, int | float | str] = field(default_factory=dict)
     measures: dict[str, MeasureSpec] = field(default_factory=dict)
-    #: What is held against the claim: a formula in the measures and the variables.
+    #: The value to compare with: a formula in the measures and the variables.
     measured: str = "ours"
     causes: tuple[StatedCause, ...] = ()
-    #: Why it cannot be verified, where it cannot.
+    #: Why it cannot be verified; empty if it can.
     missing: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse a figure that leaves nothing to compare."""
+        """Raise an error if there is nothing to compare."""
         if self.missing:
             return
         if self.printed is None and self.expression is None:
@@ -122,29 +125,29 @@ class PrintedFigure:
 
 @dataclass(frozen=True, slots=True)
 class DocumentClaim:
-    """A claim of a document."""
+    """One claim of a document, with its figures."""
 
     __pydantic_config__ = _STRICT
 
     id: str
-    #: What is said, in short.
+    #: The claim in one sentence.
     says: str
     figures: tuple[PrintedFigure, ...] = Field(min_length=1)
-    #: Where the text can be read in more than one way: why.
+    #: Why the text is ambiguous; empty if it is not.
     doubt: str = ""
-    #: What a careful reader would write in the margin; names in braces stand for the measured values.
+    #: What a careful reader would note in the margin. Names in braces are replaced with measured values.
     margin: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse an id that is no plain word."""
+        """Raise an error if the id is not lower case words joined by hyphens."""
         if not _ID.fullmatch(self.id):
-            msg = "an id is made of small letters, digits and single hyphens"
+            msg = "an id is made of lower case letters, digits and single hyphens"
             raise ValueError(msg)
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A document: where it is from, and what it claims."""
+    """A document: its origin and its claims."""
 
     __pydantic_config__ = _STRICT
 
@@ -155,21 +158,28 @@ class Document:
     origin: str = ""
 
 
-_FIGURE = {f.name for f in fields(PrintedFigure)}
+_FIGURE_FIELDS = {f.name for f in fields(PrintedFigure)}
 
 
 @cache
 def documents() -> dict[str, Document]:
-    """Read the documents that come with the package, by id."""
+    """Return the documents that come with the package, by id."""
     return {path.stem: read_document(path) for path in sorted(FOLDER.glob("*.toml")) if path.stem != "template"}
 
 
 def find_document(name: str) -> Document:
-    """Find a document by its id, or read a file of claims.
+    """Return a document that comes with the package, or read one from a TOML file.
+
+    Args:
+        name: The id of a document, as `documents` lists them, or a path: a name with ``/`` or the suffix ``.toml``.
 
     Raises:
-        UnknownNameError: There is no such document.
-        ClaimError: The file is wrong.
+        UnknownNameError: No document has this id.
+        ClaimError: The file cannot be read, or a claim in it is not valid.
+
+    Example:
+        >>> find_document("tops").title
+        'Estimating the TOPS that a model needs'
     """
     if name.endswith(".toml") or "/" in name:
         return read_document(Path(name))
@@ -180,58 +190,60 @@ def find_document(name: str) -> Document:
 
 
 def read_document(path: Path) -> Document:
-    """Read one file.
+    """Read a TOML file of claims.
 
     Raises:
-        ClaimError: It cannot be read, is not TOML, or a claim in it is wrong: the message names file, claim and field.
+        ClaimError: The file cannot be read, is not TOML, or a claim in it is not valid. The message names the file, the
+            claim and the field.
     """
     table = read_toml(path, ClaimError, "a TOML file with tables [[claims]]")
     claims = table.get("claims")
     if not isinstance(claims, list) or not claims or not all(isinstance(claim, dict) for claim in claims):
         msg = (
-            f"{path.name} holds no claims; write a table [[claims]] for each, as `profiler documents --template` shows"
+            f"{path.name} has no claims; write one table [[claims]] for each, as `profiler documents --template` shows"
         )
         raise ClaimError(msg)
-    values = {"id": path.stem, "title": path.stem} | table | {"claims": [_spread(claim) for claim in claims]}
+    values = {"id": path.stem, "title": path.stem} | table | {"claims": [_share_fields(claim) for claim in claims]}
     try:
         document = TypeAdapter(Document).validate_python(values)
     except ValidationError as error:
-        raise ClaimError(_complaint(path, claims, error)) from error
+        raise ClaimError(_describe_error(path, claims, error)) from error
     names = [claim.id for claim in document.claims]
-    twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
-    if twice is not None:
-        msg = f"{path.name}: two claims are named {twice!r}; give each its own id"
+    duplicate = next((name for i, name in enumerate(names) if name in names[:i]), None)
+    if duplicate is not None:
+        msg = f"{path.name}: two claims are named {duplicate!r}; give each its own id"
         raise ClaimError(msg)
     return document
 
 
-def _spread(claim: dict[str, Any]) -> dict[str, Any]:
-    """Put what all figures of a claim share into each of them."""
-    shared = {key: value for key, value in claim.items() if key in _FIGURE}
-    own = claim.get("figures", [{}])
-    if not isinstance(own, list) or not all(isinstance(figure, dict) for figure in own):
-        return claim
-    rest = {key: value for key, value in claim.items() if key not in _FIGURE}
-    return rest | {"figures": [_merged(shared, figure) for figure in own]}
+def _share_fields(claim: dict[str, Any]) -> dict[str, Any]:
+    """Copy the figure fields of a claim into each of its figures."""
+    shared = {key: value for key, value in claim.items() if key in _FIGURE_FIELDS}
+    figures = claim.get("figures", [{}])
+    if not isinstance(figures, list) or not all(isinstance(figure, dict) for figure in figures):
+        return claim  # pydantic reports it
+    rest = {key: value for key, value in claim.items() if key not in _FIGURE_FIELDS}
+    return rest | {"figures": [_merge(shared, figure) for figure in figures]}
 
 
-def _merged(shared: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+def _merge(shared: dict[str, Any], figure: dict[str, Any]) -> dict[str, Any]:
+    """Merge the fields of a claim with those of its figure, which win; tables are merged key by key."""
     tables = {
-        key: {**value, **own[key]}
+        key: {**value, **figure[key]}
         for key, value in shared.items()
-        if isinstance(value, dict) and isinstance(own.get(key), dict)
+        if isinstance(value, dict) and isinstance(figure.get(key), dict)
     }
-    return shared | own | tables
+    return shared | figure | tables
 
 
-def _complaint(path: Path, claims: list[dict[str, Any]], error: ValidationError) -> str:
-    """Name the file, the claim and the field of the first mistake."""
+def _describe_error(path: Path, claims: list[dict[str, Any]], error: ValidationError) -> str:
+    """Describe the first validation error by its file, claim and field."""
     first = error.errors()[0]
     match first["loc"]:
         case ("claims", int(number), *rest):
             name = claims[number].get("id", f"claim {number + 1}")
             field_path = ".".join(str(part) for part in rest if part not in {"figures", 0})
             where = f"{name}: {field_path}" if field_path else str(name)
-        case place:
-            where = ".".join(map(str, place))
+        case location:
+            where = ".".join(map(str, location))
     return f"{path.name}: {where}: {first['msg'].removeprefix('Value error, ')}"

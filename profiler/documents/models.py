@@ -1,4 +1,4 @@
-"""Small modules that claims are about, where no class of torch is just that."""
+"""Small modules that claims of documents measure, where torch has no class for them."""
 
 from __future__ import annotations
 
@@ -11,82 +11,90 @@ from profiler.util.generation_cache import cache_name
 
 
 class FeedForward(nn.Sequential):
-    """Two linear layers, to four times the width and back, with a GELU between them: ``(…, width)`` to the same."""
+    """Two linear layers, to four times the width and back, with a GELU between: ``(…, width)`` → ``(…, width)``."""
 
     def __init__(self, width: int) -> None:
-        """Make the layers."""
+        """Create the layers."""
         super().__init__(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
 
 
 class Attention(nn.MultiheadAttention):
-    """Self-attention: ``(batch, sequence, width)`` to the same."""
+    """Self-attention: ``(batch, sequence, width)`` → ``(batch, sequence, width)``."""
 
     def __init__(self, width: int, heads: int = 4, bias: int = 1) -> None:
-        """Make it, with biases or without."""
+        """Create the projections, without biases if *bias* is 0."""
         super().__init__(width, heads, bias=bool(bias), batch_first=True)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
-        """Attend from every position to every position."""
+        """Compute unmasked attention of *x* to itself."""
         result: torch.Tensor = super().forward(x, x, x, need_weights=False)[0]
         return result
 
 
 class CrossAttention(nn.MultiheadAttention):
-    """Attention from ``(batch, queries, width)`` to ``(batch, keys, width)``."""
+    """Cross-attention: ``(batch, queries, width)`` and ``(batch, keys, width)`` → ``(batch, queries, width)``."""
 
     def __init__(self, width: int, heads: int = 4) -> None:
-        """Make it, with its projections in and out."""
+        """Create the projections."""
         super().__init__(width, heads, batch_first=True)
 
     def forward(self, queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
-        """Attend."""
+        """Compute attention of *queries* to *keys*."""
         result: torch.Tensor = super().forward(queries, keys, keys, need_weights=False)[0]
         return result
 
 
 class Block(nn.TransformerEncoderLayer):
-    """A Transformer block with a feed-forward of four times the width: ``(batch, sequence, width)`` to the same."""
+    """A pre-norm Transformer block: ``(batch, sequence, width)`` → ``(batch, sequence, width)``."""
 
     def __init__(self, width: int, heads: int = 4) -> None:
-        """Make it."""
+        """Create the layers; the feed-forward network is four times as wide."""
         super().__init__(width, heads, 4 * width, batch_first=True, activation="gelu", norm_first=True)
 
 
 class Matmul(nn.Module):
-    """The product of ``(height, depth)`` and ``(depth, width)``."""
+    """A matrix product: ``(height, depth) @ (depth, width)``."""
 
     def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        """Multiply."""
+        """Return ``a @ b``."""
         return a @ b
 
 
 class Doubled(nn.Module):
-    """One operation on every element."""
+    """An elementwise product with 2: one FLOP per element."""
 
     def forward(self, frame: torch.Tensor) -> torch.Tensor:
-        """Double."""
+        """Return ``frame * 2``."""
         return frame * 2
 
 
 class TwoLinears(nn.Module):
-    """The example of a document: 1000 features to 500 to 100."""
+    """Two linear layers: ``(…, 1000)`` → ``(…, 500)`` → ``(…, 100)``."""
 
     def __init__(self) -> None:
-        """Make the layers."""
+        """Create the layers."""
         super().__init__()
         self.fc1 = nn.Linear(1000, 500)
         self.fc2 = nn.Linear(500, 100)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Apply one after the other."""
+        """Apply the two layers in sequence."""
         return self.fc2(self.fc1(x))  # type: ignore[no-any-return]
 
 
 class Generation(nn.Module):
-    """A GPT-2 that generates *new* tokens one by one, with its cache or without: ``(batch, prompt)`` to more tokens."""
+    """Greedy generation with GPT-2: token ids ``(batch, prompt)`` → ``(batch, prompt + new)``.
+
+    Args:
+        new: The number of tokens to generate.
+        cache: Whether to keep the keys and values of earlier tokens (1), or to recompute them for every token (0).
+        layers: The number of blocks.
+        hidden: The width.
+        vocab: The size of the vocabulary.
+    """
 
     def __init__(self, new: int, cache: int = 1, layers: int = 2, hidden: int = 64, vocab: int = 512) -> None:
-        """Build the model from a configuration."""
+        """Create the model from a configuration, with random weights."""
         super().__init__()
         from transformers import GPT2Config, GPT2LMHeadModel  # noqa: PLC0415 - an extra, imported when used
 
@@ -98,26 +106,27 @@ class Generation(nn.Module):
         self.new, self.cache = new, bool(cache)
 
     def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
-        """Run the model once for each new token: on the newest alone, or on all that came before."""
-        tokens, seen, past = input_ids, input_ids, None
+        """Run the model once per new token: on the newest token with a cache, else on the whole sequence."""
+        tokens, step_input, past = input_ids, input_ids, None
         for _ in range(self.new):
-            found: Any = self.model(seen, use_cache=self.cache, **{self.cache_name: past})
-            newest = found.logits[:, -1:].argmax(-1)
+            output: Any = self.model(step_input, use_cache=self.cache, **{self.cache_name: past})
+            newest = output.logits[:, -1:].argmax(-1)
             tokens = torch.cat([tokens, newest], 1)
-            past, seen = (getattr(found, self.cache_name), newest) if self.cache else (None, tokens)
+            past, step_input = (getattr(output, self.cache_name), newest) if self.cache else (None, tokens)
         return tokens
 
 
 class FastSpeech2(nn.Module):
-    """FastSpeech 2 in the sizes of its paper, each phoneme *frames* mel frames long: ``(batch, phonemes)`` to mels.
+    """FastSpeech 2 in the sizes of its paper: ``(batch, phonemes)`` → ``(batch, phonemes · frames, mels)``.
 
-    Untrained predictors would give every phoneme no length; what they predict is thrown away, and the length is set.
+    Every phoneme is *frames* mel frames long. The duration predictor runs, but its output is discarded: untrained, it
+    would predict a length of zero.
 
     Source: https://arxiv.org/abs/2006.04558, appendix A: 4 + 4 blocks of width 256, 2 heads, kernels 9 and 1.
     """
 
     def __init__(self, frames: int, width: int = 256, blocks: int = 4, mels: int = 80) -> None:
-        """Make the layers."""
+        """Create the layers."""
         super().__init__()
         self.embedding = nn.Embedding(78, width)
         self.encoder = nn.Sequential(*(_SpeechBlock(width) for _ in range(blocks)))
@@ -127,7 +136,7 @@ class FastSpeech2(nn.Module):
         self.frames = frames
 
     def forward(self, phoneme_ids: torch.Tensor) -> torch.Tensor:
-        """Encode, predict, stretch to frames and decode."""
+        """Encode the phonemes, run the predictors, repeat every phoneme *frames* times, and decode."""
         x = self.encoder(self.embedding(phoneme_ids))
         for predictor in self.predictors:
             predictor(x)
@@ -136,7 +145,7 @@ class FastSpeech2(nn.Module):
 
 
 class _SpeechBlock(nn.Module):
-    """Attention, then two convolutions over time; each with a residual and a norm after it."""
+    """Self-attention, then two convolutions over time, each with a residual connection and a post-norm."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -146,12 +155,12 @@ class _SpeechBlock(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.norm(x + self.attention(x))
-        normed: torch.Tensor = self.last_norm(x + self.filter(x))
-        return normed
+        result: torch.Tensor = self.last_norm(x + self.filter(x))
+        return result
 
 
 class _Convolution(nn.Conv1d):
-    """A convolution over time, of the same length: ``(batch, time, channels)`` to other channels."""
+    """A convolution over time that keeps the length: ``(batch, time, channels)`` → ``(batch, time, filters)``."""
 
     def __init__(self, channels: int, filters: int, kernel: int) -> None:
         super().__init__(channels, filters, kernel, padding="same")
@@ -161,7 +170,7 @@ class _Convolution(nn.Conv1d):
 
 
 def _predictor(width: int) -> nn.Sequential:
-    """Predict one number for each phoneme: two convolutions, each with a norm, and a linear layer."""
+    """Return a predictor of one number per phoneme: two convolutions with norms, and a linear layer."""
     return nn.Sequential(
         _Convolution(width, width, 3), nn.ReLU(), nn.LayerNorm(width),
         _Convolution(width, width, 3), nn.ReLU(), nn.LayerNorm(width), nn.Linear(width, 1),

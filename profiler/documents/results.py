@@ -1,4 +1,4 @@
-"""How the claims of a document stand: computed from their findings."""
+"""The results of checking the claims of a document; every verdict is computed from findings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from profiler.documents.document import Document, DocumentClaim, PrintedFigure
     from profiler.values.findings import Finding
 
-#: From bad to good: a claim stands as the worst of its figures.
+#: From worst to best: the verdict of a claim is the worst of its figures'.
 _ORDER = (
     Verdict.FAILED,
     Verdict.UNEXPLAINED,
@@ -25,32 +25,32 @@ WRONG = frozenset({Verdict.FAILED, Verdict.UNEXPLAINED, Verdict.CONTRADICTED})
 
 @dataclass(frozen=True, slots=True)
 class FigureResult:
-    """A figure, and what was found of it."""
+    """The result of checking one printed figure."""
 
     figure: PrintedFigure
     finding: Finding
-    #: The measures by name, as a person reads them.
+    #: The values of the variables and measures by name, as text.
     values: dict[str, str]
-    #: Where the figures of devices come from.
+    #: The sources of the devices' figures.
     sources: tuple[str, ...] = ()
-    #: Of a formula: the settings at which it was held against the live model, and how far off it was, least and most.
+    #: For a formula: at how many settings it was compared, and its least and greatest value relative to the measured.
     settings: int = 0
     ratios: tuple[float, float] | None = None
-    #: Of a formula: the setting that the amounts are for, and the closed form that was measured.
+    #: For a formula: the setting that the amounts of the finding are for, and the closed form that was measured.
     at: str = ""
     form: str = ""
-    #: Of a figure that could not be measured: the exit status of the error, which the claim has in its words.
+    #: The exit status of the error if the figure could not be measured, else 0. The finding's claim has the message.
     status: int = 0
 
     @property
     def verdict(self) -> Verdict:
-        """What the numbers say; a figure that nothing can be held against is not verifiable."""
+        """The verdict of the finding; unverifiable if there is nothing to compare the figure with."""
         return Verdict.UNVERIFIABLE if self.figure.missing else self.finding.verdict
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimResult:
-    """A claim, and how each of its figures stands."""
+    """The results of checking all figures of one claim."""
 
     document: Document
     claim: DocumentClaim
@@ -58,6 +58,6 @@ class ClaimResult:
 
     @property
     def verdict(self) -> Verdict:
-        """The worst of its figures; of a figure that can be read in several ways, the first reading."""
+        """The worst verdict of its figures. Of a figure with several readings, only the first counts."""
         first = {result.figure.of: result.verdict for result in reversed(self.results)}
         return min(first.values(), key=_ORDER.index)

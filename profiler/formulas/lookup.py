@@ -1,16 +1,16 @@
-"""Which rule counts an operator.
+"""Find the rule that counts an operator.
 
-In this order: a formula of its own; the formula of its functional form; free; a mover of data; the class of pointwise
-operators; a formula that somebody registered with torch's own counter. What has none is uncounted.
+The rules are tried in this order: a formula registered for the operator, for its overload packet, or for its functional
+form; the list of free operators; the list of operators that only move data; the class of pointwise operators; a
+formula registered with ``torch.utils.flop_counter``. An operator without a rule is uncounted.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cache
 from typing import TYPE_CHECKING
-
-import torch
 
 import profiler.formulas.families as package
 from profiler.formulas import free, pointwise, registry, torch_registry
@@ -22,45 +22,58 @@ if TYPE_CHECKING:
     from profiler.values.records import Cost, OpRecord
 
 
+class RuleKind(StrEnum):
+    """The kind of rule that counts an operator."""
+
+    # The values are written to saved profiles, so they must not change.
+    FORMULA = "formula"
+    POINTWISE = "pointwise"
+    DATA_MOVEMENT = "moves"
+    FREE = "free"
+    TORCH_REGISTRY = "foreign"
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """How an operator is counted, and under which heading."""
+    """How an operator is counted."""
 
-    #: "formula", "pointwise", "moves", "free" or "foreign".
-    kind: str
+    kind: RuleKind
+    #: Computes the cost of one call, or None where its arguments do not determine it.
     cost: Callable[[OpRecord], Cost | None]
 
 
 def rule_for(operator: str) -> Rule | None:
-    """Find the rule of an operator, named ``library.name.overload``; None where there is none."""
-    _load()
-    own = _formula_of(operator)
-    if own is not None:
-        return Rule("formula", own)
+    """Return the rule that counts *operator*, named ``library.name.overload``, or None if it is uncounted.
+
+    Example:
+        >>> rule_for("aten.bmm.default").kind
+        <RuleKind.FORMULA: 'formula'>
+        >>> rule_for("aten.exp_.default").kind
+        <RuleKind.POINTWISE: 'pointwise'>
+        >>> rule_for("aten.linalg_eig.default") is None
+        True
+    """
+    load_formulas()
+    registered = _registered_formula(operator)
+    if registered is not None:
+        return Rule(RuleKind.FORMULA, registered)
     if free.is_free(operator):
-        return Rule("free", free.free_cost)
+        return Rule(RuleKind.FREE, free.free_cost)
     if free.is_data_movement(operator):
-        return Rule("moves", free.data_movement_cost)
+        return Rule(RuleKind.DATA_MOVEMENT, free.data_movement_cost)
     if pointwise.is_pointwise(operator):
-        return Rule("pointwise", pointwise.cost)
-    return Rule("foreign", torch_registry.cost) if torch_registry.has_formula(operator) else None
-
-
-def _formula_of(operator: str) -> registry.Formula | None:
-    """Look up the overload, its packet, and the functional form of an in-place operator."""
-    packet = operator.rpartition(".")[0] if operator.count(".") > 1 else operator
-    functional = packet.removesuffix("_")
-    candidates = (operator, packet, functional)
-    return next((found for name in candidates if (found := registry.find(name)) is not None), None)
+        return Rule(RuleKind.POINTWISE, pointwise.cost)
+    return Rule(RuleKind.TORCH_REGISTRY, torch_registry.cost) if torch_registry.has_formula(operator) else None
 
 
 @cache
-def _load() -> None:
-    """Import torchvision's operators where they are installed, and every family's file."""
+def load_formulas() -> None:
+    """Import every file of formulas, and torchvision's operators if they are installed."""
     import_all(package)
 
 
-def tags(operator: str) -> frozenset[torch.Tag]:
-    """Give the tags that torch puts on an operator."""
-    found = registry.overloads(operator)
-    return frozenset(tag for overload in found for tag in overload.tags)
+def _registered_formula(operator: str) -> registry.Formula | None:
+    """Look up the overload, its packet, and the functional form of an in-place operator."""
+    packet = operator.rpartition(".")[0] if operator.count(".") > 1 else operator
+    candidates = (operator, packet, packet.removesuffix("_"))
+    return next((entry for name in candidates if (entry := registry.find(name)) is not None), None)

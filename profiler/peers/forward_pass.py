@@ -31,7 +31,7 @@ class ForwardPass:
     @cached_property
     def by_path(self) -> dict[str, ModuleFacts]:
         """The facts under every name of every module."""
-        return {name: facts for facts in self.facts for name in facts.names}
+        return {name: facts for facts in self.facts for name in facts.paths}
 
     def module(self, path: str) -> ModuleFacts | None:
         """Give the facts of the module at *path*; None for work outside the model."""

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
     from profiler.peers.forward_pass import ForwardPass
 
-    RunPeer = Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], "Answer"]
+    RunPeer = Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], "PeerResult"]
     Rule = Callable[[ForwardPass], Iterable[Contribution]]
 
 _PEERS: dict[str, Peer] = {}
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class PeerResult:
     """What a peer says of one forward pass."""
 
     #: The whole, in the peer's unit.
@@ -39,7 +39,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class PeerFailure:
     """A peer that gave no answer, in its own words."""
 
     error: str
@@ -85,7 +85,7 @@ class Peer:
 
         return register
 
-    def run(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Answer:
+    def run(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> PeerResult:
         """Run the peer in this process, which it may change: for a child process."""
         assert self._run is not None, f"peer {self.name} has nothing that runs it"  # noqa: S101 - a file of ours is wrong
         return self._run(model, args, kwargs)

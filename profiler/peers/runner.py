@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self, TextIO
 import cloudpickle
 
 from profiler.errors import ModelError, one_line
-from profiler.peers.peer import Answer, Failure, find
+from profiler.peers.peer import PeerFailure, PeerResult, find
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -80,7 +80,7 @@ class PickledModel:
         return Path(self._folder.name) / "subject"
 
 
-def run_peer(name: str, subject: PickledModel, *, limit_s: float = LIMIT_S) -> Answer | Failure:
+def run_peer(name: str, subject: PickledModel, *, limit_s: float = LIMIT_S) -> PeerResult | PeerFailure:
     """Let the peer *name* count *subject*; a crash, a hang or an abort is a failure, in the peer's words."""
     ((_, answer),) = run_peers([(name, subject)], limit_s=limit_s)
     return answer
@@ -88,7 +88,7 @@ def run_peer(name: str, subject: PickledModel, *, limit_s: float = LIMIT_S) -> A
 
 def run_peers(
     asked: Sequence[tuple[str, PickledModel]], *, at_once: int = 1, limit_s: float = LIMIT_S
-) -> Iterator[tuple[int, Answer | Failure]]:
+) -> Iterator[tuple[int, PeerResult | PeerFailure]]:
     """Let peers count, each in a process of its own; yield the answers as they come, with their numbers.
 
     Args:
@@ -99,7 +99,7 @@ def run_peers(
     there: dict[int, tuple[str, str]] = {}
     for number, (name, subject) in enumerate(asked):
         if find(name).installed is None:
-            yield number, Failure(f"not installed; {find(name).install}")
+            yield number, PeerFailure(f"not installed; {find(name).install}")
         else:
             there[number] = name, str(subject.path)
     if there:
@@ -113,7 +113,7 @@ def run_peers(
         yield from _answers(order, set(there))
 
 
-def _answers(order: dict[str, Any], asked: set[int]) -> Iterator[tuple[int, Answer | Failure]]:
+def _answers(order: dict[str, Any], asked: set[int]) -> Iterator[tuple[int, PeerResult | PeerFailure]]:
     """Hand an order over, and yield the answers; one that is not waited for is given up with the process."""
     with (
         tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log,
@@ -129,9 +129,9 @@ def _answers(order: dict[str, Any], asked: set[int]) -> Iterator[tuple[int, Answ
             for row in map(json.loads, process.stdout):
                 number = row.pop("number")
                 asked.remove(number)
-                yield number, Failure(row["error"]) if "error" in row else Answer(**row)
+                yield number, PeerFailure(row["error"]) if "error" in row else PeerResult(**row)
             for number in sorted(asked):
-                yield number, Failure(exit_reason(process.wait(), log))
+                yield number, PeerFailure(exit_reason(process.wait(), log))
         finally:
             process.terminate()
 

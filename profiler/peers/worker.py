@@ -30,7 +30,7 @@ def main(name: str, subject: str, log: str, sender: Connection[dict[str, Any], A
 
 
 def answer(name: str, subject: Path) -> dict[str, Any]:
-    """Let a peer count what a file holds: the fields of its ``Answer``, or its error."""
+    """Let a peer count what a file holds: the fields of its ``PeerResult``, or its error."""
     with subject.open("rb") as file:
         model, args, kwargs = cloudpickle.load(file)()
     try:

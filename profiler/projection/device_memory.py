@@ -1,4 +1,4 @@
-"""Whether it fits: the bytes that a run needs, the part of a device's memory that a program gets, the largest batch."""
+"""Memory: the bytes that a run needs, the usable memory of a device, and the largest batch that fits."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ if TYPE_CHECKING:
 
     from profiler.tally import Profile
 
-#: Share of the memory that a program gets. Source: an L40S of 48 GiB shows 46068 MiB with ECC on (NVIDIA
-#: aiconfigurator, systems/l40s.yaml); other devices keep less to themselves.
+#: Fraction of the memory that a program can allocate. Source: an L40S of 48 GiB reports 46068 MiB with ECC on (NVIDIA
+#: aiconfigurator, systems/l40s.yaml); other devices reserve less.
 USABLE = 46068 / 49152
 _BUFFER_BYTES = 4
+_MAX_BATCH = 1 << 20
 
 
 def memory_needed(profile: Profile, scheme: PrecisionScheme) -> Figure:
-    """Give the bytes that a run needs: the traced peak, where there is one, or a floor of it."""
-    peak = getattr(profile.totals, "peak_memory", None)
-    if isinstance(peak, dict) and peak.get("total") and not scheme.converts:
+    """Return the bytes that a run needs: the traced peak if the profile has one, otherwise a lower bound of it."""
+    peak = profile.totals.peak_memory
+    if peak.get("total") and not scheme.converts:
         return Figure(int(peak["total"]), "measured", "largest sum of live storages, traced")
     weights = weight_bytes(profile, scheme) + profile.totals.buffers * _BUFFER_BYTES
-    if isinstance(peak, dict) and peak.get("total"):
+    if peak.get("total"):
         others = sum(size for name, size in peak.items() if name not in {"total", "parameter", "buffer"})
         scaled = int(others * _activation_ratio(profile, scheme))
         return Figure(weights + scaled, "estimate", f"traced peak, converted to {scheme.name}")
@@ -36,44 +37,56 @@ def memory_needed(profile: Profile, scheme: PrecisionScheme) -> Figure:
 
 
 def usable_bytes(device: Device) -> int | None:
-    """Give the bytes that a program gets of a device's memory."""
+    """Return the bytes of a device's memory that a program can allocate; None if the memory is unknown."""
     return None if device.memory_bytes is None else int(device.memory_bytes * USABLE)
 
 
-def smallest_device(needed: int, scheme: PrecisionScheme) -> Figure | None:
-    """Name the catalogue's single device with the least memory that holds so many bytes and has the precision."""
-    single = [d for d in all_devices().values() if d.count == 1 and scheme.compute in d.peak_ops_per_s]
-    large = [d for d in single if (usable_bytes(d) or 0) >= needed]
-    found = min(large, key=lambda d: (d.memory_gib or 0, d.id), default=None)
-    if found is None:
+def smallest_device(needed_bytes: int, scheme: PrecisionScheme) -> Figure | None:
+    """Return the single device of the catalogue with the least memory that fits and has the precision; None if none."""
+    candidates = [
+        device
+        for device in all_devices().values()
+        if device.count == 1 and scheme.compute in device.peak_ops_per_s and (usable_bytes(device) or 0) >= needed_bytes
+    ]
+    smallest = min(candidates, key=lambda device: (device.memory_gib or 0, device.id), default=None)
+    if smallest is None:
         return None
-    return Figure(
-        found.id, "estimate", f"least memory in the catalogue with {scheme.compute}; its {found.cite('memory')}"
-    )
+    source = f"least memory in the catalogue with {scheme.compute}; its {smallest.cite('memory')}"
+    return Figure(smallest.id, "estimate", source)
 
 
-def largest_batch(needed: Callable[[int], int], usable: int, *, most: int = 1 << 20) -> int:
-    """Find the largest batch of which *needed* gives at most *usable* bytes, by doubling and halving; 0 if none.
+def largest_batch(needed_bytes: Callable[[int], int], usable: int, *, limit: int = _MAX_BATCH) -> int:
+    """Return the largest batch that fits, found by bisection; 0 if not even one sample fits.
+
+    Args:
+        needed_bytes: Returns the bytes that a batch of a size needs; must not decrease with the size.
+        usable: Bytes that are available.
+        limit: Batch size at which the search is given up.
 
     Raises:
-        PlanError: Even the batch *most* fits: the model's memory does not depend on its batch.
+        PlanError: A batch of *limit* fits, so the memory does not depend on the batch.
+
+    Example:
+        >>> largest_batch(lambda batch: 100 + 8 * batch, usable=1000)
+        112
     """
-    if needed(1) > usable:
+    if needed_bytes(1) > usable:
         return 0
     fits = 1
-    while needed(2 * fits) <= usable:
+    while needed_bytes(2 * fits) <= usable:
         fits *= 2
-        if fits >= most:
-            msg = f"a batch of {most} still fits: the memory does not grow with the batch"
+        if fits >= limit:
+            msg = f"a batch of {limit} still fits: the memory does not grow with the batch"
             raise PlanError(msg)
     fails = 2 * fits
     while fails - fits > 1:
         middle = (fits + fails) // 2
-        fits, fails = (middle, fails) if needed(middle) <= usable else (fits, middle)
+        fits, fails = (middle, fails) if needed_bytes(middle) <= usable else (fits, middle)
     return fits
 
 
 def _activation_ratio(profile: Profile, scheme: PrecisionScheme) -> float:
+    """Return the size of activations in *scheme*, relative to the dtype of most parameters."""
     widths = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
-    most = max(profile.params_by_dtype, key=lambda row: row[1], default=("float32", 0))[0]
-    return STORED_BYTES[scheme.activations] / widths[most] if most in widths else 1.0
+    dtype = max(profile.params_by_dtype, key=lambda row: row[1], default=("float32", 0))[0]
+    return STORED_BYTES[scheme.activations] / widths[dtype] if dtype in widths else 1.0

@@ -1,7 +1,7 @@
-"""What share of its peaks a device reaches: what turns a bound into an estimate.
+"""Efficiencies: the fraction of its peak rates that a device reaches, which turns a bound into an estimate.
 
-The defaults are medians of published measurements, the same for every device; a machine that was measured brings its
-own (``local.py``). Each is shown with every estimate that it went into.
+The defaults are medians and means of published measurements, the same for every device. A machine that was measured
+has its own (``this_machine.py``). Every estimate states the efficiencies that it assumes.
 """
 
 from __future__ import annotations
@@ -15,42 +15,42 @@ if TYPE_CHECKING:
     from profiler.devices import Device
     from profiler.projection.work import Work
 
-#: Share of the dense peak. Source: MLPerf Inference v0.7, v1.1 and v4.1 result logs, ResNet-50 in int8, offline, on
+#: Fraction of the dense peak. Source: MLPerf Inference v0.7, v1.1 and v4.1 result logs, ResNet-50 in int8, offline, on
 #: eleven systems: 0.305 to 0.522, median 0.452.
 COMPUTE = Figure(0.45, "estimate", "median of 11 MLPerf ResNet-50 int8 offline results, 0.305 to 0.522")
-#: Share of the bandwidth. Source: batch-1 decoding, Llama-3-8B on an RTX A6000 (torchao documentation: 0.632) and a
-#: 13 B model on an A100 (16.5 ms of memory time in 22.0 ms; llm-analysis): their mean.
+#: Fraction of the bandwidth. Source: decoding at batch size 1, Llama-3-8B on an RTX A6000 (torchao documentation:
+#: 0.632) and a 13 B model on an A100 (16.5 ms of memory time in 22.0 ms; llm-analysis): their mean.
 MEMORY = Figure(0.69, "estimate", "mean of two published decode measurements, 0.632 and 0.750")
-#: Seconds that a kernel takes at least. Source: MLPerf ResNet-50 in int8, single stream: what is left of the latency on
-#: A100, A10, L4 and L40S after compute and memory at the shares above, over 56 fused kernels: 3.2 to 7.4 µs.
+#: Minimum time of a kernel. Source: MLPerf ResNet-50 in int8, single stream: the latency on A100, A10, L4 and L40S,
+#: less compute and memory time at the fractions above, over 56 fused kernels: 3.2 to 7.4 µs.
 FLOOR_S = Figure(5e-6, "estimate", "MLPerf ResNet-50 single-stream latencies over 56 kernels, 3.2 to 7.4 µs")
-#: Share of the peak that a planned, sustained load may use. Source: the lowest of the eleven results under COMPUTE.
+#: Fraction of the peak that a sustained load is planned with. Source: the lowest of the eleven results under COMPUTE.
 UTILISATION = 0.3
 UTILISATION_SOURCE = "lowest of 11 MLPerf ResNet-50 int8 offline results, 0.305 to 0.522"
 
 
 class Efficiency(Protocol):
-    """Anything that estimates the time of one call."""
+    """Estimates the time of an operator call on a device."""
 
     @property
-    def stated(self) -> str:
-        """What the estimate rests on."""
+    def source(self) -> str:
+        """The assumptions behind the estimate, in one line."""
 
     def seconds(self, work: Work, device: Device) -> float:
-        """Estimate one call."""
+        """Return the estimated time of one call."""
 
 
 @dataclass(frozen=True, slots=True)
 class FixedEfficiency:
-    """One share of every peak, and a floor a kernel."""
+    """The same fractions of peak and bandwidth for every operator, and a minimum time per kernel."""
 
     compute: Figure = COMPUTE
     memory: Figure = MEMORY
     floor_s: Figure = FLOOR_S
 
     @property
-    def stated(self) -> str:
-        """What the estimate rests on."""
+    def source(self) -> str:
+        """The three assumptions with their own sources, in one line."""
         return (
             f"operator by operator: {float(self.compute.value):.0%} of peak compute ({self.compute.source}), "
             f"{float(self.memory.value):.0%} of bandwidth ({self.memory.source}), "
@@ -58,22 +58,23 @@ class FixedEfficiency:
         )
 
     def seconds(self, work: Work, device: Device) -> float:
-        """Take the longer of compute and memory, after the floor."""
+        """Return the minimum time of a kernel plus the larger of compute time and memory time."""
         if not work.is_kernel:
             return 0.0
-        compute = _compute_seconds(work, device) / float(self.compute.value)
-        memory = _memory_seconds(work, device) / float(self.memory.value)
-        return float(self.floor_s.value) + max(compute, memory)
+        compute_s = _compute_s(work, device) / float(self.compute.value)
+        memory_s = _memory_s(work, device) / float(self.memory.value)
+        return float(self.floor_s.value) + max(compute_s, memory_s)
 
 
-def _compute_seconds(work: Work, device: Device) -> float:
-    """Sum the time of both engines at their peaks; an engine of unknown rate takes none."""
+def _compute_s(work: Work, device: Device) -> float:
+    """Return the compute time at the peak rates, both engines one after the other; an unknown rate costs no time."""
     peak = device.peak_ops_per_s.get(work.precision) if work.precision else None  # type: ignore[call-overload]
-    rate = peak or device.vector_peak
-    contraction = work.ops / rate if rate else 0.0
-    return contraction + (work.vector_ops / device.vector_peak if device.vector_peak else 0.0)
+    vector_peak = device.vector_peak_ops_per_s
+    contraction_rate = peak or vector_peak
+    contraction_s = work.ops / contraction_rate if contraction_rate else 0.0
+    return contraction_s + (work.vector_ops / vector_peak if vector_peak else 0.0)
 
 
-def _memory_seconds(work: Work, device: Device) -> float:
+def _memory_s(work: Work, device: Device) -> float:
     bandwidth = device.bandwidth_bytes_per_s
     return (work.bytes + work.quantise_bytes) / bandwidth if bandwidth else 0.0

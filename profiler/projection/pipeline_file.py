@@ -1,4 +1,4 @@
-"""Pipelines: several models, each at its own rate, in one TOML file.
+"""Pipeline files: several models, each running at its own rate, in one TOML file.
 
     name = "a camera that answers"
 
@@ -14,9 +14,9 @@
     prompt = 512
     tokens_per_s = 20
 
-A stage runs ``per_s`` times a second or once in ``every_s`` seconds; one with ``tokens_per_s`` reads a prompt of
-``prompt`` tokens and then makes tokens, one a step. ``precision`` and ``device``, if not given, are the
-command's.
+A stage runs ``per_s`` times per second, or once in ``every_s`` seconds. A stage with ``tokens_per_s`` generates text:
+it reads a prompt of ``prompt`` tokens, then generates one token per step. ``precision`` and ``device`` default to those of
+the command line.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Stage:
     device: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a stage without exactly one rate, or with half of what generation needs."""
+        """Reject a stage without exactly one rate, and a generating stage without its prompt or its token rate."""
         rates = [rate for rate in (self.per_s, self.every_s, self.tokens_per_s) if rate is not None]
         if len(rates) != 1:
             msg = f"stage {self.name!r} needs exactly one of per_s, every_s and tokens_per_s"
@@ -62,14 +62,14 @@ class Stage:
             raise ValueError(msg)
 
     @property
-    def rate(self) -> float:
-        """Passes, or tokens, a second."""
+    def passes_per_s(self) -> float:
+        """Passes per second; of a stage that generates text, decoding steps per second."""
         return self.per_s or self.tokens_per_s or 1 / (self.every_s or 1.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """Stages that run one after another on the same data, and all the time."""
+    """Stages that process the same data one after another, all of them continuously."""
 
     __pydantic_config__ = _STRICT
 
@@ -78,26 +78,33 @@ class Pipeline:
     note: str = ""
 
 
-def shipped() -> list[str]:
-    """List the pipelines that come with the package."""
+def list_pipelines() -> list[str]:
+    """Return the names of the pipelines that are included in the package."""
     return sorted(path.stem for path in _FOLDER.glob("*.toml"))
 
 
 def read_pipeline(name: str) -> Pipeline:
-    """Read a pipeline: a file, or the name of one that is shipped.
+    """Return a pipeline.
+
+    Args:
+        name: The path of a file that ends in ``.toml``, or the name of an included pipeline.
 
     Raises:
-        UnknownNameError: It is no file, and none of that name is shipped.
-        PlanError: The file cannot be read, or holds no pipeline.
+        UnknownNameError: There is no included pipeline of that name.
+        PlanError: The file cannot be read, or is not a valid pipeline.
+
+    Example:
+        >>> [stage.target for stage in read_pipeline("vision-language").stages]
+        ['vit_b_16', 'hf:blip2-qformer', 'hf:llama-7b']
     """
-    if not name.endswith(".toml") and name not in shipped():
+    if not name.endswith(".toml") and name not in list_pipelines():
         kind = "pipeline"
-        raise UnknownNameError(kind, name, shipped())
+        raise UnknownNameError(kind, name, list_pipelines())
     path = Path(name) if name.endswith(".toml") else _FOLDER / f"{name}.toml"
     try:
         return TypeAdapter(Pipeline).validate_python(read_toml(path, PlanError, "a TOML file with [[stages]]"))
     except ValidationError as error:
-        found = error.errors()[0]
-        place = ".".join(str(part) for part in found["loc"])
-        msg = f"{name} is no pipeline: {place}: {found['msg'].removeprefix('Value error, ')}"
+        first = error.errors()[0]
+        location = ".".join(str(part) for part in first["loc"])
+        msg = f"{name} is not a valid pipeline: {location}: {first['msg'].removeprefix('Value error, ')}"
         raise PlanError(msg) from error

@@ -1,16 +1,15 @@
-"""Several models on one device, or each on its own: do their rates, and their memory, fit together?"""
+"""Pipeline plans: several models on one device, or on several: do the rates and the memory fit together?"""
 
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from profiler.projection.device_memory import memory_needed, usable_bytes
 from profiler.projection.efficiency import UTILISATION, FixedEfficiency
-from profiler.projection.llm_decoding import Decoding
-from profiler.projection.precision import choose
+from profiler.projection.llm_decoding import DecodeStep
+from profiler.projection.precision import choose_precision
 from profiler.projection.project import Demand, DevicePass
 from profiler.values.projection import Figure
 
@@ -21,171 +20,185 @@ if TYPE_CHECKING:
     from profiler.tally import Profile
 
 
-_SEQUENCE = "one pass of each stage, one after another; of a stage that makes tokens, up to its first"
+_LATENCY = "one pass of each stage, one after another; a stage that generates text counts up to its first token"
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
-    """A stage with the pass that it repeats; one that makes tokens has read its prompt before."""
+class CountedStage:
+    """A stage with its device and the profile of the pass that it repeats."""
 
-    stage: Stage
+    spec: Stage
+    #: One pass; of a stage that generates text, one decoding step.
     profile: Profile
     device: Device
     precision: str | None = None
+    #: Of a stage that generates text: the pass over the prompt.
     prefill: Profile | None = None
-    #: Bytes that a step reads and keeps beside its weights: the cache of keys and values.
+    #: Key-value cache that a decoding step reads beside the weights.
     cache_bytes: int = 0
     efficiency: Efficiency = field(default_factory=FixedEfficiency)
 
 
 @dataclass(frozen=True, slots=True)
 class StagePlan:
-    """What a stage takes on its device."""
+    """The requirements and times of a stage on its device."""
 
     name: str
     target: str
     device: str
     precision: str
+    #: Passes or tokens per second.
     rate: Figure
+    #: Operations of one pass.
     ops: Figure
     required_tops: Figure
     bound_s: Figure
     estimate_s: Figure
-    #: Of a stage that makes tokens: until the first.
+    #: Time to the first token, of a stage that generates text.
     first_bound_s: Figure | None
     first_s: Figure | None
-    #: Of one that makes tokens: the rate that nothing beats, and from which batch on compute is the limit.
+    #: Of a stage that generates text: upper bound of its rate, and the batch size from which compute is the limit.
     tokens_per_s_bound: Figure | None
     critical_batch: Figure | None
+    #: Bytes.
     memory: Figure
-    #: Of the device's time, at the planned utilisation.
+    #: Fraction of the device's time at the planned utilisation.
     load: Figure
 
 
 @dataclass(frozen=True, slots=True)
 class DevicePlan:
-    """What all stages on a device take together."""
+    """The sums over all stages of a device."""
 
     device: str
     required_tops: Figure
     load: Figure
+    #: Bytes.
     memory: Figure
     memory_share: Figure | None
 
     @property
     def fits(self) -> bool:
-        """Whether rates and memory are within it."""
+        """Whether the device sustains the load and has the memory."""
         return float(self.load.value) <= 1 and (self.memory_share is None or float(self.memory_share.value) <= 1)
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class PipelinePlan:
     """A pipeline on its devices."""
 
     name: str
     stages: tuple[StagePlan, ...]
     devices: tuple[DevicePlan, ...]
-    #: One pass of each stage, one after another; of a stage that makes tokens, up to its first.
+    #: One pass of each stage, one after another; a stage that generates text counts up to its first token.
     latency_bound_s: Figure
     latency_s: Figure
-    #: How many times its rates all of it could run.
+    #: The factor by which all rates could grow.
     headroom: Figure
 
     @property
     def fits(self) -> bool:
-        """Whether every device holds and sustains its stages."""
+        """Whether every device sustains its stages and has the memory for them."""
         return all(device.fits for device in self.devices)
 
 
-def plan(name: str, stages: list[Counted], utilisation: float = UTILISATION) -> Plan:
-    """Put stages on their devices.
+def plan_pipeline(name: str, stages: list[CountedStage], utilisation: float = UTILISATION) -> PipelinePlan:
+    """Plan a pipeline: the load and memory of each device, the latency, and the headroom.
+
+    Args:
+        name: Name of the pipeline.
+        stages: Its stages in order, each with its profile and its device.
+        utilisation: Fraction of the peak that a sustained load may use, in (0, 1].
 
     Raises:
-        DeviceError: A device lacks a precision.
-        PlanError: The utilisation is no share.
+        DeviceError: A device has no rate in a stage's precision.
+        PlanError: The utilisation is out of range.
     """
     Demand(None, utilisation)
-    rows = [_stage(counted, utilisation) for counted in stages]
-    groups: dict[str, list[tuple[Counted, StagePlan]]] = defaultdict(list)
-    for counted, row in zip(stages, rows, strict=True):
-        groups[counted.device.id].append((counted, row))
-    devices = tuple(_device(members) for members in groups.values())
+    rows = [_plan_stage(stage, utilisation) for stage in stages]
+    groups: dict[str, tuple[Device, list[StagePlan]]] = {}
+    for stage, row in zip(stages, rows, strict=True):
+        groups.setdefault(stage.device.id, (stage.device, []))[1].append(row)
+    devices = tuple(_plan_device(device, members) for device, members in groups.values())
     busiest = max(float(device.load.value) for device in devices)
-    return Plan(
+    latency_bound_s = math.fsum(_value(row.first_bound_s or row.bound_s) for row in rows)
+    latency_s = math.fsum(_value(row.first_s or row.estimate_s) for row in rows)
+    return PipelinePlan(
         name=name,
         stages=tuple(rows),
         devices=devices,
-        latency_bound_s=Figure(math.fsum(_s(row.first_bound_s or row.bound_s) for row in rows), "bound", _SEQUENCE),
-        latency_s=Figure(math.fsum(_s(row.first_s or row.estimate_s) for row in rows), "estimate", _SEQUENCE),
+        latency_bound_s=Figure(latency_bound_s, "bound", _LATENCY),
+        latency_s=Figure(latency_s, "estimate", _LATENCY),
         headroom=Figure(1 / busiest, "estimate", f"1 ÷ the load of the busiest device, {busiest:.3g}"),
     )
 
 
-def _stage(counted: Counted, utilisation: float) -> StagePlan:
-    run, stage = _pass(counted, counted.profile), counted.stage
-    cache_s = _cache_seconds(counted)
-    sustained = max(run.sustained(utilisation).compute_s, run.sustained(utilisation).memory_s + cache_s)
-    rate, ops = stage.rate, counted.profile.totals.flops
-    needed = memory_needed(counted.profile, run.scheme)
-    prefill = None if counted.prefill is None else _pass(counted, counted.prefill)
+def _plan_stage(stage: CountedStage, utilisation: float) -> StagePlan:
+    device_pass, spec = _device_pass(stage, stage.profile), stage.spec
+    cache_s = _cache_s(stage)
+    bound, sustained = device_pass.bound, device_pass.sustained(utilisation)
+    pass_s = max(sustained.compute_s, sustained.memory_s + cache_s)
+    rate, ops = spec.passes_per_s, stage.profile.totals.flops
+    needed = memory_needed(stage.profile, device_pass.scheme)
+    prefill = None if stage.prefill is None else _device_pass(stage, stage.prefill)
     return StagePlan(
-        name=stage.name,
-        target=stage.target,
-        device=counted.device.id,
-        precision=run.scheme.name,
-        rate=Figure(rate, "bound", "tokens a second" if stage.tokens_per_s else "passes a second"),
+        name=spec.name,
+        target=spec.target,
+        device=stage.device.id,
+        precision=device_pass.scheme.name,
+        rate=Figure(rate, "bound", "tokens per second" if spec.tokens_per_s else "passes per second"),
         ops=Figure(ops, "bound", "counted, one pass"),
         required_tops=Figure(ops * rate / utilisation / 1e12, "estimate", f"{ops:,} × {rate:.4g}/s ÷ {utilisation:g}"),
-        bound_s=Figure(max(run.bound.compute_s, run.bound.memory_s + cache_s), "bound", run.bound.limit),
-        estimate_s=Figure(run.estimate_s + cache_s, "estimate", counted.efficiency.stated),
+        bound_s=Figure(max(bound.compute_s, bound.memory_s + cache_s), "bound", bound.limit),
+        estimate_s=Figure(device_pass.estimate_s + cache_s, "estimate", stage.efficiency.source),
         first_bound_s=None if prefill is None else Figure(prefill.bound.seconds, "bound", "reading the prompt"),
         first_s=None if prefill is None else Figure(prefill.estimate_s, "estimate", "reading the prompt"),
-        **_decoding(counted, run),
-        memory=Figure(int(needed.value) + counted.cache_bytes, needed.kind, needed.source),
-        load=Figure(rate * sustained, "estimate", f"rate × {sustained:.3g} s"),
+        **_decoding_figures(stage, device_pass),
+        memory=Figure(int(needed.value) + stage.cache_bytes, needed.kind, needed.source),
+        load=Figure(rate * pass_s, "estimate", f"rate × {pass_s:.3g} s"),
     )
 
 
-def _decoding(counted: Counted, run: DevicePass) -> dict[str, Figure | None]:
-    """Bound the making of tokens; nothing for a stage that makes none, or without a known bandwidth."""
-    nothing: dict[str, Figure | None] = {"tokens_per_s_bound": None, "critical_batch": None}
-    bandwidth, batch = counted.device.bandwidth_bytes_per_s, counted.stage.batch or 1
-    if counted.prefill is None or bandwidth is None:
-        return nothing
-    ops, cache = counted.profile.totals.flops // batch, counted.cache_bytes // batch
-    step = Decoding(run.compulsory_bytes, cache, ops, run.peak, bandwidth)
-    source = f"{step.weight_bytes:,} bytes of weights a step, {cache:,} of cache and {ops:,} operations a sequence"
-    found = nothing | {"tokens_per_s_bound": Figure(step.tokens_per_s(batch), "bound", source)}
+def _decoding_figures(stage: CountedStage, device_pass: DevicePass) -> dict[str, Figure | None]:
+    """Return the bounds of decoding; None each if the stage generates no text, or if the bandwidth is unknown."""
+    figures: dict[str, Figure | None] = {"tokens_per_s_bound": None, "critical_batch": None}
+    bandwidth, batch = stage.device.bandwidth_bytes_per_s, stage.spec.batch or 1
+    if stage.prefill is None or bandwidth is None:
+        return figures
+    ops, cache_bytes = stage.profile.totals.flops // batch, stage.cache_bytes // batch
+    step = DecodeStep(device_pass.compulsory_bytes, cache_bytes, ops, device_pass.peak_ops_per_s, bandwidth)
+    source = (
+        f"{step.weight_bytes:,} bytes of weights a step, {cache_bytes:,} of cache and {ops:,} operations a sequence"
+    )
+    figures["tokens_per_s_bound"] = Figure(step.tokens_per_s(batch), "bound", source)
     if math.isfinite(step.critical_batch):
-        found["critical_batch"] = Figure(step.critical_batch, "bound", source)
-    return found
+        figures["critical_batch"] = Figure(step.critical_batch, "bound", source)
+    return figures
 
 
-def _pass(counted: Counted, profile: Profile) -> DevicePass:
-    scheme = choose(profile, counted.device, counted.precision)
-    return DevicePass.of(profile, counted.device, scheme, counted.efficiency)
+def _device_pass(stage: CountedStage, profile: Profile) -> DevicePass:
+    scheme = choose_precision(profile, stage.device, stage.precision)
+    return DevicePass.of(profile, stage.device, scheme, stage.efficiency)
 
 
-def _cache_seconds(counted: Counted) -> float:
-    """Give the time of reading the cache once, which no weight's bytes contain."""
-    bandwidth = counted.device.bandwidth_bytes_per_s
-    return counted.cache_bytes / bandwidth if bandwidth else 0.0
+def _cache_s(stage: CountedStage) -> float:
+    """Return the time to read the key-value cache once."""
+    bandwidth = stage.device.bandwidth_bytes_per_s
+    return stage.cache_bytes / bandwidth if bandwidth else 0.0
 
 
-def _device(members: list[tuple[Counted, StagePlan]]) -> DevicePlan:
-    device = members[0][0].device
-    rows = [row for _, row in members]
-    memory = sum(int(row.memory.value) for row in rows)
+def _plan_device(device: Device, rows: list[StagePlan]) -> DevicePlan:
+    memory_bytes = sum(int(row.memory.value) for row in rows)
     usable = usable_bytes(device)
     names = " + ".join(row.name for row in rows)
     return DevicePlan(
         device=device.id,
-        required_tops=Figure(math.fsum(float(row.required_tops.value) for row in rows), "estimate", names),
-        load=Figure(math.fsum(float(row.load.value) for row in rows), "estimate", names),
-        memory=Figure(memory, "estimate", f"{names}, all at once; a model of two stages counts twice"),
-        memory_share=None if usable is None else Figure(memory / usable, "estimate", device.cite("memory")),
+        required_tops=Figure(math.fsum(_value(row.required_tops) for row in rows), "estimate", names),
+        load=Figure(math.fsum(_value(row.load) for row in rows), "estimate", names),
+        memory=Figure(memory_bytes, "estimate", f"{names}, all at once; a model that two stages use counts twice"),
+        memory_share=None if usable is None else Figure(memory_bytes / usable, "estimate", device.cite("memory")),
     )
 
 
-def _s(figure: Figure) -> float:
+def _value(figure: Figure) -> float:
     return float(figure.value)

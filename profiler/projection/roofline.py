@@ -1,8 +1,9 @@
-"""The roofline: a bound on the whole, each operator's side of the ridge, and the estimate.
+"""The roofline model: a lower bound on the time of a pass, and the position of each operator.
 
-The bound is ``max(Σ compute of each engine, compulsory bytes / bandwidth)``: engines and memory may all overlap. It
-holds for the counted arithmetic: an algorithm that multiplies less (Winograd, Strassen) is another. The sum of the
-operators' own maxima is no bound, since operators may overlap and keep their results on the chip.
+The bound is ``max(compute time of each engine, compulsory bytes / bandwidth)``: both engines and the memory may work at
+the same time. It holds for the counted arithmetic; an algorithm that needs fewer multiplications (Winograd, Strassen)
+may be faster. The sum of the operators' own bounds is not a bound of the pass, because operators may overlap and keep
+their results on the chip.
 
 Source: S. Williams, A. Waterman, D. Patterson, Roofline, Communications of the ACM 52 (2009).
 """
@@ -24,81 +25,91 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Bound:
-    """What no device of these peaks can beat."""
+class RooflineTime:
+    """The compute time and the memory time of a pass, which overlap."""
 
     compute_s: float
     memory_s: float
 
     @property
     def seconds(self) -> float:
-        """The larger of the two."""
+        """The larger of the two times."""
         return max(self.compute_s, self.memory_s)
 
     @property
     def limit(self) -> str:
-        """Which of the two it is."""
+        """The limiting resource: ``compute`` or ``bandwidth``."""
         return "compute" if self.compute_s >= self.memory_s else "bandwidth"
 
 
-def bound(works: Iterable[Work], compulsory_bytes: int, device: Device) -> Bound:
-    """Bound a whole pass; memory of unknown bandwidth takes no time."""
+def roofline_bound(works: Iterable[Work], compulsory_bytes: int, device: Device) -> RooflineTime:
+    """Return the lower bound of a pass; if the bandwidth is unknown, the memory time is 0."""
     engines = engine_seconds(works, device)
     bandwidth = device.bandwidth_bytes_per_s
-    return Bound(max(engines.values(), default=0.0), compulsory_bytes / bandwidth if bandwidth else 0.0)
+    return RooflineTime(max(engines.values(), default=0.0), compulsory_bytes / bandwidth if bandwidth else 0.0)
 
 
 def engine_seconds(works: Iterable[Work], device: Device) -> dict[str, float]:
-    """Sum the compute seconds of the matrix and of the vector engine, at their peaks.
+    """Return the compute seconds of the "matrix" and of the "vector" engine at their peak rates.
 
-    A precision without matrix unit computes on the vector engine. An engine whose rate is not known takes no time.
+    Contractions in a precision without a matrix unit run on the vector engine. Work with an unknown rate takes no time.
     """
+    vector_rate = vector_ops_per_s(device)
     engines: dict[str, float] = defaultdict(float)
     for work in works:
-        vector = vector_rate(device)
-        peak = _peak(work, device)
+        peak = _contraction_peak(work, device)
         if peak is not None:
             engine = "vector" if device.is_vector(work.precision or "") else "matrix"
             engines[engine] += work.calls * work.ops / peak
-        elif vector:
-            engines["vector"] += work.calls * work.ops / vector
-        if vector:
-            engines["vector"] += work.calls * work.vector_ops / vector
+        elif vector_rate:
+            engines["vector"] += work.calls * work.ops / vector_rate
+        if vector_rate:
+            engines["vector"] += work.calls * work.vector_ops / vector_rate
     return dict(engines)
 
 
-def vector_rate(device: Device) -> float | None:
-    """Give the fastest rate for work outside contractions: twice the fp32 rate, if 16-bit numbers come in pairs."""
-    listed = device.vector_peak
+def vector_ops_per_s(device: Device) -> float | None:
+    """Return an upper limit of the vector engine's rate; None if no rate is listed.
+
+    GPUs and NPUs may compute 16-bit numbers in pairs, so the limit is twice the fp32 rate unless an fp16 vector rate is
+    listed.
+    """
+    listed = device.vector_peak_ops_per_s
     if listed is None or device.vector_ops_per_s.get("fp16") or "CPU" in device.kind:
         return listed
     return 2 * listed
 
 
 def operator_bounds(works: Iterable[Work], device: Device, efficiency: Efficiency) -> tuple[OperatorBound, ...]:
-    """Hold each operator against the roofline; the slowest by estimate first, and what is free left out."""
+    """Return the roofline position of each operator that launches kernels, longest estimate first."""
     groups: dict[tuple[str, str], list[Work]] = defaultdict(list)
     for work in works:
         if work.is_kernel:
             groups[work.operator, work.dtype].append(work)
-    rows = [_row(operator, dtype, works, device, efficiency) for (operator, dtype), works in groups.items()]
+    rows = [_operator_bound(operator, dtype, works, device, efficiency) for (operator, dtype), works in groups.items()]
     return tuple(sorted(rows, key=lambda row: (-row.estimate_s, row.operator, row.dtype)))
 
 
-def _row(operator: str, dtype: str, works: list[Work], device: Device, efficiency: Efficiency) -> OperatorBound:
+def _operator_bound(
+    operator: str, dtype: str, works: list[Work], device: Device, efficiency: Efficiency
+) -> OperatorBound:
     bandwidth = device.bandwidth_bytes_per_s
-    rates = [rate for work in works if (rate := _peak(work, device) if work.ops else vector_rate(device))]
+    rates = [
+        rate for work in works if (rate := _contraction_peak(work, device) if work.ops else vector_ops_per_s(device))
+    ]
     return OperatorBound(
         operator=operator,
         dtype=dtype,
         calls=sum(work.calls for work in works),
         ops=sum(work.calls * (work.ops + work.vector_ops) for work in works),
         bytes=sum(work.calls * work.bytes for work in works),
-        bound_s=sum(work.calls * bound([replace(work, calls=1)], work.bytes, device).seconds for work in works),
+        bound_s=sum(
+            work.calls * roofline_bound([replace(work, calls=1)], work.bytes, device).seconds for work in works
+        ),
         estimate_s=sum(work.calls * efficiency.seconds(work, device) for work in works),
         ridge_ops_per_byte=max(rates) / bandwidth if rates and bandwidth else None,
     )
 
 
-def _peak(work: Work, device: Device) -> float | None:
+def _contraction_peak(work: Work, device: Device) -> float | None:
     return next((rate for name, rate in device.peak_ops_per_s.items() if name == work.precision), None)

@@ -1,8 +1,8 @@
-"""This machine as a device: measured once, kept with its identity and the date.
+"""This machine as a device, for ``--on local``: its rates are measured once, and cached with its identity and the date.
 
-Measured are the rates of matrix products by dtype and size, of convolutions (dense and by channel), the bandwidth by
-size of the operands, and the least time of an operator. The largest rates are the peaks of ``--on local``; the curves
-make the estimate.
+Measured are the rates of matrix products (by dtype and size) and of convolutions (dense and depthwise), the bandwidth
+(by size), and the launch overhead of an operator. The highest rates are the peaks for the bound; the rates by size give
+the estimate.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING
 import torch
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from profiler.devices import Device, Source
+from profiler.devices import Device, Source, find_device
 from profiler.errors import InputError
+from profiler.projection.efficiency import Efficiency, FixedEfficiency
 from profiler.projection.microbenchmarks import Curve, benchmark
 from profiler.util.files import write_whole
 
@@ -29,38 +30,43 @@ if TYPE_CHECKING:
     from profiler.devices import Precision
     from profiler.projection.work import Work
 
+LOCAL = "local"
 _PRECISIONS: dict[str, Precision] = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
+#: Bytes of operands that exceed the caches of most processors. On a processor with larger caches the bandwidth comes
+#: out too high, and the bound remains a bound.
+_BEYOND_CACHE = 64 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
-    """What was measured of a machine, and of which."""
+class MeasuredMachine:
+    """The measured rates of a machine; also the ``Efficiency`` that estimates times from them."""
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     identity: dict[str, str]
     date: str
     memory_bytes: int
-    #: Operations per second by operations of one call, by dtype.
+    #: FLOP/s of matrix products by FLOPs of one call, for each dtype.
     gemm: dict[str, Curve]
-    #: The same of convolutions in float32: over all channels, and over each by itself.
+    #: FLOP/s of dense and of depthwise float32 convolutions, by FLOPs of one call.
     convolution: Curve
     depthwise: Curve
-    #: Bytes per second by bytes of one call; the last is beyond every cache.
+    #: Bytes/s by bytes of one call.
     bandwidth: Curve
+    #: Seconds of an operator on next to no data.
     floor_s: float
 
     @property
     def device(self) -> Device:
-        """The machine as an entry like those of the catalogue."""
+        """The machine in the form of a catalogue entry."""
         name = f"{self.identity['processor']}, {self.identity['threads']} threads"
         source = f"measured on {name}, torch {self.identity['torch']}, {self.date}"
-        convolution = max(rate for _, rate in self.convolution)
+        convolution_peak = max(rate for _, rate in self.convolution)
         peaks = {_PRECISIONS[dtype]: max(rate for _, rate in curve) for dtype, curve in self.gemm.items()}
-        peaks["fp32"] = max(peaks["fp32"], convolution)
+        peaks["fp32"] = max(peaks["fp32"], convolution_peak)
         on_cpu = self.identity["device"] == "cpu"
         return Device(
-            id="local" if on_cpu else "local:cuda",
+            id=LOCAL if on_cpu else f"{LOCAL}:cuda",
             name=name,
             vendor="this machine",
             kind="CPU" if on_cpu else "GPU",
@@ -74,21 +80,22 @@ class Machine:
         )
 
     @property
-    def stated(self) -> str:
-        """What an estimate from it rests on."""
+    def source(self) -> str:
+        """The measurement behind the estimate, in one line."""
         return (
             "operator by operator: rates of products, convolutions and memory measured here on "
             f"{self.date} by size, and {self.floor_s * 1e6:.3g} µs an operator"
         )
 
     def seconds(self, work: Work, device: Device) -> float:
-        """Estimate one call: the longer of compute and memory at the rates of its size, after the floor."""
+        """Return the launch overhead plus the larger of compute and memory time, at the rates of the call's size."""
         if not work.is_kernel:
             return 0.0
-        compute = work.ops / at(self._curve(work), work.ops) if work.ops else 0.0
-        vector = work.vector_ops / (device.vector_peak or float("inf"))
-        moved = work.bytes + work.quantise_bytes
-        return self.floor_s + max(compute + vector, moved / at(self.bandwidth, moved) if moved else 0.0)
+        compute_s = work.ops / interpolate(self._curve(work), work.ops) if work.ops else 0.0
+        vector_s = work.vector_ops / (device.vector_peak_ops_per_s or float("inf"))
+        traffic = work.bytes + work.quantise_bytes
+        memory_s = traffic / interpolate(self.bandwidth, traffic) if traffic else 0.0
+        return self.floor_s + max(compute_s + vector_s, memory_s)
 
     def _curve(self, work: Work) -> Curve:
         if work.is_depthwise:
@@ -99,13 +106,13 @@ class Machine:
         return self.gemm.get(dtype, self.gemm["float32"])
 
 
-#: Bytes of operands that the caches of most processors do not hold. Where they do, the bandwidth is too high, and a
-#: bound stays a bound.
-_BEYOND_CACHE = 64 * 2**20
+def interpolate(curve: Curve, size: float) -> float:
+    """Return the rate at *size*: linear in the logarithm of the size, and constant beyond the ends of the curve.
 
-
-def at(curve: Curve, size: float) -> float:
-    """Read a curve between its points, straight in the logarithm of the size; beyond its ends it is flat."""
+    Example:
+        >>> interpolate(((10.0, 1.0), (1000.0, 3.0)), 100.0)
+        2.0
+    """
     sizes = [point[0] for point in curve]
     right = bisect_left(sizes, size)
     if right == 0:
@@ -116,51 +123,82 @@ def at(curve: Curve, size: float) -> float:
     return y0 + (y1 - y0) * log(size / x0) / log(x1 / x0)
 
 
-def local(name: str = "local", *, anew: bool = False) -> Machine:
-    """Give this machine's measurement: the one that was kept, if it is of this machine as it is, or a new one.
+def is_this_machine(name: str) -> bool:
+    """Return whether a device name denotes this machine: ``local``, ``local:cuda`` and the like.
+
+    Example:
+        >>> is_this_machine("local:cuda"), is_this_machine("l4")
+        (True, False)
+    """
+    return name.partition(":")[0] == LOCAL
+
+
+def find_device_and_efficiency(name: str) -> tuple[Device, Efficiency]:
+    """Return the device of a name, and how to estimate times on it; measure this machine if the name denotes it.
 
     Raises:
-        InputError: There is no such device here.
+        UnknownNameError: No device matches.
+        AmbiguousNameError: Several devices match.
+        DeviceError: The name is a file that is not a valid device.
+        InputError: The name denotes a device that this machine lacks.
     """
-    device = _device(name)
-    identity = identify(device)
-    path = _kept(identity)
-    found = None if anew else _read(path)
-    if found is not None and found.identity == identity:
-        return found
-    memory = _memory_bytes(device)
-    machine = Machine(identity, datetime.now(UTC).date().isoformat(), memory, **benchmark(device))
+    if is_this_machine(name):
+        machine = measure_this_machine(name)
+        return machine.device, machine
+    return find_device(name), FixedEfficiency()
+
+
+def measure_this_machine(name: str = LOCAL, *, remeasure: bool = False) -> MeasuredMachine:
+    """Return the cached measurement of this machine if it still matches; otherwise measure, and cache the result.
+
+    Args:
+        name: ``local`` for the CPU, or ``local:cuda``.
+        remeasure: Measure even if there is a cached measurement.
+
+    Raises:
+        InputError: This machine has no such device.
+    """
+    device = _torch_device(name)
+    identity = machine_identity(device)
+    path = _cache_path(identity)
+    cached = None if remeasure else _read_cache(path)
+    if cached is not None and cached.identity == identity:
+        return cached
+    memory_bytes = _memory_bytes(device)
+    machine = MeasuredMachine(identity, datetime.now(UTC).date().isoformat(), memory_bytes, **benchmark(device))
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, json.dumps(asdict(machine), indent=1) + "\n")
     return machine
 
 
-def identify(device: torch.device) -> dict[str, str]:
-    """Say what makes a measurement this machine's: processor, cores, threads, torch."""
-    processor = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
-    threads = str(torch.get_num_threads())
-    cores = str(os.cpu_count())
+def machine_identity(device: torch.device) -> dict[str, str]:
+    """Return what a measurement depends on: processor, cores, threads and the version of torch."""
+    processor = torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name()
     return {
-        "device": device.type, "processor": processor, "cores": cores, "threads": threads, "torch": torch.__version__
-    }  # fmt: skip
+        "device": device.type,
+        "processor": processor,
+        "cores": str(os.cpu_count()),
+        "threads": str(torch.get_num_threads()),
+        "torch": torch.__version__,
+    }
 
 
-def _device(name: str) -> torch.device:
+def _torch_device(name: str) -> torch.device:
     kind = name.partition(":")[2] or "cpu"
     if kind not in {"cpu", "cuda"} or (kind == "cuda" and not torch.cuda.is_available()):
-        msg = f"no device {name!r} to measure here; write local, or local:cuda where there is a CUDA device"
+        msg = f"this machine has no device {name!r}; write local, or local:cuda if it has a CUDA device"
         raise InputError(msg)
     return torch.device(kind)
 
 
-def _processor() -> str:
-    """Name the processor, as Linux does; elsewhere as Python does."""
+def _cpu_name() -> str:
+    """Return the processor's name from Linux's ``/proc/cpuinfo``, or from Python on other systems."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         lines = []
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, "") or platform.processor() or platform.machine()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, "") or platform.processor() or platform.machine()
 
 
 def _memory_bytes(device: torch.device) -> int:
@@ -169,15 +207,15 @@ def _memory_bytes(device: torch.device) -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 2**33
 
 
-def _kept(identity: dict[str, str]) -> Path:
-    """Say where a measurement is kept: the user's cache folder, one file a kind of device."""
+def _cache_path(identity: dict[str, str]) -> Path:
+    """Return the file of a measurement in the user's cache folder; there is one per kind of device."""
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return folder / "profiler" / f"local-{identity['device']}.json"
 
 
-def _read(path: Path) -> Machine | None:
-    """Read what was kept; None where nothing was, or nothing that this version reads."""
+def _read_cache(path: Path) -> MeasuredMachine | None:
+    """Return the cached measurement; None if there is none, or if another version wrote it in another form."""
     try:
-        return TypeAdapter(Machine).validate_json(path.read_bytes())
+        return TypeAdapter(MeasuredMachine).validate_json(path.read_bytes())
     except (OSError, ValidationError):
         return None

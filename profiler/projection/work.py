@@ -1,8 +1,9 @@
-"""What an operator, and a whole pass, asks of a device in a scheme: operations by engine, and bytes."""
+"""The work of an operator call, or of a whole pass, in a precision scheme: operations per engine, and bytes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING
 
 from profiler.projection.precision import PRECISION_OF_DTYPE, STORED_BYTES, PrecisionScheme
@@ -13,123 +14,117 @@ if TYPE_CHECKING:
 
     from profiler.tally import Entry, Profile
 
-#: Arguments that hold a contraction's weights; those of a product of two activations (``bmm``) are none.
+#: Arguments that hold a contraction's weights, except for products of two activations (``bmm``).
 _WEIGHT_NAMES = frozenset({"weight", "mat2"})
-_PRODUCTS = frozenset({"aten.bmm", "aten.baddbmm", "aten.matmul"})
+_ACTIVATION_PRODUCTS = frozenset({"aten.bmm", "aten.baddbmm", "aten.matmul"})
 #: Operators that read only some rows of a parameter.
 _LOOKUPS = frozenset(
     {"aten.embedding", "aten._embedding_bag", "aten.embedding_bag", "aten._embedding_bag_forward_only"}
 )
+#: Input channels per group up to which a grouped convolution counts as depthwise: its matrix products are too narrow.
+_DEPTHWISE_CHANNELS = 4
+_CONVERTED_DTYPES = frozenset({"float64", "float32", "bfloat16", "float16"})
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One call of an operator."""
+    """The work of one call of an operator, and how often it is called."""
 
     operator: str
     dtype: str
     calls: int
-    #: What contractions compute in; None for a dtype of which no device lists a rate.
+    #: The precision of contractions; None for a dtype for which no device lists a rate.
     precision: str | None
-    #: Two for each MAC that the mask leaves.
+    #: Operations of contractions: two per unmasked MAC.
     ops: int
-    #: All other arithmetic, one for each.
+    #: All other arithmetic, one operation each.
     vector_ops: int
-    #: Operands and results.
+    #: Bytes of operands and results.
     bytes: int
-    #: Extra traffic where activations have to be quantised by an operator of its own: read wide, write narrow.
+    #: Extra traffic if activations are quantised by a separate operator, which reads them wide and writes them narrow.
     quantise_bytes: int
-    #: Whether it does anything at all: a view does not.
+    #: Whether the call launches a kernel; a view does not.
     is_kernel: bool
-    #: Groups over channels of one input: 1 for a dense contraction.
+    #: Whether it is a grouped convolution with few channels per group.
     is_depthwise: bool = False
     is_convolution: bool = False
 
 
-def work_of(profile: Profile, scheme: PrecisionScheme) -> list[Work]:
-    """List the work of every distinct operator call."""
+def operator_work(profile: Profile, scheme: PrecisionScheme) -> list[Work]:
+    """Return the work of every distinct operator call of a profile."""
     return [_work(entry, scheme) for entry in profile.entries]
 
 
 def compulsory_bytes(profile: Profile, scheme: PrecisionScheme) -> int:
-    """Count the bytes that a pass cannot do without: parameters that it uses, inputs and results, once each.
+    """Return the memory traffic that no implementation of the pass avoids.
 
-    All else could stay on the chip. Parameters are read from memory in every pass: a device whose cache keeps them
-    between passes can beat this. Of a table of embeddings only what a look-up picks is counted.
+    It reads each used parameter and each input once, and writes each result of the model once; everything else could
+    stay on the chip. Of an embedding table only the rows that are looked up count. A device whose cache holds the
+    parameters from one pass to the next needs less.
     """
-    inputs = sum(
-        _stored(spec, scheme, STORED_BYTES[scheme.activations]) for _, v in profile.inputs for spec in tensors(v)
-    )
     width = STORED_BYTES[scheme.activations]
-    outputs = sum(_elements(shape) for module in profile.modules if not module.path for shape in module.outputs)
-    return weight_bytes(profile, scheme) - _untouched(profile, scheme) + int(inputs + outputs * width)
+    inputs = sum(_stored_bytes(spec, scheme, width) for _, value in profile.inputs for spec in tensors(value))
+    outputs = sum(prod(shape) for module in profile.modules if not module.path for shape in module.outputs)
+    return weight_bytes(profile, scheme) - _unread_table_bytes(profile, scheme) + int(inputs + outputs * width)
 
 
 def weight_bytes(profile: Profile, scheme: PrecisionScheme) -> int:
-    """Count the bytes of all parameters in store."""
+    """Return the stored bytes of all parameters."""
     total = 0.0
     for dtype, elements in profile.params_by_dtype:
-        total += elements * (STORED_BYTES[scheme.weights] if _converted(dtype, scheme) else ITEMSIZE[dtype])
+        total += elements * (STORED_BYTES[scheme.weights] if _is_converted(dtype, scheme) else ITEMSIZE[dtype])
     return int(total)
 
 
 def activation_bytes(profile: Profile, scheme: PrecisionScheme) -> int:
-    """Count the operands and results, weights left out, of the operator that has most: they live at the same time."""
-    return max((_activations(entry, scheme) for entry in profile.entries), default=0)
+    """Return the largest sum of an operator's operands and results, without weights: they are live together."""
+    return max((_activation_bytes(entry, scheme) for entry in profile.entries), default=0)
 
 
 def _work(entry: Entry, scheme: PrecisionScheme) -> Work:
     record = entry.record
-    contraction = entry.macs > 0
-    arguments = dict(record.arguments)
-    groups = arguments.get("groups")
-    moved = entry.bytes_read + entry.bytes_written
+    is_contraction = entry.macs > 0
+    traffic = entry.bytes_read + entry.bytes_written
     return Work(
         operator=record.packet,
         dtype=entry.dtype,
         calls=record.calls,
-        precision=_precision(entry, scheme),
+        precision=scheme.compute if _is_converted(entry.dtype, scheme) else PRECISION_OF_DTYPE.get(entry.dtype),
         ops=2 * entry.masked_macs,
         vector_ops=entry.other_flops + entry.transcendentals,
-        bytes=int(moved * _ratio(entry, scheme)),
-        quantise_bytes=_quantise_bytes(entry, scheme) if contraction else 0,
-        is_kernel=entry.kind != "free" and (moved > 0 or contraction),
-        is_depthwise=isinstance(groups, int) and groups > 1 and _channels(arguments) <= _NARROW_GROUP * groups,
+        bytes=int(traffic * _traffic_ratio(entry, scheme)),
+        quantise_bytes=_quantise_bytes(entry, scheme) if is_contraction else 0,
+        is_kernel=entry.kind != "free" and (traffic > 0 or is_contraction),
+        is_depthwise=_is_depthwise(dict(record.arguments)),
         is_convolution="convolution" in record.packet,
     )
 
 
-#: Input channels of a group below which a grouped convolution has no matrix product worth the name.
-_NARROW_GROUP = 4
+def _is_depthwise(arguments: dict[str, Value]) -> bool:
+    groups, source = arguments.get("groups"), arguments.get("input")
+    if not isinstance(groups, int) or groups <= 1:
+        return False
+    channels = source.shape[1] if isinstance(source, TensorSpec) and len(source.shape) > 1 else 0
+    return channels <= _DEPTHWISE_CHANNELS * groups
 
 
-def _channels(arguments: dict[str, Value]) -> int:
-    """Count the input channels of a convolution ``(B, C, …)``."""
-    source = arguments.get("input")
-    return source.shape[1] if isinstance(source, TensorSpec) and len(source.shape) > 1 else 0
+def _is_converted(dtype: str, scheme: PrecisionScheme) -> bool:
+    return scheme.converts and dtype in _CONVERTED_DTYPES
 
 
-def _precision(entry: Entry, scheme: PrecisionScheme) -> str | None:
-    return scheme.compute if _converted(entry.dtype, scheme) else PRECISION_OF_DTYPE.get(entry.dtype)
-
-
-def _converted(dtype: str, scheme: PrecisionScheme) -> bool:
-    return scheme.converts and dtype in {"float64", "float32", "bfloat16", "float16"}
-
-
-def _ratio(entry: Entry, scheme: PrecisionScheme) -> float:
-    """Say how much smaller operands and results become."""
+def _traffic_ratio(entry: Entry, scheme: PrecisionScheme) -> float:
+    """Return the bytes of operands and results in *scheme*, relative to those of the profiled run."""
     if not scheme.converts:
         return 1.0
     before = after = 0.0
-    for name, spec in _specs(entry):
+    for name, spec in _named_specs(entry):
         before += spec.bytes
-        after += _stored(spec, scheme, _width(entry, name, scheme))
+        after += _stored_bytes(spec, scheme, _element_bytes(entry, name, scheme))
     return after / before if before else 1.0
 
 
-def _width(entry: Entry, name: str, scheme: PrecisionScheme) -> float:
-    """Give the bytes of an element of an argument; a result has no name."""
+def _element_bytes(entry: Entry, name: str, scheme: PrecisionScheme) -> float:
+    """Return the bytes of an element of the argument *name*, or of a result if *name* is empty."""
     if _is_weight(entry, name):
         return STORED_BYTES[scheme.weights]
     if entry.macs and name and scheme.quantises:
@@ -138,47 +133,47 @@ def _width(entry: Entry, name: str, scheme: PrecisionScheme) -> float:
 
 
 def _is_weight(entry: Entry, name: str) -> bool:
-    return name in _WEIGHT_NAMES and entry.record.packet not in _PRODUCTS
+    return name in _WEIGHT_NAMES and entry.record.packet not in _ACTIVATION_PRODUCTS
 
 
 def _quantise_bytes(entry: Entry, scheme: PrecisionScheme) -> int:
-    """Count reading a contraction's activations in 16 bits, and writing them narrow."""
+    """Return the bytes of reading a contraction's activations in 16 bits and writing them in the narrow precision."""
     if not scheme.quantises:
         return 0
-    sources = [
-        s
-        for n, s in _specs(entry)
-        if n and not _is_weight(entry, n) and s.dtype in PRECISION_OF_DTYPE and len(s.shape) > 1
+    activations = [
+        spec
+        for name, spec in _named_specs(entry)
+        if name and not _is_weight(entry, name) and len(spec.shape) > 1 and _is_converted(spec.dtype, scheme)
     ]
-    return int(sum(s.elements * (2 + STORED_BYTES[scheme.activations]) for s in sources if _converted(s.dtype, scheme)))
+    return int(sum(spec.elements * (2 + STORED_BYTES[scheme.activations]) for spec in activations))
 
 
-def _activations(entry: Entry, scheme: PrecisionScheme) -> int:
-    fresh = ((n, s) for n, s in _specs(entry) if not _is_weight(entry, n))
-    return int(sum(_stored(spec, scheme, scheme.activation_bytes) for _, spec in fresh))
+def _activation_bytes(entry: Entry, scheme: PrecisionScheme) -> int:
+    activations = (spec for name, spec in _named_specs(entry) if not _is_weight(entry, name))
+    return int(sum(_stored_bytes(spec, scheme, scheme.activation_bytes) for spec in activations))
 
 
-def _specs(entry: Entry) -> Iterable[tuple[str, TensorSpec]]:
-    """List operands by the names of their arguments, and results under an empty name."""
+def _named_specs(entry: Entry) -> Iterable[tuple[str, TensorSpec]]:
+    """Yield operands with the names of their arguments, and new results with an empty name."""
     record = entry.record
     for name, value in record.arguments:
         for spec in tensors(value):
             yield name, spec
-    for at, value in enumerate(record.results):
-        if at not in record.aliases:
+    for position, value in enumerate(record.results):
+        if position not in record.aliases:
             for spec in tensors(value):
                 yield "", spec
 
 
-def _stored(spec: TensorSpec, scheme: PrecisionScheme, width: float) -> float:
-    return spec.elements * width if _converted(spec.dtype, scheme) else spec.bytes
+def _stored_bytes(spec: TensorSpec, scheme: PrecisionScheme, width: float) -> float:
+    return spec.elements * width if _is_converted(spec.dtype, scheme) else spec.bytes
 
 
-def _untouched(profile: Profile, scheme: PrecisionScheme) -> int:
-    """Count the bytes of embedding tables of which look-ups read only some rows, and that nothing reads whole.
+def _unread_table_bytes(profile: Profile, scheme: PrecisionScheme) -> int:
+    """Return the bytes of embedding tables that no look-up reads.
 
-    A table whose transpose is also the last layer's weight is read whole; which of several tables of one size that is
-    does not matter.
+    A table that is tied to the weight of the last layer is read whole. Tables are identified by their size: which of
+    several tables of one size is read whole makes no difference to the sum.
     """
     tables: dict[tuple[int, str], int] = {}
     for entry in profile.entries:
@@ -186,29 +181,22 @@ def _untouched(profile: Profile, scheme: PrecisionScheme) -> int:
         if entry.record.packet in _LOOKUPS and isinstance(weight, TensorSpec):
             unread = max(weight.bytes - entry.bytes_read * entry.record.calls, 0)
             tables[weight.elements, weight.dtype] = unread
-    untouched = 0.0
+    total = 0.0
     for (elements, dtype), unread in tables.items():
-        holders = sum(1 for module in profile.modules if module.params == elements)
-        spare = max(holders - _whole_reads(profile, elements, dtype), 0)
-        width = STORED_BYTES[scheme.weights] / ITEMSIZE[dtype] if _converted(dtype, scheme) else 1
-        untouched += spare * unread * width
-    return int(untouched)
+        owners = sum(1 for module in profile.modules if module.params == elements)
+        lookup_only = max(owners - _count_full_readers(profile, elements, dtype), 0)
+        ratio = STORED_BYTES[scheme.weights] / ITEMSIZE[dtype] if _is_converted(dtype, scheme) else 1
+        total += lookup_only * unread * ratio
+    return int(total)
 
 
-def _whole_reads(profile: Profile, elements: int, dtype: str) -> int:
-    """Count the modules that read a whole operand of this size outside a look-up."""
+def _count_full_readers(profile: Profile, elements: int, dtype: str) -> int:
+    """Count the modules with a contraction that reads a whole operand of this size and dtype."""
     readers = {
         entry.record.module
         for entry in profile.entries
         if entry.record.packet not in _LOOKUPS and entry.macs
-        for name, spec in _specs(entry)
+        for name, spec in _named_specs(entry)
         if name and spec.elements == elements and spec.dtype == dtype
     }
     return len(readers)
-
-
-def _elements(shape: tuple[int, ...]) -> int:
-    total = 1
-    for size in shape:
-        total *= size
-    return total

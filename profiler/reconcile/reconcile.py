@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from profiler.peers import Failure, ForwardPass
+from profiler.peers import ForwardPass, PeerFailure
 from profiler.tally import Totals
 from profiler.values.findings import TOTAL, Cause, Claim, Contribution, Exact, Finding, Number, Quantity, within
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from profiler.peers import Answer, Peer
+    from profiler.peers import Peer, PeerResult
     from profiler.tally import Profile
     from profiler.trace.module_facts import ModuleFacts
 
@@ -19,10 +19,10 @@ _PARAMETER = "parameter"
 
 
 def reconcile(
-    profile: Profile, facts: tuple[ModuleFacts, ...], peer: Peer, answer: Answer | Failure
+    profile: Profile, facts: tuple[ModuleFacts, ...], peer: Peer, answer: PeerResult | PeerFailure
 ) -> tuple[Finding, ...]:
     """Explain what a peer says of the forward pass that *profile* counted: the total, the parameters, the modules."""
-    if isinstance(answer, Failure):
+    if isinstance(answer, PeerFailure):
         claim = Claim(peer.name, peer.version, TOTAL, peer.unit, None, answer.error)
         return (Finding(claim, _ours(profile.totals, peer.unit)),)
     forward_pass = ForwardPass(profile.entries, facts)

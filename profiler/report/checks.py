@@ -60,9 +60,9 @@ class CheckReport:
 
 
 def outcome_text(outcome: Outcome) -> str:
-    """Write the limits of one budget, and where the broken ones are over.
+    """Return the limits of one budget as a table, and where the figures of broken limits grew.
 
-    The change is that against the baseline.
+    The column "change" compares with the baseline.
     """
     heading = Report(outcome.profile, outcome.name, 0).heading
     parts = [table(_COLUMNS, [_row(outcome, check) for check in outcome.checks])]
@@ -71,7 +71,7 @@ def outcome_text(outcome: Outcome) -> str:
 
 
 def where_text(check: Check) -> str:
-    """Say by how much a limit is broken, and in which modules and operators."""
+    """Return by how much a limit is broken, and in which modules and operators."""
     binary = check.limit.metric.name in _BINARY
     if not check.where:
         return explain(check)
@@ -82,7 +82,7 @@ def where_text(check: Check) -> str:
 
 
 def explain(check: Check) -> str:
-    """Say in one line what is wrong with a figure.
+    """Return in one line what is wrong with a figure.
 
     Example: ``macs is 1,001: 1 more than the 1,000 allowed; it was 1,000; it changed most in fc (aten.addmm), by +1``.
     """
@@ -107,7 +107,7 @@ def _changed(check: Check) -> bool:
 
 
 def _places(rows: Iterable[Change], *, binary: bool) -> str:
-    """Say where a figure is, where nothing is known of what it was."""
+    """Return where a figure arises, without comparison."""
     short = units.size if binary else units.count
     columns: dict[str, Side] = {"module": "left", "operator": "left", "amount": "right"}
     return table(columns, [(path_name(r.place.module), r.place.operator, short(r.after)) for r in rows])

@@ -1,11 +1,11 @@
-"""Devices as text: a table of many, or a sheet of one."""
+"""Devices as text: a table of several, or a data sheet of one."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from profiler import units
-from profiler.report.tables import table as lay_out
+from profiler.report.tables import table as format_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,18 +15,19 @@ if TYPE_CHECKING:
 
 _COLUMNS: dict[str, Side] = {
     "device": "left", "GiB": "right", "GB/s": "right", "fp32": "right", "16 bit": "right", "int8": "right",
-    "W": "right", "trust": "left",
+    "W": "right", "confidence": "left",
 }  # fmt: skip
 
 
 def table(devices: Sequence[Device]) -> str:
-    """List devices, one a line, their dense peaks in TOPS."""
+    """Format devices as a table, one per line, with their dense peaks in TOPS."""
     rows = [_row(device) for device in devices]
-    return f"{lay_out(_COLUMNS, rows)}\n\n{len(rows)} devices; dense peaks in TOPS; `devices NAME` shows one of them\n"
+    footer = f"{len(rows)} devices; dense peaks in TOPS; `devices NAME` shows one device in full"
+    return f"{format_table(_COLUMNS, rows)}\n\n{footer}\n"
 
 
 def sheet(device: Device) -> str:
-    """Write everything that is known of a device, and where it was read."""
+    """Format all figures of a device, with their confidence and sources."""
     lines = [f"{device.id}: {device.name}, {device.kind}, {device.year}"]
     if device.memory_gib:
         lines.append(f"memory     {device.memory_gib:g} GiB")
@@ -36,19 +37,19 @@ def sheet(device: Device) -> str:
         lines.append(f"power      {device.power_w:g} W")
     rates = {"dense": device.peak_ops_per_s, "sparse": device.sparse_ops_per_s, "vector": device.vector_ops_per_s}
     for kind, peaks in rates.items():
-        lines += [_peak(kind, precision, rate, device) for precision, rate in peaks.items()]
-    lines += ["", *_trust(device)]
+        lines += [_rate_line(kind, precision, rate, device) for precision, rate in peaks.items()]
+    lines += ["", *_source_lines(device)]
     return "\n".join(lines) + "\n"
 
 
-def _peak(kind: str, precision: str, rate: float, device: Device) -> str:
-    ridge = device.ridge(precision) if kind == "dense" else None
-    beside = f", ridge {ridge:.0f} op/byte" if ridge else ""
+def _rate_line(kind: str, precision: str, rate: float, device: Device) -> str:
+    ridge = device.ridge_ops_per_byte(precision) if kind == "dense" else None
+    ridge_text = f", ridge {ridge:.0f} op/byte" if ridge else ""
     mark = " (not read in a source)" if {precision, "all"} & set(device.not_read) else ""
-    return f"{kind:6} {precision:12} {units.count(round(rate), 'op/s')}{beside}{mark}"
+    return f"{kind:6} {precision:12} {units.count(round(rate), 'op/s')}{ridge_text}{mark}"
 
 
-def _trust(device: Device) -> list[str]:
+def _source_lines(device: Device) -> list[str]:
     lines = [f"confidence: {device.confidence}"]
     if device.not_read:
         lines.append(f"not read in a source: {', '.join(dict.fromkeys(device.not_read))}")
@@ -58,8 +59,7 @@ def _trust(device: Device) -> list[str]:
 
 def _row(device: Device) -> tuple[str, ...]:
     peaks = dict(device.peak_ops_per_s)
-    wide = peaks.get("bf16") or peaks.get("fp16")
-    rates = (peaks.get("fp32"), wide, peaks.get("int8"))
+    rates = (peaks.get("fp32"), peaks.get("bf16") or peaks.get("fp16"), peaks.get("int8"))
     memory = f"{device.memory_gib:g}" if device.memory_gib else ""
     bandwidth = f"{device.bandwidth_bytes_per_s / 1e9:.4g}" if device.bandwidth_bytes_per_s else ""
     power = f"{device.power_w:g}" if device.power_w else ""

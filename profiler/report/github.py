@@ -1,7 +1,7 @@
-"""What came of budgets as workflow commands, which GitHub shows beside the file of budgets.
+"""The results of ``profiler check`` as workflow commands, which GitHub shows beside the file of budgets.
 
-Source: https://docs.github.com/actions/reference/workflow-commands-for-github-actions, "Setting an error message"; what
-is escaped and how: ``escapeData`` and ``escapeProperty`` of the package @actions/core, ``command.ts``.
+Source: https://docs.github.com/actions/reference/workflow-commands-for-github-actions, "Setting an error message"; the
+escapes are those of ``escapeData`` and ``escapeProperty`` in the package @actions/core, ``command.ts``.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 
 def github_annotations(outcomes: Outcomes, source: str, lines: Mapping[str, int]) -> list[str]:
-    """Write a line for each broken limit, at its budget's line in the file *source*."""
-    found = []
+    """Return a command for each broken limit, at the line of its budget in the file *source*."""
+    commands = []
     for name, outcome in outcomes.items():
         if isinstance(outcome, Outcome):
             broken = (check for check in outcome.checks if not check.passed)
             messages = [(f"{name}: {check.limit.metric.label}", explain(check)) for check in broken]
         else:
             messages = [(name, str(outcome))]
-        found += [_command(source, lines[name], title, message) for title, message in messages]
-    return found
+        commands += [_command(source, lines[name], title, message) for title, message in messages]
+    return commands
 
 
 def _command(source: str, line: int, title: str, message: str) -> str:

@@ -39,7 +39,7 @@ def _deviation(deviation: Deviation) -> str:
     lines = [
         f"{deviation.code} ({deviation.kind.value})",
         _wrapped(deviation.why, "  "),
-        _wrapped(f"{deviation.where}; seen in {deviation.seen}", "  "),
+        _wrapped(f"{deviation.where}; seen in {deviation.versions}", "  "),
     ]
     return "\n".join(lines)
 

@@ -1,4 +1,4 @@
-"""A plan as text: its stages, its devices, and the whole."""
+"""Pipeline plans as text: the stages, the devices, and the whole pipeline."""
 
 from __future__ import annotations
 
@@ -9,35 +9,37 @@ from profiler import units
 from profiler.report.tables import WIDTH, table
 
 if TYPE_CHECKING:
-    from profiler.projection.pipeline_plan import DevicePlan, Plan, StagePlan
+    from profiler.projection.pipeline_plan import DevicePlan, PipelinePlan, StagePlan
     from profiler.report.tables import Side
     from profiler.values.projection import Figure
 
-_STAGES: dict[str, Side] = {
+_STAGE_COLUMNS: dict[str, Side] = {
     "stage": "left", "target": "left", "in": "left", "rate": "right", "TOPS": "right", "load": "right",
     "bound": "right", "estimate": "right",
 }  # fmt: skip
-_DEVICES: dict[str, Side] = {"device": "left", "TOPS": "right", "load": "right", "memory": "right", "of it": "right"}
+_DEVICE_COLUMNS: dict[str, Side] = {
+    "device": "left", "TOPS": "right", "load": "right", "memory": "right", "used": "right"
+}  # fmt: skip
 
 
-def text(plan: Plan) -> str:
-    """Write a plan."""
+def text(plan: PipelinePlan) -> str:
+    """Format a plan."""
     lines = [
         plan.name,
         "",
-        table(_STAGES, [_stage(stage) for stage in plan.stages]),
+        table(_STAGE_COLUMNS, [_stage_row(stage) for stage in plan.stages]),
         "",
-        table(_DEVICES, [_device(device) for device in plan.devices]),
+        table(_DEVICE_COLUMNS, [_device_row(device) for device in plan.devices]),
         "",
-        *(line for stage in plan.stages if stage.first_s is not None for line in _generating(stage)),
-        *map(_wrapped, _whole(plan)),
+        *(line for stage in plan.stages if stage.first_s is not None for line in _decoding_lines(stage)),
+        *map(_wrapped, _summary_lines(plan)),
         "",
-        "It fits." if plan.fits else "It does not fit: a load or a share of memory is above 100 %.",
+        "It fits." if plan.fits else "It does not fit: the load or the memory of a device is above 100 %.",
     ]
     return "\n".join(lines) + "\n"
 
 
-def _whole(plan: Plan) -> tuple[str, ...]:
+def _summary_lines(plan: PipelinePlan) -> tuple[str, ...]:
     latency = f"{_time(plan.latency_s)} (estimate), {_time(plan.latency_bound_s)} (bound)"
     headroom = f"{units.rounded(float(plan.headroom.value))}× (estimate)"
     return (
@@ -51,27 +53,27 @@ def _wrapped(line: str) -> str:
     return fill(line, WIDTH, subsequent_indent=" " * 10, break_on_hyphens=False)
 
 
-def _stage(stage: StagePlan) -> tuple[str, ...]:
+def _stage_row(stage: StagePlan) -> tuple[str, ...]:
     return (
         stage.name,
         stage.target,
         stage.precision,
         f"{units.rounded(float(stage.rate.value))}/s",
         units.rounded(float(stage.required_tops.value)),
-        _share(stage.load),
+        _percent(stage.load),
         _time(stage.bound_s),
         _time(stage.estimate_s),
     )
 
 
-def _device(device: DevicePlan) -> tuple[str, ...]:
+def _device_row(device: DevicePlan) -> tuple[str, ...]:
     tops = units.rounded(float(device.required_tops.value))
-    held = _share(device.memory_share) if device.memory_share is not None else ""
-    return (device.device, tops, _share(device.load), units.size(int(device.memory.value)), held)
+    share = _percent(device.memory_share) if device.memory_share is not None else ""
+    return (device.device, tops, _percent(device.load), units.size(int(device.memory.value)), share)
 
 
-def _generating(stage: StagePlan) -> list[str]:
-    """Write what is said of a stage that makes tokens."""
+def _decoding_lines(stage: StagePlan) -> list[str]:
+    """Format the figures of a stage that generates text."""
     first = [_time(figure) for figure in (stage.first_s, stage.first_bound_s) if figure is not None]
     lines = [f"{stage.name}: first token after {' (estimate), '.join(first)} (bound)"]
     if stage.tokens_per_s_bound is not None:
@@ -82,7 +84,7 @@ def _generating(stage: StagePlan) -> list[str]:
     return lines
 
 
-def _share(figure: Figure) -> str:
+def _percent(figure: Figure) -> str:
     return f"{100 * float(figure.value):.1f} %"
 
 

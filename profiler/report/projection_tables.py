@@ -1,4 +1,4 @@
-"""The rows of a projection: each figure with its kind and its source; operators against the roofline; what-ifs."""
+"""The tables of a projection: figures with their kinds and sources, operators on the roofline, and what-ifs."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
     from profiler.values.projection import Figure, Projection
 
-    Write = Callable[[float], str]
+    Formatter = Callable[[float], str]
 
-FIGURES = ("figure", "value", "kind", "from")
+FIGURES = ("figure", "value", "kind", "source")
 WHAT_IFS = ("stored in", "computes in", "weights", "bound", "estimate")
-OPERATORS = ("operator", "calls", "op/byte", "side", "bound", "estimate")
-_SHOWN = 8
+OPERATORS = ("operator", "calls", "op/byte", "limit", "bound", "estimate")
+_MAX_OPERATORS = 8
 
 
 class Row(NamedTuple):
-    """A figure as it is shown."""
+    """A figure as a row of text."""
 
     label: str
     value: str
@@ -36,15 +36,15 @@ class Row(NamedTuple):
     source: str
 
 
-def _rate(unit: str) -> Write:
+def _rate(unit: str) -> Formatter:
     return lambda value: units.count(round(value), unit)
 
 
-#: What is shown, in this order: the field, what it is called, how its value is written.
-_LINES: tuple[tuple[str, str, Write], ...] = (
+#: The rows in their order: field of ``Projection``, label, and formatter of the value.
+_ROWS: tuple[tuple[str, str, Formatter], ...] = (
     ("peak_ops_per_s", "peak", _rate("op/s")),
     ("bandwidth_bytes_per_s", "bandwidth", _rate("B/s")),
-    ("required_ops_per_s", "demand", _rate("op/s")),
+    ("required_ops_per_s", "required rate", _rate("op/s")),
     ("required_tops", "required TOPS", units.rounded),
     ("headroom", "headroom", lambda value: f"{units.rounded(value)}×"),
     ("max_fps", "largest rate", lambda value: f"{units.rounded(value)}/s"),
@@ -54,16 +54,16 @@ _LINES: tuple[tuple[str, str, Write], ...] = (
     ("estimate_s", "estimate", units.seconds),
     ("measured_s", "measured", units.seconds),
     ("share_of_bound", "bound / measured", units.rounded),
-    ("energy_j", "energy a pass", lambda value: f"{units.rounded(value)} J"),
+    ("energy_j", "energy per pass", lambda value: f"{units.rounded(value)} J"),
     ("memory", "memory", lambda value: units.size(int(value))),
     ("memory_share", "share of memory", lambda value: f"{100 * value:.2f} %"),
     ("largest_batch", "largest batch", str),
     ("smallest_device", "smallest device", str),
 )
 
-
-_TRAINING: tuple[tuple[str, str, Write], ...] = (
-    ("tokens_per_step", "tokens a step", lambda value: units.exact(int(value))),
+#: The same for ``TrainingFigures``.
+_TRAINING_ROWS: tuple[tuple[str, str, Formatter], ...] = (
+    ("tokens_per_step", "tokens per step", lambda value: units.exact(int(value))),
     ("model_flops", "model FLOPs", _rate("FLOP")),
     ("hardware_flops", "hardware FLOPs", _rate("FLOP")),
     ("six_n_t", "6·N·T", _rate("FLOP")),
@@ -77,29 +77,29 @@ _TRAINING: tuple[tuple[str, str, Write], ...] = (
 
 
 def heading(projection: Projection) -> str:
-    """Say on what, in which precision, and how often."""
-    rate = f" at {float(projection.fps.value):g} passes a second" if projection.fps is not None else ""
+    """Format the device, the precision and the required rate."""
+    rate = f" at {float(projection.fps.value):g} passes per second" if projection.fps is not None else ""
     return f"on {projection.device.value} in {projection.precision.value}{rate}"
 
 
 def figure_rows(projection: Projection) -> list[Row]:
-    """List the figures that there are."""
-    held = projection.figures
-    rows = [_row(label, held[name], write) for name, label, write in _LINES if name in held]
+    """Return the rows of all figures that are not None."""
+    figures = projection.figures
+    rows = [_row(label, figures[name], formatter) for name, label, formatter in _ROWS if name in figures]
     return rows + training_rows(projection)
 
 
 def training_rows(projection: Projection) -> list[Row]:
-    """List the figures of training, where a step was profiled."""
-    found = projection.training
-    if found is None:
+    """Return the rows of the training figures; none for a forward pass."""
+    training = projection.training
+    if training is None:
         return []
-    held = ((label, getattr(found, name), write) for name, label, write in _TRAINING)
-    return [_row(label, figure, write) for label, figure, write in held if figure is not None]
+    cells = ((label, getattr(training, name), formatter) for name, label, formatter in _TRAINING_ROWS)
+    return [_row(label, figure, formatter) for label, figure, formatter in cells if figure is not None]
 
 
 def what_if_rows(projection: Projection) -> list[tuple[str, ...]]:
-    """List the same pass in other precisions."""
+    """Return the rows of the what-if table: the same pass in other precisions."""
     return [
         (
             row.precision,
@@ -113,7 +113,7 @@ def what_if_rows(projection: Projection) -> list[tuple[str, ...]]:
 
 
 def operator_rows(projection: Projection) -> list[tuple[str, ...]]:
-    """List the operators that take most of the estimate."""
+    """Return the rows of the operators with the longest estimates."""
     return [
         (
             row.operator,
@@ -123,19 +123,19 @@ def operator_rows(projection: Projection) -> list[tuple[str, ...]]:
             units.seconds(row.bound_s),
             units.seconds(row.estimate_s),
         )
-        for row in projection.operators[:_SHOWN]
+        for row in projection.operators[:_MAX_OPERATORS]
     ]
 
 
 def renderable(projection: Projection) -> RenderableType:
-    """Build the section for any console."""
+    """Return the section for any ``rich`` console."""
     return Group(
         Text(heading(projection), style="bold"),
         Text(f"does not fit: {projection.shortfall}\n" if projection.shortfall else "", style="red"),
         _figures(projection),
         Text(),
         Text(
-            table({c: "left" if c in {"operator", "side"} else "right" for c in OPERATORS}, operator_rows(projection))
+            table({c: "left" if c in {"operator", "limit"} else "right" for c in OPERATORS}, operator_rows(projection))
         ),
         Text(),
         Text(table({c: "left" if c.endswith(" in") else "right" for c in WHAT_IFS}, what_if_rows(projection))),
@@ -143,16 +143,16 @@ def renderable(projection: Projection) -> RenderableType:
     )
 
 
-def _row(label: str, figure: Figure, write: Callable[[float], str]) -> Row:
-    value = figure.value if isinstance(figure.value, str) else write(figure.value)
+def _row(label: str, figure: Figure, formatter: Formatter) -> Row:
+    value = figure.value if isinstance(figure.value, str) else formatter(figure.value)
     return Row(label, value, figure.kind, figure.source)
 
 
 def _figures(projection: Projection) -> Table:
-    """Lay the figures out; where they come from is long, and wraps."""
-    found = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, header_style="bold")
+    """Return the table of figures; the column of sources wraps."""
+    grid = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, header_style="bold")
     for column in FIGURES:
-        found.add_column(column, justify="right" if column == "value" else "left", no_wrap=column != "from")
+        grid.add_column(column, justify="right" if column == "value" else "left", no_wrap=column != "source")
     for row in figure_rows(projection):
-        found.add_row(*(Text(cell) for cell in row))
-    return found
+        grid.add_row(*(Text(cell) for cell in row))
+    return grid

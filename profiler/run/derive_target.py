@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from profiler.derive import ClosedForm, derive
-from profiler.derive.analysis import largest
+from profiler.derive.analysis import find_largest_size
 from profiler.derive.comparison import compare
 from profiler.derive.options import read_budget, read_letters, read_point
 from profiler.derive.quantities import QUANTITIES
@@ -18,7 +18,7 @@ from profiler.run.runner import Runner
 from profiler.run.step_options import StepOptions
 from profiler.targets.optional_imports import without_warnings
 from profiler.targets.registry import find_configurable_target
-from profiler.targets.sized_target import SizedTarget, is_in_sizes
+from profiler.targets.sized_target import SizedTarget, is_symbolic_shape
 from profiler.targets.vary import parse_vary, variables
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def derive_target(request: DeriveRequest, notify: Notify = lambda _: None) -> De
         raise UnknownNameError(kind, request.count, QUANTITIES)
     asked = parse_vary(request.vary)
     names = tuple(a.name for a in asked)
-    shapes = tuple(text for text in request.inputs if is_in_sizes(text))
+    shapes = tuple(text for text in request.inputs if is_symbolic_shape(text))
     sized = SizedTarget(find_configurable_target(request.target), names, shapes, request.settings)
     values, renamed = read_letters(request.letters, names)
     ranges = tuple(replace(v, letter=renamed.get(v.name, v.letter)) for v in variables(asked, sized))
@@ -72,7 +72,10 @@ def derive_target(request: DeriveRequest, notify: Notify = lambda _: None) -> De
     ranges, pieces = derive(runner, ranges)
     form = ClosedForm(request.target, quantity.name, quantity.unit, ranges, pieces, runner.notes())
     compared = formula and compare(form.piece(point) or pieces[-1], formula, known, values)
-    solved = budget and (largest(form, next(v for v in ranges if v.name == budget[0]), budget[1], point), budget[1])
+    solved = budget and (
+        find_largest_size(form, next(v for v in ranges if v.name == budget[0]), budget[1], point),
+        budget[1],
+    )
     return DerivationResult(form, values, point, compared, solved)
 
 
@@ -95,9 +98,9 @@ class QuantityRunner:
         """
         target, batch = self._sized.target(point), point.get("batch") if self._specs else None
         with without_warnings():
-            profile = self._runner(target, self._specs, batch=batch, settings=self._sized.chosen(point))
+            profile = self._runner(target, self._specs, batch=batch, settings=self._sized.settings_at(point))
         self._uncounted |= {row.operator for row in profile.uncounted}
-        return self._quantity.of(profile)
+        return self._quantity.by_origin(profile)
 
     def notes(self) -> tuple[str, ...]:
         """Return what makes the form a lower bound."""

@@ -1,4 +1,4 @@
-"""``measure()``: what a model really takes, here and now."""
+"""``measure()``: the wall time of a forward pass on this machine."""
 
 from __future__ import annotations
 
@@ -20,75 +20,86 @@ if TYPE_CHECKING:
 
     from profiler.tally import Profile
 
-_RUNS, _WARM = 9, 2
+_RUNS, _WARMUP_RUNS = 9, 2
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """The wall time of one pass, and the rates that follow from it."""
+    """The wall times of a forward pass, with its counted FLOPs and bytes."""
 
-    #: Of every timed run, in their order.
+    #: Of every timed run, in order.
     times_s: tuple[float, ...]
     flops: int
+    #: Bytes of operands and results, read or written by the operators.
     bytes: int
     device: str
 
     @property
     def seconds(self) -> float:
-        """The median."""
+        """The median wall time."""
         return statistics.median(self.times_s)
 
     @property
     def flops_per_s(self) -> float:
-        """Counted operations over the median."""
+        """Counted FLOPs ÷ median time."""
         return self.flops / self.seconds
 
     @property
     def bytes_per_s(self) -> float:
-        """Counted operands and results over the median; what a cache keeps is in it."""
+        """Counted bytes ÷ median time; may exceed the memory bandwidth, because caches serve some of the bytes."""
         return self.bytes / self.seconds
 
     def share_of(self, bound_s: float) -> float:
-        """Say how close it comes to a bound: 1 is the bound itself."""
+        """Return bound ÷ median time: 1 if the pass is as fast as the bound, less if it is slower."""
         return bound_s / self.seconds
 
     @property
     def figure(self) -> Figure:
-        """The median as a figure."""
+        """The median as a figure of a projection."""
         return Figure(self.seconds, "measured", f"median of {len(self.times_s)} runs after warm-up, on {self.device}")
 
 
-def measure(model: nn.Module, *args: Any, runs: int = _RUNS, warm: int = _WARM, **kwargs: Any) -> Measurement:
-    """Run *model* several times without gradients, and give the median wall time after warm-up.
+def measure(model: nn.Module, *args: Any, runs: int = _RUNS, warm: int = _WARMUP_RUNS, **kwargs: Any) -> Measurement:
+    """Time forward passes of *model* without gradients.
 
-    On CUDA each run ends with a synchronisation. The work is counted in a run of its own, before the timed ones.
-    The model runs in the mode that it is in; its buffers, and the random state, are afterwards what they were.
+    The model runs in its present mode (``train()`` or ``eval()``). Its buffers and the random state are restored
+    afterwards. The FLOPs are counted in a pass of their own before the warm-up. On CUDA, timed passes are synchronised.
+
+    Args:
+        model: The model; it must not be on ``meta``.
+        *args: Positional arguments of its forward.
+        runs: Number of timed passes.
+        warm: Number of warm-up passes.
+        **kwargs: Keyword arguments of its forward.
+
+    Returns:
+        The wall time of each timed pass, and the counted FLOPs and bytes of one pass.
 
     Raises:
-        InputError: The model is on ``meta``, where nothing runs, or there is no run to time.
-        ModelError: The model raised; the error is its cause.
+        InputError: The model is on ``meta``, or *runs* is below 1.
+        ModelError: The model raised; the original error is the ``__cause__``.
 
     Example:
         >>> import torch
-        >>> found = measure(torch.nn.Linear(64, 64), torch.zeros(8, 64), runs=3)
-        >>> found.seconds > 0, found.flops
+        >>> measurement = measure(torch.nn.Linear(64, 64), torch.zeros(8, 64), runs=3)
+        >>> measurement.seconds > 0, measurement.flops
         (True, 66048)
     """
     device = _device(model, runs)
     try:
         with torch.no_grad(), preserve_buffers_and_rng(model):
-            profile = _counted(model, args, kwargs)
-            times = time_calls(lambda: model(*args, **kwargs), device, runs=runs, warm=warm)
+            profile = _count(model, args, kwargs)
+            times_s = time_calls(lambda: model(*args, **kwargs), device, runs=runs, warmup_runs=warm)
     except ProfilerError:
         raise
     except Exception as error:
         msg = f"{type(model).__name__} raised {one_line(error)}"
         raise ModelError(msg) from error
-    total = profile.totals
-    return Measurement(times, total.flops, total.bytes_read + total.bytes_written, str(device))
+    totals = profile.totals
+    return Measurement(times_s, totals.flops, totals.bytes_read + totals.bytes_written, str(device))
 
 
-def _counted(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Profile:
+def _count(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Profile:
     session = Session(model)
     with session:
         model(*args, **kwargs)
@@ -96,11 +107,12 @@ def _counted(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
 
 
 def _device(model: nn.Module, runs: int) -> torch.device:
-    first = next((tensor.device for tensor in (*model.parameters(), *model.buffers())), torch.device("cpu"))
-    if first.type == "meta":
-        msg = "a model on meta does not run; build it with --device cpu or cuda to measure it"
+    """Return the device of *model*; raise an ``InputError`` if it cannot be timed."""
+    device = next((tensor.device for tensor in (*model.parameters(), *model.buffers())), torch.device("cpu"))
+    if device.type == "meta":
+        msg = "cannot time a model on meta; build it with --device cpu or cuda"
         raise InputError(msg)
     if runs < 1:
-        msg = f"{runs} runs are none; write 1 or more"
+        msg = f"cannot time {runs} runs; write 1 or more"
         raise InputError(msg)
-    return first
+    return device

@@ -33,15 +33,15 @@ def tally(trace: Trace) -> Profile:
         params_by_dtype=tuple(sorted(trace.inventory.params_by_dtype.items())),
         modules=tuple(
             Module(
-                path=h.path,
-                type=h.type,
-                calls=trace.calls.get(h.path, 0),
-                params=h.params,
-                trainable_params=h.trainable_params,
-                buffers=h.buffers,
-                outputs=trace.outputs.get(h.path, ()),
+                path=m.path,
+                type=m.type,
+                calls=trace.calls.get(m.path, 0),
+                params=m.params,
+                trainable_params=m.trainable_params,
+                buffers=m.buffers,
+                outputs=trace.outputs.get(m.path, ()),
             )
-            for h in trace.inventory.holdings
+            for m in trace.inventory.modules
         ),
         entries=tuple(cost_record(record) for record in trace.records),
         memory=trace.memory,

@@ -1,11 +1,12 @@
-"""From a name to a live module and what it is called with.
+"""Build the model that a name stands for, and the inputs to call it with.
 
     target = resolve("hf:gpt2")
     module = build(target, device="meta", dtype="bfloat16")
     args, kwargs = make_inputs(target, module, ["input_ids=1x512"])
     module(*args, **kwargs)
 
-Each source of models is one file in this folder; each preset one table in ``presets``.
+Each source of models (torchvision, timm, transformers …) is one file in ``sources``. Each preset is one table in a TOML
+file in ``presets``.
 """
 
 from profiler.targets.build import build, build_with_inputs

@@ -1,4 +1,4 @@
-"""Build a target's module: on any device, in any dtype, with the same initial values every time."""
+"""Build the module of a target on any device and in any dtype, with the same initial values every time."""
 
 from __future__ import annotations
 
@@ -21,21 +21,33 @@ if TYPE_CHECKING:
 
 
 def build(target: Target, *, device: torch.device | str = "meta", dtype: torch.dtype | str | None = None) -> nn.Module:
-    """Build a target's module, in eval mode.
+    """Build the module of *target*, in eval mode.
 
-    *dtype* is that of the floating parameters and buffers; None leaves each as its constructor made it. On ``meta`` no
-    parameter is ever allocated. The global random state is afterwards what it was.
+    On ``meta`` no memory is allocated for parameters. On other devices they have random initial values, from a fixed
+    seed. The global random state is restored.
+
+    Args:
+        target: What to build, from ``resolve``.
+        device: Where the parameters and buffers are.
+        dtype: Dtype of the floating-point parameters and buffers; None leaves each as the constructor made it.
 
     Raises:
-        ModelError: The constructor raised.
-        TargetError: What it returned is no module.
-        InputError: There is no such device or dtype.
+        ModelError: The constructor raised; the original error is the ``__cause__``.
+        TargetError: A factory returned something other than an ``nn.Module``.
+        InputError: The device is not available, or the dtype does not exist or is not floating-point.
+
+    Example:
+        >>> from profiler.targets import resolve
+        >>> module = build(resolve("resnet18"), dtype="bfloat16")
+        >>> module.fc.weight.device, module.fc.weight.dtype
+        (device(type='meta'), torch.bfloat16)
     """
-    place, kind = _device(device), _dtype(dtype)
+    to_device, to_dtype = _device(device), _dtype(dtype)
     try:
         with _seeded():
-            module = construct_on_meta(target.construct) if place.type == "meta" else target.construct().to(place)
-        return _cast(module, kind).eval()
+            on_meta = to_device.type == "meta"
+            module = construct_on_meta(target.construct) if on_meta else target.construct().to(to_device)
+        return _cast(module, to_dtype).eval()
     except ProfilerError:
         raise
     except Exception as error:
@@ -51,12 +63,13 @@ def build_with_inputs(
     dtype: str | None = None,
     device: str = "cpu",
 ) -> tuple[nn.Module, tuple[Any, ...], dict[str, Any]]:
-    """Build the model that *name* stands for, in eval mode, and the arguments it is called with.
+    """Build the model named *name* in eval mode, and the arguments to call it with.
 
-    The result is the same every time, so that another process can build the model again.
+    Returns the module, its positional arguments and its keyword arguments. Their values are the same every time, so
+    another process can rebuild the same model.
 
     Raises:
-        ProfilerError: The name, an input, the dtype or the device is wrong, or the model cannot be built.
+        ProfilerError: The name, an input, the dtype or the device is invalid, or the model cannot be built.
     """
     target = resolve(name)
     model = build(target, device=device, dtype=dtype)
@@ -64,34 +77,35 @@ def build_with_inputs(
     return model, args, kwargs
 
 
-def _device(device: torch.device | str) -> torch.device:
+def _device(name: torch.device | str) -> torch.device:
+    """Parse a device and allocate on it once: ``torch.device`` accepts devices that this machine lacks."""
     try:
-        found = torch.device(device)
-        torch.empty(0, device=found)
+        device = torch.device(name)
+        torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        msg = f"no device {str(device)!r} here ({one_line(error)}); write meta, cpu or cuda"
+        msg = f"device {str(name)!r} is not available ({one_line(error)}); write meta, cpu or cuda"
         raise InputError(msg) from error
-    return found
+    return device
 
 
-def _dtype(dtype: torch.dtype | str | None) -> torch.dtype | None:
-    found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
-    if dtype is None or (isinstance(found, torch.dtype) and found.is_floating_point):
-        return found
-    msg = f"no floating dtype {str(dtype)!r}; write float32, bfloat16, float16 or float64"
+def _dtype(name: torch.dtype | str | None) -> torch.dtype | None:
+    dtype = getattr(torch, name, None) if isinstance(name, str) else name
+    if name is None or (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+        return dtype
+    msg = f"{str(name)!r} is not a floating-point dtype; write float32, bfloat16, float16 or float64"
     raise InputError(msg)
 
 
 @contextmanager
 def _seeded() -> Iterator[None]:
-    """Fix the CPU's random numbers inside; put the state back afterwards."""
+    """Seed the CPU generator for the block; restore its state afterwards."""
     with torch.random.fork_rng(devices=()):
         torch.default_generator.manual_seed(0)
         yield
 
 
 def _cast(module: nn.Module, dtype: torch.dtype | None) -> nn.Module:
-    """Convert what is floating; ``Module.to`` would convert complex tensors too, and lose their imaginary parts."""
+    """Convert floating-point tensors only: ``Module.to`` would convert complex ones and drop their imaginary parts."""
     if dtype is not None:
         module._apply(lambda tensor: tensor.to(dtype) if tensor.is_floating_point() else tensor)
     return module

@@ -1,4 +1,8 @@
-"""A model in many sizes: what its configuration, or its factory, lets one set."""
+"""Models whose size can be set: the integer settings of a configuration or a factory, under common names.
+
+Configurations use different names for the same size: the hidden size is ``n_embd`` in GPT-2 and ``d_model`` in T5. Each
+common name, such as ``hidden``, stands for all of them.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +18,8 @@ if TYPE_CHECKING:
 
     from profiler.targets.target import Target
 
-#: The names under which configurations keep a size, by the field's own word for it.
-WORDS: dict[str, tuple[str, ...]] = {
+#: Common name → the names that configurations and factories use for this size.
+SETTING_NAMES: dict[str, tuple[str, ...]] = {
     "hidden": ("hidden", "hidden_size", "n_embd", "d_model", "embed_dim", "hidden_dim", "dim"),
     "layers": ("layers", "num_hidden_layers", "n_layer", "num_layers", "encoder_layers", "depth"),
     "heads": ("heads", "num_attention_heads", "n_head", "encoder_attention_heads", "num_heads", "nhead"),
@@ -29,60 +33,60 @@ WORDS: dict[str, tuple[str, ...]] = {
     "resolution": ("resolution", "image_size", "img_size"),
 }  # fmt: skip
 
-#: Whole numbers of a configuration that are no sizes.
-_NO_SIZE = re.compile(r"_token_id$|^label2id|^chunk_size_|_id$|seed|pretraining_tp")
+#: Integers of a configuration that are not sizes.
+_NOT_A_SIZE = re.compile(r"_token_id$|^label2id|^chunk_size_|_id$|seed|pretraining_tp")
 
 
 @dataclass(frozen=True, slots=True)
 class ConfigurableTarget:
-    """A model, and the whole numbers that can be set before it is built."""
+    """A model with integer settings that can be changed before it is built."""
 
     name: str
-    #: Makes the target with these settings in the place of the defaults.
+    #: Return the target with these settings in place of the defaults.
     make: Callable[[Mapping[str, int]], Target]
-    #: Their defaults; None where there is none.
+    #: Setting → its default; None where it has none.
     settings: dict[str, int | None]
-    #: Those without which nothing can be built.
+    #: Settings that must be given before the model can be built.
     required: frozenset[str] = frozenset()
 
-    def setting(self, word: str) -> str | None:
-        """Find the setting of a name, or of the field's word for it; None where there is none."""
-        return next((name for name in (word, *WORDS.get(word, ())) if name in self.settings), None)
+    def setting(self, name: str) -> str | None:
+        """Return the model's own name of a setting, from that name or a common one; None if it has no such setting."""
+        return next((own for own in (name, *SETTING_NAMES.get(name, ())) if own in self.settings), None)
 
-    def size(self, word: str) -> int | None:
-        """Give the default of a setting; None where there is none."""
-        found = self.setting(word)
-        return None if found is None else self.settings[found]
+    def size(self, name: str) -> int | None:
+        """Return the default of a setting; None if it has none."""
+        own = self.setting(name)
+        return None if own is None else self.settings[own]
 
-    def words(self) -> list[str]:
-        """List the settings, by the field's words where they have one."""
-        return [word if self.setting(word := canonical_name(name)) == name else name for name in self.settings]
+    def setting_names(self) -> list[str]:
+        """List the settings, by their common names where they have one."""
+        return [common if self.setting(common := canonical_name(own)) == own else own for own in self.settings]
 
 
-def canonical_name(name: str) -> str:
-    """Give the field's word for a setting; the name itself where there is none.
+def canonical_name(setting: str) -> str:
+    """Return the common name of a setting, or the setting itself if it has none.
 
     Example:
         >>> canonical_name("n_embd"), canonical_name("d_state")
         ('hidden', 'd_state')
     """
-    return next((word for word, names in WORDS.items() if name in names), name)
+    return next((common for common, names in SETTING_NAMES.items() if setting in names), setting)
 
 
-def integer_settings(values: Mapping[str, Any], prefix: str = "") -> dict[str, int | None]:
-    """List the whole numbers of a configuration, those of its tables by a dotted name."""
-    found: dict[str, int | None] = {}
-    for key, value in values.items():
+def integer_settings(configuration: Mapping[str, Any], prefix: str = "") -> dict[str, int | None]:
+    """Return the integers of a configuration that are sizes; those of nested tables under dotted names."""
+    settings: dict[str, int | None] = {}
+    for key, value in configuration.items():
         if isinstance(value, dict):
-            found |= integer_settings(value, f"{prefix}{key}.")
+            settings |= integer_settings(value, f"{prefix}{key}.")
         elif type(value) is int or (value is None and key == "n_inner"):
-            found[prefix + key] = value
-    return {key: value for key, value in found.items() if not _NO_SIZE.search(key)}
+            settings[prefix + key] = value
+    return {key: value for key, value in settings.items() if not _NOT_A_SIZE.search(key)}
 
 
-def with_settings(values: Mapping[str, Any], settings: Mapping[str, int]) -> dict[str, Any]:
-    """Copy a configuration, with settings in their places."""
-    result = deepcopy(dict(values))
+def with_settings(configuration: Mapping[str, Any], settings: Mapping[str, int]) -> dict[str, Any]:
+    """Return a copy of a configuration with *settings* replaced; a dotted name is a key of a nested table."""
+    result = deepcopy(dict(configuration))
     for name, value in settings.items():
         *tables, key = name.split(".")
         table = result
@@ -92,6 +96,6 @@ def with_settings(values: Mapping[str, Any], settings: Mapping[str, int]) -> dic
     return result
 
 
-def unknown(family: ConfigurableTarget, kind: str, name: str, more: list[str]) -> UnknownNameError:
-    """Make the error of a variable or setting that a model does not have."""
-    return UnknownNameError(f"{kind} of {family.name}", name, [*more, *family.words()])
+def unknown_name_error(target: ConfigurableTarget, kind: str, name: str, more: list[str]) -> UnknownNameError:
+    """Return the error for a setting or variable that *target* lacks; *more* are valid names beside its settings."""
+    return UnknownNameError(f"{kind} of {target.name}", name, [*more, *target.setting_names()])

@@ -1,4 +1,4 @@
-"""What torchvision's detectors need so that their numbers mean something without trained weights."""
+"""Adapt torchvision's detectors, built without weights, so that they do the same work as trained ones."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import nn
 
 from profiler.targets.optional_imports import load
 
-#: Height and width that each model was published with; 800 for the others.
+#: Side of the square image that each model was published with; 800 for the others.
 #: Source: https://github.com/pytorch/vision/blob/main/test/test_extended_models.py, detection_models_input_dims.
 _SIZES = {
     "fasterrcnn_mobilenet_v3_large_320_fpn": 320,
@@ -15,32 +15,36 @@ _SIZES = {
     "ssd300_vgg16": 300,
     "ssdlite320_mobilenet_v3_large": 320,
 }
-#: Layers that score and move regions.
-_SILENT = ("rpn.head.cls_logits", "rpn.head.bbox_pred", "roi_heads.box_predictor")
-#: A logit by which one class is all but certain.
-_CERTAIN = 10.0
-TWO_STAGES = (
+#: Layers that score region proposals and objects, or move their boxes.
+_SCORING_LAYERS = ("rpn.head.cls_logits", "rpn.head.bbox_pred", "roi_heads.box_predictor")
+#: A logit high enough that its class has nearly all of the probability.
+_CONFIDENT_LOGIT = 10.0
+TWO_STAGE_NOTE = (
     "untrained weights find nothing in particular, so every region and object that the model lets through is counted, "
     "up to its own limits (rpn.post_nms_top_n, roi_heads.detections_per_img)"
 )
 
 
 def image_size(name: str) -> int:
-    """Give the side of the square image that a detector was published with."""
+    """Return the side, in pixels, of the square image that a detector was published with."""
     return _SIZES.get(name, 800)
 
 
 def is_two_stage(name: str) -> bool:
-    """Say whether a detector looks again at the regions that it proposed."""
+    """Return whether a detector proposes regions first and classifies them in a second stage."""
     return "rcnn" in name
 
 
-def finish(name: str, detector: nn.Module) -> nn.Module:
-    """Make of a detector that was built without weights the one that has them, as far as its work depends on it."""
+def match_trained(name: str, detector: nn.Module) -> nn.Module:
+    """Patch *detector*, in place, so that it does the same amount of work as with trained weights; return it.
+
+    With pretrained weights most builders freeze the backbone's batch norms. A two-stage detector also runs its heads
+    once per proposed region; with random weights the number of regions would be arbitrary.
+    """
     if not name.startswith("ssd") and not name.endswith("_v2"):
         _freeze_norms(detector.get_submodule("backbone"))
     if is_two_stage(name):
-        _let_all_through(detector)
+        _accept_all_regions(detector)
     return detector
 
 
@@ -53,12 +57,12 @@ def _freeze_norms(backbone: nn.Module) -> None:
                 setattr(owner, name, frozen(child.num_features, child.eps))
 
 
-def _let_all_through(detector: nn.Module) -> None:
-    """Make every anchor a proposal, and every proposal an object.
+def _accept_all_regions(detector: nn.Module) -> None:
+    """Make every anchor a proposal and every proposal an object, up to the model's own limits.
 
-    With random weights the number of either is an accident of rounding, and so would be the work of the heads.
+    With random weights both numbers would depend on rounding, and so would the work of the heads.
     """
     with torch.no_grad():
-        for parameter in (p for path in _SILENT for p in detector.get_submodule(path).parameters()):
+        for parameter in (p for path in _SCORING_LAYERS for p in detector.get_submodule(path).parameters()):
             parameter.zero_()
-        detector.get_parameter("roi_heads.box_predictor.cls_score.bias")[1] = _CERTAIN
+        detector.get_parameter("roi_heads.box_predictor.cls_score.bias")[1] = _CONFIDENT_LOGIT

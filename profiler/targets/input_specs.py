@@ -1,8 +1,8 @@
-"""The words after ``--input``: ``[NAME=]SHAPE[:DTYPE]``.
+"""Parse input specifications, as ``--input`` takes them: ``[NAME=]SHAPE[:DTYPE]``.
 
-3x224x224                one sample of the first input; the batch is put in front
-input_ids=1x2048         a whole input by name
-x=1x16:int64             with a dtype of its own
+3x224x224                one sample of the first input, without the batch dimension
+input_ids=1x2048         the full shape of an input by name
+x=1x16:int64             with an explicit dtype
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ _GRAMMAR = re.compile(r"(?:(?P<name>[A-Za-z_]\w*)=)?(?P<shape>\d+(?:x\d+)*)(?::(
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """One input as it was asked for."""
+    """A parsed input specification."""
 
+    #: As the user wrote it, for error messages.
     text: str
     shape: tuple[int, ...]
     name: str | None
@@ -28,10 +29,10 @@ class Spec:
 
 
 def parse(text: str) -> Spec:
-    """Read one specification.
+    """Parse one specification.
 
     Raises:
-        InputError: It is not of the form, has a dimension of zero, or names no dtype.
+        InputError: It does not match ``[NAME=]SHAPE[:DTYPE]``, has a dimension of 0, or names an unknown dtype.
 
     Example:
         >>> parse("input_ids=1x2048").shape
@@ -39,20 +40,23 @@ def parse(text: str) -> Spec:
     """
     match = _GRAMMAR.fullmatch(text.strip())
     if match is None:
-        msg = (
-            f"cannot read the input {text!r}; write 3x224x224 for one sample, or NAME=1x2048 for a whole input by name"
-        )
+        msg = f"cannot read the input {text!r}; write 3x224x224 for one sample, or NAME=1x2048 for a full shape by name"
         raise InputError(msg)
     shape = tuple(int(n) for n in match["shape"].split("x"))
     if 0 in shape:
-        msg = f"the input {text!r} has a dimension of 0; each has to be 1 or more"
+        msg = f"the input {text!r} has a dimension of 0; each must be 1 or more"
         raise InputError(msg)
     if match["dtype"] is not None:
-        _check_dtype(text, match["dtype"])
+        check_dtype(text, match["dtype"])
     return Spec(text, shape, match["name"], match["dtype"])
 
 
-def _check_dtype(text: str, name: str) -> None:
+def check_dtype(text: str, name: str) -> None:
+    """Raise unless *name* is a dtype of torch; *text* is the input it was written in.
+
+    Raises:
+        InputError: It is not.
+    """
     if not isinstance(getattr(torch, name, None), torch.dtype):
         msg = f"no dtype named {name!r} in the input {text!r}; write float32, bfloat16, float16, int64 or bool"
         raise InputError(msg)

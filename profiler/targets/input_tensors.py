@@ -1,4 +1,4 @@
-"""Make the tensors that a module is called with."""
+"""Create the input tensors of a module."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 
 class TensorMaker:
-    """Makes tensors on a device; their values come from a generator of its own, so the global random state stays."""
+    """Creates tensors on a device, with values from its own generator; the global random state is not touched."""
 
     def __init__(self, device: torch.device | str, dtype: torch.dtype) -> None:
-        """Prepare to make tensors, of *dtype* where none is asked for."""
+        """Create tensors on *device*, of *dtype* where an input names none."""
         self._device, self._dtype = torch.device(device), dtype
         self._generator = torch.Generator().manual_seed(0)
 
     def make(self, argument: Argument, name: str) -> Any:
-        """Make the value of an argument that ``forward`` calls *name*."""
-        made = tree_map_only(TensorInput, lambda tensor: self._tensor(tensor, name), argument.value)
-        return list(made) if argument.as_list else made
+        """Return the value of an argument; *name* is its name in ``forward``, which tells masks."""
+        value = tree_map_only(TensorInput, lambda tensor: self._tensor(tensor, name), argument.value)
+        return list(value) if argument.as_list else value
 
     def _tensor(self, tensor: TensorInput, name: str) -> torch.Tensor:
         dtype = self._dtype if tensor.dtype is None else getattr(torch, tensor.dtype)
@@ -33,7 +33,7 @@ class TensorMaker:
         return self._values(tensor.shape, dtype, name).to(self._device)
 
     def _values(self, shape: tuple[int, ...], dtype: torch.dtype, name: str) -> torch.Tensor:
-        """Make values on the CPU, so that they are the same on every device."""
+        """Draw values on the CPU, so that they are the same on every device."""
         if name.endswith("mask"):
             return torch.ones(shape, dtype=dtype)
         if dtype.is_complex:
@@ -44,5 +44,5 @@ class TensorMaker:
 
 
 def floating_dtype(module: nn.Module) -> torch.dtype:
-    """Give the dtype of a module's first floating parameter; float32 where there is none."""
+    """Return the dtype of the module's first floating-point parameter; float32 if it has none."""
     return next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.float32)

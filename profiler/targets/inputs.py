@@ -1,4 +1,4 @@
-"""What a module is called with: its target's default inputs, changed by ``--input`` and ``--batch``."""
+"""Make the arguments of a module: its target's default inputs, changed by ``--input`` and ``--batch``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.utils._pytree import tree_map_only
 from profiler.errors import InputError
 from profiler.targets.input_specs import Spec, parse
 from profiler.targets.input_tensors import TensorMaker, floating_dtype
-from profiler.targets.signatures import Forward
+from profiler.targets.signatures import ForwardSignature
 from profiler.targets.target import Argument, TensorInput
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from profiler.targets.target import Target
 
-#: What a name ends in whose tensor holds integers, unless a dtype is asked for.
-_INTEGERS = ("ids", "mask", "labels", "lengths")
+#: Endings of the names of integer inputs.
+_INTEGER_NAMES = ("ids", "mask", "labels", "lengths")
 
 
 def make_inputs(
@@ -34,49 +34,67 @@ def make_inputs(
     batch: int | None = None,
     device: torch.device | str = "meta",
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Make the arguments for one call of *module*, which was built from *target*.
+    """Return the positional and keyword arguments for one call of *module*.
 
-    A specification without a name is for the first input, a second one for the second, and so on: of one sample, or
-    whole where it has as many dimensions as the default. *batch* is the first dimension of every input.
+    On ``meta`` tensors have no values. On other devices floating-point tensors are standard normal from a fixed seed,
+    masks are ones and other integer tensors are zero. The global random state is not touched.
 
-    On ``meta`` tensors have no values. Elsewhere floating ones are normal, from a seed of their own, masks are ones and
-    other integers zero. Floating dtypes are the module's own unless the specification says otherwise.
+    Args:
+        target: What *module* was built from; it has the default inputs.
+        module: The module to call. Its ``forward`` gives the argument names, its parameters the floating dtype.
+        specs: Input specifications, ``[NAME=]SHAPE[:DTYPE]``. The first without a name replaces the first input, the
+            second the second, and so on: with the shape of one sample, or the full shape if it has as many dimensions
+            as the default. Other inputs keep their defaults.
+        batch: First dimension of every input; None keeps that of the specification or the default.
+        device: Where the tensors are.
 
     Raises:
-        InputError: A specification cannot be read, or fits neither the module nor the batch.
+        InputError: A specification cannot be read, or does not fit the module or the batch.
+
+    Example:
+        >>> from profiler.targets import build, resolve
+        >>> target = resolve("resnet18")
+        >>> (image,), _ = make_inputs(target, build(target), ["3x64x64"], batch=8)
+        >>> tuple(image.shape)
+        (8, 3, 64, 64)
     """
     if batch is not None and batch < 1:
-        msg = f"a batch of {batch} is no batch; write 1 or more"
+        msg = f"the batch size is {batch}; it must be 1 or more"
         raise InputError(msg)
-    forward = Forward.of(target.name, module)
+    forward = ForwardSignature.of(target.name, module)
     arguments = _apply([parse(text) for text in specs], target, forward, batch)
     maker = TensorMaker(device, floating_dtype(module))
-    made = [(a.name, maker.make(a, name)) for a, name in zip(arguments, forward.names(arguments), strict=True)]
-    args = tuple(value for name, value in made if name is None)
-    kwargs = {name: value for name, value in made if name is not None}
+    values = [(a.name, maker.make(a, name)) for a, name in zip(arguments, forward.names(arguments), strict=True)]
+    args = tuple(value for name, value in values if name is None)
+    kwargs = {name: value for name, value in values if name is not None}
     forward.check(args, kwargs)
     return args, kwargs
 
 
-def _apply(specs: list[Spec], target: Target, forward: Forward, batch: int | None) -> list[Argument]:
-    """Put what was asked for in the place of the defaults, and scale the defaults that are left."""
+def dtype_from_name(name: str) -> str | None:
+    """Return "int64" if inputs of this name hold integers by convention (``input_ids``); None for floating-point."""
+    return "int64" if name.endswith(_INTEGER_NAMES) else None
+
+
+def _apply(specs: list[Spec], target: Target, forward: ForwardSignature, batch: int | None) -> list[Argument]:
+    """Replace the default inputs by those in *specs*; set the batch of the others."""
     arguments = list(target.inputs)
-    asked: dict[int, Argument] = {}
+    replaced: dict[int, Argument] = {}
     positions = count()
     for spec in specs:
-        at = next(positions) if spec.name is None else _place(spec.name, arguments, forward)
-        if at in asked or at > len(arguments):
+        at = next(positions) if spec.name is None else _index(spec.name, arguments, forward)
+        if at in replaced or at > len(arguments):
             shape = spec.text.rpartition("=")[2]
-            msg = f"the input {spec.text!r} has no place of its own; write NAME={shape}, and each name once"
+            msg = f"the input {spec.text!r} is for an argument that is already set; write NAME={shape}, each name once"
             raise InputError(msg)
         if at == len(arguments):
             arguments.append(Argument(None, spec.name))
-        asked[at] = _ask(spec, arguments[at], forward.names(arguments)[at], target, batch)
-    return [asked.get(i) or _scaled(argument, batch) for i, argument in enumerate(arguments)]
+        replaced[at] = _argument(spec, arguments[at], forward.names(arguments)[at], target, batch)
+    return [replaced.get(i) or _with_batch(argument, batch) for i, argument in enumerate(arguments)]
 
 
-def _place(name: str, arguments: list[Argument], forward: Forward) -> int:
-    """Find the argument of a name; the end of the list where it has no default."""
+def _index(name: str, arguments: list[Argument], forward: ForwardSignature) -> int:
+    """Return the index of the argument called *name*; the end of the list if it has no default."""
     names = forward.names(arguments)
     if name in names:
         return names.index(name)
@@ -84,38 +102,34 @@ def _place(name: str, arguments: list[Argument], forward: Forward) -> int:
     return len(arguments)
 
 
-def _ask(spec: Spec, default: Argument, name: str, target: Target, batch: int | None) -> Argument:
-    """Make the argument that *spec* asks for, in the place of *default*."""
+def _argument(spec: Spec, default: Argument, name: str, target: Target, batch: int | None) -> Argument:
+    """Return *default* with the shape and dtype of *spec*."""
     tensor = default.value
     if tensor is not None and not isinstance(tensor, TensorInput):
-        msg = f"the input {name!r} of {target.name} is no tensor; only its default can be used"
+        msg = f"the input {name!r} of {target.name} is not a tensor; only its default can be used"
         raise InputError(msg)
     shape = _shape(spec, tensor, target, batch)
-    fallback = tensor.dtype if tensor is not None else _guess(name)
-    return replace(default, value=TensorInput(shape, spec.dtype or fallback))
-
-
-def _guess(name: str) -> str | None:
-    return "int64" if name.endswith(_INTEGERS) else None
+    default_dtype = tensor.dtype if tensor is not None else dtype_from_name(name)
+    return replace(default, value=TensorInput(shape, spec.dtype or default_dtype))
 
 
 def _shape(spec: Spec, default: TensorInput | None, target: Target, batch: int | None) -> tuple[int, ...]:
-    """Give the whole shape that *spec* asks for."""
+    """Return the full shape, with the batch first."""
     if spec.name is not None:
-        return _whole(spec, batch)
+        return _full_shape(spec, batch)
     if default is None:
         return (batch or 1, *spec.shape)
     if len(spec.shape) == len(default.shape):
-        return _whole(spec, batch)
+        return _full_shape(spec, batch)
     if len(spec.shape) == len(default.shape) - 1:
         return (batch or default.shape[0], *spec.shape)
-    sample, whole = ("x".join(str(n) for n in shape) for shape in (default.shape[1:], default.shape))
-    msg = f"the input {spec.text!r} does not fit {target.name}, which takes {sample} (one sample) or {whole}"
+    sample, full = ("x".join(str(n) for n in shape) for shape in (default.shape[1:], default.shape))
+    msg = f"the input {spec.text!r} does not fit {target.name}, which takes {sample} (one sample) or {full}"
     raise InputError(msg)
 
 
-def _whole(spec: Spec, batch: int | None) -> tuple[int, ...]:
-    """Take a shape as whole, with *batch* for a first dimension of 1."""
+def _full_shape(spec: Spec, batch: int | None) -> tuple[int, ...]:
+    """Return the shape as written, with *batch* in place of a first dimension of 1."""
     first, *rest = spec.shape
     if batch is None or first == batch:
         return spec.shape
@@ -125,12 +139,12 @@ def _whole(spec: Spec, batch: int | None) -> tuple[int, ...]:
     raise InputError(msg)
 
 
-def _scaled(argument: Argument, batch: int | None) -> Argument:
-    """Set the batch of a default."""
+def _with_batch(argument: Argument, batch: int | None) -> Argument:
+    """Return a default input with its first dimension replaced by *batch*."""
     if batch is None:
         return argument
 
-    def scale(tensor: TensorInput) -> TensorInput:
+    def resize(tensor: TensorInput) -> TensorInput:
         return replace(tensor, shape=(batch, *tensor.shape[1:])) if tensor.shape else tensor
 
-    return replace(argument, value=tree_map_only(TensorInput, scale, argument.value))
+    return replace(argument, value=tree_map_only(TensorInput, resize, argument.value))

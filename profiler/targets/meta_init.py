@@ -1,8 +1,9 @@
-"""Construct a module without memory for its parameters, whatever its constructor computes meanwhile.
+"""Construct a module on ``meta`` even if its constructor computes with tensors.
 
-A bare ``torch.device("meta")`` would put *every* new tensor on ``meta``, and so break constructors that compute with
-tensors (RegNet's widths, Swin's drop rates). Here only tensors without values, which is how layers allocate their
-parameters, and very large ones are redirected. What a constructor computes stays on the CPU until the module is whole.
+Under a bare ``torch.device("meta")`` *every* new tensor would be on ``meta``, which breaks constructors that compute
+with tensors (RegNet's widths, Swin's drop path rates). Here only two kinds of tensors are redirected: uninitialised
+ones, which is how layers allocate their parameters, and very large ones. The others stay on the CPU until the module is
+complete, and are then moved.
 """
 
 from __future__ import annotations
@@ -19,21 +20,25 @@ from profiler.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: Constructors that give no values to their elements, and those that do.
+#: Functions that return an uninitialised tensor, and functions that fill the tensor they return.
 _UNINITIALISED = frozenset({torch.empty, torch.empty_strided, torch.empty_permuted})
 _FILLED = frozenset({torch.zeros, torch.ones, torch.full, torch.rand, torch.randn})
-#: What fills a tensor that is there, and gives it back.
-_FILLS = frozenset({
+#: Functions that fill an existing tensor in place and return it.
+_FILL_IN_PLACE = frozenset({
     torch.Tensor.normal_, torch.Tensor.uniform_, torch.Tensor.zero_, torch.Tensor.fill_,
     nn.init.normal_, nn.init.uniform_, nn.init.trunc_normal_, nn.init.constant_, nn.init.kaiming_uniform_,
 })  # fmt: skip
-#: Elements from which a filled tensor is taken for a parameter (64 MiB in float32); the tables that constructors
+#: A filled tensor with this many elements (64 MiB in float32) is taken for a parameter; the tables that constructors
 #: compute with are smaller.
 _LARGE = 2**24
 
 
 def construct_on_meta(construct: Callable[[], nn.Module]) -> nn.Module:
-    """Call *construct*, with what it allocates on ``meta``; where it looks into that, call it again without."""
+    """Return the module that *construct* builds, with all parameters and buffers on ``meta``.
+
+    A constructor that reads values of its parameters fails on ``meta``; it is then called again on the CPU, and its
+    module is moved.
+    """
     try:
         with _ParametersOnMeta():
             module = construct()
@@ -45,15 +50,15 @@ def construct_on_meta(construct: Callable[[], nn.Module]) -> nn.Module:
 
 
 def to_meta(module: nn.Module) -> nn.Module:
-    """Move parameters and buffers to ``meta``, in place; those that shared a storage go on sharing one.
+    """Move parameters and buffers to ``meta`` in place; tensors that shared a storage still share one.
 
-    ``Module.to`` would untie tied weights, since each parameter becomes a new one.
+    ``Module.to`` would untie tied weights, since it replaces each parameter by a new one.
 
     Raises:
         InputError: The module is a scripted one.
     """
-    if isinstance(module, torch.jit.ScriptModule):  # C++ holds its parameters, and keeps them where they are
-        msg = "a scripted module cannot be put on meta; profile it on the CPU"
+    if isinstance(module, torch.jit.ScriptModule):  # its parameters belong to a C++ object and cannot be replaced
+        msg = "a scripted module cannot be moved to meta; profile it on the CPU"
         raise InputError(msg)
     storages: dict[int, torch.UntypedStorage] = {}
     moved: dict[int, torch.Tensor] = {}
@@ -70,17 +75,17 @@ def to_meta(module: nn.Module) -> nn.Module:
 
 
 class _ParametersOnMeta(TorchFunctionMode):
-    """Redirects to ``meta`` what is allocated without values, or is very large, and names no device.
+    """Redirects uninitialised and very large tensors to ``meta``, unless the call names a device.
 
-    What is there already is not filled: it has no values, and torch would take as long as an operator to say so.
+    Filling a tensor on ``meta`` is skipped: it has no values, and the call would still cost a dispatch.
     """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None) -> Any:
         kwargs = kwargs or {}
-        if func in _FILLS:
-            filled = args[0] if args else kwargs["tensor"]
-            if filled.is_meta:
-                return filled
+        if func in _FILL_IN_PLACE:
+            tensor = args[0] if args else kwargs["tensor"]
+            if tensor.is_meta:
+                return tensor
         if kwargs.get("device") is None and (func in _UNINITIALISED or (func in _FILLED and _is_large(args, kwargs))):
             kwargs = kwargs | {"device": "meta"}
         return func(*args, **kwargs)
@@ -93,12 +98,12 @@ def _is_large(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
 
 
 def _on_meta(tensor: torch.Tensor, storages: dict[int, torch.UntypedStorage]) -> torch.Tensor:
-    """Make a tensor of the same kind over a storage without memory."""
+    """Return a tensor on ``meta`` with the same dtype, shape, strides and sharing of storage."""
     if type(tensor) not in {torch.Tensor, nn.Parameter} or tensor.layout is not torch.strided:
         return tensor.to("meta")
     storage = tensor.untyped_storage()
     if storage._cdata not in storages:
         storages[storage._cdata] = torch.UntypedStorage(storage.nbytes(), device="meta")
-    moved = torch.empty(0, dtype=tensor.dtype, device="meta")
-    moved.set_(storages[storage._cdata], tensor.storage_offset(), tensor.shape, tensor.stride())
-    return nn.Parameter(moved, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else moved
+    result = torch.empty(0, dtype=tensor.dtype, device="meta")
+    result.set_(storages[storage._cdata], tensor.storage_offset(), tensor.shape, tensor.stride())
+    return nn.Parameter(result, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else result

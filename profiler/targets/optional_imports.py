@@ -1,4 +1,4 @@
-"""Import the packages that models come from; one that is missing or broken is an error with its cure."""
+"""Import the packages that define models; if one is missing or broken, the error says which command installs it."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _EXTRA = "pip install 'profiler[hf]'"
 
 
 def load(package: str, attribute: str | None = None) -> Any:
-    """Import a package, or one attribute of it: some packages import their parts only when asked for them.
+    """Return a package, or one attribute of it, which packages like transformers import only on access.
 
     Raises:
-        InstallationError: The package is missing, or does not fit the torch that is installed.
+        InstallationError: The package is missing, or was built for another version of torch.
         AttributeError: The package has no such attribute.
     """
     try:
@@ -32,23 +32,23 @@ def load(package: str, attribute: str | None = None) -> Any:
 
 def _explain(package: str, error: Exception) -> str:
     top = package.partition(".")[0]
-    cure = _REINSTALL if top == "torchvision" else _EXTRA
-    if "torchvision::" in str(error):  # its operators were built for another torch
+    command = _REINSTALL if top == "torchvision" else _EXTRA
+    if "torchvision::" in str(error):  # its compiled operators were built for another torch
         return f"torchvision does not fit this torch ({one_line(error)}); {_REINSTALL}"
     if isinstance(error, ModuleNotFoundError) and error.name == top:
-        return f"{top} is not installed; {cure}"
-    return f"{top} cannot be imported ({one_line(error)}); {cure}"
+        return f"{top} is not installed; {command}"
+    return f"{top} cannot be imported ({one_line(error)}); {command}"
 
 
 @contextmanager
 def without_warnings() -> Iterator[None]:
-    """Keep packages from warning of unusual sizes, such as a vocabulary without its last token.
+    """Disable logged warnings in the block: transformers warns of unusual sizes, such as a small vocabulary.
 
-    Not by a level of their own loggers, which they set when they are imported.
+    Logging is disabled globally because packages set the levels of their own loggers when they are imported.
     """
-    before = logging.root.manager.disable
+    previous = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
         yield
     finally:
-        logging.disable(before)
+        logging.disable(previous)

@@ -1,6 +1,6 @@
-"""The catalogue of transformers models that can be named: one TOML table each, in the folder ``presets``.
+"""Read the presets: transformers models with their published configurations, one TOML table each in ``presets``.
 
-A preset needs no network: it holds the published configuration itself, and the model has no weights.
+A preset needs no network: its table has the configuration, and the model is built without weights.
 """
 
 from __future__ import annotations
@@ -21,42 +21,42 @@ _FOLDER = Path(__file__).with_name("presets")
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """One model: what to build and what to call it with."""
+    """One model: its class, configuration and default inputs."""
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
-    #: A class that transformers exports.
+    #: Name of a class that transformers exports.
     model: Annotated[str, Field(alias="class")]
     #: Where the configuration was published.
     source: str
-    #: By the names of the arguments of ``forward``.
+    #: Name of an argument of ``forward`` → its default.
     inputs: dict[str, TensorInput]
-    #: What the published configuration says where it matters for the model's shape.
+    #: Arguments of the model's configuration class that differ from its defaults or matter for shapes.
     configuration: dict[str, Any]
     aliases: tuple[str, ...] = ()
     note: str = ""
     prefers: Literal["meta", "cpu"] = "meta"
-    #: Values for parameters on which the amount of work depends.
+    #: Parameter → the value to fill it with, where the amount of work depends on it.
     fill: dict[str, float] = field(default_factory=dict)
 
 
 def find_preset(name: str) -> Preset:
-    """Look a preset up by its name or an alias.
+    """Return a preset by its name or an alias.
 
     Raises:
-        UnknownNameError: There is none; the message gives the nearest names.
+        UnknownNameError: There is no such preset; the message has the nearest names.
     """
     presets = all_presets()
-    named = presets | {alias: preset for preset in presets.values() for alias in preset.aliases}
-    if name not in named:
+    by_name = presets | {alias: preset for preset in presets.values() for alias in preset.aliases}
+    if name not in by_name:
         kind = "preset"
-        raise UnknownNameError(kind, name, named)
-    return named[name]
+        raise UnknownNameError(kind, name, by_name)
+    return by_name[name]
 
 
 @cache
 def all_presets() -> dict[str, Preset]:
-    """Read every preset, by its name, in the order of the files."""
+    """Return every preset by name, in the order of the files."""
     presets: dict[str, Preset] = {}
     for path in sorted(_FOLDER.glob("*.toml")):
         presets |= read_presets(path)
@@ -64,19 +64,19 @@ def all_presets() -> dict[str, Preset]:
 
 
 def read_presets(path: Path) -> dict[str, Preset]:
-    """Read one file of presets.
+    """Return the presets in one file, by name.
 
     Raises:
-        TargetError: The file is not TOML, or a table in it is no preset.
+        TargetError: The file is not TOML, or a table in it is not a valid preset.
     """
     try:
         return TypeAdapter(dict[str, Preset]).validate_python(tomllib.loads(path.read_text(encoding="utf-8")))
     except (tomllib.TOMLDecodeError, ValidationError) as error:
-        detail = _first(error) if isinstance(error, ValidationError) else str(error)
-        msg = f"{path.name} holds no presets: {detail}"
+        detail = _first_problem(error) if isinstance(error, ValidationError) else str(error)
+        msg = f"{path.name} is not a valid preset file: {detail}"
         raise TargetError(msg) from error
 
 
-def _first(error: ValidationError) -> str:
-    found = error.errors()[0]
-    return f"{'.'.join(str(part) for part in found['loc'])}: {found['msg']}"
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    return f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"

@@ -1,6 +1,6 @@
-"""Where models come from: one file in this folder for each source, which registers itself here.
+"""The registry of sources of models, which turns a name such as ``hf:gpt2`` into a target.
 
-To add a source, write a file that ends in::
+To add a source, write a file in ``sources`` that ends in::
 
     register(Source(resolve, prefix="name", names=names))
 """
@@ -29,37 +29,45 @@ _SOURCES: list[Source] = []
 class Source:
     """One source of models."""
 
-    #: Makes a target of a name, from which the prefix is gone.
+    #: Return the target of a name without its prefix.
     resolve: Callable[[str], Target]
-    #: What stands before the colon: ``timm`` in ``timm:NAME``. None where names have no prefix.
+    #: The part before the colon: ``timm`` in ``timm:NAME``. None if names have no prefix.
     prefix: str | None = None
-    #: Lists what can be asked for, as a user would write it. Empty where any file or module may be named.
+    #: List the available names as a user writes them; empty if any file or module can be named.
     names: Callable[[], list[str]] = list
-    #: Whether a name that has no prefix is meant for this source.
+    #: Return whether a name without a prefix belongs to this source.
     claims: Callable[[str], bool] = lambda _: False
-    #: Describes which settings a name can be built with; None where models have no settings.
+    #: Return the settings that a name can be built with; None if models have no settings.
     configure: Callable[[str], ConfigurableTarget] | None = None
 
 
 def register(source: Source) -> None:
-    """Add a source to the catalogue."""
+    """Add a source to the registry."""
     _SOURCES.append(source)
 
 
 def resolve(name: str) -> Target:
-    """Find what *name* stands for; nothing is built yet.
+    """Return the target called *name*; nothing is built yet.
+
+    Args:
+        name: ``resnet18`` (torchvision), ``timm:NAME``, ``hf:NAME``, ``hf:path/to/config.json``,
+            ``package.module:factory``, ``file.py:factory``, or a file ``.pt2``, ``.pt`` or ``.ts``.
 
     Raises:
-        UnknownNameError: The source has no such model; the message gives the nearest names.
-        TargetError: A file, a module or an attribute is missing, or the name has the form of no source.
+        UnknownNameError: The source has no such model; the message has the nearest names.
+        TargetError: A file, a module or an attribute is missing, or the name matches no source.
         InstallationError: The source needs a package that is missing or broken.
+
+    Example:
+        >>> resolve("resnet18").inputs[0].value
+        TensorInput(shape=(1, 3, 224, 224), dtype=None)
     """
     source, rest = _source_of(name)
     return replace(source.resolve(rest), name=name)
 
 
 def find_configurable_target(name: str) -> ConfigurableTarget:
-    """Return the settings that *name* can be built with; nothing is built yet.
+    """Return the model called *name* with the settings that it can be built with; nothing is built yet.
 
     Raises:
         ProfilerError: As for ``resolve``.
@@ -68,12 +76,21 @@ def find_configurable_target(name: str) -> ConfigurableTarget:
     if source.configure is None:
         target = resolve(name)
         return ConfigurableTarget(name, lambda _: target, {})
-    found = source.configure(rest)
-    return replace(found, name=name, make=lambda settings: replace(found.make(settings), name=name))
+    model = source.configure(rest)
+    return replace(model, name=name, make=lambda settings: replace(model.make(settings), name=name))
+
+
+def list_targets() -> list[str]:
+    """List every name that ``resolve`` accepts, except files and factories; sources not installed are skipped."""
+    names: list[str] = []
+    for source in _load():
+        with suppress(InstallationError):
+            names += source.names()
+    return names
 
 
 def _source_of(name: str) -> tuple[Source, str]:
-    """Return the source of a name, and the name as the source knows it."""
+    """Return the source of a name, and the name without the source's prefix."""
     prefix, colon, rest = name.partition(":")
     for source in _load():
         if colon and source.prefix == prefix:
@@ -83,24 +100,16 @@ def _source_of(name: str) -> tuple[Source, str]:
             return source, name
     if not name.replace("_", "").replace("-", "").replace(".", "").isalnum():
         msg = (
-            f"{name!r} is no target; write resnet18, timm:NAME, hf:NAME, module:factory, file.py:factory or a .pt2 file"
+            f"cannot read the target {name!r}; "
+            "write resnet18, timm:NAME, hf:NAME, module:factory, file.py:factory or a .pt2 file"
         )
         raise TargetError(msg)
     kind = "torchvision model"
     raise UnknownNameError(kind, name, list_targets())
 
 
-def list_targets() -> list[str]:
-    """List every name that some source knows, as a user would write it; sources that are not installed have none."""
-    names: list[str] = []
-    for source in _load():
-        with suppress(InstallationError):
-            names += source.names()
-    return names
-
-
 @cache
 def _load() -> list[Source]:
-    """Import every file of this folder, so that each source registers itself."""
+    """Import every file in ``sources``, which register themselves."""
     import_all(import_module("profiler.targets.sources"))
     return _SOURCES

@@ -1,4 +1,4 @@
-"""What a module's ``forward`` takes, as far as Python knows."""
+"""Read the signature of a module's ``forward``, to name its arguments and to reject wrong ones before it runs."""
 
 from __future__ import annotations
 
@@ -17,44 +17,46 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Forward:
-    """The signature of one model's ``forward``; None where it is written in C++."""
+class ForwardSignature:
+    """The signature of one model's ``forward``."""
 
+    #: Name of the model, for error messages.
     model: str
+    #: None if ``forward`` is written in C++.
     signature: inspect.Signature | None
 
     @classmethod
-    def of(cls, model: str, module: nn.Module) -> Forward:
-        """Read the signature of *module*, which is called *model* in messages."""
+    def of(cls, model: str, module: nn.Module) -> ForwardSignature:
+        """Read the signature of *module*, which error messages call *model*."""
         try:
             return cls(model, inspect.signature(module.forward))
         except (TypeError, ValueError):
             return cls(model, None)
 
     def names(self, arguments: Sequence[Argument]) -> list[str]:
-        """Name every argument: a positional one by the parameter that it is for, where that is known."""
+        """List the name of every argument; a positional one has that of its parameter, or ``input0`` if unknown."""
         parameters = list(self.signature.parameters) if self.signature is not None else []
         parameters += [f"input{i}" for i in range(len(parameters), len(arguments))]
         return [parameters[i] if argument.name is None else argument.name for i, argument in enumerate(arguments)]
 
     def require(self, name: str) -> None:
-        """Refuse a keyword that ``forward`` does not take.
+        """Raise unless ``forward`` takes a keyword argument called *name*.
 
         Raises:
-            InputError: It takes no such argument; the message gives the nearest names.
+            InputError: It does not; the message has the nearest names.
         """
         parameters = self.signature.parameters.values() if self.signature is not None else ()
         takes_any = self.signature is None or any(p.kind == p.VAR_KEYWORD for p in parameters)
-        known = [p.name for p in parameters if p.kind not in {p.VAR_POSITIONAL, p.VAR_KEYWORD}]
-        if name not in known and not takes_any:
+        names = [p.name for p in parameters if p.kind not in {p.VAR_POSITIONAL, p.VAR_KEYWORD}]
+        if name not in names and not takes_any:
             kind = f"input of {self.model}"
-            raise InputError(str(UnknownNameError(kind, name, known)))
+            raise InputError(str(UnknownNameError(kind, name, names)))
 
     def check(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Refuse a call that Python would refuse, before the model runs.
+        """Raise if Python could not bind these arguments to ``forward``.
 
         Raises:
-            InputError: An argument is missing, or is given twice.
+            InputError: An argument is missing, is given twice, or is one too many.
         """
         if self.signature is None:
             return
@@ -62,8 +64,8 @@ class Forward:
             self.signature.bind(*args, **kwargs)
         except TypeError as error:
             if args or kwargs:
-                msg = f"{self.model} cannot be called so: {error}; give it with --input NAME=SHAPE"
+                msg = f"{self.model} cannot be called with these inputs: {error}; write --input NAME=SHAPE"
             else:
                 required = ", ".join(p.name for p in self.signature.parameters.values() if p.default is p.empty)
-                msg = f"{self.model} has no default input (it takes {required}); say it with --input, such as 3x224x224"
+                msg = f"{self.model} has no default input (it takes {required}); add --input, such as 3x224x224"
             raise InputError(msg) from error

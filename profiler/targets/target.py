@@ -1,4 +1,4 @@
-"""What a name stands for: how to make its module, and what it is called with unless another input is asked for."""
+"""What a name resolves to: how to build its module, and its default inputs."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TensorInput:
-    """A tensor to be made: its whole shape, with the batch first, and the name of its dtype."""
+    """A tensor to be created for an input."""
 
+    #: The full shape, with the batch first.
     shape: tuple[int, ...]
-    #: None is the floating dtype of the model.
+    #: Name of a dtype, such as "int64"; None for the model's floating dtype.
     dtype: str | None = None
 
 
@@ -24,11 +25,11 @@ class TensorInput:
 class Argument:
     """One argument of a module's ``forward``."""
 
-    #: A ``TensorInput``, or a nested structure with some in it; what is no ``TensorInput`` is passed as it is.
+    #: A ``TensorInput``, or a nested structure with some in it; other values are passed unchanged.
     value: Any
-    #: None is positional.
+    #: None if positional.
     name: str | None = None
-    #: The module takes a list with one tensor a sample, as detection models do: the batch is split along its first
+    #: Pass a list with one tensor per sample, as detection models take it: the tensor is split along its first
     #: dimension.
     as_list: bool = False
 
@@ -39,11 +40,11 @@ class Target:
 
     #: As the user wrote it.
     name: str
-    #: Called where parameters go to the right device by themselves; see ``building``.
+    #: Build the module. It is called under the device and the seed that ``build`` sets.
     construct: Callable[[], nn.Module]
-    #: Empty where nothing is known of the input.
+    #: The default inputs; empty if unknown.
     inputs: tuple[Argument, ...] = ()
-    #: "cpu" where the work depends on values, of which ``meta`` has none.
+    #: "cpu" if the amount of work depends on values of tensors, which ``meta`` does not have.
     prefers: Literal["meta", "cpu"] = "meta"
-    #: What a reader of the numbers should know of the model or its input.
+    #: A remark on the model or its input that readers of its counts need.
     note: str = ""

@@ -1,4 +1,4 @@
-"""The words after ``--vary``, ``NAME``, ``NAME=LOW..HIGH`` or ``NAME=LOW..HIGH:STEP``, and the sizes they stand for."""
+"""The option ``--vary``: ``NAME``, ``NAME=LOW..HIGH`` or ``NAME=LOW..HIGH:STEP``, and the sizes of each variable."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
     from profiler.targets.sized_target import SizedTarget
 
 _GRAMMAR = re.compile(r"(?P<name>[A-Za-z_][\w.]*)(?:=(?P<low>\d+)\.\.(?P<high>\d+)(?::(?P<step>\d+))?)?")
-_MOST_BATCH, _LEAST_HIGH = 8, 16
-#: What stands for a size in a formula. A letter that two sizes of one formula would share is not used.
+_MAX_BATCH, _MIN_HIGH, _DEFAULT_SEQUENCE = 8, 16, 512
+#: The letter of a variable in formulas. If two variables of a formula have the same letter, both are written by name.
 _LETTERS = {
     "batch": "B", "sequence": "S", "hidden": "E", "layers": "L", "heads": "H", "kv_heads": "K", "head_dim": "D",
     "intermediate": "F", "vocab": "V", "positions": "P", "resolution": "R", "height": "Y", "width": "X", "frames": "T",
     "samples": "N",
 }  # fmt: skip
-#: Where sizes start; others start at a quarter of the model's own. A sequence of 1 is often a way of its own: a step of
-#: decoding, to which no causal mask applies.
-_FROM = {"batch": 1, "sequence": 2, "layers": 1, "heads": 1, "kv_heads": 1}
+#: The smallest size of a variable; others start at a quarter of the model's own size. A sequence of 1 is left out:
+#: models often treat it as a decoding step, to which no causal mask applies.
+_LOWEST = {"batch": 1, "sequence": 2, "layers": 1, "heads": 1, "kv_heads": 1}
 
 
 @dataclass(frozen=True, slots=True)
 class VaryOption:
-    """One size as it was asked for."""
+    """One parsed variable; None where the user left a part out."""
 
     name: str
     low: int | None = None
@@ -40,25 +40,26 @@ class VaryOption:
 
 
 def parse_vary(texts: Sequence[str]) -> tuple[VaryOption, ...]:
-    """Read the words after ``--vary``; commas separate several.
+    """Parse the values of ``--vary``; each may have several variables, separated by commas.
 
     Raises:
-        InputError: One cannot be read, is given twice, or has no sizes.
+        InputError: One cannot be read, is repeated, or has fewer than two sizes; or there is none.
 
     Example:
         >>> parse_vary(["batch,hidden=64..512:64"])[1]
         VaryOption(name='hidden', low=64, high=512, step=64)
     """
-    asked = [_parse(word.strip()) for text in texts for word in text.split(",") if word.strip()]
-    twice = [a.name for i, a in enumerate(asked) if a.name in {b.name for b in asked[:i]}]
-    if twice or not asked:
-        msg = f"--vary names {twice[0]!r} twice" if twice else "--vary names nothing; write, say, batch,sequence"
+    options = [_parse(word.strip()) for text in texts for word in text.split(",") if word.strip()]
+    names = [option.name for option in options]
+    repeated = [name for i, name in enumerate(names) if name in names[:i]]
+    if repeated or not options:
+        msg = f"--vary has {repeated[0]!r} twice" if repeated else "--vary is empty; write for example batch,sequence"
         raise InputError(msg)
-    return tuple(asked)
+    return tuple(options)
 
 
 def parse_sizes(name: str, text: str) -> range:
-    """Read the sizes of a variable.
+    """Parse the sizes of one variable, written as after ``--vary NAME=``.
 
     Raises:
         InputError: They cannot be read.
@@ -67,17 +68,26 @@ def parse_sizes(name: str, text: str) -> range:
         >>> parse_sizes("hidden", "64..512:64")
         range(64, 513, 64)
     """
-    asked = _parse(f"{name}={text.replace(' ', '')}")
-    return range(asked.low or 1, (asked.high or 1) + 1, asked.step or 1)
+    option = _parse(f"{name}={text.replace(' ', '')}")
+    return range(option.low or 1, (option.high or 1) + 1, option.step or 1)
 
 
-def variables(asked: Sequence[VaryOption], sized: SizedTarget) -> tuple[Variable, ...]:
-    """Give every size its range: as asked for, or around the model's own."""
-    letters = [_LETTERS.get(canonical_name(a.name), a.name) for a in asked]
-    sizes = [_sizes(a, sized, {b.name for b in asked}) for a in asked]
+def variables(options: Sequence[VaryOption], sized: SizedTarget) -> tuple[Variable, ...]:
+    """Return each variable with its sizes (as given, or around the model's own size) and its letter.
+
+    Raises:
+        InputError: A variable has no default size, or none of its sizes fits the model.
+    """
+    letters = [_LETTERS.get(canonical_name(option.name), option.name) for option in options]
+    ranges = [_sizes(option, sized, {other.name for other in options}) for option in options]
     return tuple(
-        Variable(a.name, own, sized.base[a.name] or own[-1], letter if letters.count(letter) == 1 else a.name)
-        for a, own, letter in zip(asked, sizes, letters, strict=True)
+        Variable(
+            option.name,
+            sizes,
+            sized.base[option.name] or sizes[-1],
+            letter if letters.count(letter) == 1 else option.name,
+        )
+        for option, sizes, letter in zip(options, ranges, letters, strict=True)
     )
 
 
@@ -88,48 +98,55 @@ def _parse(word: str) -> VaryOption:
         raise InputError(msg)
     low, high, step = (None if match[k] is None else int(match[k]) for k in ("low", "high", "step"))
     if low is not None and high is not None and not (1 <= low < high and step != 0 and (step or 1) <= high - low):
-        msg = f"{word!r} in --vary holds fewer than two sizes; write them from 1 on, the smaller first"
+        msg = f"{word!r} in --vary has fewer than two sizes; write LOW..HIGH with 1 <= LOW < HIGH"
         raise InputError(msg)
     return VaryOption(match["name"], low, high, step)
 
 
-def _sizes(asked: VaryOption, sized: SizedTarget, varied: set[str]) -> Sequence[int]:
-    """Give the sizes of a name, as far as they fit the model's other sizes."""
-    low, high = _ends(asked, sized.base[asked.name])
-    if asked.step is not None:
-        return range(low, high + 1, asked.step)
-    multiple, divides = _fitting(asked.name, sized, varied)
+def _sizes(option: VaryOption, sized: SizedTarget, names: set[str]) -> Sequence[int]:
+    """Return the sizes in the range of *option* that fit the model's other sizes; *names* are all variables."""
+    low, high = _bounds(option, sized.base[option.name])
+    if option.step is not None:
+        return range(low, high + 1, option.step)
+    multiple, divides = _divisibility(option.name, sized, names)
     sizes: Sequence[int] = range(-(-low // multiple) * multiple, high + 1, multiple)
     if divides:
         sizes = [size for size in sizes if divides % size == 0]
     if not sizes:
-        msg = f"no {asked.name} from {low} to {high} fits the model; widen the range in --vary"
+        msg = f"no {option.name} from {low} to {high} fits the model; widen the range in --vary"
         raise InputError(msg)
     return sizes
 
 
-def _ends(asked: VaryOption, base: int) -> tuple[int, int]:
-    if asked.low is not None and asked.high is not None:
-        return asked.low, asked.high
-    if not base and asked.name not in _LETTERS:
-        msg = f"{asked.name!r} has no default; write its sizes, as in --vary {asked.name}=64..512"
+def _bounds(option: VaryOption, base: int) -> tuple[int, int]:
+    """Return the smallest and largest size; *base* is the model's own, or 0."""
+    if option.low is not None and option.high is not None:
+        return option.low, option.high
+    if not base and option.name not in _LETTERS:
+        msg = f"{option.name!r} has no default; write its sizes, as in --vary {option.name}=64..512"
         raise InputError(msg)
-    if asked.name == "batch":
-        return 1, _MOST_BATCH
-    if asked.name in _FROM:
-        return _FROM[asked.name], max(base, 2) if asked.name != "sequence" else max(base, _LEAST_HIGH) if base else 512
-    high = max(base, _LEAST_HIGH)
-    grows = asked.name in {"resolution", "height", "width", "frames", "samples"}
-    return max(high // 4, 1), 2 * high if grows else high
+    if option.name == "batch":
+        return 1, _MAX_BATCH
+    if option.name == "sequence":
+        return _LOWEST["sequence"], max(base, _MIN_HIGH) if base else _DEFAULT_SEQUENCE
+    if option.name in _LOWEST:
+        return _LOWEST[option.name], max(base, 2)
+    high = max(base, _MIN_HIGH)
+    can_exceed_default = option.name in {"resolution", "height", "width", "frames", "samples"}
+    return max(high // 4, 1), 2 * high if can_exceed_default else high
 
 
-def _fitting(name: str, sized: SizedTarget, varied: set[str]) -> tuple[int, int]:
-    """Say of what a size is a multiple, and what it divides (0: nothing): heads share the hidden size evenly."""
-    hidden, heads, groups = (sized.family.size(word) or 0 for word in ("hidden", "heads", "kv_heads"))
-    own = sized.family.size("head_dim") is not None and "head_dim" in sized.chosen(dict.fromkeys(sized.names, 1))
-    if name == "hidden" and heads and not own:
-        shared = [n for n in range(1, heads + 1) if hidden % n == 0] if "heads" in varied else [heads]
-        return 2 * lcm(*shared), 0
-    if name == "heads" and hidden and not own:
-        return (groups if 0 < groups < heads and "kv_heads" not in varied else 1), hidden
+def _divisibility(name: str, sized: SizedTarget, names: set[str]) -> tuple[int, int]:
+    """Return a number that sizes of *name* must be a multiple of, and one that they must divide (0: any).
+
+    Attention heads split the hidden size evenly, and groups of them share a key-value head.
+    """
+    hidden, heads, kv_heads = (sized.model.size(word) or 0 for word in ("hidden", "heads", "kv_heads"))
+    settings = sized.settings_at(dict.fromkeys(sized.names, 1))
+    has_own_head_dim = sized.model.size("head_dim") is not None and "head_dim" in settings
+    if name == "hidden" and heads and not has_own_head_dim:
+        divisors = [n for n in range(1, heads + 1) if hidden % n == 0] if "heads" in names else [heads]
+        return 2 * lcm(*divisors), 0
+    if name == "heads" and hidden and not has_own_head_dim:
+        return (kv_heads if 0 < kv_heads < heads and "kv_heads" not in names else 1), hidden
     return 1, heads if name == "kv_heads" else 0

@@ -1,4 +1,4 @@
-"""Watch a live module run, and keep what was seen: which operator, on which shapes, for which module.
+"""Record a live model while it runs: which operators, on which shapes, for which module.
 
 Nothing here knows what an operator costs.
 """

@@ -1,4 +1,4 @@
-"""From the live arguments of an operator to inert values that can be hashed and kept."""
+"""Turn the live arguments of an operator into values that can be hashed and stored, and that hold no tensor."""
 
 from __future__ import annotations
 
@@ -9,149 +9,170 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from profiler.trace.value_readers import ValueReaders, read_values
+from profiler.trace.value_readers import ValueReaders, with_values
 from profiler.values.records import ITEMSIZE, TensorSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-#: Floats on which a formula can depend (exponents, probabilities of nothing or all). Any other is forgotten, so that
-#: a learning-rate schedule does not make every step a new record.
-_TELLING_FLOATS = frozenset({-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0, 3.0, 4.0})
+#: Floats that a formula can depend on (exponents, dropout probabilities of 0 and 1). Any other becomes None, so that
+#: a learning-rate schedule does not add a new record at every step.
+_SIGNIFICANT_FLOATS = frozenset({-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0, 3.0, 4.0})
 _TENSORS = frozenset({torch.Tensor, torch.nn.Parameter})
+#: Types whose values are their own specs.
 _PLAIN = frozenset(
     {int, bool, str, type(None), torch.dtype, torch.device, torch.layout, torch.memory_format, TensorSpec}
 )
 
 
 class SpecCache:
-    """Turns arguments into keys. One for each session: it shares equal specs between records."""
+    """Converts arguments to specs. Equal specs are shared between the records of a session."""
 
     def __init__(self) -> None:
-        """Start with nothing seen."""
+        """Start empty."""
         self._specs: dict[tuple[Any, ...], TensorSpec] = {}
         self._unpacked: dict[int, tuple[torch.ScriptObject, Any]] = {}
 
     def release(self) -> None:
-        """Let go of the packed weights that were looked into."""
+        """Drop the references to packed weights."""
         self._unpacked.clear()
 
-    def call(
-        self, ways: ValueReaders | None, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any
+    def call_specs(
+        self, readers: ValueReaders | None, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any
     ) -> tuple[tuple[Any, ...], tuple[tuple[str, Any], ...], Any]:
-        """Observe positional and keyword arguments and the result; those that tell by their values, with these."""
-        seen = list(self.values((*args, *kwargs.values())))
-        if ways is not None:
-            self.look(ways, args, kwargs, seen)
-        return tuple(seen[: len(args)]), tuple(zip(kwargs, seen[len(args) :], strict=True)), self.value(result)
+        """Return the specs of the positional arguments, of the keyword arguments, and of the result of a call."""
+        specs = list(self.specs((*args, *kwargs.values())))
+        if readers is not None:
+            self.read_values(readers, args, kwargs, specs)
+        return tuple(specs[: len(args)]), tuple(zip(kwargs, specs[len(args) :], strict=True)), self.spec(result)
 
-    def look(self, ways: ValueReaders, args: tuple[Any, ...], kwargs: dict[str, Any], seen: list[Any]) -> None:
-        """Put the values of those arguments that tell by them into what was *seen*."""
-        positions, names = ways
-        for i, live in enumerate(args):
-            seen[i] = read_values(self.value(seen[i]), live, positions[i]) if i in positions else seen[i]
-        for i, (name, live) in enumerate(kwargs.items(), len(args)):
-            seen[i] = read_values(self.value(seen[i]), live, names[name]) if name in names else seen[i]
+    def read_values(
+        self, readers: ValueReaders, args: tuple[Any, ...], kwargs: dict[str, Any], specs: list[Any]
+    ) -> None:
+        """Add values to the specs of arguments whose values affect the cost (masks, lengths)."""
+        positions, names = readers
+        for i, argument in enumerate(args):
+            if i in positions:
+                specs[i] = with_values(self.spec(specs[i]), argument, positions[i])
+        for i, (name, argument) in enumerate(kwargs.items(), len(args)):
+            if name in names:
+                specs[i] = with_values(self.spec(specs[i]), argument, names[name])
 
-    def glance(self, items: list[Any], places: Iterable[int]) -> list[torch.Tensor]:
-        """Replace the tensors in *items*, which stand at *places*, by their specs, and give them back.
+    def replace_tensors(self, items: list[Any], positions: Iterable[int]) -> list[torch.Tensor]:
+        """Replace the tensors at these positions of *items* by their specs, in place; return the tensors.
 
-        This runs in the model's own time for every operator, so it calls as little as it can, and leaves alone what can
-        be observed when the tensors are gone.
+        This runs for every operator while the model runs, so it does as little as possible. Everything that can be
+        converted after the tensors are freed is left to `specs`.
         """
         tensors: list[torch.Tensor] = []
-        for place in places:
-            item = items[place]
+        for i in positions:
+            item = items[i]
             if type(item) in _TENSORS:
                 tensors.append(item)
                 try:
-                    whole = item.is_contiguous() or 0 not in item.stride()
-                    items[place] = (whole and self._specs.get((item.dtype, item.shape, item.layout))) or self._new(item)
+                    stored_once = item.is_contiguous() or 0 not in item.stride()
+                    key = item.dtype, item.shape, item.layout
+                    items[i] = (stored_once and self._specs.get(key)) or self._new_spec(item)
                 except RuntimeError:  # a compressed or nested tensor has no strides
-                    items[place] = _unusual(item)
+                    items[i] = _nonstrided_spec(item)
             elif isinstance(item, (list, tuple)):
-                items[place] = inner = list(item)
-                tensors += self.glance(inner, range(len(inner)))
+                items[i] = inner = list(item)
+                tensors += self.replace_tensors(inner, range(len(inner)))
             elif item is not None:
                 tensors += [item] if isinstance(item, torch.Tensor) else []
-                items[place] = self.value(item)
+                items[i] = self.spec(item)
         return tensors
 
-    def values(self, items: Iterable[Any]) -> tuple[Any, ...]:
-        """Observe several arguments."""
-        seen: list[Any] = []
+    def specs(self, items: Iterable[Any]) -> tuple[Any, ...]:
+        """Return the specs of several arguments."""
+        specs: list[Any] = []
         for item in items:
             kind = type(item)
             if kind in _PLAIN:
-                seen.append(item)
-            elif kind is list and item and type(item[0]) is int:  # strides, paddings: a list is of one kind
-                seen.append(tuple(item))
+                specs.append(item)
+            elif kind is list and item and type(item[0]) is int:  # strides, paddings: such a list holds only integers
+                specs.append(tuple(item))
             else:
-                seen.append(self.value(item))
-        return tuple(seen)
+                specs.append(self.spec(item))
+        return tuple(specs)
 
-    def value(self, value: Any) -> Any:  # noqa: PLR0911 - one for each kind
-        """Observe one argument or result."""
+    def spec(self, value: Any) -> Any:  # noqa: PLR0911 - one return for each type
+        """Return the spec of one argument or result.
+
+        A tensor becomes a `TensorSpec`, a sequence a tuple of specs, a float that no formula depends on None, and an
+        object of an unknown type the name of its type.
+        """
         kind = type(value)
         if kind in _PLAIN:
             return value
         if isinstance(value, torch.Tensor):
-            return self._tensor(value)
+            return _tensor_spec(value)
         if kind is float:
-            return value if value in _TELLING_FLOATS else None
+            return value if value in _SIGNIFICANT_FLOATS else None
         if isinstance(value, (list, tuple)):
-            return self.values(value)
+            return self.specs(value)
         if kind is torch.SymInt:
             return int(value)
         if kind is torch.ScriptObject:
-            return self._unpack(value)
+            return self._unpack_weights(value)
         return kind.__name__
 
-    def _unpack(self, packed: torch.ScriptObject) -> Any:
-        """Observe the weights of a quantized layer as what they unpack to.
+    def _unpack_weights(self, packed: torch.ScriptObject) -> Any:
+        """Return the specs of the weights that a quantized layer keeps packed.
 
-        That takes longer than the layer itself, so it is done once. An object is known by its hash, which is its
-        address: it is held, so that no other comes to lie there.
+        Unpacking takes longer than the layer itself, so it is done once. The key is the object's hash, which is its
+        address: the cache also holds the object, so that the address is not reused.
         """
-        known = self._unpacked.get(hash(packed))
-        if known is None:
-            known = self._unpacked[hash(packed)] = packed, self.value(_contents(packed))
-        return known[1]
+        entry = self._unpacked.get(hash(packed))
+        if entry is None:
+            entry = self._unpacked[hash(packed)] = packed, self.spec(_packed_contents(packed))
+        return entry[1]
 
-    def _tensor(self, tensor: torch.Tensor) -> TensorSpec:
-        unusual = tensor.is_nested or tensor.layout is not torch.strided
-        return _unusual(tensor) if unusual else _strided(tensor)
-
-    def _new(self, tensor: torch.Tensor) -> TensorSpec:
-        """Observe a tensor of a new kind; keep the spec if dtype, shape and layout tell all of it."""
+    def _new_spec(self, tensor: torch.Tensor) -> TensorSpec:
+        """Build the spec of a tensor; cache it if dtype, shape and layout determine it."""
         if tensor.layout is not torch.strided or 0 in tensor.stride():
-            return self._tensor(tensor)
-        spec = TensorSpec(tuple(tensor.shape), _known(tensor.dtype), tensor.numel())
+            return _tensor_spec(tensor)
+        spec = TensorSpec(tuple(tensor.shape), _register_dtype(tensor.dtype), tensor.numel())
         self._specs[tensor.dtype, tensor.shape, tensor.layout] = spec
         return spec
 
 
 def dtype_name(dtype: torch.dtype) -> str:
-    """Name a dtype as torch does, without its prefix."""
+    """Return the name of a dtype without the prefix ``torch.``."""
     return str(dtype).removeprefix("torch.")
 
 
-def _strided(tensor: torch.Tensor) -> TensorSpec:
+def detach(spec: Any) -> Any:
+    """Return a spec without objects of torch: a dtype, device, layout or memory format becomes its name."""
+    if isinstance(spec, TensorSpec) or spec is None or isinstance(spec, (bool, int, float, str)):
+        return spec
+    if isinstance(spec, (tuple, list)):
+        return tuple(map(detach, spec))
+    return dtype_name(spec) if isinstance(spec, torch.dtype) else str(spec)
+
+
+def _tensor_spec(tensor: torch.Tensor) -> TensorSpec:
+    is_strided = not tensor.is_nested and tensor.layout is torch.strided
+    return _strided_spec(tensor) if is_strided else _nonstrided_spec(tensor)
+
+
+def _strided_spec(tensor: torch.Tensor) -> TensorSpec:
     elements = 1
     for length, step in zip(tensor.shape, tensor.stride(), strict=True):
         elements *= length if step or length == 0 else 1
-    return TensorSpec(tuple(int(n) for n in tensor.shape), _known(tensor.dtype), int(elements))
+    return TensorSpec(tuple(int(n) for n in tensor.shape), _register_dtype(tensor.dtype), int(elements))
 
 
 @cache
-def _known(dtype: torch.dtype) -> str:
+def _register_dtype(dtype: torch.dtype) -> str:
+    """Return the name of a dtype; add its size to ``ITEMSIZE`` if torch has a dtype that the table lacks."""
     name = dtype_name(dtype)
-    ITEMSIZE.setdefault(name, dtype.itemsize)  # a dtype younger than our table
+    ITEMSIZE.setdefault(name, dtype.itemsize)
     return name
 
 
-def _unusual(tensor: torch.Tensor) -> TensorSpec:
-    """Observe a nested, sparse or opaque tensor."""
+def _nonstrided_spec(tensor: torch.Tensor) -> TensorSpec:
+    """Build the spec of a nested, sparse or opaque tensor."""
     name = dtype_name(tensor.dtype)
     if tensor.is_nested:
         sizes = _component_sizes(tensor)
@@ -177,12 +198,12 @@ def _stored_elements(tensor: torch.Tensor) -> int:
     return tensor.numel()
 
 
-def _contents(packed: Any) -> Any:
+def _packed_contents(packed: Any) -> Any:
     """Unpack the weight and bias of a layer, or the weights and biases of a recurrent cell."""
     methods = packed._method_names()
     if "unpack" in methods:
         return packed.unpack()
     if packed._type().name() == "CellParamsBase":
         (_, tensors, _, _, layers), _ = packed.__getstate__()
-        return layers or tensors  # a layer has its biases packed with it
+        return layers or tensors  # a layer's packed weights include its biases
     return type(packed).__name__

@@ -1,4 +1,4 @@
-"""How an operator is watched: what its schema and the dispatcher's table of kernels say of it, once for each."""
+"""How a dispatch mode handles an operator, decided once from its schema and the dispatcher's table of kernels."""
 
 from __future__ import annotations
 
@@ -18,17 +18,19 @@ if TYPE_CHECKING:
 
 
 class DispatchKind(enum.Enum):
-    """How an operator is watched."""
+    """How a dispatch mode handles an operator."""
 
+    #: Runs as it is and is recorded.
     KERNEL = enum.auto()
-    #: A question to a tensor about itself, which comes here only from subclasses.
+    #: Queries the metadata of a tensor, such as its size. Only tensor subclasses dispatch it. Not recorded.
     METADATA = enum.auto()
-    #: Moves nothing and computes nothing: not recorded.
+    #: Returns views only: it moves nothing and computes nothing. Not recorded.
     VIEW = enum.auto()
-    #: Arrives whole under inference mode, and is made of others.
+    #: Decomposes into other operators. Under inference mode it is dispatched before it is decomposed.
     COMPOSITE = enum.auto()
-    #: Likewise, and chooses a kernel by the device: on meta there is none, and the call is counted as it is.
+    #: Decomposes too, into a kernel selected by device. Meta has none, so there the call itself is recorded.
     DEVICE_DEPENDENT = enum.auto()
+    #: Calls Python functions, such as ``flex_attention``.
     HIGHER_ORDER = enum.auto()
 
 
@@ -38,7 +40,7 @@ _METADATA = frozenset({
 })  # fmt: skip
 
 
-#: Where a composite operator may have a kernel of its own; not meta, which is to count as the CPU does.
+#: Where a composite operator may have a kernel of its own. Meta is left out: it must count as the CPU does.
 _BACKENDS = (
     "CPU",
     "CUDA",
@@ -52,26 +54,31 @@ _BACKENDS = (
 )
 
 
-#: What an argument is made of that needs no tensor to be there: numbers, names, and lists of them.
-_INERT = frozenset({"int", "float", "bool", "complex", "number", "str", "Device", "Optional", "List"})
+#: The words in the types of arguments that hold no tensor: numbers, names, and lists of them.
+_TENSOR_FREE_TYPES = frozenset({"int", "float", "bool", "complex", "number", "str", "Device", "Optional", "List"})
 
 
 @cache
 def classify(func: Any) -> tuple[DispatchKind, ValueReaders | None, tuple[tuple[int, ...], ...]]:
-    """Say, once for each operator, how it is watched, which of its arguments tell by their values, and which are live.
+    """Classify an operator once.
 
-    The last are positions of tensors among its positional arguments, by how many of those a call gives.
+    Args:
+        func: An overload (``torch._ops.OpOverload``) or a higher-order operator.
+
+    Returns:
+        How to handle it; the readers for arguments whose values affect the cost; and a table that maps the number of
+        positional arguments of a call to the positions, among these, of those that may be or contain tensors.
     """
     arguments = func._schema.arguments if hasattr(func, "_schema") else ()
-    live = [i for i, a in enumerate(arguments) if not _INERT.issuperset(re.findall(r"\w+", str(a.type)))]
+    tensors = [i for i, a in enumerate(arguments) if not _TENSOR_FREE_TYPES.issuperset(re.findall(r"\w+", str(a.type)))]
     return (
-        _manner(func),
+        _kind(func),
         value_readers_of(func),
-        tuple(tuple(i for i in live if i < n) for n in range(len(arguments) + 1)),
+        tuple(tuple(i for i in tensors if i < n) for n in range(len(arguments) + 1)),
     )
 
 
-def _manner(func: Any) -> DispatchKind:
+def _kind(func: Any) -> DispatchKind:
     if isinstance(func, torch._ops.HigherOrderOperator):
         return DispatchKind.HIGHER_ORDER
     if func.namespace == "prim" or func._opname in _METADATA:
@@ -79,7 +86,7 @@ def _manner(func: Any) -> DispatchKind:
     if func is torch.ops.aten.scaled_dot_product_attention.default:
         return DispatchKind.DEVICE_DEPENDENT
     if torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd"):
-        return DispatchKind.COMPOSITE  # in C++, that is: a decomposition written in Python is not what runs
+        return DispatchKind.COMPOSITE  # in C++, that is: eager mode does not run decompositions written in Python
     aliases = [result.alias_info for result in func._schema.returns]
     if aliases and all(alias is not None and not alias.is_write for alias in aliases):
         return DispatchKind.VIEW
@@ -87,8 +94,8 @@ def _manner(func: Any) -> DispatchKind:
 
 
 def has_backend_kernel(func: Any, args: tuple[Any, ...]) -> bool:
-    """Say whether a composite operator has a kernel of its own for its tensor: RMSNorm on CUDA, nested ``linear``."""
-    kernels = _own_kernels(func.name())
+    """Return whether a composite operator has its own kernel for its tensor: RMSNorm on CUDA, nested ``linear``."""
+    kernels = _backend_kernels(func.name())
     if not kernels:
         return False
     keys = next((torch._C._dispatch_keys(arg) for arg in args if isinstance(arg, torch.Tensor)), None)
@@ -96,13 +103,13 @@ def has_backend_kernel(func: Any, args: tuple[Any, ...]) -> bool:
 
 
 @cache
-def _own_kernels(operator: str) -> tuple[DispatchKey, ...]:
-    has = torch._C._dispatch_has_kernel_for_dispatch_key
-    return tuple(getattr(DispatchKey, name) for name in _BACKENDS if has(operator, name))
+def _backend_kernels(operator: str) -> tuple[DispatchKey, ...]:
+    has_kernel = torch._C._dispatch_has_kernel_for_dispatch_key
+    return tuple(getattr(DispatchKey, backend) for backend in _BACKENDS if has_kernel(operator, backend))
 
 
 @cache
-def has_own_dispatch(kind: type) -> bool:
-    """Say whether a tensor class runs other operators in its own ``__torch_dispatch__`` (jagged, distributed …)."""
-    handler = getattr(kind, "__torch_dispatch__", None)
-    return handler is not torch.Tensor.__torch_dispatch__ and not issubclass(kind, FakeTensor)
+def has_own_dispatch(tensor_class: type) -> bool:
+    """Return whether a tensor class runs other operators in its ``__torch_dispatch__`` (jagged, distributed …)."""
+    handler = getattr(tensor_class, "__torch_dispatch__", None)
+    return handler is not torch.Tensor.__torch_dispatch__ and not issubclass(tensor_class, FakeTensor)

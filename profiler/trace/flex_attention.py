@@ -1,4 +1,4 @@
-"""``flex_attention`` as it runs eagerly: with all scores in memory, and the user's functions applied to them."""
+"""Record ``flex_attention`` as it runs in eager mode: it stores all scores and applies the user's functions to them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from profiler.trace.value_readers import count_unmasked, read_values
+from profiler.trace.value_readers import count_unmasked, with_values
 
 if TYPE_CHECKING:
-    from profiler.trace.recorder import Recorder
+    from collections.abc import Callable
+
+    from profiler.trace.argument_specs import SpecCache
     from profiler.values.records import TensorSpec
 
 _aten = torch.ops.aten
@@ -18,26 +20,30 @@ _PRODUCTS = frozenset({_aten.bmm.default, _aten.mm.default, _aten.matmul.default
 
 
 class FlexAttention(TorchDispatchMode):
-    """Records what runs inside, except its two products: those are the call's own, where the mask is known too."""
+    """Records the operators inside a call, except its two matrix products.
+
+    The products are counted with the call itself, where the number of unmasked scores is known too.
+    """
 
     supports_higher_order_operators = True
 
-    def __init__(self, recorder: Recorder) -> None:
-        """Record for *recorder*."""
+    def __init__(self, dispatch: Callable[..., Any], specs: SpecCache) -> None:
+        """Run every other operator through *dispatch*, the ``__torch_dispatch__`` of the recording mode."""
         super().__init__()  # type: ignore[no-untyped-call]
-        self._recorder = recorder
+        self._dispatch = dispatch
+        self._specs = specs
         self._expects_product = True
-        #: The scores on which the softmax runs, with how many are not masked.
+        #: The scores passed to the softmax, with the number of those that are not masked.
         self.scores: TensorSpec | None = None
 
     def __torch_dispatch__(
         self, func: Any, types: tuple[type, ...], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Pass an operator on to the recorder; leave out the first product, and the first after the softmax."""
+        """Run an operator and record it, except the first product and the first one after the softmax."""
         if self._expects_product and func in _PRODUCTS:
             self._expects_product = False
             return func(*args, **kwargs or {})
         if func is _aten._safe_softmax.default:
             self._expects_product = True
-            self.scores = read_values(self._recorder.observer.value(args[0]), args[0], count_unmasked)
-        return self._recorder.__torch_dispatch__(func, types, args, kwargs)
+            self.scores = with_values(self._specs.spec(args[0]), args[0], count_unmasked)
+        return self._dispatch(func, types, args, kwargs)

@@ -1,8 +1,8 @@
-"""Which of torch's public functions a model calls by name: a counter that replaces functions sees these calls alone.
+"""Record which public functions of torch a model calls by name: all that a counter that patches functions can see.
 
-The operators do not tell: ``torch.matmul(a, b)`` and ``a @ b`` run the same, and so do ``F.relu(x)`` and a function
-that was taken from its place before, as ``from torch.nn.functional import relu`` does. So the names are replaced here,
-too, for as long as one run lasts, by functions that note the call and then make it.
+The operators do not show it: ``torch.matmul(a, b)`` and ``a @ b`` run the same one. Nor does a patch see a function
+that was imported before it, as in ``from torch.nn.functional import relu``. So the same names are patched here, for the
+duration of one run, with functions that record the call and then make it.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch.nn import functional
 
-from profiler.trace.argument_specs import SpecCache, dtype_name
+from profiler.trace.argument_specs import SpecCache, detach
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from profiler.values.records import Value
 
-_PLACES = {"torch": torch, "torch.Tensor": torch.Tensor, "torch.nn.functional": functional}
-#: What is noted, by the place in which it is looked up.
-NAMES = {
+_NAMESPACES = {"torch": torch, "torch.Tensor": torch.Tensor, "torch.nn.functional": functional}
+#: The functions to record, by the namespace in which a caller looks them up.
+_NAMES = {
     "torch": "matmul mm bmm addmm baddbmm mul add".split(),
     "torch.Tensor": "matmul mm bmm addmm mul add".split(),
     "torch.nn.functional": (
@@ -41,9 +41,9 @@ NAMES = {
 class FunctionCall(NamedTuple):
     """A distinct call of a public function."""
 
-    #: Where it was looked up: ``torch.nn.functional.relu``.
+    #: The name by which it was called: ``torch.nn.functional.relu``.
     name: str
-    #: The path of the module that was running.
+    #: The path of the module that called it.
     module: str
     inputs: tuple[Value, ...]
     keywords: tuple[tuple[str, Value], ...]
@@ -52,36 +52,33 @@ class FunctionCall(NamedTuple):
 
 @contextmanager
 def record_function_calls(module: Callable[[], str]) -> Iterator[Counter[FunctionCall]]:
-    """Count the calls made inside, on this thread; *module* says whose forward is running."""
+    """Count the calls made inside the block on this thread; *module* returns the path of the running module."""
     calls: Counter[FunctionCall] = Counter()
-    observer, thread = SpecCache(), get_ident()
+    specs, thread = SpecCache(), get_ident()
 
-    def noting(name: str, function: Any) -> Any:
+    def recording(name: str, function: Any) -> Any:
         @functools.wraps(function)
         def call(*args: Any, **kwargs: Any) -> Any:
             output = function(*args, **kwargs)
             if get_ident() == thread:
-                inputs, keywords = (inert(observer, v) for v in (args, tuple(kwargs.items())))
-                calls[FunctionCall(name, module(), inputs, keywords, inert(observer, output))] += 1
+                inputs, keywords = (_spec(specs, v) for v in (args, tuple(kwargs.items())))
+                calls[FunctionCall(name, module(), inputs, keywords, _spec(specs, output))] += 1
             return output
 
         return call
 
-    originals = [(place, name, getattr(_PLACES[place], name)) for place, names in NAMES.items() for name in names]
+    originals = [(space, name, getattr(_NAMESPACES[space], name)) for space, names in _NAMES.items() for name in names]
     try:
-        for place, name, function in originals:
-            setattr(_PLACES[place], name, noting(f"{place}.{name}", function))
+        for space, name, function in originals:
+            setattr(_NAMESPACES[space], name, recording(f"{space}.{name}", function))
         yield calls
     finally:
-        for place, name, function in originals:
-            setattr(_PLACES[place], name, function)
+        for space, name, function in originals:
+            setattr(_NAMESPACES[space], name, function)
 
 
-def inert(observer: SpecCache, value: Any) -> Any:
-    """Keep of an argument what can be kept: the spec of a tensor, and every number as it is."""
+def _spec(specs: SpecCache, value: Any) -> Any:
+    """Return the spec of an argument, with every float as it is: a scale factor determines the cost of ``upsample``."""
     if isinstance(value, (list, tuple)):
-        return tuple(inert(observer, item) for item in value)
-    if isinstance(value, float):
-        return value
-    seen = observer.value(value)
-    return dtype_name(seen) if isinstance(seen, torch.dtype) else seen
+        return tuple(_spec(specs, item) for item in value)
+    return value if isinstance(value, float) else detach(specs.spec(value))

@@ -1,4 +1,4 @@
-"""What a model holds: its modules, and its parameters and buffers, each storage once."""
+"""Count the parameters and buffers of a model by module; each tensor counts once, however many modules share it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ModuleParameters:
-    """What one module holds itself, less what an earlier module holds already."""
+    """The number of elements of a module's own parameters and buffers, without those that an earlier module has."""
 
     path: str
     type: str
@@ -30,66 +30,80 @@ class ModuleParameters:
 
 @dataclass(frozen=True, slots=True)
 class ModelInventory:
-    """All modules of a model, parents before children."""
+    """The modules of a model, parents before children, with their parameters."""
 
-    holdings: tuple[ModuleParameters, ...]
+    modules: tuple[ModuleParameters, ...]
+    #: The number of parameters of each dtype.
     params_by_dtype: dict[str, int] = field(default_factory=dict)
+    #: The type of the device on which the parameters and buffers are; several are joined by commas.
     device: str = "none"
 
 
 def take_inventory(model: nn.Module | None) -> ModelInventory:
-    """Count the model's parameters and buffers; a tied or shared one belongs to the first module that holds it."""
+    """Count the parameters and buffers of *model* by module. A tied or shared one counts for its first module.
+
+    The weights that a quantized layer keeps packed count as parameters. For None, the inventory is empty.
+
+    Example:
+        >>> inventory = take_inventory(nn.Sequential(nn.Linear(3, 4), nn.ReLU()))
+        >>> [(module.path, module.params) for module in inventory.modules]
+        [('', 0), ('0', 16), ('1', 0)]
+    """
     if model is None:
         return ModelInventory(())
-    seen: set[object] = set()
+    counted: set[object] = set()
     by_dtype: Counter[str] = Counter()
-    holdings = []
+    modules = []
     for path, module in walk(model):
-        params = _unseen(module._parameters.values(), seen) + ([] if module in seen else packed(module))
-        seen.add(module)
+        params = _uncounted(module._parameters.values(), counted)
+        params += [] if module in counted else packed_weights(module)
+        counted.add(module)
         by_dtype.update({dtype_name(p.dtype): 0 for p in params})
         for p in params:
             by_dtype[dtype_name(p.dtype)] += p.numel()
-        buffers = _unseen(module._buffers.values(), seen)
-        trainable = sum(p.numel() for p in params if p.requires_grad)
-        held, kept = sum(p.numel() for p in params), sum(b.numel() for b in buffers)
-        holdings.append(ModuleParameters(path, type(module).__name__, held, trainable, kept))
-    return ModelInventory(tuple(holdings), dict(by_dtype), _device(model))
+        buffers = _uncounted(module._buffers.values(), counted)
+        trainable = [p for p in params if p.requires_grad]
+        modules.append(ModuleParameters(path, type(module).__name__, *map(_elements, (params, trainable, buffers))))
+    return ModelInventory(tuple(modules), dict(by_dtype), _device(model))
 
 
-def _unseen(candidates: Iterable[Any], seen: set[object]) -> list[torch.Tensor]:
-    """Keep the tensors whose elements were not met before, and remember them."""
-    fresh = []
+def _elements(tensors: Iterable[torch.Tensor]) -> int:
+    return sum(tensor.numel() for tensor in tensors)
+
+
+def _uncounted(candidates: Iterable[Any], counted: set[object]) -> list[torch.Tensor]:
+    """Return the tensors whose elements are not yet *counted*, and add them to it."""
+    tensors = []
     for tensor in candidates:
-        if tensor is None or nn.parameter.is_lazy(tensor) or _identity(tensor) in seen:
+        if tensor is None or nn.parameter.is_lazy(tensor) or _identity(tensor) in counted:
             continue
-        seen.add(_identity(tensor))
-        fresh.append(tensor)
-    return fresh
+        counted.add(_identity(tensor))
+        tensors.append(tensor)
+    return tensors
 
 
 def _identity(tensor: torch.Tensor) -> object:
-    """Say which elements of which storage a tensor names: a transposed or tied weight has its original's."""
+    """Return a key for the elements of a tensor: a transposed or tied weight has the same key as its original."""
     try:
         return tensor.untyped_storage()._cdata, tensor.storage_offset(), tensor.numel()
     except (RuntimeError, NotImplementedError):  # sparse, nested and opaque tensors have no storage of their own
         return id(tensor)
 
 
-def packed(module: nn.Module) -> list[torch.Tensor]:
-    """List the weights and biases that a quantized layer keeps packed, out of ``parameters()``' sight.
+def packed_weights(module: nn.Module) -> list[torch.Tensor]:
+    """Unpack the weights and biases that a quantized layer keeps packed, which ``parameters()`` does not list.
 
-    Each unpacking makes new tensors, so a module that is met again must be known by itself.
+    Each call makes new tensors. To count a shared module once, compare the modules and not these tensors.
     """
     kind = type(module)
     unpack = getattr(module, "_weight_bias", None)
-    inner = kind.__name__ == "LinearPackedParams"  # a part of the layer that unpacks it
-    if unpack is None or inner or not kind.__module__.startswith("torch.ao.nn"):
+    is_inner = kind.__name__ == "LinearPackedParams"  # a submodule of the layer that unpacks it
+    if unpack is None or is_inner or not kind.__module__.startswith("torch.ao.nn"):
         return []
     return [leaf for leaf in tree_leaves(unpack()) if isinstance(leaf, torch.Tensor)]
 
 
 def _device(model: nn.Module) -> str:
-    """Name the device of the parameters and buffers, or all of them where they differ."""
-    held = [*model.parameters(), *model.buffers()]
-    return ", ".join(sorted({tensor.device.type for tensor in held})) or "cpu"
+    """Return the device types of the parameters and buffers, joined by commas; "cpu" if there are none."""
+    tensors = [*model.parameters(), *model.buffers()]
+    return ", ".join(sorted({tensor.device.type for tensor in tensors})) or "cpu"

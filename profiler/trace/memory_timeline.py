@@ -1,4 +1,4 @@
-"""What lived when: the sums of the storages by category, event by event, their peaks and their timeline."""
+"""Live memory by category over a run: running sums, their peaks, and a timeline of bounded length."""
 
 from __future__ import annotations
 
@@ -7,82 +7,88 @@ from typing import TYPE_CHECKING
 from profiler.values.memory import CATEGORIES, Memory, Moment, with_total
 
 if TYPE_CHECKING:
-    from profiler.trace.storage_tracker import StorageRef
+    from profiler.trace.storage_ref import StorageRef
     from profiler.values.records import Phase
 
-_MOMENTS = 256  # of the timeline
+_MAX_MOMENTS = 256  # in the timeline
 
 
 class MemoryTimeline:
-    """The sums of what lives, event by event."""
+    """Sums the live storages by category, event by event, and records the peaks."""
 
     def __init__(self) -> None:
-        """Begin with nothing."""
+        """Start with no live storage."""
         self._sums = dict.fromkeys(CATEGORIES, 0)
-        self._total = self._at = 0
-        self._stride, self._best = 1, 0
+        self._total = self._event_count = 0
+        #: One moment of the timeline stands for so many events: for the highest of them.
+        self._stride = 1
         self._peak: Moment | None = None
-        self._peaks: dict[Phase, Moment] = {}
-        self._highest: Moment | None = None
+        self._phase_peaks: dict[Phase, Moment] = {}
+        #: The highest moment since the last one that was appended to the timeline.
+        self._stride_peak: Moment | None = None
         self._timeline: list[Moment] = []
 
-    def follow(self, events: list[StorageRef]) -> None:
-        """Add what comes, and take it away when it goes: the first time and the second that a storage is met.
+    def replay(self, events: list[StorageRef]) -> None:
+        """Add each storage at its first event, its allocation, and subtract it at its second, when it is freed.
 
-        One that was resized is there a third time: it went when it was, and not when it went indeed.
+        A resized storage appears a third time. It was already subtracted at the resize, so the event that its weak
+        reference adds when it is freed is ignored.
         """
-        for stored in events:
-            if stored.gone:
+        for storage in events:
+            if storage.removed:
                 continue
-            self._at += 1
-            if stored.counted is None:
-                self._add(stored, 1)
-                self._note(stored)
+            self._event_count += 1
+            if storage.counted_as is None:
+                self._add(storage)
+                self._update_peaks(storage)
             else:
-                self._add(stored, -1)
-                stored.gone = True
+                self._subtract(storage)
+                storage.removed = True
 
-    def move(self, stored: StorageRef) -> None:
-        """Follow a storage that was counted to another category."""
-        if stored.counted not in {None, stored.category}:
-            self._add(stored, -1)
-            self._add(stored, 1)
+    def recategorize(self, storage: StorageRef) -> None:
+        """Move the bytes of a storage that is already counted to its new category."""
+        if storage.counted_as not in {None, storage.category}:
+            self._subtract(storage)
+            self._add(storage)
 
     def memory(self, activations: dict[str, int]) -> Memory:
-        """Give the peaks, and the timeline."""
-        last = [self._highest] if self._highest is not None else []
-        nothing = Moment(0, "", "", "forward", with_total(dict.fromkeys(CATEGORIES, 0)))
-        return Memory(self._peak or nothing, dict(self._peaks), (*self._timeline, *last), activations)
+        """Return the peaks and the timeline, together with the *activations* in bytes by module."""
+        last = [self._stride_peak] if self._stride_peak is not None else []
+        empty = Moment(0, "", "", "forward", with_total(dict.fromkeys(CATEGORIES, 0)))
+        return Memory(self._peak or empty, dict(self._phase_peaks), (*self._timeline, *last), activations)
 
-    def _add(self, stored: StorageRef, sign: int) -> None:
-        if sign > 0:
-            stored.counted = stored.category
-        self._sums[stored.counted or stored.category] += sign * stored.bytes
-        self._total += sign * stored.bytes
-        if sign < 0:
-            stored.counted = None
+    def _add(self, storage: StorageRef) -> None:
+        storage.counted_as = storage.category
+        self._sums[storage.category] += storage.bytes
+        self._total += storage.bytes
 
-    def _note(self, stored: StorageRef) -> None:
-        here: Moment | None = None
-        phase = stored.maker[2]
+    def _subtract(self, storage: StorageRef) -> None:
+        self._sums[storage.counted_as or storage.category] -= storage.bytes
+        self._total -= storage.bytes
+        storage.counted_as = None
+
+    def _update_peaks(self, storage: StorageRef) -> None:
+        """Compare the current sums with each peak. A `Moment` is built only for a new peak, and once."""
+        now: Moment | None = None
+        phase = storage.producer[2]
         if self._peak is None or self._total > self._peak.total:
-            here = self._peak = self._moment(stored)
-        if phase not in self._peaks or self._total > self._peaks[phase].total:
-            self._peaks[phase] = here = here or self._moment(stored)
-        if self._highest is None or self._total > self._highest.total:
-            self._highest = here or self._moment(stored)
-        if self._at % self._stride == 0:
-            self._timeline.append(self._highest)
-            self._highest = None
+            now = self._peak = self._moment(storage)
+        if phase not in self._phase_peaks or self._total > self._phase_peaks[phase].total:
+            self._phase_peaks[phase] = now = now or self._moment(storage)
+        if self._stride_peak is None or self._total > self._stride_peak.total:
+            self._stride_peak = now or self._moment(storage)
+        if self._event_count % self._stride == 0:
+            self._timeline.append(self._stride_peak)
+            self._stride_peak = None
             self._thin()
 
     def _thin(self) -> None:
-        """Where the timeline grows too long, keep the higher of each pair."""
-        if len(self._timeline) >= _MOMENTS:
+        """Keep the higher moment of each pair once the timeline is full."""
+        if len(self._timeline) >= _MAX_MOMENTS:
             pairs = zip(self._timeline[::2], self._timeline[1::2], strict=False)
             self._timeline = [max(pair, key=lambda moment: moment.total) for pair in pairs]
             self._stride *= 2
 
-    def _moment(self, stored: StorageRef) -> Moment:
-        operator, module, phase = stored.maker
-        return Moment(self._at, module, str(operator), phase, self._sums | {"total": self._total})
+    def _moment(self, storage: StorageRef) -> Moment:
+        operator, module, phase = storage.producer
+        return Moment(self._event_count, module, str(operator), phase, self._sums | {"total": self._total})

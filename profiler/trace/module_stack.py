@@ -1,13 +1,13 @@
-"""Whose work it is: the stack of modules that are running.
+"""The stack of running modules, which determines the module that an operator is attributed to.
 
-Torch's global forward hooks keep the stack, so that nothing is put on the model itself: a copy or a checkpoint made
-inside the profiled block is clean. What the stack means, in the cases where that is not plain:
+Torch's global forward hooks maintain the stack, so that the model itself carries no hook: a copy or a checkpoint made
+inside the profiled block is clean. How work is attributed in unclear cases:
 
-- a module called by ``.forward()`` fires no hook: its work is its caller's;
-- a module with several names is, for each call, at the name under the module that calls it, or else at its first;
-- a module in a plain list is not registered with its parent: its work is that of the nearest registered caller;
-- what a forward pre-hook does is its module's work; what a forward hook does is that of the module's caller;
-- work outside every call of the model has a row of its own, ``OUTSIDE``.
+- A module called by ``.forward()`` fires no hook: its work is attributed to its caller.
+- A module with several paths has, in each call, the path under the module that calls it, or else its first path.
+- A module in a plain list is not registered with its parent: its work is attributed to the nearest registered caller.
+- The work of a forward pre-hook is attributed to its module, that of a forward hook to the module's caller.
+- Work outside every call of the model has a row of its own, ``OUTSIDE``.
 """
 
 from __future__ import annotations
@@ -30,72 +30,75 @@ if TYPE_CHECKING:
 
 
 class ModuleStack:
-    """The running modules of one model, on one thread."""
+    """The running modules of one model on one thread, their number of calls, and their first outputs."""
 
     def __init__(self, model: nn.Module | None, on_call: Callable[[Any, Any], None]) -> None:
-        """Watch *model*; *on_call* is given the arguments of each call of the root."""
+        """Prepare to follow *model*; *on_call* receives the arguments of each call of the root module."""
         self._model = model
-        self._names = _names(model) if model is not None else {}
+        self._paths = _paths(model) if model is not None else {}
         self._on_call = on_call
         self._attached = ExitStack()
+        #: The running modules; with each, the values of ``current`` and ``in_backward`` at its caller.
         self._stack: list[tuple[nn.Module, str, bool]] = []
-        #: Whether the running module was called in a backward pass: its forward is run again.
+        #: Whether the running module was called in a backward pass: its forward is recomputed.
         self.in_backward = False
-        #: The path of the module that is running.
+        #: The path of the running module.
         self.current = OUTSIDE
+        #: The number of calls of each module, by path.
         self.calls: defaultdict[str, int] = defaultdict(int)
+        #: The shapes of the tensors in each module's first output, by path.
         self.outputs: dict[str, tuple[tuple[int, ...], ...]] = {}
 
     @property
     def modules(self) -> Iterable[nn.Module]:
-        """The modules that have a row."""
-        return self._names
+        """The modules of the model, each once."""
+        return self._paths
 
     def attach(self) -> None:
-        """Begin to follow the modules on this thread."""
+        """Start to follow the modules that run on this thread."""
         thread = get_ident()
 
         def enter(module: nn.Module, args: Any) -> None:
-            names = self._names.get(module)
-            if names is not None and get_ident() == thread:
+            paths = self._paths.get(module)
+            if paths is not None and get_ident() == thread:
                 if module is self._model:
                     self._on_call(args, _keyword_arguments())
                 self._stack.append((module, self.current, self.in_backward))
-                path = self.current = names[0] if len(names) == 1 else _called_as(names, self.current)
+                path = self.current = paths[0] if len(paths) == 1 else _path_under_caller(paths, self.current)
                 self.in_backward = self.in_backward or torch._C._current_autograd_node() is not None
                 self.calls[path] += 1
 
         def leave(module: nn.Module, _args: Any, output: Any) -> None:
-            if module in self._names and get_ident() == thread:
-                self._leave(module, output)
+            if module in self._paths and get_ident() == thread:
+                self._pop(module, output)
 
         with ExitStack() as stack:
-            stack.callback(self._forget)
+            stack.callback(self._clear)
             stack.callback(register_module_forward_pre_hook(enter).remove)
             stack.callback(register_module_forward_hook(leave, always_call=True).remove)
             self._attached = stack.pop_all()
 
     def detach(self) -> None:
-        """Take the hooks away, and forget the stack."""
+        """Remove the hooks and clear the stack."""
         self._attached.close()
 
-    def _leave(self, module: nn.Module, output: Any) -> None:
-        """Go back to the module's caller, over the frames that an exception caught in the model left."""
+    def _pop(self, module: nn.Module, output: Any) -> None:
+        """Return to the caller of *module*; drop frames above it, left by an exception that the model caught."""
         while self._stack:
             path = self.current
-            left, self.current, self.in_backward = self._stack.pop()
-            if left is module:
+            popped, self.current, self.in_backward = self._stack.pop()
+            if popped is module:
                 if output is not None and path not in self.outputs:
-                    self.outputs[path] = tuple(shapes(output))
+                    self.outputs[path] = tuple(_shapes(output))
                 return
 
-    def _forget(self) -> None:
+    def _clear(self) -> None:
         self._stack.clear()
         self.current, self.in_backward = OUTSIDE, False
 
 
 def walk(model: nn.Module, path: str = "") -> Iterator[tuple[str, nn.Module]]:
-    """Yield every module under each of its paths, parents first."""
+    """Yield every module with each of its paths, parents first."""
     yield path, model
     for name, child in model._modules.items():
         if child is not None:
@@ -103,54 +106,54 @@ def walk(model: nn.Module, path: str = "") -> Iterator[tuple[str, nn.Module]]:
 
 
 def modules_of(model: nn.Module) -> list[nn.Module]:
-    """List every module once, parents first, as ``model.modules()`` does, which makes up their names as well."""
-    found: dict[nn.Module, None] = {}
-    waiting = [model]
-    while waiting:
-        module = waiting.pop()
-        if module not in found:
-            found[module] = None
+    """List every module once, parents first. Faster than ``model.modules()``, which also builds their names."""
+    modules: dict[nn.Module, None] = {}
+    pending = [model]
+    while pending:
+        module = pending.pop()
+        if module not in modules:
+            modules[module] = None
             if module._modules:
-                waiting += [child for child in reversed(module._modules.values()) if child is not None]
-    return list(found)
+                pending += [child for child in reversed(module._modules.values()) if child is not None]
+    return list(modules)
 
 
-def shapes(value: Any) -> list[tuple[int, ...]]:
-    """List the shapes of the tensors in an output, however nested."""
+def _shapes(value: Any) -> list[tuple[int, ...]]:
+    """List the shapes of the tensors in an output: in nested lists, tuples and mappings."""
     if isinstance(value, torch.Tensor):
         return [] if value.is_nested else [tuple(map(int, value.shape))]
     if isinstance(value, dict):
         value = list(value.values())
     if isinstance(value, (list, tuple)):
-        return [found for item in value for found in shapes(item)]
+        return [shape for item in value for shape in _shapes(item)]
     return []
 
 
 def _keyword_arguments() -> dict[str, Any]:
-    """Give those of the call that a global pre-hook serves: torch passes it the positional ones alone.
+    """Return the keyword arguments of the call for which a global pre-hook runs: torch passes it only positional ones.
 
-    They stand in the frame that called the hook; where a version of torch names them otherwise, none are seen.
+    They are a local variable of the frame that called the hook. If a version of torch renames it, none are returned.
     """
     caller = sys._getframe(2).f_locals
-    found = caller.get("kwargs", {})
-    return found if isinstance(found, dict) else {}
+    kwargs = caller.get("kwargs", {})
+    return kwargs if isinstance(kwargs, dict) else {}
 
 
-def _names(model: nn.Module) -> dict[nn.Module, tuple[str, ...]]:
+def _paths(model: nn.Module) -> dict[nn.Module, tuple[str, ...]]:
     """Map each module to all of its paths."""
-    names: dict[nn.Module, tuple[str, ...]] = {}
+    paths: dict[nn.Module, tuple[str, ...]] = {}
     for path, module in walk(model):
-        names[module] = (*names.get(module, ()), path)
-    return names
+        paths[module] = (*paths.get(module, ()), path)
+    return paths
 
 
-def _called_as(names: tuple[str, ...], caller: str) -> str:
-    """Choose the name under the longest prefix of the caller's path."""
+def _path_under_caller(paths: tuple[str, ...], caller: str) -> str:
+    """Return the path of a module that shares the longest prefix with its caller's path."""
     parts = caller.split(".") if caller else []
     while parts:
         prefix = ".".join(parts) + "."
-        for name in names:
-            if name.startswith(prefix):
-                return name
+        for path in paths:
+            if path.startswith(prefix):
+                return path
         parts.pop()
-    return names[0]
+    return paths[0]

@@ -1,4 +1,4 @@
-"""Restore what a run changes in a model: buffers, random state, gradients, parameters, the optimizer's state, modes."""
+"""Context managers that restore a model after a run: buffers, random state, gradients, parameters, training modes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def preserve_buffers_and_rng(model: nn.Module) -> Iterator[None]:
 def preserve_training_state(model: nn.Module, optimizer: Optimizer | None) -> Iterator[None]:
     """Restore gradients, and with an *optimizer* also parameters and its state, when the block ends.
 
-    Copies are made first, which takes as much memory again.
+    All of these are copied when the block begins, so they take twice their memory until it ends.
     """
     grads = [(p, p.grad, p.grad.clone() if p.grad is not None else p.new_empty(0)) for p in model.parameters()]
     values = [(p, p.detach().clone()) for p in model.parameters()] if optimizer is not None else []

@@ -1,4 +1,4 @@
-"""The dispatch mode: every operator that runs passes through here once."""
+"""The dispatch mode that records every operator that runs, once."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from profiler.trace.argument_specs import SpecCache
 from profiler.trace.dispatch_kind import DispatchKind, classify, has_backend_kernel, has_own_dispatch
 from profiler.trace.flex_attention import FlexAttention
-from profiler.trace.operator_calls import Call
-from profiler.trace.storage_tracker import Producer
+from profiler.trace.operator_calls import OperatorCall
+from profiler.trace.storage_ref import Producer
 from profiler.values.records import OUTSIDE
 
 if TYPE_CHECKING:
@@ -28,165 +28,163 @@ if TYPE_CHECKING:
     from profiler.values.records import Phase
 
 
-#: A call as it is noted: its maker, its arguments, the names of the last of them, and its result in a list.
-Note = tuple[Producer, list[Any], tuple[str, ...], list[Any]]
-_NOTES = 2**12  # calls that wait to be counted
+#: A recorded call that is not yet counted: its producer, its arguments, the names of the keyword arguments at their
+#: end, and its result in a list.
+PendingCall = tuple[Producer, list[Any], tuple[str, ...], list[Any]]
+_MAX_PENDING = 2**12
 _BATCH_NORM = torch.ops.aten.native_batch_norm.default
 
 
 class Recorder(TorchDispatchMode):
-    """Counts the distinct calls of operators; holds no tensor."""
+    """Counts the distinct calls of operators, by module and phase. It holds no tensor."""
 
     supports_higher_order_operators = True
 
-    def __init__(self, scopes: ModuleStack, origins: BackwardAttribution, storages: StorageTracker) -> None:
-        """Record for the modules that *scopes* says are running, and *origins* says made a node."""
+    def __init__(self, modules: ModuleStack, attribution: BackwardAttribution, storages: StorageTracker) -> None:
+        """Take the running module from *modules*, and that of backward work from *attribution*."""
         super().__init__()  # type: ignore[no-untyped-call]
-        self._scopes = scopes
-        self._origins = origins
+        self._modules = modules
+        self._attribution = attribution
         self._storages = storages
-        self.observer = SpecCache()
-        self._optimizing = False
-        self._notes: list[Note] = []
-        self._calls: Counter[Call] = Counter()
+        self.specs = SpecCache()
+        self._in_optimizer = False
+        self._pending: list[PendingCall] = []
+        self._calls: Counter[OperatorCall] = Counter()
 
     @property
-    def calls(self) -> Counter[Call]:
-        """The distinct calls so far, in the order in which they first came, and how often each came."""
-        self._count()
+    def calls(self) -> Counter[OperatorCall]:
+        """The distinct calls so far, in the order of their first occurrence, and how often each occurred."""
+        self._count_pending()
         return self._calls
 
     @classmethod
     def is_infra_mode(cls) -> bool:
-        """Say that this mode is a user's, not a part of the dispatcher."""
+        """Return False: this mode is a user's, not part of torch's own dispatch machinery."""
         return False
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        """Leave our handler as it is: torch's guard around it imports the compiler, and costs each operator.
+        """Return False, so that torch does not wrap the handler: its wrapper imports the compiler and is slow.
 
-        Nothing compiles while we record: the session forces the eager stance.
+        Nothing compiles while we record: the session sets the stance ``force_eager``.
         """
         return False
 
     @contextmanager
     def optimizer_steps(self) -> Iterator[None]:
-        """Know the work of every ``torch.optim`` step inside as such."""
+        """Attribute the work of every ``torch.optim`` step inside the block to the optimizer phase."""
 
         def begin(optimizer: torch.optim.Optimizer, *_: Any) -> None:
-            self._optimizing = True
-            self._storages.find_states(optimizer)
+            self._in_optimizer = True
+            self._storages.mark_optimizer_states(optimizer)
 
         def end(optimizer: torch.optim.Optimizer, *_: Any) -> None:
-            self._optimizing = False
-            self._storages.find_states(optimizer)
+            self._in_optimizer = False
+            self._storages.mark_optimizer_states(optimizer)
 
-        before = register_optimizer_step_pre_hook(begin)
-        after = register_optimizer_step_post_hook(end)
+        pre_hook = register_optimizer_step_pre_hook(begin)
+        post_hook = register_optimizer_step_post_hook(end)
         try:
             yield
         finally:
-            before.remove()
-            after.remove()
-            self._optimizing = False
+            pre_hook.remove()
+            post_hook.remove()
+            self._in_optimizer = False
 
     def __torch_dispatch__(
         self, func: Any, types: tuple[type, ...], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Run the operator, and count the call."""
+        """Run the operator and record the call."""
         if types and any(map(has_own_dispatch, types)):
-            return NotImplemented  # the subclass runs operators on what it wraps, and those are seen
-        manner, ways, places = classify(func)
-        if manner is DispatchKind.METADATA:
-            return NotImplemented  # the tensor itself knows; running it here would ask it forever
+            return NotImplemented  # the subclass runs operators on the tensors that it wraps; those are recorded
+        kind, readers, tensor_positions = classify(func)
+        if kind is DispatchKind.METADATA:
+            return NotImplemented  # the tensor itself answers; calling func here would recurse without end
         kwargs = kwargs or {}
-        if (manner is DispatchKind.COMPOSITE and not has_backend_kernel(func, args)) or (
-            manner is DispatchKind.DEVICE_DEPENDENT and not args[0].is_meta
+        if (kind is DispatchKind.COMPOSITE and not has_backend_kernel(func, args)) or (
+            kind is DispatchKind.DEVICE_DEPENDENT and not args[0].is_meta
         ):
             with self:
                 return func._op_dk(DispatchKey.CompositeImplicitAutograd, *args, **kwargs)
-        if manner is DispatchKind.HIGHER_ORDER:
-            return self._run_inside(func, args, kwargs)
+        if kind is DispatchKind.HIGHER_ORDER:
+            return self._run_higher_order(func, args, kwargs)
         result = func(*args, **kwargs)
-        path, phase = self._where()
-        if manner is not DispatchKind.VIEW:
-            self._note((func, path, phase), ways, places[len(args)], args, kwargs, result)
+        path, phase = self._module_and_phase()
+        if kind is not DispatchKind.VIEW:
+            self._record((func, path, phase), readers, tensor_positions[len(args)], args, kwargs, result)
         return result
 
-    def _note(
+    def _record(
         self,
-        maker: Producer,
-        ways: ValueReaders | None,
-        places: tuple[int, ...],
+        producer: Producer,
+        readers: ValueReaders | None,
+        tensor_positions: tuple[int, ...],
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         result: Any,
     ) -> None:
-        """Take down a call, with what can only be asked while its tensors are there. The rest waits for `_count`."""
-        taken, made = [*args, *kwargs.values()], [result]
-        operands = self.observer.glance(taken, (*places, *range(len(args), len(taken))) if kwargs else places)
-        results = self.observer.glance(made, (0,))
-        if ways is not None:
-            self.observer.look(ways, args, kwargs, taken)
-        if maker[0] is _BATCH_NORM and args[0].is_meta and not args[5]:
-            del results[1:]  # the statistics of a batch in evaluation, which are empty elsewhere
-        self._notes.append((maker, taken, tuple(kwargs), made))
-        self._storages.ran(maker, operands, results)
-        if len(self._notes) >= _NOTES:
-            self._count()
-            self._storages.forget()
+        """Record a call: read everything that needs the live tensors; the rest is deferred to `_count_pending`."""
+        items, results = [*args, *kwargs.values()], [result]
+        positions = (*tensor_positions, *range(len(args), len(items))) if kwargs else tensor_positions
+        read = self.specs.replace_tensors(items, positions)
+        written = self.specs.replace_tensors(results, (0,))
+        if readers is not None:
+            self.specs.read_values(readers, args, kwargs, items)
+        if producer[0] is _BATCH_NORM and args[0].is_meta and not args[5]:
+            del written[1:]  # the batch statistics in evaluation mode: empty on other devices, allocated on meta
+        self._pending.append((producer, items, tuple(kwargs), results))
+        self._storages.on_operator(producer, read, written)
+        if len(self._pending) >= _MAX_PENDING:
+            self._count_pending()
+            self._storages.trim()
 
-    def _count(self) -> None:
-        """Count what was noted."""
-        self._calls.update(map(self._call, self._notes))
-        self._notes.clear()
+    def _count_pending(self) -> None:
+        self._calls.update(map(self._operator_call, self._pending))
+        self._pending.clear()
 
-    def _call(self, note: Note) -> Call:
-        """Say which piece of work a noted call was."""
-        maker, taken, names, made = note
-        seen, result = self.observer.values(taken), self.observer.value(made[0])
-        positional = len(seen) - len(names)
-        return Call(*maker, seen[:positional], tuple(zip(names, seen[positional:], strict=True)), result)
+    def _operator_call(self, pending: PendingCall) -> OperatorCall:
+        """Return the key under which a recorded call is counted."""
+        producer, items, names, results = pending
+        specs, result = self.specs.specs(items), self.specs.spec(results[0])
+        positional = len(specs) - len(names)
+        return OperatorCall(*producer, specs[:positional], tuple(zip(names, specs[positional:], strict=True)), result)
 
-    def _where(self) -> tuple[str, Phase]:
-        """Say whose work is running, and in which phase; note the autograd node that it made, if any."""
-        scopes, node = self._scopes, _current_autograd_node()
-        path: str = scopes.current
+    def _module_and_phase(self) -> tuple[str, Phase]:
+        """Return the module and phase of the current operator; record the autograd node that it creates."""
+        modules, node = self._modules, _current_autograd_node()
+        path: str = modules.current
         if node is None:
-            phase: Phase = (
-                "optimizer" if self._optimizing and path == OUTSIDE else "forward"
-            )  # a closure runs the model
-        elif torch.is_grad_enabled() and (scopes.in_backward or _checkpointed(node)):
-            phase, path = "recompute", path if scopes.in_backward else self._origins.find(node)
+            # inside a step, a closure runs the model: that is forward work
+            phase: Phase = "optimizer" if self._in_optimizer and path == OUTSIDE else "forward"
+        elif torch.is_grad_enabled() and (modules.in_backward or _is_checkpoint(node)):
+            phase, path = "recompute", path if modules.in_backward else self._attribution.module_of(node)
         else:
-            phase, path = "backward", self._origins.find(node)
+            phase, path = "backward", self._attribution.module_of(node)
         if torch.is_grad_enabled():
-            self._origins.note(path)
+            self._attribution.record_forward(path)
         return path, phase
 
-    def _run_inside(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Run a higher-order operator so that what it runs is seen; where that cannot be, count the call itself."""
+    def _run_higher_order(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run a higher-order operator and record the operators inside it; without an eager kernel, the call itself."""
         implementation = func.py_kernels.get(DispatchKey.CompositeExplicitAutograd)
         if implementation is None:
             result = func(*args, **kwargs)
-            self._add(func, self.observer.call(None, args, kwargs, result))
+            self._count_call(func, self.specs.call_specs(None, args, kwargs, result))
             return result
         if func.name() != "flex_attention":
             with self:
                 return implementation(*args, **kwargs)
-        with FlexAttention(self) as inside:
+        with FlexAttention(self.__torch_dispatch__, self.specs) as inside:
             result = implementation(*args, **kwargs)
-        seen = self.observer.call(None, args[:3], {"scores": inside.scores}, result)
-        self._add(func, seen)
+        self._count_call(func, self.specs.call_specs(None, args[:3], {"scores": inside.scores}, result))
         return result
 
-    def _add(self, func: Any, seen: tuple[Any, Any, Any]) -> None:
-        """Count a call that was observed whole."""
-        self.calls[Call(func, *self._where(), *seen)] += 1
+    def _count_call(self, func: Any, specs: tuple[Any, Any, Any]) -> None:
+        self.calls[OperatorCall(func, *self._module_and_phase(), *specs)] += 1
 
 
-def _checkpointed(node: Any) -> bool:
-    """Say whether ``torch.utils.checkpoint`` runs a forward again, for a function that is no module's."""
+def _is_checkpoint(node: Any) -> bool:
+    """Return whether ``torch.utils.checkpoint`` reruns a function in *node* that no module called."""
     if node.name() == "CheckpointFunctionBackward":
         return True
     hooks = torch._C._autograd._top_saved_tensors_default_hooks(True)

@@ -1,4 +1,4 @@
-"""One profiled block: what is attached when it begins, and what is known when it ends."""
+"""One profiled block: attach the hooks and the dispatch mode at its start, return a `Trace` at its end."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import torch
 from torch import nn
 
 from profiler.errors import UnsupportedModelError
-from profiler.trace.argument_specs import SpecCache
+from profiler.trace.argument_specs import SpecCache, detach
 from profiler.trace.backward_attribution import BackwardAttribution
 from profiler.trace.inventory import ModelInventory, take_inventory
 from profiler.trace.module_stack import ModuleStack
-from profiler.trace.operator_calls import inert, record
+from profiler.trace.operator_calls import to_record
 from profiler.trace.recorder import Recorder
 from profiler.trace.storage_tracker import StorageTracker
 
@@ -30,79 +30,96 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """What a session saw."""
+    """Everything that a session recorded. It holds no tensor and no module."""
 
+    #: The name of the model's class.
     model: str
+    #: The arguments of the model's first call, by the parameter names of its ``forward``.
     inputs: tuple[tuple[str, Value], ...]
     inventory: ModelInventory
+    #: The distinct operator calls, in the order of their first occurrence.
     records: tuple[OpRecord, ...]
+    #: How often each module was called, by path.
     calls: dict[str, int]
+    #: The shapes of the tensors in each module's first output, by path.
     outputs: dict[str, tuple[Shape, ...]]
     memory: Memory
 
 
 class Session:
-    """Watches a model between ``start()`` and ``stop()``; may be started again, and goes on where it was."""
+    """Records a model between ``start()`` and ``stop()``. A restarted session adds to what it has recorded.
+
+    Example:
+        >>> model = nn.Linear(4, 8, device="meta")
+        >>> with Session(model) as session:
+        ...     _ = model(torch.ones(2, 4, device="meta"))
+        >>> [(record.operator, record.calls) for record in session.trace().records]
+        [('aten.addmm.default', 1)]
+    """
 
     def __init__(self, model: nn.Module | None) -> None:
-        """Prepare to watch *model*; None watches operators alone."""
+        """Prepare to record *model*; with None, only operators are recorded."""
         self.model = model
-        self._scopes = ModuleStack(model, self._see_inputs)
+        self._modules = ModuleStack(model, self._on_model_call)
         self._storages = StorageTracker(model)
-        self._recorder = Recorder(self._scopes, BackwardAttribution(model), self._storages)
+        self._recorder = Recorder(self._modules, BackwardAttribution(model), self._storages)
         self._inputs: tuple[tuple[str, Value], ...] = ()
-        #: The arguments of the root's first call.
+        #: The arguments of the model's first call.
         self.first_call: tuple[tuple[Any, ...], dict[str, Any]] | None = None
         self._attached = ExitStack()
 
     def start(self) -> None:
-        """Attach the hooks and enter the dispatch mode; on a failure nothing stays attached."""
+        """Attach the hooks and enter the dispatch mode. If that fails, nothing stays attached."""
         with ExitStack() as stack:
             _force_eager(stack)
-            stack.callback(self._recorder.observer.release)
-            stack.callback(self._scopes.detach)
+            stack.callback(self._recorder.specs.release)
+            stack.callback(self._modules.detach)
             stack.callback(self._storages.stop)
             self._storages.start()
-            self._scopes.attach()
+            self._modules.attach()
             stack.enter_context(self._recorder.optimizer_steps())
             stack.enter_context(self._recorder)
             self._attached = stack.pop_all()
 
     def __enter__(self) -> Self:
-        """Start."""
+        """Start recording."""
         self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop."""
+        """Stop recording."""
         self.stop()
 
     def stop(self) -> None:
-        """Take away everything that was attached."""
+        """Detach everything that ``start()`` attached.
+
+        Raises:
+            UnsupportedModelError: A scripted model ran fused kernels, whose operators are not dispatched.
+        """
         self._attached.close()
-        _refuse_fused_script(self._scopes.modules)
+        _reject_fused_script(self._modules.modules)
 
     def trace(self) -> Trace:
-        """Freeze what was seen so far."""
+        """Return what was recorded so far."""
         return Trace(
             model=type(self.model).__name__ if self.model is not None else "operators",
             inputs=self._inputs,
             inventory=take_inventory(self.model),
-            records=tuple(record(call, times) for call, times in self._recorder.calls.items()),
-            calls=dict(self._scopes.calls),
-            outputs=dict(self._scopes.outputs),
+            records=tuple(to_record(call, times) for call, times in self._recorder.calls.items()),
+            calls=dict(self._modules.calls),
+            outputs=dict(self._modules.outputs),
             memory=self._storages.memory(),
         )
 
-    def _see_inputs(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Remember what the root was first called with, by the names of its ``forward``."""
-        self._storages.asked((args, kwargs))
+    def _on_model_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Mark the arguments of a call of the model as inputs; record those of the first call by name."""
+        self._storages.on_model_call((args, kwargs))
         if self._inputs:
             return
         self.first_call = args, kwargs
-        observer = SpecCache()
-        named = dict(zip(_parameter_names(self.model, len(args)), args, strict=False)) | kwargs
-        self._inputs = tuple((name, inert(observer.value(value))) for name, value in named.items())
+        specs = SpecCache()
+        arguments = dict(zip(_parameter_names(self.model, len(args)), args, strict=False)) | kwargs
+        self._inputs = tuple((name, detach(specs.spec(value))) for name, value in arguments.items())
 
 
 def _parameter_names(model: nn.Module | None, count: int) -> list[str]:
@@ -114,10 +131,10 @@ def _parameter_names(model: nn.Module | None, count: int) -> list[str]:
 
 
 def _force_eager(stack: ExitStack) -> None:
-    """Let compiled models run as the eager program that they compile; their compile cache is not touched.
+    """Make compiled models run the eager program that was compiled, without touching their compile cache.
 
-    Importing the compiler takes seconds: where nobody did, no model is compiled. A compiled module warns of global
-    hooks that they fire for its wrapper too; the scopes know, since the wrapper has a row of its own.
+    If nothing has imported the compiler, no model is compiled; importing it here would take seconds. A compiled module
+    warns that global hooks fire for its wrapper too. That does no harm: the wrapper has a path of its own.
     """
     if "torch._dynamo" in sys.modules:
         stack.enter_context(torch.compiler.set_stance("force_eager"))
@@ -125,13 +142,13 @@ def _force_eager(stack: ExitStack) -> None:
         warnings.filterwarnings("ignore", message=r"Using `torch\.compile\(module\)` when there are global hooks")
 
 
-def _refuse_fused_script(modules: Iterable[nn.Module]) -> None:
-    """Refuse a scripted model of which a fuser made a kernel: no operator inside is dispatched."""
+def _reject_fused_script(modules: Iterable[nn.Module]) -> None:
+    """Raise if a scripted model ran kernels made by a fuser: the operators inside them are not dispatched."""
     if not any(isinstance(module, torch.jit.ScriptModule) for module in modules):
         return
     graph = torch._C._last_executed_optimized_graph()
     fused = {node.kind() for node in graph.nodes() if "Group" in node.kind()} if graph is not None else set()
     if fused:
         kinds = ", ".join(sorted(fused))
-        msg = f"the scripted model ran fused ({kinds}), where no operator can be seen; profile the eager module"
+        msg = f"the scripted model ran fused kernels ({kinds}), whose operators cannot be seen; profile the eager model"
         raise UnsupportedModelError(msg)

@@ -1,13 +1,13 @@
-"""Which storages live: made by which operator for which module, and kept for what.
+"""Tracks which storages are live: which operator and module allocated each one, and what it is used for.
 
-A storage has one category for its whole life, known when it ends: it is a gradient once it was some parameter's
-``.grad``, an optimizer's state once it stood in one, an activation if it was made in a forward pass and still lived
-when a backward pass began, an input if it came with a call of the model or from outside. The rest is temporary.
+A storage has one category for its whole life, which is final only when it is freed. It is a gradient if it ever was
+the ``.grad`` of a parameter, an optimizer state if an optimizer ever kept it in its ``state``, an activation if a
+forward pass allocated it and it was still live when a backward pass began, and an input if it was an argument of the
+model or was allocated outside the profiled block. Everything else is temporary.
 """
 
 from __future__ import annotations
 
-import weakref
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -15,201 +15,194 @@ import torch
 
 from profiler.trace.memory_timeline import MemoryTimeline
 from profiler.trace.module_stack import modules_of
-from profiler.values.records import Phase
+from profiler.trace.storage_ref import StorageRef
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from torch import nn
 
+    from profiler.trace.storage_ref import Producer
     from profiler.values.memory import Category, Memory
+    from profiler.values.records import Phase
 
 
-_COMPACTED = 2**16  # events that are kept as they are from one call of the model to the next
-_MOST = 2**20  # and within one: once it is added up, a moment keeps the categories that were known until then
-_BEFORE = "(before)"
-#: From which phase to which something is kept.
-_KEPT = {("forward", "backward"), ("forward", "recompute"), ("recompute", "backward")}
+#: Events that may wait at a call of the model. More are summed there, where the categories of earlier calls are final.
+_MAX_EVENTS_AT_CALL = 2**16
+#: Events that may wait at any time. More are summed at once, by the categories known so far.
+_MAX_EVENTS = 2**20
+_UNKNOWN_MODULE = "(before)"
+#: Changes of phase at which what a forward pass has left is saved for backward.
+_FORWARD_TO_BACKWARD = {("forward", "backward"), ("forward", "recompute"), ("recompute", "backward")}
 _FORWARD = frozenset({"forward", "recompute"})
-#: What a tensor raises that has no storage of its own: a sparse, an opaque, one that is not initialised.
+#: Raised by tensors without a storage of their own: sparse, opaque or uninitialized ones.
 _NO_STORAGE = (RuntimeError, NotImplementedError, ValueError)
-#: An operator, the path of the module that ran it, and the phase.
-Producer = tuple[Any, str, Phase]
-
-
-class StorageRef(weakref.ref[torch.UntypedStorage]):
-    """A storage that was seen: a weak reference to it that still says what it was when it is gone."""
-
-    __slots__ = ("bytes", "category", "counted", "gone", "key", "maker")
-
-    bytes: int
-    category: Category
-    #: The category in which the course has it.
-    counted: Category | None
-    gone: bool
-    key: int
-    maker: Producer
 
 
 class StorageTracker:
-    """The live storages of one session. The storages themselves are held weakly.
+    """Tracks the live storages of one session through weak references.
 
-    All of it runs in the model's own time. So what happens is only noted, and added up when it is asked for.
+    All of this runs while the model runs. To cost little time, it only appends events; they are summed later.
     """
 
     def __init__(self, model: nn.Module | None) -> None:
-        """Follow what *model* holds, and what is made from here on."""
+        """Prepare to track the parameters, buffers and gradients of *model*, and everything allocated from now on."""
         self._model = model
-        #: By address; one that is gone may stay here until another takes its place.
+        #: By address. A freed storage may stay here until another one is allocated at its address.
         self._live: dict[int, StorageRef] = {}
-        #: Each storage when it came, and again when it went: its weak reference then puts itself here.
+        #: Each storage when it is allocated and again when it is freed: its weak reference's callback appends it.
         self._events: list[StorageRef] = []
-        #: The events of earlier starts.
-        self._past: list[StorageRef] = []
-        #: What was there when the session stopped: for another start, all of it is gone.
-        self._left: list[StorageRef] = []
-        self._fresh: list[StorageRef] = []
+        #: The events of earlier starts of the session.
+        self._earlier_events: list[StorageRef] = []
+        #: Storages still live when the session stopped. If it starts again, they count as freed at the stop.
+        self._survivors: list[StorageRef] = []
+        #: Temporary storages of the current forward pass, which become activations if they outlive it.
+        self._forward_temporaries: list[StorageRef] = []
         self._phase: Phase = "forward"
-        #: The maker of what nothing here made.
-        self._before: Producer = "", _BEFORE, self._phase
-        self._course = MemoryTimeline()
+        #: The producer of storages allocated outside the profiled block.
+        self._unknown_producer: Producer = "", _UNKNOWN_MODULE, self._phase
+        self._timeline = MemoryTimeline()
         self._activations: Counter[str] = Counter()
-        self._backward = -1
+        #: The backward pass (autograd's graph task) at whose end the gradients will be marked.
+        self._graph_task = -1
 
     def start(self) -> None:
-        """Take stock of what the model holds before anything runs."""
-        self._past += self._left
-        self._left = []
+        """Track the model's parameters, buffers and gradients."""
+        self._earlier_events += self._survivors
+        self._survivors = []
         if self._model is None:
             return
         modules = modules_of(self._model)
-        self._hold((p for module in modules for p in module._parameters.values() if p is not None), "parameter")
-        self._hold((b for module in modules for b in module._buffers.values() if b is not None), "buffer")
-        self._hold(_gradients(modules), "gradient")
+        self._mark((p for module in modules for p in module._parameters.values() if p is not None), "parameter")
+        self._mark((b for module in modules for b in module._buffers.values() if b is not None), "buffer")
+        self._mark(_gradients(modules), "gradient")
 
     def stop(self) -> None:
-        """Look at the gradients once more, and let go: what comes and goes until the next start is not seen."""
-        self.find_gradients()
+        """Mark the gradients a last time and stop tracking. Nothing is seen until the next start."""
+        self.mark_gradients()
         events, self._events = self._events, []
-        self._past += events
-        events.clear()  # what lives on still writes its end there
-        self._left = list(self._live.values())
+        self._earlier_events += events
+        events.clear()  # the callbacks of storages that live on still append to this list
+        self._survivors = list(self._live.values())
         self._live.clear()
-        self._fresh.clear()
+        self._forward_temporaries.clear()
 
-    def ran(self, maker: Producer, operands: Iterable[torch.Tensor], results: Iterable[torch.Tensor]) -> None:
-        """See what an operator took and made. Of what it took, that which nothing here made came from outside."""
-        if maker[2] != self._phase:
-            self._turn(maker[2])
+    def on_operator(
+        self, producer: Producer, operands: Iterable[torch.Tensor], results: Iterable[torch.Tensor]
+    ) -> None:
+        """Track an operator's operands and results. Operands not seen before are inputs."""
+        if producer[2] != self._phase:
+            self._enter_phase(producer[2])
         if self._phase == "backward":
-            self._await_gradients()
+            self._mark_gradients_after_backward()
         for tensor in operands:
             try:
-                known = self._live.get(tensor.untyped_storage()._cdata)
+                storage = self._live.get(tensor.untyped_storage()._cdata)
             except _NO_STORAGE:
                 continue
-            if known is None or known() is None:
-                self._see(tensor, self._before, "input")
+            if storage is None or storage() is None:
+                self._track(tensor, self._unknown_producer, "input")
         for tensor in results:
-            self._see(tensor, maker, "temporary")
+            self._track(tensor, producer, "temporary")
 
-    def asked(self, values: Any) -> None:
-        """See the inputs of a call of the model, wherever they were made; a good moment to forget old events."""
-        for value in _tensors(values):
-            stored = self._see(value, self._before, "input")
-            if stored is not None and stored.category == "temporary" and stored.maker[2] == "forward":
-                self._file(stored, "input")
-        self.forget(_COMPACTED)
+    def on_model_call(self, arguments: Any) -> None:
+        """Mark the tensors among the arguments of a call of the model as inputs; sum events if many wait."""
+        for tensor in _tensors(arguments):
+            storage = self._track(tensor, self._unknown_producer, "input")
+            if storage is not None and storage.category == "temporary" and storage.producer[2] == "forward":
+                self._recategorize(storage, "input")
+        self.trim(_MAX_EVENTS_AT_CALL)
 
-    def forget(self, most: int = _MOST) -> None:
-        """Add up the events, and forget them, if there are too many."""
-        if len(self._past) + len(self._events) > most:
-            self._compact()
+    def trim(self, max_events: int = _MAX_EVENTS) -> None:
+        """Sum the waiting events and drop them if there are more than *max_events*."""
+        if len(self._earlier_events) + len(self._events) > max_events:
+            self._sum_events()
 
-    def find_gradients(self) -> None:
-        """Know the parameters' gradients as such."""
+    def mark_gradients(self) -> None:
+        """Mark the current gradients of the model's parameters."""
         if self._model is not None:
-            self._hold(_gradients(modules_of(self._model)), "gradient")
+            self._mark(_gradients(modules_of(self._model)), "gradient")
 
-    def find_states(self, optimizer: torch.optim.Optimizer) -> None:
-        """Know what an optimizer keeps, and the gradients that it takes."""
-        groups = (p for group in optimizer.param_groups for p in group["params"])
-        self._hold((p.grad for p in groups if p.grad is not None), "gradient")
-        self._hold(_tensors(list(optimizer.state.values())), "optimizer_state")
+    def mark_optimizer_states(self, optimizer: torch.optim.Optimizer) -> None:
+        """Mark the states of an optimizer, and the gradients of its parameters."""
+        parameters = (p for group in optimizer.param_groups for p in group["params"])
+        self._mark((p.grad for p in parameters if p.grad is not None), "gradient")
+        self._mark(_tensors(list(optimizer.state.values())), "optimizer_state")
 
     def memory(self) -> Memory:
-        """Say what was live, and when."""
-        self._compact()
-        return self._course.memory(dict(self._activations))
+        """Return the peaks and the timeline of live memory so far."""
+        self._sum_events()
+        return self._timeline.memory(dict(self._activations))
 
-    def _await_gradients(self) -> None:
-        """Look at the gradients when this backward pass ends; the engine calls back."""
+    def _mark_gradients_after_backward(self) -> None:
+        """Queue `mark_gradients` on the autograd engine, once for each backward pass."""
         task = torch._C._current_graph_task_id()
-        if task not in {-1, self._backward}:
-            self._backward = task
-            torch.autograd.Variable._execution_engine.queue_callback(self.find_gradients)
+        if task not in {-1, self._graph_task}:
+            self._graph_task = task
+            torch.autograd.Variable._execution_engine.queue_callback(self.mark_gradients)
 
-    def _hold(self, tensors: Iterable[torch.Tensor], category: Category) -> None:
+    def _mark(self, tensors: Iterable[torch.Tensor], category: Category) -> None:
+        """Track *tensors* in this category. Parameters and buffers keep theirs."""
         for tensor in tensors:
-            stored = self._see(tensor, self._before, category)
-            if stored is not None and stored.category not in {category, "parameter", "buffer"}:
-                self._file(stored, category)
+            storage = self._track(tensor, self._unknown_producer, category)
+            if storage is not None and storage.category not in {category, "parameter", "buffer"}:
+                self._recategorize(storage, category)
 
-    def _file(self, stored: StorageRef, category: Category) -> None:
-        """Put a storage into its final category."""
-        stored.category = category
-        self._course.move(stored)
+    def _recategorize(self, storage: StorageRef, category: Category) -> None:
+        storage.category = category
+        self._timeline.recategorize(storage)
 
-    def _see(self, tensor: torch.Tensor, maker: Producer, category: Category) -> StorageRef | None:
-        """Give what is known of a tensor's storage. One that is new has from now on this maker and this category."""
+    def _track(self, tensor: torch.Tensor, producer: Producer, category: Category) -> StorageRef | None:
+        """Return the tracked storage of *tensor*; start tracking it with this producer and category if it is new."""
         try:
-            storage = tensor.untyped_storage()
+            untyped = tensor.untyped_storage()
         except _NO_STORAGE:
             return None
-        key, size = storage._cdata, storage.nbytes()
-        known = self._live.get(key)
-        if known is not None and known() is not None:
-            if known.bytes == size:
-                return known
-            category = known.category
-            self._events.append(known)  # it was resized: one storage went and another came, at the same place
-        stored = self._live[key] = StorageRef(storage, self._events.append)
-        stored.key, stored.bytes, stored.maker = key, size, maker
-        stored.category, stored.counted, stored.gone = category, None, False
-        self._events.append(stored)
+        key, size = untyped._cdata, untyped.nbytes()
+        tracked = self._live.get(key)
+        if tracked is not None and tracked() is not None:
+            if tracked.bytes == size:
+                return tracked
+            category = tracked.category
+            self._events.append(tracked)  # resized: counts as freed, and as allocated anew with the new size
+        storage = self._live[key] = StorageRef(untyped, self._events.append)
+        storage.key, storage.bytes, storage.producer = key, size, producer
+        storage.category, storage.counted_as, storage.removed = category, None, False
+        self._events.append(storage)
         if category == "temporary" and self._phase in _FORWARD:
-            self._fresh.append(stored)
-        return stored
+            self._forward_temporaries.append(storage)
+        return storage
 
-    def _lives(self, stored: StorageRef) -> bool:
-        return stored() is not None and self._live.get(stored.key) is stored
+    def _is_live(self, storage: StorageRef) -> bool:
+        return storage() is not None and self._live.get(storage.key) is storage
 
-    def _turn(self, phase: Phase) -> None:
-        """Go from one phase to another: what a forward pass made and left is kept for backward, if that begins."""
-        before, self._phase = self._phase, phase
-        self._before = "", _BEFORE, phase
-        if (before, phase) not in _KEPT:
+    def _enter_phase(self, phase: Phase) -> None:
+        """Switch to *phase*. When a backward pass begins, the forward pass's live temporaries become activations."""
+        previous, self._phase = self._phase, phase
+        self._unknown_producer = "", _UNKNOWN_MODULE, phase
+        if (previous, phase) not in _FORWARD_TO_BACKWARD:
             return
-        kept: Counter[str] = Counter()
-        for stored in self._fresh:
-            if stored.category == "temporary" and self._lives(stored):
-                self._file(stored, "activation")
-                kept[stored.maker[1]] += stored.bytes
-        self._fresh.clear()
-        if before == "forward":
-            self._activations |= kept  # the larger of each
+        activations: Counter[str] = Counter()
+        for storage in self._forward_temporaries:
+            if storage.category == "temporary" and self._is_live(storage):
+                self._recategorize(storage, "activation")
+                activations[storage.producer[1]] += storage.bytes
+        self._forward_temporaries.clear()
+        if previous == "forward":
+            self._activations |= activations  # each module's maximum over the steps
 
-    def _compact(self) -> None:
-        self._course.follow(self._past)
-        self._course.follow(self._events)
-        self._past.clear()
+    def _sum_events(self) -> None:
+        """Replay the waiting events into the timeline, and drop the references to freed storages."""
+        self._timeline.replay(self._earlier_events)
+        self._timeline.replay(self._events)
+        self._earlier_events.clear()
         self._events.clear()
-        self._fresh = [stored for stored in self._fresh if self._lives(stored)]
-        self._live = {key: stored for key, stored in self._live.items() if stored() is not None}
+        self._forward_temporaries = [storage for storage in self._forward_temporaries if self._is_live(storage)]
+        self._live = {key: storage for key, storage in self._live.items() if storage() is not None}
 
 
 def _gradients(modules: Iterable[nn.Module]) -> Iterator[torch.Tensor]:
-    """Yield the gradients that the parameters of some modules have now."""
+    """Yield the current gradients of the modules' own parameters."""
     for module in modules:
         for parameter in module._parameters.values():
             if parameter is not None and parameter.grad is not None:
@@ -217,7 +210,7 @@ def _gradients(modules: Iterable[nn.Module]) -> Iterator[torch.Tensor]:
 
 
 def _tensors(values: Any) -> Iterator[torch.Tensor]:
-    """Yield the tensors in a nest of lists and mappings."""
+    """Yield the tensors in nested lists, tuples, sets and mappings."""
     if isinstance(values, torch.Tensor):
         yield values
     elif isinstance(values, dict):

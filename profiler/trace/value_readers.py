@@ -1,4 +1,7 @@
-"""Arguments whose values the work depends on: attention masks, lengths of sequences, offsets of groups."""
+"""Arguments whose values determine the cost: attention masks, sequence lengths, offsets of groups.
+
+Shapes alone do not tell how many scores a mask lets through, or how long each packed sequence is.
+"""
 
 from __future__ import annotations
 
@@ -10,62 +13,64 @@ import torch
 
 from profiler.values.records import TensorSpec
 
-#: From what was seen of an argument, and the live tensor, to what is kept of it.
+#: Maps the spec of an argument and the live tensor to a spec that also holds what was read from the tensor.
 ValueReader = Callable[[TensorSpec, torch.Tensor], TensorSpec]
-#: The arguments of an operator to look into, by position and by name.
+#: The readers for the arguments of one operator, by position and by name.
 ValueReaders = tuple[dict[int, ValueReader], dict[str, ValueReader]]
 
 _MASKS = frozenset({"attn_mask", "attn_bias", "bias", "mask"})
 _LENGTHS = frozenset({
     "cu_seq_k", "cu_seq_q", "cu_seqlens_k", "cu_seqlens_q", "cum_seq_k", "cum_seq_q", "offs", "seqlen_k", "seqused_k",
 })  # fmt: skip
-#: Operators whose masks tell what is left out.
+#: Operators whose Boolean masks are true where a score is masked out.
 _INVERTED = frozenset({"aten::_native_multi_head_attention", "aten::_transformer_encoder_layer_fwd"})
 
 
 def value_readers_of(operator: Any) -> ValueReaders | None:
-    """Say which arguments of an operator tell by their values, and how: by position and by name; None for most."""
+    """Return the readers for an operator's arguments; None if its cost follows from shapes alone, as for most."""
     schema = getattr(operator, "_schema", None)
     if schema is None:
         return None
-    ways: dict[str, ValueReader] = {a.name: keep_lengths for a in schema.arguments if a.name in _LENGTHS}
+    readers: dict[str, ValueReader] = {a.name: keep_lengths for a in schema.arguments if a.name in _LENGTHS}
     if schema.name in _INVERTED:
-        ways["mask"] = count_zeros
+        readers["mask"] = count_zeros
     elif "attention" in schema.name:
-        ways |= {a.name: count_unmasked for a in schema.arguments if a.name in _MASKS}
-    return ({i: ways[a.name] for i, a in enumerate(schema.arguments) if a.name in ways}, ways) if ways else None
+        readers |= {a.name: count_unmasked for a in schema.arguments if a.name in _MASKS}
+    positions = {i: readers[a.name] for i, a in enumerate(schema.arguments) if a.name in readers}
+    return (positions, readers) if readers else None
 
 
-def read_values(seen: Any, live: Any, way: ValueReader | None) -> Any:
-    """Look at the values of an argument, where it has any."""
-    known = way is not None and isinstance(live, torch.Tensor) and not live.is_meta and not _is_fake(live)
-    return way(seen, live) if way is not None and known else seen
+def with_values(spec: Any, argument: Any, reader: ValueReader) -> Any:
+    """Apply *reader* to an argument; return *spec* unchanged where there are no values: on meta, or for no tensor."""
+    has_values = isinstance(argument, torch.Tensor) and not argument.is_meta and not _is_fake(argument)
+    return reader(spec, argument) if has_values else spec
 
 
-def keep_lengths(seen: TensorSpec, live: torch.Tensor) -> TensorSpec:
-    """Keep a few integers as they are."""
-    return seen._replace(values=tuple(live.tolist()))
+def keep_lengths(spec: TensorSpec, tensor: torch.Tensor) -> TensorSpec:
+    """Add the values of a small integer tensor to its spec."""
+    return spec._replace(values=tuple(tensor.tolist()))
 
 
-def count_unmasked(seen: TensorSpec, live: torch.Tensor) -> TensorSpec:
-    """Count the elements of an attention mask that let their score through.
+def count_unmasked(spec: TensorSpec, mask: torch.Tensor) -> TensorSpec:
+    """Add the number of unmasked elements to the spec of an attention mask.
 
-    A Boolean mask keeps where it is true; an additive one masks with −inf, or with the lowest number of its dtype.
+    A Boolean mask keeps a score where it is true. A floating-point mask is added to the scores: it masks a score out
+    with −inf, or with the lowest number of its dtype.
     """
-    if live.is_floating_point():
-        return seen._replace(kept=_count(live, lambda mask: mask > torch.finfo(mask.dtype).min))
-    return seen._replace(kept=_count(live, lambda mask: mask))
+    if mask.is_floating_point():
+        return spec._replace(unmasked=_count(mask, lambda values: values > torch.finfo(values.dtype).min))
+    return spec._replace(unmasked=_count(mask, lambda values: values))
 
 
-def count_zeros(seen: TensorSpec, live: torch.Tensor) -> TensorSpec:
-    """Count the elements of a mask that leaves out what is not zero."""
-    return seen._replace(kept=_count(live, lambda mask: mask == 0))
+def count_zeros(spec: TensorSpec, mask: torch.Tensor) -> TensorSpec:
+    """Add the number of zeros to the spec of a mask whose nonzero elements mask a score out."""
+    return spec._replace(unmasked=_count(mask, lambda values: values == 0))
 
 
-def _count(mask: torch.Tensor, kept: Callable[[torch.Tensor], torch.Tensor]) -> int:
-    """Count what is kept; a dimension that is expanded is looked at once."""
+def _count(mask: torch.Tensor, is_unmasked: Callable[[torch.Tensor], torch.Tensor]) -> int:
+    """Count the unmasked elements. An expanded dimension (stride 0) is read once and multiplied."""
     stored = mask[tuple(slice(1) if step == 0 else slice(None) for step in mask.stride())]
-    return int(kept(stored).count_nonzero()) * (prod(mask.shape) // max(prod(stored.shape), 1))
+    return int(is_unmasked(stored).count_nonzero()) * (prod(mask.shape) // max(prod(stored.shape), 1))
 
 
 def _is_fake(tensor: torch.Tensor) -> bool:

@@ -1,4 +1,4 @@
-"""Time a call on a torch device."""
+"""Wall-clock timing of calls on a torch device."""
 
 from __future__ import annotations
 
@@ -12,16 +12,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def time_calls(call: Callable[[], object], device: torch.device, *, runs: int, warm: int) -> tuple[float, ...]:
-    """Return the wall time in seconds of each of *runs* calls, after *warm* untimed ones; on CUDA, synchronise."""
-    wait = torch.cuda.synchronize if device.type == "cuda" else nullcontext
-    for _ in range(warm):
+def time_calls(call: Callable[[], object], device: torch.device, *, runs: int, warmup_runs: int) -> tuple[float, ...]:
+    """Return the wall time in seconds of each of *runs* calls, after *warmup_runs* calls that are not timed.
+
+    CUDA is synchronised before and after each timed call.
+    """
+    synchronise = torch.cuda.synchronize if device.type == "cuda" else nullcontext
+    for _ in range(warmup_runs):
         call()
     times = []
     for _ in range(runs):
-        wait()
+        synchronise()
         start = time.perf_counter()
         call()
-        wait()
+        synchronise()
         times.append(time.perf_counter() - start)
     return tuple(times)

@@ -1,4 +1,5 @@
-"""Frozen values that pass between the rooms: records, memory, findings and projections.
+"""Frozen values that pass between packages: operator records, memory, findings and projections.
 
-Nothing here runs, reads a file or imports torch, so that every value can be saved, loaded and compared without a model.
+Nothing here runs a model, reads a file or imports torch, so that every value can be saved, loaded and compared without
+a model.
 """

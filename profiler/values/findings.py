@@ -1,7 +1,9 @@
-"""What a source says of a model, what is known of the source, and what the comparison with our count finds.
+"""Claims of other sources about a model, and the explained difference between each claim and our count.
 
-A cause is computed, never written down: a ``Deviation`` is a rule from what we saw to the amount that its source leaves
-out, adds or counts twice there. What is left is ``ours − claimed − Σ causes``, and the verdict follows from it.
+A source is another counter (a "peer") or a document. A ``Claim`` is a number that it states. A ``Finding`` compares
+the claim with our own number and lists the ``Cause``s of the difference. The amounts of causes are computed, never stored by
+hand: a ``Deviation`` is a rule that computes from a recorded forward pass how much its source omits, adds or counts
+twice. The unexplained rest is ``ours − claimed − Σ causes``, and the verdict follows from it.
 """
 
 from __future__ import annotations
@@ -16,17 +18,18 @@ from profiler.values.renamed import warn_renamed
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-#: What a claim is about: work, or parameters.
+#: What a deviation changes: the amount of work, or the number of parameters.
 Quantity = Literal["work", "params"]
-#: Counts are integers; a peer that divides by the batch can claim a fraction.
+#: Counts are integers; a peer that divides by the batch size can claim a fraction.
 Number = int | float
-#: Figures of documents are kept as they are: 2735/67 is no float.
+#: Figures of documents are exact rationals: 2735/67 has no exact float.
 Exact = Number | Fraction
+#: The subject of a claim about the whole model.
 TOTAL = "total"
 
 
 class CauseKind(StrEnum):
-    """The class of a cause."""
+    """The kind of a cause: why a source counts differently."""
 
     UNIT = "unit"
     CONVENTION = "convention"
@@ -48,7 +51,6 @@ class CauseKind(StrEnum):
     DTYPE = "dtype"
     SPARSE = "sparse"
     PARAMETERS = "parameters missed"
-    UNCALLED = "counted without a call"
     UNUSED = "output unused"
     FORMULA = "wrong formula"
     ROUNDING = "rounding"
@@ -60,14 +62,14 @@ class CauseKind(StrEnum):
     MIXED = "mixed-precision"
 
 
-#: What a document does knowingly: it cuts digits, or says what it leaves out. Everything else is a mistake in it.
-_KNOWINGLY = frozenset({CauseKind.ROUNDING, CauseKind.APPROXIMATION})
-#: Of our own figure: mistakes that move a statement by no more do not contradict it.
+#: Deliberate simplifications in a document: rounded digits, stated omissions. Every other kind is a mistake.
+_DELIBERATE = frozenset({CauseKind.ROUNDING, CauseKind.APPROXIMATION})
+#: Fraction of our own figure: mistakes of at most this size do not contradict a document's statement.
 MATERIAL = Fraction(1, 20)
 
 
 class Contribution(NamedTuple):
-    """A part of a difference, at one place: *amount* is ours minus theirs."""
+    """The part of a difference that arises in one module and operator: *amount* is ours minus theirs."""
 
     module: str
     operator: str
@@ -76,24 +78,25 @@ class Contribution(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Deviation:
-    """A known way in which a source counts otherwise than we do."""
+    """A known way in which a peer counts differently from us."""
 
+    #: A unique name, such as "FCM-BIAS".
     code: str
     kind: CauseKind
-    #: One sentence for a person.
+    #: What the peer does, as a phrase whose subject is the peer; it is printed in reports.
     why: str
-    #: The place in the source that shows it.
+    #: The file and function of the peer that shows it.
     where: str
-    #: The versions of the source for which it was seen.
-    seen: str
+    #: The versions of the peer in which it was observed.
+    versions: str
     quantity: Quantity
-    #: From a scene (what we saw of a model) to the shares of the difference.
+    #: Computes the contributions to the difference from a ``ForwardPass``.
     rule: Callable[[Any], Iterable[Contribution]]
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A number that a source gives; None with its *error* where it failed to."""
+    """A number that a source states; None, with an *error*, if the source failed."""
 
     source: str
     version: str
@@ -103,12 +106,20 @@ class Claim:
     unit: str
     claimed: Exact | None
     error: str = ""
-    #: The claim's name in its document; empty for a peer's.
+    #: The claim's id in its document; empty for a peer.
     id: str = ""
 
 
 class Verdict(StrEnum):
-    """What the numbers of a finding say."""
+    """The result of comparing a claim with our count.
+
+    - ``AGREES``: the numbers are equal, up to rounding.
+    - ``EXPLAINED``: they differ, and the causes add up to the difference exactly.
+    - ``CONTRADICTED``: the same, but the causes are mistakes of a document that matter (more than ``MATERIAL``).
+    - ``UNEXPLAINED``: a part of the difference has no known cause.
+    - ``UNVERIFIABLE``: there is no own number to compare with.
+    - ``FAILED``: the source gave no number.
+    """
 
     AGREES = "agrees"
     EXPLAINED = "explained"
@@ -120,7 +131,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """A named part of a difference, and the places where it arises."""
+    """A named part of a difference, with the modules and operators where it arises."""
 
     code: str
     kind: CauseKind
@@ -129,18 +140,18 @@ class Cause:
 
     @property
     def amount(self) -> Number:
-        """How much more we count for this reason; negative where the source counts more."""
+        """Ours minus theirs, summed over the contributions; negative if the source counts more."""
         return as_number(sum(Fraction(contribution.amount) for contribution in self.contributions))
 
     @property
     def modules(self) -> tuple[str, ...]:
-        """The modules where it arises, in the order of the model."""
+        """The paths of the modules where it arises, in order of first occurrence."""
         return tuple(dict.fromkeys(contribution.module for contribution in self.contributions))
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A claim beside our own number, and the causes of their difference."""
+    """A claim, our own number, and the causes of the difference."""
 
     claim: Claim
     ours: Exact
@@ -148,21 +159,23 @@ class Finding:
 
     @property
     def difference(self) -> Number:
-        """Ours minus claimed; 0 where nothing was claimed."""
+        """Ours minus claimed; 0 if nothing was claimed."""
         claimed = self.claim.claimed
         return 0 if claimed is None else as_number(Fraction(self.ours) - Fraction(claimed))
 
     @property
     def unexplained(self) -> Number:
-        """What no cause accounts for."""
+        """The difference minus the causes: what no cause accounts for."""
         if self.claim.claimed is None:
             return 0
-        parts = (contribution.amount for cause in self.causes for contribution in cause.contributions)
-        return as_number(Fraction(self.ours) - Fraction(self.claim.claimed) - sum(Fraction(part) for part in parts))
+        amounts = (contribution.amount for cause in self.causes for contribution in cause.contributions)
+        return as_number(
+            Fraction(self.ours) - Fraction(self.claim.claimed) - sum(Fraction(amount) for amount in amounts)
+        )
 
     @property
     def verdict(self) -> Verdict:
-        """What the numbers say; it cannot contradict them."""
+        """The verdict, computed from the numbers and the kinds of the causes."""
         if self.claim.claimed is None:
             return Verdict.FAILED
         if self.unexplained:
@@ -173,27 +186,23 @@ class Finding:
 
     @property
     def _is_mistaken(self) -> bool:
-        """Whether a document's mistakes are a material part of the figure."""
-        moved_macs = sum(abs(Fraction(cause.amount)) for cause in self.causes if cause.kind not in _KNOWINGLY)
-        return moved_macs > MATERIAL * abs(Fraction(self.ours))
+        """Whether the document's mistakes add up to a material part of our figure."""
+        mistakes = sum(abs(Fraction(cause.amount)) for cause in self.causes if cause.kind not in _DELIBERATE)
+        return mistakes > MATERIAL * abs(Fraction(self.ours))
 
 
 def within(causes: Iterable[Cause], path: str) -> tuple[Cause, ...]:
-    """Keep of causes what arises in a module or below it."""
-    kept = (
-        replace(
-            c,
-            contributions=tuple(
-                contribution for contribution in c.contributions if is_under(contribution.module, path)
-            ),
-        )
-        for c in causes
-    )
-    return tuple(cause for cause in kept if cause.contributions)
+    """Restrict causes to the contributions of the module at *path* and its descendants; drop causes left empty."""
+    restricted = (replace(cause, contributions=_contributions_under(cause, path)) for cause in causes)
+    return tuple(cause for cause in restricted if cause.contributions)
+
+
+def _contributions_under(cause: Cause, path: str) -> tuple[Contribution, ...]:
+    return tuple(contribution for contribution in cause.contributions if is_under(contribution.module, path))
 
 
 def is_under(path: str, top: str) -> bool:
-    """Say whether *path* is *top* or below it.
+    """Return whether the module path *path* is *top* or a descendant of it.
 
     Example:
         >>> is_under("layer1.0", "layer1"), is_under("layer10", "layer1"), is_under("fc", "")
@@ -203,7 +212,7 @@ def is_under(path: str, top: str) -> bool:
 
 
 def as_number(value: Fraction | float) -> Number:
-    """Give an integer where the value is one.
+    """Return an ``int`` if *value* is integral, otherwise a ``float``.
 
     Example:
         >>> as_number(Fraction(6, 3)), as_number(2.5)
@@ -213,7 +222,7 @@ def as_number(value: Fraction | float) -> Number:
 
 
 def __getattr__(name: str) -> object:
-    """Return ``Deviation`` under its old name."""
+    """Return ``Deviation`` for its deprecated name ``Departure``."""
     if name != "Departure":
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)

@@ -1,7 +1,7 @@
-"""What lives in memory: the storages of a run by category, and the classical estimate of a training step's.
+"""Live memory of a run by category, and a rule-of-thumb estimate for a training step.
 
-Bytes are those of storages, each once however many tensors share it. What a kernel takes and gives back inside one
-operator, and what an allocator rounds up or keeps, are not seen.
+Bytes are those of tensor storages; a storage counts once, however many tensors share it. Workspace that a kernel
+allocates and frees within one operator is not counted, and neither is what an allocator rounds up or caches.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ Category = Literal["parameter", "buffer", "gradient", "optimizer_state", "activa
 CATEGORIES: tuple[Category, ...] = (
     "parameter", "buffer", "gradient", "optimizer_state", "activation", "input", "temporary",
 )  # fmt: skip
-#: Bytes by category, and their "total".
+#: Bytes by category, and their sum under "total".
 Table = dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What was live at one moment, and who had just made something."""
+    """The live bytes at one point of a run, and the operator that had just allocated or freed a storage."""
 
-    #: How many storages had come and gone.
+    #: Number of allocations and frees up to this point.
     at: int
     module: str
     operator: str
@@ -41,31 +41,31 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """The live storages of a run: their peak, the peak in each phase, and their course."""
+    """The live memory of a run: its peak, the peak of each phase, and a timeline."""
 
     peak: Moment
     phases: dict[Phase, Moment] = field(default_factory=dict)
-    #: At most a few hundred moments; each is the highest of its stretch.
+    #: At most a few hundred moments, each the highest of its interval.
     timeline: tuple[Moment, ...] = ()
-    #: Bytes that each module's forward made and that were still live when a backward pass began; each storage once.
+    #: By module path: bytes allocated in the module's forward and still live when a backward pass began.
     activations: dict[str, int] = field(default_factory=dict)
-    #: What the allocator of an accelerator measured as its own peak; None elsewhere.
+    #: Peak bytes reported by the CUDA allocator; None on other devices.
     measured: int | None = None
-    #: What the number of parameters alone lets expect of a training step.
+    #: Estimate of a training step from the number of parameters alone.
     estimate: Table | None = None
 
     def __or__(self, other: Memory) -> Memory:
-        """Keep the higher of two runs."""
+        """Combine two runs: take the higher peak, overall and of each phase."""
         phases = dict(self.phases)
         for phase, moment in other.phases.items():
             phases[phase] = max(phases.get(phase, moment), moment, key=lambda m: m.total)
         higher = max(self, other, key=lambda memory: memory.peak.total)
-        kept = Counter(self.activations) | Counter(other.activations)
-        return replace(higher, phases=phases, activations=dict(kept))
+        activations = Counter(self.activations) | Counter(other.activations)
+        return replace(higher, phases=phases, activations=dict(activations))
 
 
-#: Values that an optimizer keeps for each parameter, in torch's own implementations with their defaults.
-#: Source: the ``state`` that each ``_init_group`` in torch/optim fills.
+#: State values per parameter, for the optimizers of ``torch.optim`` with their default options. Source: the ``state``
+#: that each ``_init_group`` in torch/optim fills.
 _STATES = {
     "sgd": 0, "sgd-momentum": 1, "adagrad": 1, "rmsprop": 1, "adadelta": 2, "rprop": 2, "asgd": 1, "lion": 1,
     "adam": 2, "adamw": 2, "nadam": 2, "radam": 2, "adamax": 2,
@@ -75,26 +75,35 @@ _STATES = {
 def estimate_training(
     params: int, dtype: str = "float32", optimizer: str = "adamw", *, master_weights: bool = False, activations: int = 0
 ) -> Table:
-    """Estimate the memory of a training step from the number of parameters alone, without running anything.
+    """Estimate the memory of a training step from the number of parameters, without running a model.
 
-    Parameters and gradients in *dtype*; optimizer states in float32 where *master_weights* are kept beside parameters
-    of another dtype (4 more bytes each), or else in *dtype*. Activations are those that you give: no rule on parameters
-    tells them.
+    Parameters and gradients are stored in *dtype*. So are optimizer states, unless *master_weights* is set: then the
+    states and a master copy of each parameter are float32 (4 bytes each).
+
+    Args:
+        params: Number of trainable parameters.
+        dtype: Dtype of parameters and gradients, such as ``"float32"`` or ``"bfloat16"``.
+        optimizer: Name of an optimizer of ``torch.optim`` in lower case; also ``"sgd-momentum"`` and ``"lion"``.
+        master_weights: Whether a float32 copy of each parameter is kept, as in mixed-precision training.
+        activations: Bytes of activations. They do not follow from the number of parameters, so you supply them.
+
+    Returns:
+        Bytes of ``"parameter"``, ``"gradient"``, ``"optimizer_state"`` and ``"activation"``, and their ``"total"``.
 
     Source: Rajbhandari et al., ZeRO (arXiv:1910.02054), section 3.1: 2 + 2 + 12 bytes for mixed-precision Adam.
 
     Raises:
-        InputError: The dtype or the optimizer is not known.
+        InputError: The dtype or the optimizer is unknown.
 
     Example:
         >>> estimate_training(1_000_000, "bfloat16", "adamw", master_weights=True)["total"]
         16000000
     """
     if dtype not in ITEMSIZE:
-        msg = f"no dtype {dtype!r}; such as float32, bfloat16 or float16"
+        msg = f"no dtype named {dtype!r}; use one such as float32, bfloat16 or float16"
         raise InputError(msg)
     if optimizer not in _STATES:
-        msg = f"no optimizer {optimizer!r}; known: {', '.join(sorted(_STATES))}"
+        msg = f"no optimizer named {optimizer!r}; choose one of {', '.join(sorted(_STATES))}"
         raise InputError(msg)
     size = ITEMSIZE[dtype]
     state = (4 if master_weights else size) * _STATES[optimizer] + (4 if master_weights else 0)
@@ -109,7 +118,7 @@ def estimate_training(
 
 
 def __getattr__(name: str) -> object:
-    """Return ``estimate_training`` under its old name."""
+    """Return ``estimate_training`` under its deprecated name ``training``."""
     if name != "training":
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)
@@ -118,5 +127,5 @@ def __getattr__(name: str) -> object:
 
 
 def with_total(table: Table) -> Table:
-    """Add the sum of a table to it."""
+    """Return *table* with the sum of its values under ``"total"``."""
     return table | {"total": sum(table.values())}

@@ -1,6 +1,7 @@
-"""What a projection says: figures that carry what kind they are and where they come from.
+"""The results of a projection: figures, each with its kind and its source.
 
-Inert, like a record: a ``Profile`` can hold a projection, save it and read it back without the room that computed it.
+Like a record, a projection holds plain values only, so that a ``Profile`` can save and load it without the package that
+computed it.
 """
 
 from __future__ import annotations
@@ -8,28 +9,28 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Literal
 
-#: No device can beat a bound (of the counted work, at the stated peaks); an estimate rests on stated efficiencies; the
-#: rest was measured.
+#: A bound follows from the counted work and the peak rates: no device with these peaks is faster. An estimate also
+#: assumes efficiencies, which its source states. A measured figure was timed or traced.
 FigureKind = Literal["bound", "estimate", "measured"]
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One figure; its unit is in the name that it is held under."""
+    """A value with its kind and its source. The name of the field that holds it carries the unit."""
 
     value: int | float | str
     kind: FigureKind
-    #: Where it comes from: the rule that gives it, and the source of what went into it.
+    #: The rule that gives the value, and the source of the numbers in it.
     source: str
 
 
 @dataclass(frozen=True, slots=True)
 class WhatIf:
-    """The same pass with its numbers stored in another precision."""
+    """The projection of the same pass in another precision."""
 
-    #: ``int8`` stores weights and activations so; ``int8-weights`` weights alone.
+    #: ``int8`` stores weights and activations in int8; ``int8-weights`` only the weights.
     precision: str
-    #: What the device really computes in.
+    #: The precision of the arithmetic: the nearest wider one that the device supports.
     computes_in: str
     weight_bytes: Figure
     bound_s: Figure
@@ -38,42 +39,42 @@ class WhatIf:
 
 @dataclass(frozen=True, slots=True)
 class OperatorBound:
-    """An operator against the roofline: all its calls together."""
+    """An operator on the roofline, summed over its calls."""
 
     operator: str
     dtype: str
     calls: int
-    #: Operations (two a MAC) and bytes of operands and results, in the projected precision.
+    #: Operations (two per MAC), and bytes of operands and results in the projected precision.
     ops: int
     bytes: int
-    #: Of all its calls, each held against its own larger side.
+    #: Sum over the calls of the larger of compute time and memory time.
     bound_s: float
     estimate_s: float
-    #: Operations per byte at which compute and memory take the same time; None where the device has no such rate.
+    #: The ridge point: the arithmetic intensity at which compute and memory take equally long. None if unknown.
     ridge_ops_per_byte: float | None
 
     @property
     def intensity_ops_per_byte(self) -> float:
-        """Operations per byte moved."""
+        """Arithmetic intensity: operations per byte of operands and results."""
         return self.ops / self.bytes if self.bytes else 0.0
 
     @property
     def side(self) -> str:
-        """Which side of the ridge it lies on: ``compute`` or ``bandwidth``."""
-        above = self.ridge_ops_per_byte is None or self.intensity_ops_per_byte >= self.ridge_ops_per_byte
-        return "compute" if above else "bandwidth"
+        """The side of the ridge point on which the operator lies: ``compute`` or ``bandwidth``."""
+        is_above = self.ridge_ops_per_byte is None or self.intensity_ops_per_byte >= self.ridge_ops_per_byte
+        return "compute" if is_above else "bandwidth"
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingFigures:
-    """A counted training step beside the rules of thumb, and the run that is made of it."""
+    """The counted FLOPs of a training step, the rules of thumb for them, and the figures of the planned run."""
 
     tokens_per_step: Figure
     model_flops: Figure
     hardware_flops: Figure
     six_n_t: Figure
     eight_n_t: Figure
-    #: Of the estimated step, on one device.
+    #: Model and hardware FLOPs utilisation of the estimated step, on one device.
     mfu: Figure
     hfu: Figure
     pf_days: Figure | None = None
@@ -83,9 +84,9 @@ class TrainingFigures:
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """A profile on a device: what one pass takes, and what a rate of passes demands.
+    """A profile projected onto a device: time and memory of one pass, and what a rate of passes requires.
 
-    What was not asked for, or cannot be said of this device, is None.
+    A figure is None if it was not requested, or if the catalogue lacks the device's figure that it depends on.
     """
 
     device: Figure
@@ -111,28 +112,28 @@ class Projection:
     training: TrainingFigures | None = None
     operators: tuple[OperatorBound, ...] = ()
     what_if: tuple[WhatIf, ...] = ()
-    #: What the figures rest on, one sentence each.
+    #: Assumptions and caveats behind the figures, one sentence each.
     notes: tuple[str, ...] = field(default=())
 
     @property
     def figures(self) -> dict[str, Figure]:
-        """The figures that there are, by name."""
-        named = {f.name: getattr(self, f.name) for f in fields(self)}
-        return {name: value for name, value in named.items() if isinstance(value, Figure)}
+        """The figures that are not None, by name."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {name: value for name, value in values.items() if isinstance(value, Figure)}
 
     @property
     def fits(self) -> bool:
-        """Whether the demanded rate, and the memory, are within the device; true where none is demanded."""
+        """Whether the device has the memory and sustains the requested rate, if one was requested."""
         return not self.shortfall
 
     @property
     def shortfall(self) -> str:
-        """What the device cannot do of what is demanded, in one line; empty where it can."""
+        """The reasons why the profile does not fit the device, in one line; empty if it fits."""
         parts = []
         if self.headroom is not None and self.fps is not None and float(self.headroom.value) < 1:
             rate = f"{float(self.fps.value):g}/s is above the {float(self.max_fps.value):.4g}/s"
             parts.append(f"{rate} that {self.device.value} sustains at a utilisation of {self.utilisation.value:g}")
         if self.memory_share is not None and float(self.memory_share.value) > 1:
-            held = 1 / float(self.memory_share.value)
-            parts.append(f"{self.device.value} has {held:.1%} of the memory that it takes")
+            available = 1 / float(self.memory_share.value)
+            parts.append(f"{self.device.value} has {available:.1%} of the memory that it takes")
         return " and ".join(parts)

@@ -1,6 +1,6 @@
-"""What was observed of the operators that ran, and what one of them costs.
+"""Records of the operators that ran, and the cost of one call.
 
-A record is inert: no tensor, no module and no torch type is in it, so that it can be saved and read back.
+A record holds no tensor, module or torch type, so that it can be saved and loaded.
 """
 
 from __future__ import annotations
@@ -8,33 +8,41 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from profiler.values.renamed import warn_renamed
+
 Shape = tuple[int, ...]
 Phase = Literal["forward", "backward", "recompute", "optimizer"]
-#: The path of work that ran outside every call of the model.
+#: The module path of operators that ran outside every call of the model.
 OUTSIDE = "(outside)"
 PHASES: tuple[Phase, ...] = ("forward", "backward", "recompute", "optimizer")
 
 
 class TensorSpec(NamedTuple):
-    """What was observed of a tensor operand or result.
+    """Shape, dtype and layout of a tensor operand or result.
 
-    A named tuple and not a dataclass: each operator call hashes several of them, in the model's own time.
+    A named tuple and not a dataclass, because it hashes faster: every recorded operator call hashes several specs.
     """
 
     shape: Shape
     dtype: str
-    #: Stored elements behind it: a dimension expanded with stride 0 counts once, a sparse tensor its non-zeros.
+    #: Stored elements: a dimension expanded with stride 0 counts once; of a sparse tensor, only its non-zeros count.
     elements: int
     #: "strided", "sparse_coo", "sparse_csr", "nested" …
     layout: str = "strided"
-    #: The values of a small integer tensor on which the work depends (offsets, sequence lengths).
+    #: Values of a small integer tensor that determine the cost (offsets, sequence lengths).
     values: tuple[int, ...] | None = None
-    #: Of a mask whose values were there: how many of its elements let their score through.
-    kept: int | None = None
+    #: Of an attention mask whose values could be read: the number of scores that it leaves unmasked.
+    unmasked: int | None = None
+
+    @property
+    def kept(self) -> int | None:
+        """The old name of ``unmasked``, which warns."""
+        warn_renamed("TensorSpec.kept", "TensorSpec.unmasked")
+        return self.unmasked
 
     @property
     def itemsize(self) -> int | float:
-        """Bytes of an element (half a byte for a packed 4-bit one)."""
+        """Bytes of an element (half a byte for a packed 4-bit dtype)."""
         return ITEMSIZE[self.dtype]
 
     @property
@@ -44,16 +52,16 @@ class TensorSpec(NamedTuple):
 
     @property
     def is_complex(self) -> bool:
-        """Whether an element has an imaginary part."""
+        """Whether the dtype is complex."""
         return self.dtype.startswith("complex")
 
     @property
     def is_floating(self) -> bool:
-        """Whether arithmetic on it is floating-point (real or complex)."""
+        """Whether the dtype is floating-point, real or complex."""
         return self.dtype.startswith(("float", "bfloat", "complex"))
 
 
-#: Bytes of an element by dtype name. Source: torch.dtype.itemsize; the 4-bit ones are packed two to a byte.
+#: Bytes of an element by dtype name. Source: torch.dtype.itemsize; 4-bit dtypes pack two to a byte.
 ITEMSIZE: dict[str, int | float] = {
     "bool": 1, "uint8": 1, "int8": 1, "int16": 2, "uint16": 2, "int32": 4, "uint32": 4, "int64": 8, "uint64": 8,
     "float16": 2, "bfloat16": 2, "float32": 4, "float64": 8, "complex32": 4, "complex64": 8, "complex128": 16,
@@ -61,40 +69,40 @@ ITEMSIZE: dict[str, int | float] = {
     "float4_e2m1fn_x2": 1, "quint8": 1, "qint8": 1, "qint32": 4, "quint4x2": 0.5, "quint2x4": 0.25,
 }  # fmt: skip
 
-#: An observed argument: a tensor, a list, or a plain value. A float that no formula can depend on is None.
+#: A recorded argument: a tensor, a list, or a plain value. None also stands for a float, on which no formula depends.
 Value = TensorSpec | tuple["Value", ...] | bool | int | float | str | None
 
 
 @dataclass(frozen=True, slots=True)
 class OpRecord:
-    """One distinct piece of work: an operator on these shapes, for this module, in this phase."""
+    """All calls of one operator on the same shapes, by the same module, in the same phase."""
 
-    #: Qualified, with its overload: ``aten.convolution.default``.
+    #: Qualified name with the overload: ``aten.convolution.default``.
     operator: str
-    #: Dotted path of the module whose forward ran it; the root is "".
+    #: Dotted path of the module whose forward called it; the root is "".
     module: str
     phase: Phase
-    #: By the names of the operator's schema, defaults filled in.
+    #: Pairs of schema name and value, with defaults filled in.
     arguments: tuple[tuple[str, Value], ...]
     results: tuple[Value, ...]
     calls: int
-    #: Names of the arguments that it overwrites.
+    #: Names of the arguments that the operator mutates in place.
     mutated: tuple[str, ...] = ()
-    #: Positions of the results that are views of an argument, or the overwritten argument itself.
+    #: Positions of the results that alias an argument: a view of it, or the mutated argument itself.
     aliases: tuple[int, ...] = ()
 
     @property
     def packet(self) -> str:
-        """The operator without its overload: ``aten.convolution``."""
+        """The operator name without its overload: ``aten.convolution``."""
         return self.operator.rpartition(".")[0] if self.operator.count(".") > 1 else self.operator
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a formula says of one call.
+    """The cost of one operator call, as its formula returns it.
 
-    ``masked_macs`` is None where no mask applies (then it equals ``macs``); the bytes are None where the rule holds:
-    each operand read once, each result written once.
+    ``masked_macs`` is None if no mask applies; it then equals ``macs``. ``bytes_read`` and ``bytes_written`` are None
+    if the default applies: each operand is read once, and each result is written once.
     """
 
     macs: int = 0
@@ -106,7 +114,7 @@ class Cost:
 
 
 def tensors(value: Value) -> list[TensorSpec]:
-    """List the tensors in an argument, however deep."""
+    """Return the tensors in an argument, including those in nested lists."""
     if isinstance(value, TensorSpec):
         return [value]
     if isinstance(value, tuple):

@@ -1,4 +1,4 @@
-"""Old names of public functions and classes, which warn for one release."""
+"""Deprecated names: old names of public functions and classes still work, with a warning, for one release."""
 
 from __future__ import annotations
 
@@ -6,5 +6,7 @@ import warnings
 
 
 def warn_renamed(old: str, new: str) -> None:
-    """Warn that *old* is now called *new*; the warning points at the line that uses the old name."""
-    warnings.warn(f"{old} is now {new}; the old name goes in the next release", DeprecationWarning, stacklevel=3)
+    """Emit a ``DeprecationWarning`` that *old* is now called *new*, located at the line that uses the old name."""
+    warnings.warn(
+        f"{old} is now {new}; the old name will be removed in the next release", DeprecationWarning, stacklevel=3
+    )

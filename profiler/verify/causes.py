@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from profiler.errors import ClaimError
-from profiler.expressions import kind
+from profiler.expressions import dimension
 from profiler.values.findings import CauseKind
 
 if TYPE_CHECKING:
@@ -48,8 +48,13 @@ def apply_causes(
     now, steps = ours, []
     for reason in figure.causes:
         following = evaluate(reason.gives, now)
-        if CauseKind(reason.kind) is not CauseKind.UNIT and 0 not in {now, following} and kind(following) != kind(now):
-            msg = f"the cause {reason.why!r} gives {kind(following)} for {kind(now)}; only a cause of kind unit may"
+        if (
+            CauseKind(reason.kind) is not CauseKind.UNIT
+            and 0 not in {now, following}
+            and dimension(following) != dimension(now)
+        ):
+            units = f"{dimension(following)} for {dimension(now)}"
+            msg = f"the cause {reason.why!r} gives {units}; only a cause of kind unit may"
             raise ClaimError(msg)
         steps.append(CauseStep(reason, number(now) - number(following)))
         now = following
@@ -58,4 +63,4 @@ def apply_causes(
 
 def number(quantity: sympy.Expr) -> sympy.Expr:
     """Leave a quantity's unit out."""
-    return (quantity / kind(quantity)).expand()
+    return (quantity / dimension(quantity)).expand()

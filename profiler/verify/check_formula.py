@@ -13,7 +13,7 @@ import sympy
 
 from profiler.derive.variables import format_point
 from profiler.documents import FigureResult
-from profiler.expressions import number_in, put, to_fraction
+from profiler.expressions import base_magnitude, substitute, to_fraction
 from profiler.values.findings import Cause, CauseKind, Contribution, Finding
 from profiler.verify.causes import apply_causes, number
 from profiler.verify.check_number import in_unit
@@ -66,7 +66,7 @@ def check_formula(figure: PrintedFigure, claim: Claim, bench: Measurements) -> F
 
 def _live(figure: PrintedFigure, context: Context, point: Point) -> Fraction:
     """Measure at one setting, without the closed form."""
-    return number_in(in_unit(figure, context.at(context.parse(figure.measured), point)), figure.unit)
+    return base_magnitude(in_unit(figure, context.at(context.parse(figure.measured), point)), figure.unit)
 
 
 def _settings(context: Context) -> Iterable[Point]:
@@ -147,7 +147,7 @@ def _coefficients(expression: sympy.Expr) -> Mapping[sympy.Expr, sympy.Expr]:
 
 
 def _at(expression: sympy.Expr, point: Point) -> Fraction:
-    return to_fraction(put(expression, point))
+    return to_fraction(substitute(expression, point))
 
 
 def _frozen(point: Point) -> tuple[tuple[str, int], ...]:

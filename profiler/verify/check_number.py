@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from profiler.documents import FigureResult
-from profiler.expressions import check_kind, kind, number_in, parse_unit, to_fraction
+from profiler.expressions import base_magnitude, check_dimension, dimension, parse_unit, to_fraction
 from profiler.values.findings import Cause, CauseKind, Contribution, Finding
 from profiler.verify.causes import apply_causes, number
 from profiler.verify.context import Context
@@ -43,7 +43,7 @@ def check_number(figure: PrintedFigure, claim: Claim, bench: Measurements) -> Fi
         if amount
     ]
     causes += _left(figure, left - claimed, printed.digit)
-    finding = Finding(replace(claim, claimed=claimed), number_in(ours, figure.unit), tuple(causes))
+    finding = Finding(replace(claim, claimed=claimed), base_magnitude(ours, figure.unit), tuple(causes))
     values = {name: format_quantity(context.value(name, {})) for name in (*context.known, *figure.measures)}
     return FigureResult(figure, finding, values, sources=context.sources)
 
@@ -55,9 +55,9 @@ def in_unit(figure: PrintedFigure, quantity: sympy.Expr) -> sympy.Expr:
         ExpressionError: It is a quantity of another kind.
     """
     unit = parse_unit(figure.unit)
-    if kind(quantity) == 1:
-        return quantity * kind(unit)
-    check_kind(quantity, figure.unit)
+    if dimension(quantity) == 1:
+        return quantity * dimension(unit)
+    check_dimension(quantity, figure.unit)
     return quantity
 
 
@@ -66,7 +66,7 @@ def _printed(figure: PrintedFigure, context: Context) -> Printed:
     if figure.printed is not None:
         return read_printed(figure.printed, to_fraction(number(parse_unit(figure.unit))))
     quantity = context.at(context.parse(figure.expression or ""), {})
-    value = number_in(in_unit(figure, quantity), figure.unit)
+    value = base_magnitude(in_unit(figure, quantity), figure.unit)
     return Printed(value, value, Fraction(0))
 
 

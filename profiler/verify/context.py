@@ -8,7 +8,7 @@ import sympy
 
 from profiler.derive import Variable
 from profiler.errors import ClaimError
-from profiler.expressions import parse, put, read_quantity
+from profiler.expressions import parse, parse_quantity, substitute
 from profiler.targets.vary import parse_sizes
 from profiler.verify.device_figures import source
 from profiler.verify.measurements import is_count
@@ -30,7 +30,7 @@ class Context:
         """
         self.figure, self.bench = figure, bench
         self.ranges = tuple(_variable(name, text) for name, text in figure.variables.items() if _is_range(text))
-        self.known = {k: read_quantity(str(v)) for k, v in figure.variables.items() if not _is_range(v)}
+        self.known = {k: parse_quantity(str(v)) for k, v in figure.variables.items() if not _is_range(v)}
         self._names = {*figure.variables, *figure.measures}
 
     def parse(self, text: str, *more: str) -> sympy.Expr:
@@ -45,13 +45,13 @@ class Context:
         """Evaluate a formula at one setting, measuring what it names."""
         given = more | {name: sympy.Integer(size) for name, size in point.items()}
         names = _named(formula)
-        return put(formula, {name: given[name] if name in given else self.value(name, point) for name in names})
+        return substitute(formula, {name: given[name] if name in given else self.value(name, point) for name in names})
 
     def form(self, formula: sympy.Expr, **more: sympy.Expr) -> sympy.Expr:
         """Write a formula in the varied sizes alone, with the closed forms of what it measures."""
         varied = {variable.name for variable in self.ranges}
         names = [name for name in _named(formula) if name not in varied]
-        return put(formula, {name: more[name] if name in more else self._form(name) for name in names})
+        return substitute(formula, {name: more[name] if name in more else self._form(name) for name in names})
 
     def value(self, name: str, point: Point) -> sympy.Expr:
         """Give a variable, or measure."""

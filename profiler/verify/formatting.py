@@ -8,7 +8,7 @@ from fractions import Fraction
 import sympy
 
 from profiler import units
-from profiler.expressions import kind
+from profiler.expressions import dimension
 
 _RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
@@ -29,11 +29,11 @@ def format_quantity(quantity: sympy.Expr) -> str:
     """Write a quantity with four digits and its unit.
 
     Example:
-        >>> from profiler.expressions import read_quantity
-        >>> format_quantity(read_quantity("35128.2 MFLOP"))
+        >>> from profiler.expressions import parse_quantity
+        >>> format_quantity(parse_quantity("35128.2 MFLOP"))
         '35.13 GFLOP'
     """
-    unit = kind(quantity)
+    unit = dimension(quantity)
     value = sympy.nsimplify(quantity / unit)
     name = format_expression(unit) if unit != 1 else ""
     number = Fraction(int(value.p), int(value.q)) if isinstance(value, sympy.Rational) else Fraction(float(value))

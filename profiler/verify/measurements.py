@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import sympy
 
 from profiler.derive import Origin, Variable, derive
-from profiler.derive.strides import in_sizes
+from profiler.derive.strides import write_in_sizes
 from profiler.documents import MeasureSpec
 from profiler.errors import ClaimError, PeerError, UnknownNameError
 from profiler.expressions import parse_unit
-from profiler.peers import Failure
+from profiler.peers import PeerFailure
 from profiler.peers import find as find_peer
 from profiler.verify.device_figures import device_figure
 from profiler.verify.models import Key, family, key_of, run, sized
@@ -21,7 +21,7 @@ from profiler.verify.sympy_conversion import to_rational, to_sympy
 
 if TYPE_CHECKING:
     from profiler.derive import Point
-    from profiler.peers import Answer
+    from profiler.peers import PeerResult
     from profiler.tally import Profile
     from profiler.verify.peer_queries import Answers
 
@@ -46,7 +46,7 @@ class Measurements:
     def __init__(self) -> None:
         """Begin with nothing measured."""
         self._profiles: dict[Key, Profile] = {}
-        self._answers: dict[Key, Answer | Failure] = {}
+        self._answers: dict[Key, PeerResult | PeerFailure] = {}
         self._forms: dict[Key, Form] = {}
 
     def add_peer_answers(self, answers: Answers) -> None:
@@ -93,8 +93,8 @@ class Measurements:
             raise ClaimError(msg)
         (piece,) = pieces
         unit = unit_of(measure)
-        parts = {o: to_sympy(in_sizes(part, piece.variables)) * unit for o, part in piece.parts.items()}
-        whole = to_sympy(in_sizes(piece.total, piece.variables)) * unit
+        parts = {o: to_sympy(write_in_sizes(part, piece.variables)) * unit for o, part in piece.parts.items()}
+        whole = to_sympy(write_in_sizes(piece.total, piece.variables)) * unit
         return Form(whole, parts, (*piece.used, *piece.verified))
 
     def profile(self, measure: MeasureSpec, point: Point) -> Profile:
@@ -105,7 +105,7 @@ class Measurements:
         """
         key = key_of(measure, point)
         if key not in self._profiles and measure.count == "params":  # which needs no run, and so no inputs
-            key = ("params", measure.target, measure.dtype, str(sized(measure, point).chosen(point)))
+            key = ("params", measure.target, measure.dtype, str(sized(measure, point).settings_at(point)))
         if key not in self._profiles:
             self._profiles[key] = run(measure, point)
         return self._profiles[key]
@@ -122,11 +122,11 @@ class Measurements:
 
     def _setting(self, measure: MeasureSpec, point: Point) -> int:
         model = family(measure.target or "")
-        found = sized(measure, point).chosen(point) | {k: v for k, v in model.settings.items() if v is not None}
+        found = sized(measure, point).settings_at(point) | {k: v for k, v in model.settings.items() if v is not None}
         name = model.setting(measure.setting or "")
         if name is None or name not in found:
             kind = f"setting of {measure.target}"
-            raise UnknownNameError(kind, measure.setting or "", model.words())
+            raise UnknownNameError(kind, measure.setting or "", model.setting_names())
         return found[name]
 
     def _peers_figure(self, measure: MeasureSpec, point: Point) -> sympy.Expr:
@@ -134,7 +134,7 @@ class Measurements:
         if query_key(measure, point) not in self._answers:
             self._answers |= ask([measure], point)
         answer = self._answers[query_key(measure, point)]
-        if isinstance(answer, Failure):
+        if isinstance(answer, PeerFailure):
             msg = f"{peer.name} failed on {measure.target}: {answer.error}"
             raise PeerError(msg)
         if measure.count == "params":

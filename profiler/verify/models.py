@@ -13,7 +13,7 @@ from profiler.tally import tally
 from profiler.targets import build, make_inputs
 from profiler.targets.optional_imports import without_warnings
 from profiler.targets.registry import find_configurable_target
-from profiler.targets.sized_target import SizedTarget, is_in_sizes
+from profiler.targets.sized_target import SizedTarget, is_symbolic_shape
 from profiler.trace import Session
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def sized(measure: MeasureSpec, point: Point) -> SizedTarget:
     """
     assert measure.target is not None  # noqa: S101 - a device has no sizes
     settings = tuple(f"{name}={value}" for name, value in measure.set.items())
-    shapes = tuple(text for text in measure.input if is_in_sizes(text))
+    shapes = tuple(text for text in measure.input if is_symbolic_shape(text))
     try:
         return SizedTarget(family(measure.target), tuple(point), shapes, settings)
     except InputError as error:
@@ -87,4 +87,4 @@ def _work(measure: MeasureSpec) -> Run:
 
 
 def _specs(measure: MeasureSpec) -> list[str]:
-    return [text for text in measure.input if not is_in_sizes(text)]
+    return [text for text in measure.input if not is_symbolic_shape(text)]

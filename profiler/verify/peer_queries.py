@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from profiler.peers import Answer, Failure, PickledModel, peers, run_peers
+from profiler.peers import PeerFailure, PeerResult, PickledModel, peers, run_peers
 from profiler.verify.models import Key, key_of, make
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from profiler.documents import DocumentClaim, MeasureSpec
 
     #: By their questions.
-    Answers = Mapping[Key, Answer | Failure]
+    Answers = Mapping[Key, PeerResult | PeerFailure]
 
 
 def query_peers(claims: Iterable[DocumentClaim]) -> Answers:

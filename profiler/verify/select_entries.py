@@ -6,8 +6,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from profiler.derive import Origin
-from profiler.derive.quantities import QUANTITIES
-from profiler.derive.quantities import family as stack
+from profiler.derive.quantities import QUANTITIES, path_pattern
 from profiler.errors import UnknownNameError
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ def select(measure: MeasureSpec, profile: Profile) -> dict[Origin, int]:
     sums: dict[Origin, int] = {}
     for module, operator, part, cost in QUANTITIES[measure.count].rows(profile):
         if cost and _is_meant(measure, module, operator):
-            origin = Origin(stack(module), operator, part)
+            origin = Origin(path_pattern(module), operator, part)
             sums[origin] = sums.get(origin, 0) + cost
     if not sums and (measure.modules or measure.operators):
         _check_names(measure, profile)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from profiler.documents import ClaimResult, FigureResult
 from profiler.errors import ClaimError, InstallationError, ModelError, PeerError, ProfilerError
-from profiler.expressions import kind, parse_unit
+from profiler.expressions import dimension, parse_unit
 from profiler.values.findings import TOTAL, Claim, Finding
 from profiler.verify.check_formula import check_formula
 from profiler.verify.check_number import check_number
@@ -49,7 +49,7 @@ def check(document: Document, claim: DocumentClaim, bench: Measurements) -> Clai
 
 def _stand(document: Document, claim: DocumentClaim, figure: PrintedFigure, bench: Measurements) -> FigureResult:
     subject = " · ".join(part for part in (figure.of, figure.reading) if part) or TOTAL
-    unit = kind(parse_unit(figure.unit))
+    unit = dimension(parse_unit(figure.unit))
     stated = Claim(document.id, "", subject, str(unit) if unit != 1 else "", None, id=claim.id)
     checked = check_formula if figure.kind == "formula" else check_number
     try:

@@ -106,7 +106,7 @@ def test_an_update_without_change_writes_nothing(capsys, here):
     before = (here / "baselines" / "net.json").stat()
     status, out, _ = check(capsys, "--update")
     assert status == 0
-    assert out.endswith("1 of 1 baselines are as they were.\n")
+    assert out.endswith("1 of 1 baselines are unchanged.\n")
     after = (here / "baselines" / "net.json").stat()
     assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
 

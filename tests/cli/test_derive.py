@@ -210,7 +210,7 @@ def test_the_sizes_that_a_factory_takes_are_found(here, capsys):
         ((*LAYER, "--with", "24*B*S*(E"), "at column 8"),
         ((*LAYER, "--with", "24*B*S*Q"), "at column 8: no value is named 'Q'"),
         ((*LAYER, "--with", "__import__('os')"), "at column 1"),
-        ((*LAYER, "--at-most", "1e9"), "belong together"),
+        ((*LAYER, "--at-most", "1e9"), "given together"),
         ((*LAYER, "--letters", "E=wide"), "no size in --vary named 'wide'"),
         ((*LAYER[:2], "batch", "-i", "src=batch,4,32:float99"), "no dtype named 'float99'"),
         (("derive_nets.py:none", "-v", "batch"), "no factory in derive_nets.py named 'none'"),

@@ -76,7 +76,7 @@ BAD = [
     (("resnet18", "--on", "l4", "--fps", "many"), "many"),
     (("resnet18", "--on", "l4", "--utilisation", "2"), "utilisation of 2"),
     (("resnet18", "--on", "none.toml"), "cannot read none.toml"),
-    (("resnet18", "--on", "l4", "--measure"), "'l4' is another"),
+    (("resnet18", "--on", "l4", "--measure"), "--on names 'l4'"),
     (("resnet18", "--on", "local:moon"), "local:moon"),
     (("resnet18", "--fps", "30"), "name it with --on"),
     (("resnet18", "--on", "l4", "--tokens", "1e9"), "add --train"),
@@ -195,7 +195,7 @@ def test_a_pipeline_that_does_not_fit_fails_when_strict(capsys, tmp_path):
     assert "It does not fit" in out
     status, _, err = run(capsys, *words, "--strict")
     assert status == 1
-    assert err.startswith("error: --strict: l4 cannot hold or sustain what two puts on it")
+    assert err.startswith("error: --strict: l4 does not have the memory or the speed for the stages of two")
 
 
 @pytest.mark.slow

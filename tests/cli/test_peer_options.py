@@ -39,7 +39,7 @@ def test_a_peer_is_asked_and_explained(capsys, here):
     assert status == 0
     assert err.splitlines() == [
         "note: peers need real values; running on the CPU",
-        "note: flop_counter has answered, 1 of 1",
+        "note: flop_counter finished, 1 of 1",
     ]
     assert "FCM-BIAS" in out
     assert "cpu" in out.splitlines()[0]
@@ -64,7 +64,7 @@ def test_a_peer_that_fails_is_a_row_and_with_strict_a_status(capsys, here):
     status, out, err = run(capsys, *words, "--strict")
     assert status == 1
     assert "failed: ValueError" in out  # the report is there all the same
-    assert err.splitlines()[-1] == "error: --strict: 1 of 1 findings are left open (flop_counter failed)"
+    assert err.splitlines()[-1] == "error: --strict: 1 of 1 findings failed or are unexplained (flop_counter failed)"
 
 
 def test_an_unknown_peer_is_one_line(capsys, here):

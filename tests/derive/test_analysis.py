@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from profiler.derive import CeilStep, ClosedForm, Origin, Variable, derive
-from profiler.derive.analysis import crossover, growth, largest
+from profiler.derive.analysis import find_crossover, find_largest_size, growth_exponents
 from profiler.derive.comparison import compare
 from profiler.derive.constants import express_in
 from profiler.derive.notation import Notation
 from profiler.derive.options import read_budget, read_letters, read_point
-from profiler.derive.polynomials import evaluate, power, times
+from profiler.derive.polynomials import evaluate, multiply_monomials, power
 from profiler.derive.result import DerivationResult
 from profiler.errors import DerivationError, InputError, ProfilerError
 from profiler.expressions import parse
@@ -80,7 +80,7 @@ def test_a_spelling_is_an_identity(number, first, second):
 
 
 SAMPLE = {
-    times(power(CeilStep("batch"), 1), power(CeilStep("resolution", -4, 5), 2)): Fraction(3, 2),
+    multiply_monomials(power(CeilStep("batch"), 1), power(CeilStep("resolution", -4, 5), 2)): Fraction(3, 2),
     power(CeilStep("sequence"), 3): Fraction(-1),
     (): Fraction(1000),
 }
@@ -169,7 +169,7 @@ def test_a_formula_that_is_no_polynomial_is_held_against_the_points(attention):
 
 def test_the_largest_size_is_the_last_within_the_budget(attention):
     for budget in (10**10, 10**12, 14161152 * 2 + 12288, 10**14):
-        found = largest(attention, S, Fraction(budget), {"batch": 1, "sequence": 1024})
+        found = find_largest_size(attention, S, Fraction(budget), {"batch": 1, "sequence": 1024})
         cost = lambda n: sum(transformer({"batch": 1, "sequence": n}).values())
         assert found.cost == cost(found.size) <= budget < cost(found.size + 1) == found.next_cost
         assert found.is_beyond == (found.size > 1024)
@@ -177,43 +177,45 @@ def test_the_largest_size_is_the_last_within_the_budget(attention):
 
 def test_the_largest_size_keeps_to_the_steps_of_a_range():
     even = Variable("sequence", range(2, 1025, 2), 1024, "S")
-    found = largest(form(lambda p: {BLOCK: 3 * p["sequence"]}, (even,)), even, Fraction(100), {"sequence": 2})
+    found = find_largest_size(form(lambda p: {BLOCK: 3 * p["sequence"]}, (even,)), even, Fraction(100), {"sequence": 2})
     assert (found.size, found.next_cost) == (32, 102)
 
 
 def test_the_largest_size_is_found_across_pieces():
     window = form(lambda p: {ATTENTION: sum(min(n, 100) for n in range(1, p["sequence"] + 1))}, (S,))
-    found = largest(window, S, Fraction(5050 + 150), {"sequence": 2})
+    found = find_largest_size(window, S, Fraction(5050 + 150), {"sequence": 2})
     assert (found.size, found.cost) == (101, 5150)
 
 
 def test_a_budget_below_the_smallest_size_is_refused(attention):
     with pytest.raises(DerivationError, match="sequence=2 costs"):
-        largest(attention, S, Fraction(1), {"batch": 1, "sequence": 1024})
+        find_largest_size(attention, S, Fraction(1), {"batch": 1, "sequence": 1024})
 
 
 def test_a_cost_that_falls_has_no_largest_size():
     falling = form(lambda p: {BLOCK: 10**9 - p["sequence"]}, (S,))
     with pytest.raises(DerivationError, match="may fall"):
-        largest(falling, S, Fraction(10**12), {"sequence": 2})
+        find_largest_size(falling, S, Fraction(10**12), {"sequence": 2})
 
 
 def test_attention_overtakes_the_rest_at_six_times_the_width(attention):
     contractions = attention.pieces[0].of_part("contraction")
-    found = crossover(express_in(contractions, {"E": E}), "sequence", {"batch": 1, "sequence": 2, "E": E}, NOTATION)
+    found = find_crossover(
+        express_in(contractions, {"E": E}), "sequence", {"batch": 1, "sequence": 2, "E": E}, NOTATION
+    )
     assert (found.size, found.power, str(found.format_point)) == (6 * E, 2, "6*E")
 
 
 def test_what_is_linear_overtakes_nothing(attention):
-    assert crossover(attention.pieces[0].total, "batch", {"batch": 1, "sequence": 2}, NOTATION) is None
+    assert find_crossover(attention.pieces[0].total, "batch", {"batch": 1, "sequence": 2}, NOTATION) is None
 
 
 def test_growth_is_the_power_in_the_end_and_the_slope_here(attention):
     whole = attention.pieces[0].total
-    assert growth(whole, "batch", {"batch": 3, "sequence": 100}) == (1, 1)
+    assert growth_exponents(whole, "batch", {"batch": 3, "sequence": 100}) == (1, 1)
     # d log f / d log S of a·S + b·S² is 1 + b·S / (a + b·S)
     a, b, s = 24 * E**2 + 7 * E, 4 * E, 1000
-    assert growth(whole, "sequence", {"batch": 3, "sequence": s}) == (2, 1 + Fraction(b * s, a + b * s))
+    assert growth_exponents(whole, "sequence", {"batch": 3, "sequence": s}) == (2, 1 + Fraction(b * s, a + b * s))
 
 
 @pytest.fixture(scope="module")

@@ -106,15 +106,15 @@ def test_a_device_whose_rates_are_disputed_says_so():
 )
 def test_the_ratios_of_the_documents_have_a_precision_that_makes_them_true(device, precision, ratio):
     """`tops` prints 82:1 (81.9), 20:1 and 147:1 (147.7) without a precision."""
-    assert abs(DEVICES[device].ridge(precision) - ratio) < 1
-    assert all(abs(DEVICES[device].ridge(p) - ratio) > 10 for p in ("bf16", "fp8", "int8"))
+    assert abs(DEVICES[device].ridge_ops_per_byte(precision) - ratio) < 1
+    assert all(abs(DEVICES[device].ridge_ops_per_byte(p) - ratio) > 10 for p in ("bf16", "fp8", "int8"))
 
 
 def test_the_ratio_of_the_7950x_is_true_of_the_figures_that_its_document_prints():
     """40:1 in fp32 from 2735 GFLOPS and a measured 67 GB/s; at base clock and theoretical bandwidth it is 28."""
     quoted = DEVICES["ryzen-9-7950x"].quoted
     assert int(quoted["fp32"] / quoted["bandwidth"]) == 40
-    assert round(DEVICES["ryzen-9-7950x"].ridge("fp32")) == 28
+    assert round(DEVICES["ryzen-9-7950x"].ridge_ops_per_byte("fp32")) == 28
 
 
 OWN = """
@@ -135,7 +135,7 @@ def test_a_board_of_ones_own_is_read(tmp_path):
     (tmp_path / "board.toml").write_text(OWN)
     (board,) = read_devices(tmp_path / "board.toml").values()
     assert board.peak("int8") == 4e12
-    assert board.ridge("int8") is None
+    assert board.ridge_ops_per_byte("int8") is None
 
 
 @pytest.mark.parametrize(
@@ -143,10 +143,10 @@ def test_a_board_of_ones_own_is_read(tmp_path):
     [
         (("int8 = 4e12", "int7 = 4e12"), "board.peak_ops_per_s.int7"),
         (("int8 = 4e12", "int8 = -1"), "greater than 0"),
-        (('sources = ["sheet"]', ""), "it names no source"),
-        (('sources = ["sheet"]', 'sources = ["shet"]'), "'shet', which the table [sources] lacks"),
+        (('sources = ["sheet"]', ""), "the entry names no source"),
+        (('sources = ["sheet"]', 'sources = ["shet"]'), "'shet', which is missing from the table [sources]"),
         (("year = 2026", "yaer = 2026"), "board.year: Field required"),
-        (("[devices.board]", "[board]"), "holds no devices"),
+        (("[devices.board]", "[board]"), "contains no devices"),
         (('name = "My board"', 'name = "My board'), "is not TOML"),
         (('name = "My board"', 'of = "none"'), "`of` that names a device above it"),
     ],

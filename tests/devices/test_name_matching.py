@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from profiler.devices import all_devices, find_device, match
-from profiler.devices.name_matching import _around
+from profiler.devices.name_matching import _match_longest_label
 from profiler.errors import AmbiguousNameError, DeviceError, UnknownNameError
 
 LABELS = [(label, i) for i, d in all_devices().items() for label in (i, d.name, *d.aliases)]
@@ -75,7 +75,7 @@ def test_a_variant_is_not_taken_for_its_namesake(name):
 def test_a_file_with_several_devices_names_none(tmp_path):
     row = '[devices.{}]\nname = "x"\nkind = "NPU"\nyear = 2026\nconfidence = "high"\nsources = ["s"]\n'
     (tmp_path / "two.toml").write_text('[sources]\ns = { title = "t" }\n' + row.format("a") + row.format("b"))
-    with pytest.raises(DeviceError, match="holds 2 devices, a, b; keep the one that you mean"):
+    with pytest.raises(DeviceError, match="contains 2 devices, a, b; write the one to use"):
         find_device(str(tmp_path / "two.toml"))
 
 
@@ -86,4 +86,4 @@ def test_a_missing_file_is_an_error():
 
 def test_of_two_labels_in_a_text_the_longer_is_meant():
     labels = {"short": [("a",)], "long": [("a", "b")]}
-    assert _around(("the", "a", "b", "board"), labels) == ["long"]
+    assert _match_longest_label(("the", "a", "b", "board"), labels) == ["long"]

@@ -42,8 +42,8 @@ def test_figures_inherit_what_stands_in_their_claim(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "mine.toml holds no claims"),
-        ("claims = 3", "mine.toml holds no claims"),
+        ("", "mine.toml has no claims"),
+        ("claims = 3", "mine.toml has no claims"),
         ("[[claims]\n", "mine.toml is not TOML"),
         (
             CLAIM.replace('"fact"', '"guess"'),
@@ -51,7 +51,7 @@ def test_figures_inherit_what_stands_in_their_claim(tmp_path):
         ),
         (CLAIM.replace('printed = "11.7"', ""), "mine.toml: mine: it needs `printed` or `expression`"),
         (CLAIM.replace("unit =", "units ="), "mine.toml: mine: unit"),
-        (CLAIM.replace('"mine"', '"Mine it"'), "mine.toml: Mine it: an id is made of small letters"),
+        (CLAIM.replace('"mine"', '"Mine it"'), "mine.toml: Mine it: an id is made of lower case letters"),
         (CLAIM.replace("target", "model"), "mine.toml: mine: measures.ours.model: "),
         (CLAIM.replace('count = "params"', 'device = "t4"'), "mine.toml: mine: measures.ours: name either a target or"),
         (CLAIM.replace("measures.ours", "measures.other"), "mine.toml: mine: it needs `measures.ours`"),

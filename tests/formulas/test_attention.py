@@ -146,7 +146,7 @@ def test_the_kernels_of_other_devices_cost_what_the_cpus_does(operator, causal):
 
 @pytest.mark.parametrize("operator", [name for name, mask in DENSE.items() if mask])
 def test_the_masks_of_other_devices_are_read(operator):
-    mask = {DENSE[operator]: _on(2, 1, 6, 7, kept=40)}
+    mask = {DENSE[operator]: _on(2, 1, 6, 7, unmasked=40)}
     shapes = {"query": spec(2, 4, 6, 8), "key": spec(2, 4, 7, 8), "value": spec(2, 4, 7, 8)}
     found = priced(f"aten.{operator}.default", (spec(2, 4, 6, 8),), **shapes, **mask, dropout_p=0.0, is_causal=False)
     assert found.masked_macs == 40 * HEADS * 2 * WIDTH

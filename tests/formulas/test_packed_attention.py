@@ -59,7 +59,7 @@ def _alone(**options):
             "query": spec(1, HEADS, queries, WIDTH),
             "key": spec(1, GROUPS, keys, WIDTH),
             "value": spec(1, GROUPS, keys, DEPTH),
-            "attn_bias": spec(*mask.shape)._replace(kept=int(mask.sum())) if options else None,
+            "attn_bias": spec(*mask.shape)._replace(unmasked=int(mask.sum())) if options else None,
         }
         operator = "aten._scaled_dot_product_efficient_attention.default"
         found.append(_numbers(priced(operator, (), **known, dropout_p=0.0, is_causal=False)))
@@ -162,7 +162,7 @@ def test_a_bias_of_known_values_masks_packed_scores_too():
     query = spec(2, 6, HEADS, 8)
     found = priced(
         "aten._efficient_attention_forward.default", (), query=query, key=query, value=query,
-        **NOTHING | {"cu_seqlens_q": None, "cu_seqlens_k": None, "bias": spec(2, 1, 6, 6)._replace(kept=50)},
+        **NOTHING | {"cu_seqlens_q": None, "cu_seqlens_k": None, "bias": spec(2, 1, 6, 6)._replace(unmasked=50)},
     )  # fmt: skip
     assert found.masked_macs == 50 * HEADS * 16
     assert found.macs == 2 * HEADS * 36 * 16

@@ -10,7 +10,7 @@ from torch.nn import functional
 from torchvision.models.detection import roi_heads
 
 import profiler
-from profiler.peers import Answer, LiveModel, PickledModel, find, run_peer
+from profiler.peers import LiveModel, PeerResult, PickledModel, find, run_peer
 from profiler.reconcile import count_with_facts, reconcile
 from profiler.values.findings import Verdict
 
@@ -276,7 +276,7 @@ def test_a_process_of_its_own_answers_with_modules_and_parameters_and_its_log_st
     with PickledModel(LiveModel(model, args, {})) as subject:
         answer = run_peer("fvcore", subject)
     conv, linear = 36 * 27 * 4, 144 * 5
-    assert answer == Answer(
+    assert answer == PeerResult(
         conv + linear,
         {"": conv + linear, "0": conv, "1": 0, "2": 0, "3": linear},
         112 + 725,

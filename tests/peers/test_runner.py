@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from profiler.errors import ModelError
-from profiler.peers import Answer, Failure, PickledModel, run_peer, run_peers
+from profiler.peers import PeerFailure, PeerResult, PickledModel, run_peer, run_peers
 
 
 def make():
@@ -62,9 +62,9 @@ def test_answers_come_with_their_numbers_and_a_failure_takes_no_other_with_it(ca
     finally:
         for subject in subjects:
             subject.__exit__(None, None, None)
-    assert answers[0] == answers[2] == Answer(48, {"": 48})
-    assert answers[1] == Failure("killed by SIGABRT")
-    assert answers[3] == Failure("status 7: before I go")
+    assert answers[0] == answers[2] == PeerResult(48, {"": 48})
+    assert answers[1] == PeerFailure("killed by SIGABRT")
+    assert answers[3] == PeerFailure("status 7: before I go")
     assert answers[4].error.startswith("status 1: OSError: no such weights")
     assert capfd.readouterr() == ("", "")
 
@@ -83,7 +83,7 @@ def test_where_no_process_can_be_started_every_peer_has_failed(monkeypatch, capf
 def test_a_peer_that_hangs_is_given_up():
     start = time.monotonic()
     with PickledModel(lambda: time.sleep(300)) as subject:
-        assert run_peer("flop_counter", subject, limit_s=0.5) == Failure("no answer in 0.5 s")
+        assert run_peer("flop_counter", subject, limit_s=0.5) == PeerFailure("no answer in 0.5 s")
     assert time.monotonic() - start < 60
 
 

@@ -27,7 +27,7 @@ import cloudpickle
 import torch
 
 import profiler
-from profiler.peers import Answer, Failure, find
+from profiler.peers import PeerFailure, PeerResult, find
 from profiler.peers.worker import answer
 from profiler.reconcile import count_with_facts, reconcile
 
@@ -43,7 +43,7 @@ def given(model: nn.Module, *args: Any, **kwargs: Any) -> tuple[nn.Module, tuple
     return model.eval(), args, kwargs
 
 
-def reconciled(peer: str, make: Make, answer: Answer | Failure) -> tuple[Finding, ...]:
+def reconciled(peer: str, make: Make, answer: PeerResult | PeerFailure) -> tuple[Finding, ...]:
     """Count a case here, and explain what the peer said of it."""
     model, args, kwargs = make()
     return reconcile(*count_with_facts(model, args, kwargs, profiler.count), find(peer), answer)
@@ -72,7 +72,7 @@ class Zoo:
         return self.findings(case)["total", unit or find(self.peer).unit]
 
     @cached_property
-    def answers(self) -> dict[str, Answer | Failure]:
+    def answers(self) -> dict[str, PeerResult | PeerFailure]:
         """What the peer says of every case."""
         for make in self.cases.values():  # a test's module cannot be imported elsewhere: its code goes along
             cloudpickle.register_pickle_by_value(sys.modules[make.__module__])
@@ -86,7 +86,7 @@ class Zoo:
             )
             assert done.returncode == 0, done.stderr
             rows = [json.loads((Path(folder) / f"{n}.json").read_text()) for n in range(len(self.cases))]
-        read = [Failure(row["error"]) if "error" in row else Answer(**row) for row in rows]
+        read = [PeerFailure(row["error"]) if "error" in row else PeerResult(**row) for row in rows]
         return dict(zip(self.cases, read, strict=True))
 
     def _findings(self, case: str) -> dict[tuple[str, str], Finding]:

@@ -11,7 +11,7 @@ from profiler.devices import all_devices, find_device
 from profiler.errors import PlanError
 from profiler.projection import project
 from profiler.projection.device_memory import largest_batch, memory_needed, smallest_device, usable_bytes
-from profiler.projection.precision import PrecisionScheme, parse
+from profiler.projection.precision import PrecisionScheme, parse_precision
 
 FP32 = PrecisionScheme("fp32", "fp32", "fp32", "fp32", converts=False)
 
@@ -26,7 +26,7 @@ def test_a_linear_layer_needs_its_weights_input_and_result():
 
 
 def test_half_the_bits_need_half_the_bytes():
-    assert memory_needed(linear(1000), parse("fp16")).value == memory_needed(linear(1000), FP32).value / 2
+    assert memory_needed(linear(1000), parse_precision("fp16")).value == memory_needed(linear(1000), FP32).value / 2
 
 
 def test_an_l40s_gives_what_it_shows_with_ecc_on():
@@ -49,10 +49,10 @@ def test_memory_that_does_not_grow_has_no_largest_batch():
 
 
 def test_the_smallest_device_holds_it_and_no_smaller_one_does():
-    found = smallest_device(30 * 2**30, parse("bf16"))
+    found = smallest_device(30 * 2**30, parse_precision("bf16"))
     held = [d for d in all_devices().values() if (usable_bytes(d) or 0) >= 30 * 2**30 and "bf16" in d.peak_ops_per_s]
     assert find_device(found.value).memory_gib == min(d.memory_gib for d in held if d.count == 1)
-    assert smallest_device(280 * 2**30, parse("bf16")) is None, "systems hold it, and no single device"
+    assert smallest_device(280 * 2**30, parse_precision("bf16")) is None, "systems hold it, and no single device"
 
 
 def test_a_70b_model_does_not_fit_an_l4_in_sixteen_bits():

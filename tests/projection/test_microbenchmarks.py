@@ -24,7 +24,7 @@ def counted(monkeypatch):
             call()
         return 2 * p.totals.macs or p.totals.bytes_read + p.totals.bytes_written
 
-    monkeypatch.setattr(package, "_best", best)
+    monkeypatch.setattr(package, "_fastest_s", best)
     return benchmark(CPU)
 
 
@@ -50,4 +50,4 @@ def test_the_floor_is_that_of_one_launch(counted):
 def test_a_dtype_that_is_emulated_is_left_out(monkeypatch):
     monkeypatch.setattr(package, "_SIDES", {"cpu": (8, 16, 32)})
     monkeypatch.setattr(package, "_gemm", lambda device, dtype, side: (side, 1.0 if dtype == torch.bfloat16 else 10.0))
-    assert list(package._gemms(CPU)) == ["float32", "float16"]
+    assert list(package._gemm_curves(CPU)) == ["float32", "float16"]

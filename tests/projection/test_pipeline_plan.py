@@ -9,18 +9,18 @@ from projection.counted import counted
 
 from profiler.devices import find_device
 from profiler.errors import PlanError, UnknownNameError
-from profiler.projection.pipeline_file import Stage, read_pipeline, shipped
-from profiler.projection.pipeline_plan import Counted, plan
+from profiler.projection.pipeline_file import Stage, list_pipelines, read_pipeline
+from profiler.projection.pipeline_plan import CountedStage, plan_pipeline
 
 L4, A10 = find_device("l4"), find_device("a10")
 
 
-def stage(rate: float, name: str = "a") -> Counted:
-    return Counted(Stage(name, "resnet18", per_s=rate), counted("resnet18"), L4, "fp16")
+def stage(rate: float, name: str = "a") -> CountedStage:
+    return CountedStage(Stage(name, "resnet18", per_s=rate), counted("resnet18"), L4, "fp16")
 
 
 def test_loads_and_tops_add_up_on_a_shared_device():
-    one, both = plan("one", [stage(10)]), plan("both", [stage(10), stage(30, "b")])
+    one, both = plan_pipeline("one", [stage(10)]), plan_pipeline("both", [stage(10), stage(30, "b")])
     assert both.devices[0].load.value == pytest.approx(4 * one.devices[0].load.value)
     assert both.devices[0].required_tops.value == pytest.approx(40 * counted("resnet18").totals.flops / 0.3 / 1e12)
     assert both.latency_s.value == pytest.approx(2 * one.latency_s.value)
@@ -31,28 +31,28 @@ def test_the_load_is_the_rate_over_the_largest():
     """A stage alone at its largest rate loads its device fully: operations ÷ (peak · utilisation) are a pass."""
     largest = 121e12 * 0.3 / counted("resnet18").totals.flops
     wide = replace(L4, bandwidth_bytes_per_s=1e15)
-    full, half, over = (plan("x", [replace(stage(largest * share), device=wide)]) for share in (1, 0.5, 1.01))
+    full, half, over = (plan_pipeline("x", [replace(stage(largest * share), device=wide)]) for share in (1, 0.5, 1.01))
     assert full.devices[0].load.value == pytest.approx(1)
     assert half.headroom.value == pytest.approx(2)
     assert not over.fits
 
 
 def test_a_stage_on_a_device_of_its_own_does_not_load_the_other():
-    found = plan("two", [stage(10), replace(stage(10, "b"), device=A10)])
+    found = plan_pipeline("two", [stage(10), replace(stage(10, "b"), device=A10)])
     assert [device.device for device in found.devices] == ["l4", "a10"]
-    assert found.devices[0].load.value == pytest.approx(plan("one", [stage(10)]).devices[0].load.value)
+    assert found.devices[0].load.value == pytest.approx(plan_pipeline("one", [stage(10)]).devices[0].load.value)
 
 
 def test_memory_that_is_too_much_together_does_not_fit():
     small = replace(L4, memory_gib=0.05)
     pair = [replace(stage(1, name), device=small) for name in ("a", "b")]
-    assert plan("one", pair[:1]).fits
-    assert not plan("two", pair).fits
+    assert plan_pipeline("one", pair[:1]).fits
+    assert not plan_pipeline("two", pair).fits
 
 
 def test_a_cache_is_read_at_every_step():
     """24 GB at 300 GB/s add 80 ms to a step."""
-    plain, held = plan("p", [stage(1)]), plan("c", [replace(stage(1), cache_bytes=24 * 10**9)])
+    plain, held = plan_pipeline("p", [stage(1)]), plan_pipeline("c", [replace(stage(1), cache_bytes=24 * 10**9)])
     assert held.stages[0].estimate_s.value - plain.stages[0].estimate_s.value == pytest.approx(0.08)
     weights = counted("resnet18").totals.params * 2
     assert held.stages[0].bound_s.value == pytest.approx((weights + 24e9) / 300e9, rel=1e-3)
@@ -64,20 +64,21 @@ def test_tokens_on_a_device_of_unknown_bandwidth_have_no_bound():
     profile, dry = counted("hf:gpt2", "input_ids=1x1"), replace(L4, bandwidth_bytes_per_s=None)
     asked = Stage("a", "hf:gpt2", tokens_per_s=20.0, prompt=8)
     known, unknown = (
-        plan("x", [Counted(asked, profile, device, "fp16", prefill=profile)]).stages[0] for device in (L4, dry)
+        plan_pipeline("x", [CountedStage(asked, profile, device, "fp16", prefill=profile)]).stages[0]
+        for device in (L4, dry)
     )
     assert known.tokens_per_s_bound.value > 0
     assert unknown.tokens_per_s_bound is None
     assert unknown.critical_batch is None
 
 
-@pytest.mark.parametrize("name", shipped())
+@pytest.mark.parametrize("name", list_pipelines())
 def test_what_is_shipped_can_be_read(name):
     assert read_pipeline(name).stages
 
 
 def test_the_documents_pipelines_are_shipped():
-    assert shipped() == ["speech-to-speech", "vision-language"]
+    assert list_pipelines() == ["speech-to-speech", "vision-language"]
 
 
 GOOD = 'name = "p"\n[[stages]]\nname = "a"\ntarget = "resnet18"\nper_s = 30\n'

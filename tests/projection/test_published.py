@@ -13,10 +13,10 @@ from projection.counted import counted
 
 from profiler.devices import Device, find_device
 from profiler.projection.efficiency import COMPUTE, MEMORY, UTILISATION, FixedEfficiency
-from profiler.projection.llm_decoding import Cache, decoding
-from profiler.projection.precision import choose
+from profiler.projection.llm_decoding import KVCache, decode_step
+from profiler.projection.precision import choose_precision
 from profiler.projection.project import DevicePass
-from profiler.projection.training_plan import days, flops_per_token, pf_days, utilisation
+from profiler.projection.training_plan import days, flops_per_token, flops_utilisation, pf_days
 
 HOUR = 3600
 PEAK_A100, PEAK_H100, PEAK_TPU_V4 = 312e12, 989.4e12, 275e12
@@ -31,7 +31,7 @@ def tell(name: str, bound: float, measured: float) -> float:
 
 def passed(model: str, device: Device, precision: str, *specs: str, batch: int | None = None) -> DevicePass:
     profile = counted(model, *specs, batch=batch)
-    return DevicePass.of(profile, device, choose(profile, device, precision), FixedEfficiency())
+    return DevicePass.of(profile, device, choose_precision(profile, device, precision), FixedEfficiency())
 
 
 # ---- exact ----------------------------------------------------------------------------------------------------------
@@ -88,9 +88,9 @@ def test_palm_540b_mfu_and_hfu():
     """PaLM, section 4.1 and table 3: 238,300 tokens/s on 6144 TPU v4; 4.10 TFLOP a token recomputed (table 21)."""
     machine = {"devices": 6144, "peak": find_device("tpu-v4").peak("bf16")}
     model = flops_per_token(540.35e9, layers=118, heads=48, head_dim=256, length=2048)
-    assert utilisation(6 * 540.35e9, 1 / 238_300, **machine) == pytest.approx(0.457, abs=0.002)
-    assert utilisation(model, 1 / 238_300, **machine) == pytest.approx(0.462, abs=0.001)
-    assert utilisation(4.10e12, 1 / 238_300, **machine) == pytest.approx(0.578, abs=0.001)
+    assert flops_utilisation(6 * 540.35e9, 1 / 238_300, **machine) == pytest.approx(0.457, abs=0.002)
+    assert flops_utilisation(model, 1 / 238_300, **machine) == pytest.approx(0.462, abs=0.001)
+    assert flops_utilisation(4.10e12, 1 / 238_300, **machine) == pytest.approx(0.578, abs=0.001)
 
 
 def test_gpt3_pf_days():
@@ -119,7 +119,7 @@ def test_megatron_mfu_and_hfu(h, layers, batch, gpus, seconds, mfu, hfu, physica
 
     def share(attention: float) -> float:
         flops = 72 * batch * layers * s * h**2 * (1 + attention + vocabulary / (12 * h * layers))
-        return utilisation(flops, seconds, devices=gpus, peak=PEAK_A100)
+        return flops_utilisation(flops, seconds, devices=gpus, peak_ops_per_s=PEAK_A100)
 
     assert share(s / (6 * h)) == pytest.approx(mfu, abs=0.005)
     assert share(s / (3 * h)) == pytest.approx(hfu, abs=0.005)
@@ -129,10 +129,10 @@ def test_megatron_mfu_and_hfu(h, layers, batch, gpus, seconds, mfu, hfu, physica
 @pytest.mark.parametrize(
     ("cache", "expected"),
     [
-        (Cache.of_heads(layers=32, kv_heads=32, head_dim=128), 524_288),
-        (Cache.of_heads(layers=32, kv_heads=8, head_dim=128), 131_072),
-        (Cache.of_heads(layers=80, kv_heads=8, head_dim=128), 327_680),
-        (Cache.of_latent(layers=61, rank=512, rope_dim=64), 70_272),
+        (KVCache.of_heads(layers=32, kv_heads=32, head_dim=128), 524_288),
+        (KVCache.of_heads(layers=32, kv_heads=8, head_dim=128), 131_072),
+        (KVCache.of_heads(layers=80, kv_heads=8, head_dim=128), 327_680),
+        (KVCache.of_latent(layers=61, rank=512, rope_dim=64), 70_272),
     ],
     ids=["llama-7b", "llama-3-8b", "llama-3-70b", "deepseek-v3"],
 )
@@ -189,7 +189,7 @@ def test_prefill_and_decoding_of_13b_on_an_a100():
     """llm-analysis, after kipply's inference arithmetic: 512 tokens in 63.17 ms, a step in 22.0 ms; 12.85 B weights."""
     device, n = find_device("a100-sxm4-40gb"), 12.85e9
     prefill = 2 * n * 512 / device.peak("fp16")
-    step = decoding(device, "fp16", weight_bytes=int(2 * n), cache_bytes=0, ops=int(2 * n)).step_s()
+    step = decode_step(device, "fp16", weight_bytes=int(2 * n), cache_bytes=0, ops=int(2 * n)).step_s()
     assert prefill == pytest.approx(42.2e-3, rel=0.01)
     assert step == pytest.approx(16.5e-3, rel=0.01)
     assert tell("13B prefill on an A100, s", prefill, 63.17e-3) < 1
@@ -200,7 +200,7 @@ def test_decoding_of_llama_3_8b_on_an_rtx_a6000():
     """Documentation of torchao, Quantized Inference: 32.36 tokens/s, 485.71 GB/s; at 768 GB/s no more than 51.2."""
     device = find_device("rtx-a6000")
     run = passed("hf:llama-3.1-8b", device, "bf16", "input_ids=1x1")
-    step = decoding(device, "bf16", weight_bytes=run.compulsory_bytes, cache_bytes=0, ops=run.profile.totals.flops)
+    step = decode_step(device, "bf16", weight_bytes=run.compulsory_bytes, cache_bytes=0, ops=run.profile.totals.flops)
     assert step.tokens_per_s() == pytest.approx(51.2, rel=0.005)
     assert tell("Llama-3-8B decoding on an RTX A6000, tokens/s", step.tokens_per_s(), 32.36) > 1
     assert round(485.71e9 / device.bandwidth_bytes_per_s, 3) == 0.632
@@ -247,9 +247,9 @@ HOURS = {
 def test_training_hours_of_published_models(n, tokens, peak, hours, mfu):
     """Model cards and technical reports: hours of one device, and the MFU that 6·N·D makes of them."""
     flops = 6 * n * tokens
-    bound = days(flops, devices=1, peak=peak, share=1) * 24
+    bound = days(flops, devices=1, peak_ops_per_s=peak, share=1) * 24
     assert tell("training, device hours", bound, hours) == pytest.approx(mfu, abs=0.0005)
-    assert utilisation(flops, hours * HOUR, devices=1, peak=peak) == pytest.approx(mfu, abs=0.0005)
+    assert flops_utilisation(flops, hours * HOUR, devices=1, peak_ops_per_s=peak) == pytest.approx(mfu, abs=0.0005)
 
 
 @pytest.mark.parametrize(("precision", "rate"), [("bf16", 5762), ("bf16", 6667), ("fp8", 8532)])

@@ -11,7 +11,7 @@ from torch import nn
 
 import profiler
 from profiler.projection import FixedEfficiency, project
-from profiler.projection.precision import choose
+from profiler.projection.precision import choose_precision
 from profiler.projection.project import DevicePass
 
 N = 1024
@@ -21,7 +21,7 @@ DRY = replace(TOY, bandwidth_bytes_per_s=None)
 
 def run(model, *shape, device=DRY, precision=None, dtype=torch.float32) -> DevicePass:
     profile = profiler.count(model.to("meta", dtype), torch.empty(*shape, device="meta", dtype=dtype))
-    return DevicePass.of(profile, device, choose(profile, device, precision), FixedEfficiency())
+    return DevicePass.of(profile, device, choose_precision(profile, device, precision), FixedEfficiency())
 
 
 def layer(**how) -> nn.Module:

@@ -13,10 +13,10 @@ import profiler
 from profiler.errors import InputError
 from profiler.projection import project
 from profiler.projection import this_machine as package
-from profiler.projection.this_machine import Machine, at, identify, local
+from profiler.projection.this_machine import MeasuredMachine, interpolate, machine_identity, measure_this_machine
 
 FLAT = ((1.0, 50e9), (1e12, 50e9))
-MACHINE = Machine(
+MACHINE = MeasuredMachine(
     identity={"device": "cpu", "processor": "Z80", "threads": "1", "torch": "2"}, date="2026-01-02", memory_bytes=2**33,
     gemm={"float32": FLAT}, convolution=FLAT, depthwise=((1.0, 1e9), (1e12, 1e9)),
     bandwidth=((1e3, 40e9), (1e6, 40e9), (1e9, 10e9)), floor_s=1e-6,
@@ -38,39 +38,39 @@ def here(tmp_path, monkeypatch):
 
 
 def test_a_machine_is_measured_once(here, tmp_path):
-    first, again = local(), local()
+    first, again = measure_this_machine(), measure_this_machine()
     assert len(here) == 1
     assert first == again
-    assert first.identity == identify(torch.device("cpu"))
+    assert first.identity == machine_identity(torch.device("cpu"))
     assert json.loads((tmp_path / "profiler" / "local-cpu.json").read_text())["date"] == first.date
 
 
 @pytest.mark.parametrize("change", ["{", '{"identity": {}}', "other"])
 def test_what_was_kept_of_another_machine_or_cut_short_is_measured_anew(here, tmp_path, change):
-    local()
+    measure_this_machine()
     path = tmp_path / "profiler" / "local-cpu.json"
     kept = json.loads(path.read_text())
     kept["identity"]["threads"] = "99"
     path.write_text(json.dumps(kept) if change == "other" else change)
-    local()
+    measure_this_machine()
     assert len(here) == 2
 
 
 def test_it_is_measured_anew_when_asked(here):
-    local()
-    local(anew=True)
+    measure_this_machine()
+    measure_this_machine(remeasure=True)
     assert len(here) == 2
 
 
 @pytest.mark.parametrize("name", ["local:moon", "local:meta"])
 def test_a_device_that_is_not_here_is_an_error(here, name):
-    with pytest.raises(InputError, match="to measure here"):
-        local(name)
+    with pytest.raises(InputError, match="this machine has no device"):
+        measure_this_machine(name)
 
 
 def test_a_curve_is_straight_in_the_logarithm_and_flat_beyond_its_ends():
     curve = ((10.0, 1.0), (1000.0, 3.0))
-    assert [at(curve, size) for size in (1, 10, 100, 1000, 10**6)] == [1, 1, 2, 3, 3]
+    assert [interpolate(curve, size) for size in (1, 10, 100, 1000, 10**6)] == [1, 1, 2, 3, 3]
 
 
 def test_its_peaks_are_the_largest_rates_and_say_when_they_were_measured():
@@ -99,7 +99,7 @@ def test_a_depthwise_convolution_has_a_curve_of_its_own():
 @pytest.mark.slow
 def test_a_bound_on_this_machine_is_not_beaten_by_it(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    machine = local()
+    machine = measure_this_machine()
     model, x = nn.Sequential(*(nn.Linear(1024, 1024) for _ in range(4))), torch.randn(512, 1024)
     found = project(profiler.count(model, x), machine.device, efficiency=machine)
     assert found.bound_s.value <= profiler.measure(model, x).seconds

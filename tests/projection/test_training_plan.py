@@ -16,10 +16,10 @@ from profiler.projection.training_plan import (
     days,
     devices_for,
     pf_days,
-    step_of,
-    tokens_of,
+    step_flops,
+    count_tokens,
     training_figures,
-    utilisation,
+    flops_utilisation,
 )
 
 
@@ -34,14 +34,14 @@ def step(*, recompute: bool) -> profiler.Profile:
 
 
 def test_a_linear_models_step_is_six_n_t():
-    found = step_of(step(recompute=False), tokens=32)
+    found = step_flops(step(recompute=False), tokens=32)
     assert found.six_n_t == 6 * 2 * 64 * 64 * 32
     assert found.model_flops == pytest.approx(found.six_n_t, rel=0.01), "what is left is the sum and its gradient"
     assert found.hardware_flops == found.model_flops
 
 
 def test_checkpointing_adds_a_forward_to_the_hardwares_flops_alone():
-    plain, again = step_of(step(recompute=False), 32), step_of(step(recompute=True), 32)
+    plain, again = step_flops(step(recompute=False), 32), step_flops(step(recompute=True), 32)
     assert again.model_flops == plain.model_flops
     assert again.hardware_flops == pytest.approx(again.eight_n_t, rel=0.3)
     assert again.hardware_flops > again.model_flops
@@ -50,21 +50,21 @@ def test_checkpointing_adds_a_forward_to_the_hardwares_flops_alone():
 def test_days_devices_and_pf_days():
     """1e15 × 86400 is a PF-day; at half of 1e12 one device takes 2000 days, and 100 of them 20."""
     assert pf_days(8.64e19) == 1
-    assert days(8.64e19, devices=100, peak=1e12, share=0.5) == pytest.approx(20)
-    assert devices_for(8.64e19, 20, peak=1e12, share=0.5) == 100
-    assert devices_for(8.64e19, 19.99, peak=1e12, share=0.5) == 101
-    assert devices_for(1, 1, peak=1e12, share=0.5) == 1
+    assert days(8.64e19, devices=100, peak_ops_per_s=1e12, share=0.5) == pytest.approx(20)
+    assert devices_for(8.64e19, 20, peak_ops_per_s=1e12, share=0.5) == 100
+    assert devices_for(8.64e19, 19.99, peak_ops_per_s=1e12, share=0.5) == 101
+    assert devices_for(1, 1, peak_ops_per_s=1e12, share=0.5) == 1
 
 
 @pytest.mark.parametrize(
     "call",
     [
-        lambda: utilisation(1, 0, devices=1, peak=1),
-        lambda: utilisation(1, 1, devices=-1, peak=1),
-        lambda: days(1, devices=1, peak=0, share=0.5),
-        lambda: days(1, devices=1, peak=1, share=2),
-        lambda: devices_for(1, -3, peak=1, share=0.5),
-        lambda: days(1, devices=1, peak=float("nan"), share=0.5),
+        lambda: flops_utilisation(1, 0, devices=1, peak_ops_per_s=1),
+        lambda: flops_utilisation(1, 1, devices=-1, peak_ops_per_s=1),
+        lambda: days(1, devices=1, peak_ops_per_s=0, share=0.5),
+        lambda: days(1, devices=1, peak_ops_per_s=1, share=2),
+        lambda: devices_for(1, -3, peak_ops_per_s=1, share=0.5),
+        lambda: days(1, devices=1, peak_ops_per_s=float("nan"), share=0.5),
     ],
 )
 def test_a_number_that_is_none_is_an_error(call):
@@ -77,7 +77,7 @@ def test_a_planned_run_is_the_steps_work_for_each_token():
     profile = step(recompute=False)
     flops = profile.model_flops / 32 * 1e12
     found = training_figures(
-        profile, seconds=1e-3, peak=1e12, share=0.5, run=TrainingPlan(1e12, devices=4, deadline_days=10)
+        profile, seconds=1e-3, peak_ops_per_s=1e12, share=0.5, run=TrainingPlan(1e12, devices=4, deadline_days=10)
     )
     assert found.tokens_per_step.value == 32
     assert found.mfu.value == pytest.approx(profile.model_flops / 1e9)
@@ -101,4 +101,4 @@ def test_tokens_are_integers_or_else_samples(inputs, tokens):
         def forward(self, *_):
             return torch.ones(1) + 1
 
-    assert tokens_of(profiler.count(Takes(), *inputs)) == tokens
+    assert count_tokens(profiler.count(Takes(), *inputs)) == tokens

@@ -8,7 +8,7 @@ from torch import nn
 
 import profiler
 from profiler.errors import UnknownNameError
-from profiler.peers import Answer, Failure, LiveModel, Peer, find, peers
+from profiler.peers import LiveModel, Peer, PeerFailure, PeerResult, find, peers
 from profiler.peers import peer as catalogue
 from profiler.reconcile import compare_with_peers, count_with_facts, reconcile, select_peers
 from profiler.values.findings import CauseKind, Contribution, Verdict
@@ -43,7 +43,7 @@ WHOLE, FIRST, SECOND = 108, 72, 36
 
 
 def test_causes_that_make_up_the_difference_explain_it(made_up, seen):
-    total, first, second = reconcile(*seen, made_up, Answer(54, {"0": 36, "1": 18}))
+    total, first, second = reconcile(*seen, made_up, PeerResult(54, {"0": 36, "1": 18}))
     assert (total.ours, total.difference, total.unexplained, total.verdict) == (WHOLE, 54, 0, Verdict.EXPLAINED)
     assert [(cause.code, cause.amount, cause.modules) for cause in total.causes] == [("MU-HALF", 54, ("0", "1.0"))]
     assert (first.ours, first.causes[0].amount, first.unexplained) == (FIRST, 36, 0)
@@ -51,7 +51,7 @@ def test_causes_that_make_up_the_difference_explain_it(made_up, seen):
 
 
 def test_what_no_cause_accounts_for_is_the_rest(made_up, seen):
-    total, second = reconcile(*seen, made_up, Answer(50, {"1": 17.5}))
+    total, second = reconcile(*seen, made_up, PeerResult(50, {"1": 17.5}))
     assert (total.unexplained, total.verdict) == (4, Verdict.UNEXPLAINED)
     assert (second.unexplained, second.verdict) == (0.5, Verdict.UNEXPLAINED)
 
@@ -59,7 +59,7 @@ def test_what_no_cause_accounts_for_is_the_rest(made_up, seen):
 def test_two_rules_that_explain_the_same_are_a_rest(made_up, seen):
     (half,) = made_up.deviations
     made_up.deviates("MU-AGAIN", CauseKind.FORMULA, "halves them once more", where="nowhere", seen="never")(half.rule)
-    total, first = reconcile(*seen, made_up, Answer(54, {"0": 36}))
+    total, first = reconcile(*seen, made_up, PeerResult(54, {"0": 36}))
     assert (total.unexplained, total.verdict) == (-54, Verdict.UNEXPLAINED)
     assert (first.unexplained, first.verdict) == (-36, Verdict.UNEXPLAINED)
 
@@ -67,20 +67,20 @@ def test_two_rules_that_explain_the_same_are_a_rest(made_up, seen):
 def test_equal_numbers_agree(seen):
     peer = find("flop_counter")
     profile, facts = seen
-    found = reconcile(profile, facts, peer, Answer(2 * WHOLE))
+    found = reconcile(profile, facts, peer, PeerResult(2 * WHOLE))
     assert [finding.verdict for finding in found] == [Verdict.EXPLAINED]  # the biases
-    no_entries = reconcile(profiler.count(nn.Identity(), torch.ones(1)), (), peer, Answer(0))
+    no_entries = reconcile(profiler.count(nn.Identity(), torch.ones(1)), (), peer, PeerResult(0))
     assert [finding.verdict for finding in no_entries] == [Verdict.AGREES]
 
 
 def test_a_failure_is_a_finding_in_the_peers_own_words(made_up, seen):
-    (finding,) = reconcile(*seen, made_up, Failure("RuntimeError: no"))
+    (finding,) = reconcile(*seen, made_up, PeerFailure("RuntimeError: no"))
     assert (finding.verdict, finding.claim.claimed, finding.claim.error) == (Verdict.FAILED, None, "RuntimeError: no")
     assert (finding.ours, finding.difference, finding.unexplained) == (WHOLE, 0, 0)
 
 
 def test_a_module_that_is_none_of_ours_did_nothing_here(made_up, seen):
-    total, other = reconcile(*seen, made_up, Answer(54, {"": 54, "7": 1}))
+    total, other = reconcile(*seen, made_up, PeerResult(54, {"": 54, "7": 1}))
     assert (total.claim.subject, other.claim.subject) == ("total", "7")
     assert (other.ours, other.unexplained, other.verdict) == (0, -1, Verdict.UNEXPLAINED)
 
@@ -108,5 +108,5 @@ def test_codes_are_unique_and_every_departure_speaks():
         for deviation in peer.deviations:
             assert deviation.why, deviation.code
             assert deviation.where, deviation.code
-            assert deviation.seen, deviation.code
+            assert deviation.versions, deviation.code
             assert not deviation.why.endswith("."), deviation.code

@@ -64,12 +64,12 @@ def test_buffers_and_random_numbers_are_afterwards_what_they_were():
 
 
 def test_a_model_on_meta_does_not_run():
-    with pytest.raises(InputError, match="a model on meta does not run"):
+    with pytest.raises(InputError, match="cannot time a model on meta"):
         profiler.measure(nn.Linear(2, 2, device="meta"), torch.zeros(1, 2, device="meta"))
 
 
 def test_no_runs_are_an_error():
-    with pytest.raises(InputError, match="0 runs are none"):
+    with pytest.raises(InputError, match="cannot time 0 runs"):
         profiler.measure(nn.Linear(2, 2), torch.zeros(1, 2), runs=0)
 
 

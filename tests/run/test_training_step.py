@@ -310,9 +310,9 @@ def test_the_classical_estimate_is_so_many_bytes_a_parameter(params, options, to
 
 
 def test_an_estimate_of_what_is_not_known_is_refused():
-    with pytest.raises(InputError, match="no dtype 'float33'"):
+    with pytest.raises(InputError, match="no dtype named 'float33'"):
         estimate_training(1, "float33")
-    with pytest.raises(InputError, match="no optimizer 'adamv'"):
+    with pytest.raises(InputError, match="no optimizer named 'adamv'"):
         estimate_training(1, optimizer="adamv")
 
 

@@ -70,9 +70,9 @@ def test_a_module_comes_in_eval_mode():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"device": "moon"}, "no device 'moon' here"),
-        ({"dtype": "float31"}, "no floating dtype 'float31'; write float32, bfloat16, float16 or float64"),
-        ({"dtype": "int8"}, "no floating dtype 'int8'"),
+        ({"device": "moon"}, "device 'moon' is not available"),
+        ({"dtype": "float31"}, "'float31' is not a floating-point dtype; write float32, bfloat16, float16 or float64"),
+        ({"dtype": "int8"}, "'int8' is not a floating-point dtype"),
     ],
 )
 def test_a_device_or_dtype_that_is_not_there_is_named(options, words):

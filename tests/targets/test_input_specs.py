@@ -28,12 +28,12 @@ def test_what_cannot_be_read_is_answered_with_how_to_write_it(text):
     with pytest.raises(InputError) as caught:
         parse(text)
     assert str(caught.value) == (
-        f"cannot read the input {text!r}; write 3x224x224 for one sample, or NAME=1x2048 for a whole input by name"
+        f"cannot read the input {text!r}; write 3x224x224 for one sample, or NAME=1x2048 for a full shape by name"
     )
 
 
 def test_a_dimension_of_zero_is_refused():
-    with pytest.raises(InputError, match=r"^the input '3x0x8' has a dimension of 0; each has to be 1 or more$"):
+    with pytest.raises(InputError, match=r"^the input '3x0x8' has a dimension of 0; each must be 1 or more$"):
         parse("3x0x8")
 
 

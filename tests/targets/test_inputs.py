@@ -87,34 +87,35 @@ def test_shapes(target, specs, batch, args, kwargs):
         (IMAGE, ["4x3x8x8"], 3, "a batch of 3 does not fit the input '4x3x8x8', whose first dimension is 4"),
         (IMAGE, ["x=4x3"], 3, "a batch of 3 does not fit the input 'x=4x3', whose first dimension is 4"),
         (IMAGE, ["3"], None, "the input '3' does not fit image, which takes 3x8x8 (one sample) or 1x3x8x8"),
-        (IMAGE, [], 0, "a batch of 0 is no batch; write 1 or more"),
-        (IMAGE, [], -2, "a batch of -2 is no batch; write 1 or more"),
+        (IMAGE, [], 0, "the batch size is 0; it must be 1 or more"),
+        (IMAGE, [], -2, "the batch size is -2; it must be 1 or more"),
         (TEXT, ["x=1", "x=2"], None, "no input of text named 'x'; known: attention_mask, embeds, input_ids"),
         (
             TEXT,
             ["embeds=1", "embeds=2"],
             None,
-            "the input 'embeds=2' has no place of its own; write NAME=2, and each name once",
+            "the input 'embeds=2' is for an argument that is already set; write NAME=2, each name once",
         ),
         (
             UNKNOWN,
             [],
             None,
-            "unknown has no default input (it takes left, right); say it with --input, such as 3x224x224",
+            "unknown has no default input (it takes left, right); add --input, such as 3x224x224",
         ),
         (
             UNKNOWN,
             ["5"],
             None,
-            "unknown cannot be called so: missing a required argument: 'right'; give it with --input NAME=SHAPE",
+            "unknown cannot be called with these inputs: "
+            "missing a required argument: 'right'; write --input NAME=SHAPE",
         ),
         (
             IMAGE,
             ["3x4x4", "3x4x4"],
             None,
-            "image cannot be called so: too many positional arguments; give it with --input NAME=SHAPE",
+            "image cannot be called with these inputs: too many positional arguments; write --input NAME=SHAPE",
         ),
-        (NESTED, ["4"], None, "the input 'left' of nested is no tensor; only its default can be used"),
+        (NESTED, ["4"], None, "the input 'left' of nested is not a tensor; only its default can be used"),
     ],
 )
 def test_what_does_not_fit_is_refused_in_one_line(target, specs, batch, message):

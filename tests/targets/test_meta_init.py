@@ -149,5 +149,5 @@ def test_a_scripted_module_is_refused():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         scripted = torch.jit.script(nn.Linear(2, 2))
-    with pytest.raises(InputError, match="a scripted module cannot be put on meta"):
+    with pytest.raises(InputError, match="a scripted module cannot be moved to meta"):
         to_meta(scripted)

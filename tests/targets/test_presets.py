@@ -117,15 +117,15 @@ def test_every_preset_says_where_its_configuration_was_published(name):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[a", "bad.toml holds no presets: "),
-        ("[a]\nclass = 'A'\nsource = 's'\ninputs = {}\n", "bad.toml holds no presets: a.configuration: "),
+        ("[a", "bad.toml is not a valid preset file: "),
+        ("[a]\nclass = 'A'\nsource = 's'\ninputs = {}\n", "bad.toml is not a valid preset file: a.configuration: "),
         (
             "[a]\nclass = 'A'\nsource = 's'\ninputs = {}\nconfiguration = {}\nmodell = 1\n",
-            "bad.toml holds no presets: a.modell: ",
+            "bad.toml is not a valid preset file: a.modell: ",
         ),
         (
             "[a]\nclass = 'A'\nsource = 's'\nconfiguration = {}\ninputs.x = { shape = ['one'] }\n",
-            "bad.toml holds no presets: a.inputs.x.shape.0: ",
+            "bad.toml is not a valid preset file: a.inputs.x.shape.0: ",
         ),
     ],
 )

@@ -44,7 +44,8 @@ def test_what_has_the_form_of_no_target_is_answered_with_the_forms(name):
     with pytest.raises(TargetError) as caught:
         resolve(name)
     assert str(caught.value) == (
-        f"{name!r} is no target; write resnet18, timm:NAME, hf:NAME, module:factory, file.py:factory or a .pt2 file"
+        f"cannot read the target {name!r}; "
+        "write resnet18, timm:NAME, hf:NAME, module:factory, file.py:factory or a .pt2 file"
     )
 
 

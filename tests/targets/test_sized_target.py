@@ -68,7 +68,7 @@ def test_a_resolution_is_both_sides_of_an_image():
 @pytest.mark.parametrize("name", ["vit_b_32", "hf:vit-l-14"])
 def test_the_resolution_of_a_vit_is_also_that_of_its_positions(name):
     sized = SizedTarget(find_configurable_target(name), ("resolution",))
-    assert list(sized.chosen({"resolution": 112}).values()) == [112]
+    assert list(sized.settings_at({"resolution": 112}).values()) == [112]
 
 
 def test_the_fields_words_and_a_models_own_name_the_same_setting():
@@ -79,7 +79,7 @@ def test_the_fields_words_and_a_models_own_name_the_same_setting():
         "n_head",
     )
     for word in ("hidden", "n_embd"):
-        assert SizedTarget(family, (word,)).chosen({word: 96}) == {"n_embd": 96}
+        assert SizedTarget(family, (word,)).settings_at({word: 96}) == {"n_embd": 96}
         assert SizedTarget(family, (word,)).base == {word: 768}
 
 

@@ -144,7 +144,7 @@ def test_a_model_that_asks_autograd_has_facts_without_them():
     model = Does(force)
     (facts,) = collect_module_facts(model, lambda: model(torch.ones(3)))
     assert facts.composite_calls == ()
-    assert len(facts.visits) == 1
+    assert len(facts.calls) == 1
 
 
 def test_tensors_are_found_in_mappings_lists_and_dataclasses():

@@ -164,13 +164,13 @@ def test_a_thousand_steps_need_no_more_than_one():
 
 
 def test_without_a_model_too_old_events_are_forgotten(monkeypatch):
-    monkeypatch.setattr(StorageTracker.forget, "__defaults__", (100,))
-    monkeypatch.setattr(recorder, "_NOTES", 50)
+    monkeypatch.setattr(StorageTracker.trim, "__defaults__", (100,))
+    monkeypatch.setattr(recorder, "_MAX_PENDING", 50)
     with profiler.profile() as p:
         for _ in range(1000):
             torch.zeros(10)
         storages = p._session._storages
-        assert len(storages._events) + len(storages._past) <= 100 + 2 * 50
+        assert len(storages._events) + len(storages._earlier_events) <= 100 + 2 * 50
         assert len(storages._live) <= 50
     assert p.totals.peak_memory["total"] == F4 * 10
     assert sum(row.calls for row in p.operators) == 1000

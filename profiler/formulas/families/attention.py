@@ -37,7 +37,7 @@ class Scores:
     #: Heads that look at each of them, times the sequences that are of the same lengths.
     copies: int
     #: Scores that the mask lets through; None without a mask, or where its values are not known.
-    kept: int | None = None
+    unmasked: int | None = None
 
     @property
     def rows(self) -> int:
@@ -58,14 +58,14 @@ class Scores:
         """Keep the scores in a window."""
         if window == _EVERYTHING:
             return self
-        kept = sum(visible(q, k, k - q if from_the_end else 0, *window) for q, k in self.lengths)
-        return replace(self, kept=self.copies * kept)
+        unmasked = sum(visible(q, k, k - q if from_the_end else 0, *window) for q, k in self.lengths)
+        return replace(self, unmasked=self.copies * unmasked)
 
     def masked_by(self, mask: TensorSpec | None) -> Scores:
         """Keep the scores that an explicit mask lets through; it holds for every row that it is broadcast to."""
-        if mask is None or mask.kept is None:
+        if mask is None or mask.unmasked is None:
             return self
-        return replace(self, kept=self.count * mask.kept // max(prod(mask.shape), 1))
+        return replace(self, unmasked=self.count * mask.unmasked // max(prod(mask.shape), 1))
 
 
 def forward(scores: Scores, key_width: int, value_width: int, *, mask: bool, dropout: bool) -> Cost:
@@ -75,7 +75,7 @@ def forward(scores: Scores, key_width: int, value_width: int, *, mask: bool, dro
     softmax = 3 * n + 3 * reduction_ops(n, scores.rows)
     return Cost(
         macs=n * widths,
-        masked_macs=None if scores.kept is None else scores.kept * widths,
+        masked_macs=None if scores.unmasked is None else scores.unmasked * widths,
         other_flops=scaling + softmax + n * mask + 3 * n * dropout,
         transcendentals=n,
     )
@@ -88,7 +88,7 @@ def backward(scores: Scores, key_width: int, value_width: int, *, mask: bool, dr
     row_sums = scores.rows * (2 * value_width - 1)
     return Cost(
         macs=n * widths,
-        masked_macs=None if scores.kept is None else scores.kept * widths,
+        masked_macs=None if scores.unmasked is None else scores.unmasked * widths,
         other_flops=scaling + row_sums + 3 * n + n * mask + 6 * n * dropout + shared,
         transcendentals=n,
     )

@@ -66,7 +66,7 @@ def _attention(query: TensorSpec, heads: int, width: int, mask: TensorSpec | Non
     real = heads * sum(n * n for n in _lengths(query))
     return Cost(
         macs=2 * scores * width,
-        masked_macs=2 * (real if mask is None or mask.kept is None else _kept(scores, mask)) * width,
+        masked_macs=2 * (real if mask is None or mask.unmasked is None else _unmasked_scores(scores, mask)) * width,
         other_flops=batch * length * heads * width + 2 * real + 2 * reduction_ops(real, heads * tokens),
         transcendentals=real,
     )
@@ -78,9 +78,9 @@ def _lengths(query: TensorSpec) -> list[int]:
     return list(query.values[::2]) if query.values is not None else [length] * batch
 
 
-def _kept(scores: int, mask: TensorSpec) -> int:
+def _unmasked_scores(scores: int, mask: TensorSpec) -> int:
     """Count the scores that a mask leaves, which stands for all that it is broadcast to."""
-    return scores * mask.kept // max(prod(mask.shape), 1) if mask.kept is not None else scores
+    return scores * mask.unmasked // max(prod(mask.shape), 1) if mask.unmasked is not None else scores
 
 
 def _total(*costs: Cost) -> Cost:

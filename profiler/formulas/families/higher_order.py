@@ -28,7 +28,7 @@ def flex_attention(
     read_back = query.itemsize * (pairs.count + pairs.keys * value.shape[-1])
     return Cost(
         macs=pairs.count * widths,
-        masked_macs=None if pairs.kept is None else pairs.kept * widths,
+        masked_macs=None if pairs.unmasked is None else pairs.unmasked * widths,
         bytes_read=int(read + read_back),
         bytes_written=int(precise * pairs.count) + out.bytes,
     )

@@ -11,7 +11,7 @@ from dataclasses import replace
 from math import prod
 
 from profiler.formulas.epilogues import Factor, biased, weighted
-from profiler.formulas.families.quantization import quantized_dynamically
+from profiler.formulas.families.quantization import dynamic_quantization_flops
 from profiler.formulas.registry import formula
 from profiler.values.records import Cost, Shape, TensorSpec
 
@@ -74,7 +74,7 @@ def dynamic_int4_mm(inp: Shape, out_features: int, out: Shape) -> Cost:
     """
     k = inp[-1]
     rows = prod(inp[:-1])
-    quantized = rows * quantized_dynamically(k)
+    quantized = rows * dynamic_quantization_flops(k)
     return Cost(macs=rows * k * out_features, other_flops=quantized + 2 * prod(out))
 
 

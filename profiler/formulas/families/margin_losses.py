@@ -1,4 +1,4 @@
-"""Margin losses over the C classes of each sample: pairs of a target class with another.
+"""Margin losses over C classes: each compares the score of a target class with the scores of the others.
 
 Source: https://docs.pytorch.org/docs/stable/nn.html#loss-functions (MultiMarginLoss, MultiLabelMarginLoss).
 """
@@ -23,7 +23,8 @@ _SQUARE = 2
 def multi_margin_loss(self: Shape, p: float, weight: Shape | None, reduction: int) -> Cost:
     """Count ``w·Σ max(0, m − x_t + x_c)^p / C`` over the C − 1 other classes of each sample, p being 1 or 2.
 
-    ``m − x_t`` once, then an add, a compare and for p = 2 a square for each other class, their sum, and the division.
+    Each sample takes one subtraction ``m − x_t``; each other class an add, a compare and, for p = 2, a square; then
+    their sum and the division by C.
     """
     samples, others = prod(self[:-1]), _classes(self) - 1
     each = 1 + others * (2 + (p == _SQUARE)) + reduction_ops(others, 1) + 1 + (weight is not None)
@@ -32,9 +33,9 @@ def multi_margin_loss(self: Shape, p: float, weight: Shape | None, reduction: in
 
 @formula("aten::multi_margin_loss_backward")
 def multi_margin_loss_backward(self: Shape, p: float, weight: Shape | None, reduction: int) -> Cost:
-    """Count the gradients ``grad·w/C``, for p = 2 times 2z, of the classes within the margin; the target's is −Σ.
+    """Count the gradients: ``grad·w/C`` (times 2z for p = 2) per class within the margin.
 
-    ``z = m − x_t + x_c`` and its compare are made anew.
+    ``z = m − x_t + x_c`` and its compare are computed again. The gradient of the target is minus the sum of the others.
     """
     samples, others = prod(self[:-1]), _classes(self) - 1
     margins = 1 + 2 * others
@@ -44,9 +45,9 @@ def multi_margin_loss_backward(self: Shape, p: float, weight: Shape | None, redu
 
 @formula("aten::multilabel_margin_loss_forward")
 def multilabel_margin_loss(self: Shape, reduction: int) -> Cost:
-    """Count ``Σ max(0, 1 − x_t + x_c) / C`` over the pairs of a target with a class that is none: an upper bound.
+    """Count ``Σ max(0, 1 − x_t + x_c) / C`` over the pairs of a target class and a non-target class.
 
-    How many of the C classes are targets depends on data; half of them make the most pairs.
+    An upper bound: the number of targets depends on the data, and C/2 targets give the most pairs.
     """
     samples, targets, pairs = _most_pairs(self)
     each = targets + 2 * pairs + reduction_ops(pairs, 1) + 1
@@ -55,18 +56,18 @@ def multilabel_margin_loss(self: Shape, reduction: int) -> Cost:
 
 @formula("aten::multilabel_margin_loss_backward")
 def multilabel_margin_loss_backward(self: Shape, reduction: int) -> Cost:
-    """Count the same pairs anew; each adds to one class and subtracts from another, in units of ``grad/C``."""
+    """Count the same pairs again; each adds ``grad/C`` to one class and subtracts it from another."""
     samples, targets, pairs = _most_pairs(self)
     each = targets + 2 * pairs + 2 * pairs + 1 + _classes(self)
     return Cost(other_flops=samples * each + (reduction == MEAN))
 
 
 def _most_pairs(shape: Shape) -> tuple[int, int, int]:
-    """Give the samples, the targets of each, and its pairs, with half of the classes as targets."""
+    """Return the number of samples, and the targets and pairs per sample when half of the classes are targets."""
     targets = _classes(shape) // 2
     return prod(shape[:-1]), targets, targets * (_classes(shape) - targets)
 
 
 def _classes(shape: Shape) -> int:
-    """Count the classes; a single score is of one."""
+    """Return the number of classes; a scalar has one."""
     return shape[-1] if shape else 1

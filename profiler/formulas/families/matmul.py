@@ -1,10 +1,10 @@
-"""Products of matrices and vectors, under all the names that they have.
+"""Matrix and vector products: ``mm``, ``bmm``, ``addmm``, ``mv``, ``dot``, ``linear`` and their variants.
 
-Legend: M rows, N columns, K the length of the sums, B matrices in a batch, R elements of the result.
+Legend: M rows, N columns, K the contracted dimension, B matrices in a batch, R elements of the result.
 
-A product takes ``B·M·N·K`` MACs, zeros included; with a sparse operand, one for each of its stored elements and each
-row or column of the other. Without a sum there is no MAC: an outer product multiplies R times, whether it arrives as
-``aten.mul`` or as ``addr``.
+A dense product takes ``B·M·N·K`` MACs, zeros included. With one sparse operand it takes one MAC for each stored element
+and each row or column of the other operand. An outer product has no sum and therefore no MAC: it takes R multiplies,
+whether it is dispatched as ``aten.mul`` or as ``aten.addr``.
 """
 
 # ruff: noqa: N803 - arguments have the names of torch's schemas
@@ -20,7 +20,7 @@ from profiler.values.records import Cost, Shape, TensorSpec
 
 
 def products(left: TensorSpec, right: TensorSpec) -> int:
-    """Count the MACs of ``(…, M, K) @ (…, K, N)``, or of the stored elements of the operand that is sparse."""
+    """Return the MACs of ``(…, M, K) @ (…, K, N)``; of a sparse operand only the stored elements count."""
     if _is_sparse(right):
         return right.elements * left.shape[-2]
     return numel(left) * right.shape[-1]
@@ -28,19 +28,22 @@ def products(left: TensorSpec, right: TensorSpec) -> int:
 
 @formula("aten::mm", "aten::bmm")
 def mm(self: TensorSpec, mat2: TensorSpec) -> Cost | None:
-    """Count ``(B, M, K) @ (B, K, N)``, or one product of two matrices; of two sparse ones, nobody can tell."""
+    """Count ``(M, K) @ (K, N)``, or B such products.
+
+    Unknown (None) for sparse @ sparse: the work depends on the pattern of the stored elements.
+    """
     return None if _is_sparse(self) and _is_sparse(mat2) else Cost(macs=products(self, mat2))
 
 
 @formula("aten::_foreach_mm")
 def foreach_mm(self: tuple[TensorSpec, ...], mat2: tuple[TensorSpec, ...]) -> Cost:
-    """Count the products of two lists of matrices, pair by pair."""
+    """Count the pairwise products of two lists of matrices."""
     return Cost(macs=sum(map(products, self, mat2)))
 
 
 @formula("aten::addmm")
 def addmm(mat1: TensorSpec, mat2: TensorSpec, beta: Factor, alpha: Factor, out: Shape) -> Cost | None:
-    """Count ``β·self + α·(M, K) @ (K, N)``; of two sparse matrices, nobody can tell."""
+    """Count ``β·self + α·(M, K) @ (K, N)``; unknown (None) for sparse @ sparse, as in ``mm``."""
     if _is_sparse(mat1) and _is_sparse(mat2):
         return None
     return weighted(products(mat1, mat2), prod(out), beta, alpha, mat1, mat2)
@@ -50,20 +53,20 @@ def addmm(mat1: TensorSpec, mat2: TensorSpec, beta: Factor, alpha: Factor, out: 
 def addmm_activation(
     mat1: TensorSpec, mat2: TensorSpec, beta: Factor, alpha: Factor, use_gelu: bool, out: Shape
 ) -> Cost:
-    """Count ``addmm`` and, of each result, ReLU or the GELU with erf."""
+    """Count ``addmm``, then ReLU or the exact (erf) GELU on each result."""
     product = weighted(products(mat1, mat2), prod(out), beta, alpha, mat1, mat2)
     return activated(product, prod(out), "gelu" if use_gelu else "relu")
 
 
 @formula("aten::baddbmm", "aten::addbmm")
 def baddbmm(batch1: TensorSpec, batch2: TensorSpec, beta: Factor, alpha: Factor, out: Shape) -> Cost:
-    """Count ``β·self + α·(B, M, K) @ (B, K, N)``; ``addbmm`` sums over the batch too, in the same MACs."""
+    """Count ``β·self + α·(B, M, K) @ (B, K, N)``; ``addbmm`` also sums over the batch, within the same MACs."""
     return weighted(products(batch1, batch2), prod(out), beta, alpha, batch1, batch2)
 
 
 @formula("aten::mv")
 def mv(self: TensorSpec) -> Cost:
-    """Count ``(M, K) @ (K)``: each element of the matrix once."""
+    """Count ``(M, K) @ (K)``: one MAC per element of the matrix."""
     return Cost(macs=numel(self))
 
 
@@ -75,20 +78,20 @@ def addmv(mat: TensorSpec, vec: TensorSpec, beta: Factor, alpha: Factor, out: Sh
 
 @formula("aten::dot", "aten::vdot")
 def dot(self: Shape) -> Cost:
-    """Count the K products of two vectors."""
+    """Count the dot product of two vectors: K MACs."""
     return Cost(macs=prod(self))
 
 
 @formula("aten::addr")
 def addr(vec1: TensorSpec, vec2: TensorSpec, beta: Factor, alpha: Factor, out: Shape) -> Cost:
-    """Count ``β·self + α·vec1 ⊗ vec2``: R multiplies for the outer product, which sums nothing, and the rest."""
+    """Count ``β·self + α·vec1 ⊗ vec2``: R multiplies for the outer product (no MACs), plus the scaling and the sum."""
     rest = weighted(0, prod(out), beta, alpha, vec1, vec2)
     return Cost(other_flops=prod(out) + rest.other_flops, bytes_read=rest.bytes_read)
 
 
 @formula("aten::linear")
 def linear(input: TensorSpec, weight: Shape, bias: Shape | None, out: TensorSpec) -> Cost:
-    """Count ``(…, K) @ (N, K)ᵀ + bias``; a nested input has as many rows as are stored."""
+    """Count ``(…, K) @ (N, K)ᵀ + bias``; of a nested input, only the stored rows count."""
     return biased(numel(input) * prod(weight[:-1]), numel(out), bias)
 
 
@@ -106,13 +109,13 @@ def linear_pointwise(X: Shape, W: Shape, B: Shape | None, attr: str, algorithm: 
 
 @formula("mkldnn::_linear_pointwise.binary")
 def linear_binary(X: Shape, W: Shape, B: Shape | None, attr: str, out: Shape) -> Cost:
-    """Count ``(…, K) @ (N, K)ᵀ + bias``, then one operation with each element of another operand."""
+    """Count ``(…, K) @ (N, K)ᵀ + bias``, then one elementwise operation with another tensor."""
     return activated(biased(prod(X) * W[0], prod(out), B), prod(out), attr)
 
 
 @formula("aten::linear_backward", "aten::mkldnn_linear_backward")
 def linear_backward(self: TensorSpec, grad_output: TensorSpec, weight: Shape, output_mask: tuple[bool, ...]) -> Cost:
-    """Count, where asked for: ``grad @ weight``, ``gradᵀ @ input``, and the sum of the gradient's rows."""
+    """Count the gradients in *output_mask*: ``grad @ weight``, ``gradᵀ @ input``, and the sum of grad over its rows."""
     of_input, of_weight, of_bias = output_mask
     return Cost(
         macs=numel(self) * weight[0] * (of_input + of_weight),
@@ -122,7 +125,7 @@ def linear_backward(self: TensorSpec, grad_output: TensorSpec, weight: Shape, ou
 
 @formula("aten::matmul")
 def matmul(self: TensorSpec, other: TensorSpec, out: TensorSpec) -> Cost:
-    """Count the products of nested tensors, component by component; of any other tensors this is made of ``bmm``."""
+    """Count the product of each pair of components of nested tensors; dense inputs normally decompose to ``bmm``."""
     if self.layout != "nested":
         return Cost(macs=numel(out) * self.shape[-1])
     return Cost(macs=_nested_products(self, other))
@@ -130,7 +133,7 @@ def matmul(self: TensorSpec, other: TensorSpec, out: TensorSpec) -> Cost:
 
 @formula("aten::matmul_backward")
 def matmul_backward(self: TensorSpec, other: TensorSpec, mask: tuple[bool, ...]) -> Cost:
-    """Count, for nested tensors, a product as large as the forward one for each gradient that is asked for."""
+    """Count, for each gradient in *mask*, as many MACs as the forward pass takes (nested tensors only)."""
     return Cost(macs=_nested_products(self, other) * sum(mask))
 
 
@@ -139,13 +142,13 @@ def _is_sparse(spec: TensorSpec) -> bool:
 
 
 def _nested_products(left: TensorSpec, right: TensorSpec) -> int:
-    """Count the MACs of a nested tensor, component by component, by a nested or a common one."""
+    """Return the MACs of a nested tensor times a nested or dense one, summed over the components."""
     components = _components(left)
     others = _components(right) if right.layout == "nested" else [right.shape] * len(components)
     return sum(prod(shape) * other[-1] for shape, other in zip(components, others, strict=True))
 
 
 def _components(nested: TensorSpec) -> list[Shape]:
-    """List the shapes of a nested tensor's components."""
+    """Return the shape of each component of a nested tensor."""
     sizes, width = nested.values or (), len(nested.shape) - 1
     return [sizes[i : i + width] for i in range(0, len(sizes), width)]

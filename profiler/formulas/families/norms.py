@@ -1,11 +1,12 @@
-"""Layer, group and RMS normalisation, and weight normalisation.
+"""Layer, group, RMS and weight normalisation. Batch normalisation is in ``batch_norms.py``.
 
-Counted from the definition, with N elements in R groups that are normalised each on its own: the mean takes N − R adds
-and R divides, the deviations N subtractions, their squares N multiplies, and so on, element by element. A weight is
-one more multiply, a bias one more add, for each element.
+Legend: N elements in R groups, each of which is normalised separately.
 
-Statistics kept for the backward pass are written, and later read, in float32 at least, as accelerators keep them; the
-CPU keeps those of a half-precision input in half precision. Batch normalisation has a file of its own.
+The counts follow the definitions: the mean takes N − R adds and R divides, the deviations N subtractions, their squares
+N multiplies, and so on. A weight adds one multiply per element, a bias one add.
+
+Statistics saved for the backward pass are written, and later read, in float32 or wider, as GPU kernels do. (The CPU
+kernels save the statistics of a half-precision input in half precision.)
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from profiler.values.records import ITEMSIZE, Cost
 if TYPE_CHECKING:
     from profiler.values.records import Shape, TensorSpec
 
-#: Which gradients are asked for: of the input, of the weight, of the bias.
+#: Which gradients to compute: of the input, the weight, the bias.
 Mask = tuple[bool, ...]
 
 
@@ -36,7 +37,7 @@ def layer_norm(input: TensorSpec, normalized_shape: Shape, weight: TensorSpec | 
 
 @formula("aten::native_group_norm")
 def group_norm(input: TensorSpec, weight: TensorSpec | None, bias: TensorSpec | None, N: int, group: int) -> Cost:  # noqa: N803
-    """Count the same, with μ and σ² over each of *group* groups of channels of each of N samples.
+    """Count ``(x − μ)·rsqrt(σ² + ε)·w + b``, with μ and σ² over each of *group* channel groups of each of N samples.
 
     Source: Wu and He, "Group Normalization", arXiv:1803.08494, equations 1, 2 and 6.
     """
@@ -45,7 +46,7 @@ def group_norm(input: TensorSpec, weight: TensorSpec | None, bias: TensorSpec | 
 
 @formula("aten::_fused_rms_norm")
 def rms_norm(input: TensorSpec, normalized_shape: Shape, weight: TensorSpec | None) -> Cost:
-    """Count ``x·rsqrt(mean(x²) + ε)·w``: N squares, N for their mean, R for ε, N to scale, N for the weight.
+    """Count ``x·rsqrt(mean(x²) + ε)·w``: squares N, mean N, ε R, scaling N, weight N; R reciprocal roots.
 
     Source: Zhang and Sennrich, "Root Mean Square Layer Normalization", arXiv:1910.07467, equation 4.
     """
@@ -61,7 +62,7 @@ def rms_norm(input: TensorSpec, normalized_shape: Shape, weight: TensorSpec | No
 def layer_norm_backward(
     grad_out: TensorSpec, input: TensorSpec, normalized_shape: Shape, weight: TensorSpec | None, output_mask: Mask
 ) -> Cost:
-    """Count the gradients that *output_mask* asks for; each parameter's is a sum over the R groups."""
+    """Count the gradients in *output_mask*; the gradient of each parameter is a sum over the R groups."""
     r, k = groups(input.shape, normalized_shape), prod(normalized_shape)
     return _normalise_backward(grad_out, input, weight, output_mask, r, k)
 
@@ -76,7 +77,7 @@ def group_norm_backward(
     group: int,
     output_mask: Mask,
 ) -> Cost:
-    """Count the gradients that *output_mask* asks for; each parameter's is a sum over samples and positions."""
+    """Count the gradients in *output_mask*; the gradient of each parameter is a sum over samples and positions."""
     return _normalise_backward(grad_out, input, weight, output_mask, N * group, C)
 
 
@@ -95,7 +96,7 @@ def rms_norm_backward(
 
 @formula("aten::_weight_norm_interface")
 def weight_norm(v: TensorSpec, g: TensorSpec) -> Cost:
-    """Count ``w = v·(g/‖v‖)`` for N weights with M norms: 2N − M and M roots for the norms, M divides, N multiplies.
+    """Count ``w = v·(g/‖v‖)`` for N weights and M norms: norms 2N − M and M roots, divides M, multiplies N.
 
     Source: Salimans and Kingma, "Weight Normalization", arXiv:1602.07868, equation 2.
     """
@@ -110,42 +111,42 @@ def weight_norm(v: TensorSpec, g: TensorSpec) -> Cost:
 
 @formula("aten::_weight_norm_interface_backward")
 def weight_norm_backward(grad_w: TensorSpec, saved_v: TensorSpec, saved_g: TensorSpec) -> Cost:
-    """Count ``dg = (dw·v)/‖v‖`` and ``dv = (g/‖v‖)·dw − (g·dg/‖v‖²)·v``, the norms being kept.
+    """Count ``dg = (dw·v)/‖v‖`` and ``dv = (g/‖v‖)·dw − (g·dg/‖v‖²)·v``, with the norms saved by the forward pass.
 
-    The dot products take 2N − M, dg M, the two factors 3M, and dv two products and a difference: 3N.
+    The dot products take 2N − M, dg takes M, the two factors 3M, and dv two multiplies and a subtraction: 3N.
 
     Source: Salimans and Kingma, "Weight Normalization", arXiv:1602.07868, equation 3.
     """
     n, m = prod(saved_v.shape), prod(saved_g.shape)
-    kept = m * max(_FLOAT, int(saved_g.itemsize))
+    saved_norms = m * max(_FLOAT, int(saved_g.itemsize))
     return Cost(
         other_flops=n + reduction_ops(n, m) + 4 * m + 3 * n,
-        bytes_read=grad_w.bytes + saved_v.bytes + saved_g.bytes + kept,
+        bytes_read=grad_w.bytes + saved_v.bytes + saved_g.bytes + saved_norms,
     )
 
 
 def groups(shape: Shape, normalized_shape: Shape) -> int:
-    """Count the groups: the product of the leading dimensions, which are not normalised over."""
+    """Return the number of groups: the product of the leading dimensions, which are not normalised over."""
     return prod(shape[: len(shape) - len(normalized_shape)])
 
 
 def standardise(n: int, r: int) -> int:
-    """Count the FLOPs of the mean (N), deviations (N), squares (N), variance (N), ε (R) and scaling (N) in R groups."""
+    """Return the FLOPs of the mean (N), deviations (N), squares (N), variance (N), ε (R) and scaling (N)."""
     return 5 * n + r
 
 
 def present(*parameters: TensorSpec | None) -> int:
-    """Count the parameters that are there: each takes one operation an element."""
+    """Return how many of *parameters* are not None; each costs one FLOP per element."""
     return sum(parameter is not None for parameter in parameters)
 
 
 def size_of(*tensors: TensorSpec | None) -> int:
-    """Sum the bytes of the tensors that are there."""
+    """Return the total bytes of *tensors*, skipping None."""
     return sum(tensor.bytes for tensor in tensors if tensor is not None)
 
 
 def statistic_bytes(input: TensorSpec, count: int) -> int:
-    """Size *count* statistics, which are kept in float32 at least."""
+    """Return the bytes of *count* statistics, which are stored in float32 or wider."""
     return count * max(_FLOAT, int(input.itemsize))
 
 
@@ -153,7 +154,7 @@ _FLOAT = int(ITEMSIZE["float32"])
 
 
 def _normalise(input: TensorSpec, r: int, weight: TensorSpec | None, bias: TensorSpec | None) -> Cost:
-    """Standardise in R groups, with R reciprocal roots; write the result and the R means and reciprocal deviations."""
+    """Count a normalisation in R groups, which writes its result, R means and R reciprocal standard deviations."""
     n = prod(input.shape)
     return Cost(
         other_flops=standardise(n, r) + n * present(weight, bias),
@@ -165,9 +166,9 @@ def _normalise(input: TensorSpec, r: int, weight: TensorSpec | None, bias: Tenso
 def _normalise_backward(
     grad_out: TensorSpec, input: TensorSpec, weight: TensorSpec | None, output_mask: Mask, r: int, k: int
 ) -> Cost:
-    """Count up to three gradients, with μ and the reciprocal deviation ρ of R groups kept and K parameters.
+    """Count the gradients of R groups and K parameters, with μ and ρ (the reciprocal deviation) saved by the forward.
 
-    - ``x̂ = (x − μ)·ρ``, for either of the first two: 2N
+    - ``x̂ = (x − μ)·ρ``, needed for dx and dw: 2N
     - ``dx = ρ·(g − mean(g) − x̂·mean(g·x̂))`` with ``g = dy·w``: 7N, and N for the weight
     - ``dw = Σ dy·x̂``: 2N − K
     - ``db = Σ dy``: N − K

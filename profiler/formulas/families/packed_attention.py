@@ -1,8 +1,8 @@
-"""Attention on sequences of different lengths that are packed one after the other, and on ``(B, L, H, E)``.
+"""Attention kernels on packed (variable-length) sequences, and on dense ``(B, L, H, E)``.
 
-Legend and costs: ``attention.py``. The lengths are the steps of ``cum_seq``, or for keys in a cache what ``seqused_k``
-says. Where those values are not known, each query is taken to meet as many keys as the longest sequence has, and no
-mask is applied.
+Legend and costs: see ``attention.py``. The sequence lengths are the differences of the cumulative offsets ``cum_seq``,
+or ``seqused_k`` for keys in a KV cache. Where their values are unknown (on ``meta``, for example), every query counts
+as if it attends to all keys of the longest sequence, without a mask.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from profiler.formulas.families.attention import Scores, Window
 from profiler.formulas.registry import formula
 from profiler.values.records import Cost, Shape, TensorSpec
 
-#: A tensor of lengths, or of the offsets between which they lie.
+#: A tensor of sequence lengths, or of cumulative offsets.
 Lengths = TensorSpec | None
 
-#: How the memory-efficient kernel numbers its masks.
+#: Mask types of the memory-efficient kernel: causal, aligned with the first or with the last key.
 #: Source: aten/src/ATen/native/transformers/cuda/mem_eff_attention/kernel_forward.h of torch (``CustomMaskType``).
-_CAUSAL_FROM_THE_START, _CAUSAL_FROM_THE_END = 1, 2
+_CAUSAL_FROM_TOP_LEFT, _CAUSAL_FROM_BOTTOM_RIGHT = 1, 2
 
 
 @formula("aten::_flash_attention_forward", "aten::_flash_attention_forward_no_dropout_inplace")
@@ -28,7 +28,7 @@ def flash_attention(
     query: Shape, key: Shape, value: Shape, cum_seq_q: Lengths, cum_seq_k: Lengths, max_k: int, seqused_k: Lengths,
     dropout_p: float | None, is_causal: bool, window_size_left: int | None, window_size_right: int | None,
 ) -> Cost:  # fmt: skip
-    """Count attention in which the last query stands at the last key."""
+    """Count attention; a causal mask or window aligns the last query with the last key."""
     window = _window(window_size_left, window_size_right, causal=is_causal)
     scores = _scores(query, key, cum_seq_q, cum_seq_k, max_k, seqused_k, window)
     return attention.forward(scores, query[-1], value[-1], mask=window != (None, None), dropout=dropout_p != 0)
@@ -39,7 +39,7 @@ def flash_attention_backward(
     query: Shape, key: Shape, value: Shape, cum_seq_q: Lengths, cum_seq_k: Lengths, max_k: int,
     dropout_p: float | None, is_causal: bool, window_size_left: int | None, window_size_right: int | None,
 ) -> Cost:  # fmt: skip
-    """Count the gradients of the same."""
+    """Count the gradients of query, key and value."""
     window = _window(window_size_left, window_size_right, causal=is_causal)
     scores = _scores(query, key, cum_seq_q, cum_seq_k, max_k, None, window)
     return _backward(scores, query, key, value, mask=window != (None, None), dropout=dropout_p != 0)
@@ -50,7 +50,7 @@ def varlen_attention(
     query: Shape, key: Shape, value: Shape, cu_seq_q: Lengths, cu_seq_k: Lengths, max_k: int,
     is_causal: bool, window_size: tuple[int, int] | None, seqused_k: Lengths = None,
 ) -> Cost:  # fmt: skip
-    """Count ``torch.nn.attention.varlen``, in which the last query stands at the last key."""
+    """Count ``torch.nn.attention.varlen``; a causal mask or window aligns the last query with the last key."""
     left, right = window_size or (None, None)
     return flash_attention(
         query, key, value, cu_seq_q, cu_seq_k, max_k, seqused_k, 0, is_causal, left, right
@@ -62,7 +62,7 @@ def varlen_attention_backward(
     query: Shape, key: Shape, value: Shape, cu_seq_q: Lengths, cu_seq_k: Lengths, max_k: int,
     is_causal: bool, window_size: tuple[int, int] | None,
 ) -> Cost:  # fmt: skip
-    """Count the gradients of the same."""
+    """Count the gradients of query, key and value."""
     left, right = window_size or (None, None)
     return flash_attention_backward(query, key, value, cu_seq_q, cu_seq_k, max_k, 0, is_causal, left, right)
 
@@ -73,8 +73,8 @@ def efficient_attention(
     max_seqlen_k: int | None, seqlen_k: Lengths, dropout_p: float | None, custom_mask_type: int,
     window_size: int | None,
 ) -> Cost:  # fmt: skip
-    """Count attention with a causal mask from either end, a window of so many keys before it, and a bias."""
-    window, from_the_end = _numbered_mask(custom_mask_type, window_size)
+    """Count attention with a bias, a causal mask (aligned with the first or last key) and a window."""
+    window, from_the_end = _mask_of_type(custom_mask_type, window_size)
     longest = max_seqlen_k or key[-3]
     scores = _scores(query, key, cu_seqlens_q, cu_seqlens_k, longest, seqlen_k, window, from_the_end=from_the_end)
     mask = bias is not None or window != (None, None)
@@ -86,8 +86,8 @@ def efficient_attention_backward(
     query: Shape, key: Shape, value: Shape, bias: TensorSpec | None, cu_seqlens_q: Lengths, cu_seqlens_k: Lengths,
     max_seqlen_k: int, dropout_p: float | None, custom_mask_type: int, window_size: int | None,
 ) -> Cost:  # fmt: skip
-    """Count the gradients of the same."""
-    window, from_the_end = _numbered_mask(custom_mask_type, window_size)
+    """Count the gradients of query, key and value."""
+    window, from_the_end = _mask_of_type(custom_mask_type, window_size)
     longest = max_seqlen_k or key[-3]
     scores = _scores(query, key, cu_seqlens_q, cu_seqlens_k, longest, None, window, from_the_end=from_the_end)
     mask = bias is not None or window != (None, None)
@@ -99,9 +99,9 @@ def cudnn_attention(
     query: Shape, key: Shape, value: Shape, attn_bias: TensorSpec | None, cum_seq_q: Lengths, cum_seq_k: Lengths,
     max_k: int, dropout_p: float | None, is_causal: bool, seqused_k: Lengths = None,
 ) -> Cost:  # fmt: skip
-    """Count attention on packed sequences, or on ``(B, H, L, E)`` where there are no offsets.
+    """Count attention on packed sequences, or on ``(B, H, L, E)`` if there are no offsets.
 
-    With keys in a cache the last query stands at the last key, otherwise the first at the first.
+    A causal mask aligns the last query with the last key if keys are in a cache, else the first with the first.
     """
     if cum_seq_q is None:
         return attention.masked_attention(query, key, value, attn_bias, dropout_p, is_causal)
@@ -117,7 +117,7 @@ def cudnn_attention_backward(
     query: Shape, key: Shape, value: Shape, attn_bias: TensorSpec | None, cum_seq_q: Lengths, cum_seq_k: Lengths,
     max_k: int, dropout_p: float | None, is_causal: bool,
 ) -> Cost:  # fmt: skip
-    """Count the gradients of the same."""
+    """Count the gradients of query, key and value."""
     if cum_seq_q is None:
         return attention.masked_attention_backward(query, key, value, attn_bias, dropout_p, is_causal)
     window = _window(None, None, causal=is_causal)
@@ -132,36 +132,36 @@ def _backward(scores: Scores, query: Shape, key: Shape, value: Shape, *, mask: b
 
 
 def _window(left: int | None, right: int | None, *, causal: bool) -> Window:
-    """Read a window in which a negative number is without end."""
+    """Return the window, with None for a side that a negative number leaves unbounded."""
     before = None if left is None or left < 0 else left
     after = None if right is None or right < 0 else right
     return before, 0 if causal else after
 
 
-def _numbered_mask(number: int, window_size: int | None) -> tuple[Window, bool]:
-    """Read the mask of the memory-efficient kernel: the window, and whether it stands at the last key."""
-    causal = number in {_CAUSAL_FROM_THE_START, _CAUSAL_FROM_THE_END}
+def _mask_of_type(mask_type: int, window_size: int | None) -> tuple[Window, bool]:
+    """Return the window of a ``custom_mask_type``, and whether it is aligned with the last key."""
+    causal = mask_type in {_CAUSAL_FROM_TOP_LEFT, _CAUSAL_FROM_BOTTOM_RIGHT}
     before = window_size - 1 if causal and window_size else None
-    return (before, 0 if causal else None), number == _CAUSAL_FROM_THE_END
+    return (before, 0 if causal else None), mask_type == _CAUSAL_FROM_BOTTOM_RIGHT
 
 
 def _scores(
     query: Shape, key: Shape, starts_q: Lengths, starts_k: Lengths, longest: int, used: Lengths, window: Window,
     *, from_the_end: bool = True,
 ) -> Scores:  # fmt: skip
-    """Take the scores of ``(…, L, H, E)`` by ``(…, S, G, E)``, each sequence for itself."""
+    """Return the scores of queries ``(…, L, H, E)`` and keys ``(…, S, G, E)``, within each sequence."""
     heads = query[-2]
     if any(lengths is not None and lengths.values is None for lengths in (starts_q, starts_k, used)):
         return Scores(((prod(query[:-2]), longest),), heads)
     if starts_q is None and used is None:
         scores = Scores(((query[-3], key[-3]),), heads * prod(query[:-3]))
     else:
-        queries = _steps(starts_q) or [query[-3]] * prod(query[:-3])
-        keys = used.values if used is not None else _steps(starts_k)
+        queries = _lengths(starts_q) or [query[-3]] * prod(query[:-3])
+        keys = used.values if used is not None else _lengths(starts_k)
         scores = Scores(tuple(zip(queries, keys or queries, strict=True)), heads)
     return scores.seen_through(window, from_the_end=from_the_end)
 
 
-def _steps(offsets: Lengths) -> list[int]:
-    """Give the lengths between offsets."""
+def _lengths(offsets: Lengths) -> list[int]:
+    """Return the lengths between consecutive offsets."""
     return [end - start for start, end in pairwise(offsets.values or ())] if offsets is not None else []

@@ -1,9 +1,8 @@
-"""Pooling: windows that are averaged, or of which the largest is taken.
+"""Average and max pooling: strided, adaptive and fractional.
 
-Windows count what they really hold: where one hangs over the border, the elements that are there; padding is neither
-added nor compared, however the divisor treats it. An average of k elements is k − 1 adds and a divide, a maximum k − 1
-compares. Backward, gradients are added where windows overlap. The forward's input is an argument there, but only its
-size is needed.
+Only elements inside the input count: padding is neither added nor compared, whatever the divisor of the average is.
+An average of k elements takes k − 1 adds and a divide, a maximum k − 1 compares. The backward pass adds gradients where
+windows overlap; it takes the forward's input as an argument but reads only its size.
 """
 
 from __future__ import annotations
@@ -24,13 +23,13 @@ if TYPE_CHECKING:
 
 @formula("aten::avg_pool2d", "aten::avg_pool3d")
 def avg_pool(self: Shape, kernel_size: Shape, stride: Shape, padding: Shape, out: Shape) -> Cost:
-    """Count the adds and the divide of every window: as many operations as elements are read."""
+    """Count k − 1 adds and a divide per window: one FLOP per element read."""
     return Cost(other_flops=_strided(self, out, kernel_size, stride, padding).reads)
 
 
 @formula("aten::avg_pool2d_backward", "aten::avg_pool3d_backward")
 def avg_pool_backward(grad_output: TensorSpec, self: Shape, kernel_size: Shape, stride: Shape, padding: Shape) -> Cost:
-    """Divide each gradient, and give it to every element of its window."""
+    """Count one divide per gradient, and the adds where windows overlap."""
     return _average_backward(grad_output, _strided(self, grad_output.shape, kernel_size, stride, padding))
 
 
@@ -44,7 +43,7 @@ def avg_pool_backward(grad_output: TensorSpec, self: Shape, kernel_size: Shape, 
     "aten::quantized_max_pool3d",
 )
 def max_pool(self: Shape, kernel_size: Shape, stride: Shape, padding: Shape, dilation: Shape, out: Shape) -> Cost:
-    """Compare every element of a window but the first; keeping its index takes no further compare."""
+    """Count k − 1 compares per window; tracking the index of the maximum takes no further compare."""
     return Cost(other_flops=reduction_ops(_strided(self, out, kernel_size, stride, padding, dilation).reads, prod(out)))
 
 
@@ -58,23 +57,25 @@ def max_pool_backward(
     dilation: Shape,
     indices: TensorSpec,
 ) -> Cost:
-    """Give each gradient to the input that was the largest."""
+    """Count at most one add per gradient, which goes to the maximum of its window."""
     windows = _strided(self, grad_output.shape, kernel_size, stride, padding, dilation)
-    return Cost(other_flops=_winners(grad_output.shape, windows), bytes_read=grad_output.bytes + indices.bytes)
+    return Cost(
+        other_flops=_max_backward_adds(grad_output.shape, windows), bytes_read=grad_output.bytes + indices.bytes
+    )
 
 
 @formula("aten::mkldnn_max_pool2d_backward", "aten::mkldnn_max_pool3d_backward")
 def mkldnn_max_pool_backward(
     grad_output: Shape, input: Shape, kernel_size: Shape, stride: Shape, padding: Shape, dilation: Shape
 ) -> Cost:
-    """Give each gradient to the input that was the largest, which the library finds from input and output."""
+    """Count at most one add per gradient; oneDNN finds the maximum from input and output instead of indices."""
     windows = _strided(input, grad_output, kernel_size, stride, padding, dilation)
-    return Cost(other_flops=_winners(grad_output, windows))
+    return Cost(other_flops=_max_backward_adds(grad_output, windows))
 
 
 @formula("aten::_adaptive_avg_pool2d", "aten::_adaptive_avg_pool3d", "aten::mkldnn_adaptive_avg_pool2d")
 def adaptive_avg_pool(self: Shape, out: Shape) -> Cost:
-    """Count the adds and the divide of every window; their sizes vary with the place."""
+    """Count one FLOP per element read; the window size varies with the position."""
     return Cost(other_flops=_adaptive(self, out).reads)
 
 
@@ -84,48 +85,50 @@ def adaptive_avg_pool(self: Shape, out: Shape) -> Cost:
     "aten::mkldnn_adaptive_avg_pool2d_backward",
 )
 def adaptive_avg_pool_backward(grad_output: TensorSpec, self: Shape) -> Cost:
-    """Divide each gradient, and give it to every element of its window."""
+    """Count one divide per gradient, and the adds where windows overlap."""
     return _average_backward(grad_output, _adaptive(self, grad_output.shape))
 
 
 @formula("aten::adaptive_max_pool2d", "aten::adaptive_max_pool3d")
 def adaptive_max_pool(self: Shape, out: Shape) -> Cost:
-    """Compare every element of a window but the first."""
+    """Count k − 1 compares per window; the window size varies with the position."""
     return Cost(other_flops=reduction_ops(_adaptive(self, out).reads, prod(out)))
 
 
 @formula("aten::adaptive_max_pool2d_backward", "aten::adaptive_max_pool3d_backward")
 def adaptive_max_pool_backward(grad_output: TensorSpec, self: Shape, indices: TensorSpec) -> Cost:
-    """Give each gradient to the input that was the largest."""
+    """Count at most one add per gradient, which goes to the maximum of its window."""
     windows = _adaptive(self, grad_output.shape)
-    return Cost(other_flops=_winners(grad_output.shape, windows), bytes_read=grad_output.bytes + indices.bytes)
+    return Cost(
+        other_flops=_max_backward_adds(grad_output.shape, windows), bytes_read=grad_output.bytes + indices.bytes
+    )
 
 
 @formula("aten::fractional_max_pool2d", "aten::fractional_max_pool3d")
 def fractional_max_pool(kernel_size: Shape, out: Shape) -> Cost:
-    """Compare within windows that lie at random places, always whole."""
+    """Count k − 1 compares per window; windows lie at random positions, always inside the input."""
     return Cost(other_flops=prod(out) * (prod(kernel_size) - 1))
 
 
 @formula("aten::fractional_max_pool2d_backward", "aten::fractional_max_pool3d_backward")
 def fractional_max_pool_backward(grad_output: TensorSpec, indices: TensorSpec) -> Cost:
-    """Add each gradient to the input that was the largest: an upper bound, as windows may overlap."""
+    """Count one add per gradient: an upper bound, since random windows need not overlap."""
     return Cost(other_flops=prod(grad_output.shape), bytes_read=grad_output.bytes + indices.bytes)
 
 
 class Pooled(NamedTuple):
-    """All windows of a call."""
+    """Element counts over all windows of a call."""
 
-    #: Elements that they read in all.
+    #: Elements read, once per window that reads them.
     reads: int
-    #: Elements that any of them reads.
+    #: Distinct elements read.
     reached: int
 
 
 def _strided(
     inputs: Shape, outputs: Shape, kernel_size: Shape, stride: Shape, padding: Shape, dilation: Shape = (1,)
 ) -> Pooled:
-    """Slide windows over the last dimensions; without a stride they lie side by side."""
+    """Count the elements in windows that slide over the last dimensions; an empty stride means *kernel_size*."""
     dims = max(len(kernel_size), len(stride), len(padding), len(dilation))
     settings = (kernel_size, stride or kernel_size, padding, dilation)
     along = zip(inputs[-dims:], outputs[-dims:], *(_each(setting, dims) for setting in settings), strict=True)
@@ -136,24 +139,24 @@ def _strided(
 
 
 def _adaptive(inputs: Shape, outputs: Shape) -> Pooled:
-    """Part every dimension among the outputs; samples and channels, as many as before, are one window each."""
+    """Count the elements in adaptive windows; batch and channel dimensions have windows of one element."""
     windows = [spatial_geometry.adaptive(*sizes) for sizes in zip(inputs, outputs, strict=True)]
     return Pooled(prod(map(spatial_geometry.reads, windows)), prod(map(spatial_geometry.reached, windows)))
 
 
 def _average_backward(grad_output: TensorSpec, windows: Pooled) -> Cost:
-    """Divide, and sum what several windows give to one element; of the operands only the gradient is read."""
+    """Count one divide per gradient, and the adds where windows overlap; only the gradient is read."""
     return Cost(
         other_flops=prod(grad_output.shape) + reduction_ops(windows.reads, windows.reached),
         bytes_read=grad_output.bytes,
     )
 
 
-def _winners(gradients: Shape, windows: Pooled) -> int:
-    """Count an add for each gradient, where windows overlap: an upper bound. Where they do not, it is moved."""
+def _max_backward_adds(gradients: Shape, windows: Pooled) -> int:
+    """Return the adds: at most one per gradient if windows overlap; none if not, as gradients are only copied."""
     return prod(gradients) if windows.reads > windows.reached else 0
 
 
 def _each(value: Sequence[int], dims: int) -> Sequence[int]:
-    """Repeat a single number for every dimension."""
+    """Expand a single value to all dimensions."""
     return tuple(value) * dims if len(value) == 1 else value

@@ -1,8 +1,9 @@
-"""Between floating-point numbers and quantized ones: what it takes per element, and the observers of ranges.
+"""Quantize, dequantize and requantize: FLOPs per element; dynamic quantization and range observers.
 
-To quantize is ``min(max(round(x / scale) + zero_point, qmin), qmax)``, five FLOPs, or four without a zero point; to
-bring an integer sum to the scale of a quantized result is the same with a multiply. To dequantize is
-``(q − zero_point)·scale``, two. Choosing scale and zero point from a range is a few operations a tensor: left out.
+Quantizing computes ``min(max(round(x / scale) + zero_point, qmin), qmax)``: five FLOPs, or four if the zero point is 0.
+Requantizing an integer sum to the scale of the result takes the same, with a multiply for the divide. Dequantizing
+computes ``(q − zero_point)·scale``: two. Computing scale and zero point from a range takes a few operations per tensor
+and is not counted.
 """
 
 from __future__ import annotations
@@ -16,38 +17,38 @@ from profiler.formulas.registry import formula
 from profiler.formulas.scalar_expressions import operations
 from profiler.values.records import Cost, Shape, TensorSpec
 
-#: Operations to dequantize an element.
-DEQUANTIZE = operations(EXPRESSIONS["dequantize"], {}).flops
-#: A step of an exponential average: ``r + c·(x − r)``.
+#: FLOPs to dequantize one element.
+DEQUANTIZE_FLOPS = operations(EXPRESSIONS["dequantize"], {}).flops
+#: FLOPs of one update of an exponential moving average, ``r + c·(x − r)``.
 _AVERAGE = operations("r + CONST * (x - r)", {"const": None}).flops
 
 
-def quantize(zero_point: int | None = None) -> int:
-    """Count the operations to quantize an element, to a zero point that is known or not."""
+def quantize_flops(zero_point: int | None = None) -> int:
+    """Return the FLOPs to quantize one element; None is an unknown zero point, counted as nonzero."""
     return operations(EXPRESSIONS["quantize_per_tensor"], {"scale": None, "zero_point": zero_point}).flops
 
 
-def requantized(product: Cost, results: int, zero_point: int | None) -> Cost:
-    """Add to a product what brings its sums to the scale of a quantized result."""
-    return replace(product, other_flops=product.other_flops + results * quantize(zero_point))
+def with_requantization(product: Cost, results: int, zero_point: int | None) -> Cost:
+    """Return the cost of *product* plus the requantization of its *results*."""
+    return replace(product, other_flops=product.other_flops + results * quantize_flops(zero_point))
 
 
-def quantized_dynamically(elements: int) -> int:
-    """Count the search for the smallest and largest of a tensor, and the quantization by them."""
-    return 2 * reduction_ops(elements, 1) + elements * quantize()
+def dynamic_quantization_flops(elements: int) -> int:
+    """Return the FLOPs to find the minimum and maximum of a tensor and to quantize it to that range."""
+    return 2 * reduction_ops(elements, 1) + elements * quantize_flops()
 
 
 @formula("aten::quantize_per_tensor_dynamic")
 def quantize_dynamic(self: TensorSpec) -> Cost:
-    """Count the search for the range, and the quantization."""
-    return Cost(other_flops=quantized_dynamically(numel(self)))
+    """Count the minimum, the maximum and the quantization of a tensor."""
+    return Cost(other_flops=dynamic_quantization_flops(numel(self)))
 
 
 @formula("aten::_fused_moving_avg_obs_fq_helper", "aten::_fused_moving_avg_obs_fq_helper_functional")
 def observe_and_fake_quantize(self: Shape, ch_axis: int, per_row_fake_quant: bool) -> Cost:
-    """Count, as if both were switched on: the range, its moving average, and the fake quantization.
+    """Count the range, its moving average and the fake quantization, as if both observer and quantizer are enabled.
 
-    Ranges are one for the tensor, or one for each index of *ch_axis*; their two ends are averaged with the last ones.
+    There is one range for the tensor, or one per index of *ch_axis*; its minimum and maximum are averaged.
     """
     n, ranges = prod(self), self[ch_axis] if per_row_fake_quant else 1
     fake = operations(EXPRESSIONS["fake_quantize_per_tensor_affine_cachemask"], {"scale": None, "zero_point": None})

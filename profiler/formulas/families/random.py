@@ -1,8 +1,8 @@
-"""Random numbers: to draw one is no FLOP.
+"""Random number generation, which counts no FLOPs but for Bernoulli and multinomial samples.
 
-Generators work on integers in registers, and each device has its own; neither that nor the change to another
-distribution is counted. Two things are: a Bernoulli variable is a uniform number compared with its probability, and a
-multinomial one is selected by arithmetic on the probabilities. In-place draws read nothing but their parameters.
+Generators run on integers in registers, and the algorithm depends on the device; neither that nor the transform to the
+requested distribution is counted. A Bernoulli sample counts the compare of a uniform number with its probability, a
+multinomial one the arithmetic on the probabilities. In-place operators read only their distribution's parameters.
 """
 
 from __future__ import annotations
@@ -21,46 +21,48 @@ from profiler.values.records import Cost, TensorSpec
     "aten::uniform", "aten::uniform_",
 )  # fmt: skip
 def draw() -> Cost:
-    """Write the numbers; a tensor that is given only says how many."""
+    """Count only the bytes written; a tensor argument only provides the shape and is not read."""
     return Cost(bytes_read=0)
 
 
 @formula("aten::_philox_normal", "aten::_philox_randint", "aten::_philox_uniform")
 def draw_by_key(key: TensorSpec) -> Cost:
-    """Write the numbers, which follow from a key."""
+    """Count the bytes of the key and of the numbers generated from it."""
     return Cost(bytes_read=key.bytes)
 
 
 @formula("aten::normal", "aten::poisson", "aten::binomial", "aten::_standard_gamma", "aten::_sample_dirichlet")
 def draw_each() -> Cost:
-    """Write a number for each element of the parameters, which are read."""
+    """Count the bytes of the distribution's parameters and of the samples, one per element."""
     return Cost()
 
 
 @formula("aten::bernoulli.default", "aten::bernoulli.out")
 def bernoulli(out: TensorSpec) -> Cost:
-    """Compare each number drawn with its own probability."""
+    """Count one compare per sample, each with its own probability."""
     return Cost(other_flops=numel(out))
 
 
 @formula("aten::bernoulli.p", "aten::bernoulli_.float", "aten::bernoulli.float_out")
 def bernoulli_p(out: TensorSpec) -> Cost:
-    """Compare each number drawn with one probability."""
+    """Count one compare per sample, all with the same probability *p*."""
     return Cost(other_flops=numel(out), bytes_read=0)
 
 
 @formula("aten::bernoulli.Tensor", "aten::bernoulli_.Tensor", "aten::bernoulli.Tensor_out")
 def bernoulli_tensor(p: TensorSpec, out: TensorSpec) -> Cost:
-    """Compare each number drawn with its own probability, into another tensor."""
+    """Count one compare per sample, each with its own probability in *p*; *self* is not read."""
     return Cost(other_flops=numel(out), bytes_read=p.bytes)
 
 
 @formula("aten::multinomial")
 def multinomial(self: TensorSpec, num_samples: int, replacement: bool) -> Cost:
-    """Select categories by their weights, from each row of n.
+    """Count the selection of categories by weight, from each row of n weights.
 
-    One sample, or k without replacement: each weight is divided by an exponential variable, and the k largest selected
-    (k = 1: n − 1 compares). Else the weights are summed up (n − 1), normalised (n), and each sample is searched.
+    For one sample, or k without replacement, each weight is divided by an exponential sample and the k largest are
+    selected (for k = 1, n − 1 compares). With replacement, the weights are accumulated (n − 1) and normalised (n), and
+    each sample takes a binary search.
+
     Source: aten/src/ATen/native/Distributions.cpp of torch (``multinomial_out``).
     """
     n = length(self, -1)

@@ -1,8 +1,8 @@
-"""Reductions and scans: N elements to M results.
+"""Reductions and scans of N elements to M results.
 
-To join N elements to M results takes exactly N − M additions, products, compares or logical operations; a scan takes
-one for every element but the first of each row. What is computed of each element before, and of each result after,
-comes on top. Which is the smallest or largest is known from the same compares.
+A reduction takes exactly N − M adds, multiplies, compares or logical operations. A scan takes one for every element but
+the first of each row. Operations on each element before the reduction, or on each result after it, are added. The index
+of a minimum or maximum takes no further compares.
 """
 
 from __future__ import annotations
@@ -28,52 +28,55 @@ if TYPE_CHECKING:
     "aten::_sparse_sum", "aten::_sparse_csr_sum", "aten::_sparse_csr_prod",
 )  # fmt: skip
 def reduction(self: TensorSpec, out: TensorSpec) -> Cost:
-    """Join N elements to M results: N − M."""
+    """Count N − M operations: adds, multiplies, compares or logical operations."""
     return Cost(other_flops=reduction_ops(numel(self), numel(out)))
 
 
 @formula("aten::mean")
 def mean(self: TensorSpec, out: TensorSpec) -> Cost:
-    """Add, and divide each sum: N − M + M."""
+    """Count N − M adds and M divides."""
     return Cost(other_flops=reduction_ops(numel(self), numel(out)) + numel(out))
 
 
 @formula("aten::aminmax", "aten::_aminmax")
 def aminmax(self: TensorSpec, out: TensorSpec) -> Cost:
-    """Compare for the smallest and for the largest: 2·(N − M)."""
+    """Count N − M compares for the minimum and as many for the maximum."""
     return Cost(other_flops=2 * reduction_ops(numel(self), numel(out)))
 
 
 @formula("aten::count_nonzero", "aten::nansum")
 def test_and_add(self: TensorSpec, out: TensorSpec) -> Cost:
-    """Test each element (for zero, for NaN) and add: N + N − M."""
+    """Count one test (for zero, or NaN) per element, and N − M adds."""
     return Cost(other_flops=numel(self) + reduction_ops(numel(self), numel(out)))
 
 
 @formula("aten::var", "aten::var_mean")
 def var(self: TensorSpec, out: TensorSpec) -> Cost:
-    """Count ``Σ(x − x̄)² / (n − c)``: the mean N, differences N, squares N, their mean N; the mean is had on the way."""
+    """Count ``Σ(x − x̄)² / (n − c)``: the mean N, differences N, squares N, their mean N. Returning the mean is free."""
     return Cost(other_flops=_variance(self, out))
 
 
 @formula("aten::std", "aten::std_mean")
 def std(self: TensorSpec, out: TensorSpec) -> Cost:
-    """Take the square root of each variance."""
+    """Count a variance, and M square roots."""
     return Cost(other_flops=_variance(self, out), transcendentals=numel(out))
 
 
 @formula("aten::logsumexp")
 def logsumexp(self: TensorSpec, out: TensorSpec) -> Cost:
-    """Count ``m + log Σ exp(x − m)``, m the largest: compares N − M, differences N, N exp, sum N − M, M log, M sums."""
+    """Count ``m + log Σ exp(x − m)`` with the maximum m.
+
+    That is: compares N − M, subtractions N, N exp, sum N − M, M log, M adds.
+    """
     n, m = numel(self), numel(out)
     return Cost(other_flops=2 * reduction_ops(n, m) + n + m, transcendentals=n + m)
 
 
 def norm_cost(n: int, m: int, p: float | None) -> Cost:
-    """Count M norms of N elements.
+    """Return the cost of M p-norms over N elements.
 
-    p = 0 counts the elements that are not zero; 1 and ∞ take absolute values, 2 squares and a root; any other p two
-    powers. A p that was not observed counts as any other.
+    p = 0 compares each element with zero; p = 1 and ±∞ take absolute values; p = 2 takes squares and M roots. Any other
+    p takes a power per element and a root per result, and so does an unknown p (None).
     """
     if p in {0, 1, math.inf, -math.inf}:
         return Cost(other_flops=n + reduction_ops(n, m))
@@ -90,20 +93,20 @@ def vector_norm(self: TensorSpec, ord: float | None, out: TensorSpec) -> Cost:
 
 @formula("aten::norm", "aten::native_norm")
 def norm(self: TensorSpec, p: float | None, out: TensorSpec) -> Cost:
-    """Count a vector norm; without p it is the Euclidean one."""
+    """Count a vector norm; without *p* it is the Euclidean norm."""
     return norm_cost(numel(self), numel(out), 2 if p is None else p)
 
 
 @formula("aten::linalg__powsum")
 def powsum(self: TensorSpec, ord: float | None, out: TensorSpec) -> Cost:
-    """Count a norm without its root."""
+    """Count ``Σ|x|^p``: a norm without the root."""
     cost = norm_cost(numel(self), numel(out), ord)
     return Cost(other_flops=cost.other_flops, transcendentals=max(cost.transcendentals - numel(out), 0))
 
 
 @formula("aten::dist")
 def dist(self: TensorSpec, other: TensorSpec, p: float | None) -> Cost:
-    """Count the norm of the difference."""
+    """Count the p-norm of ``self − other``, which are broadcast."""
     n = math.prod(torch.broadcast_shapes(self.shape, other.shape))
     cost = norm_cost(n, 1, p)
     return Cost(other_flops=n + cost.other_flops, transcendentals=cost.transcendentals)
@@ -111,9 +114,9 @@ def dist(self: TensorSpec, other: TensorSpec, p: float | None) -> Cost:
 
 @formula("aten::renorm")
 def renorm(self: TensorSpec, p: float | None, dim: int) -> Cost:
-    """Scale the slices whose norm exceeds a bound.
+    """Count the scaling of M slices to at most a maximum norm.
 
-    Each of M slices takes its norm, a compare, and the factor ``bound / (norm + ε)``; each of N elements a product.
+    Each slice takes its norm, a compare and the factor ``maxnorm / (norm + ε)``; each of N elements takes a multiply.
     """
     n, m = numel(self), self.shape[dim]
     cost = norm_cost(n, m, p)
@@ -122,20 +125,20 @@ def renorm(self: TensorSpec, p: float | None, dim: int) -> Cost:
 
 @formula("aten::trace")
 def trace(self: Shape) -> Cost:
-    """Add the diagonal."""
+    """Count the adds along the diagonal."""
     return Cost(other_flops=reduction_ops(min(self), 1))
 
 
 @formula("aten::equal")
 def equal(self: TensorSpec, other: TensorSpec) -> Cost:
-    """Compare all elements, and join N verdicts to one: N + N − 1, although the first difference may end it."""
+    """Count N compares and N − 1 logical ANDs: an upper bound, since a kernel may stop at the first difference."""
     same = self.shape == other.shape
     return Cost(other_flops=numel(self) + reduction_ops(numel(self), 1) if same else 0)
 
 
 @formula("aten::allclose")
 def allclose(self: TensorSpec, other: TensorSpec) -> Cost:
-    """Test ``|a − b| ≤ atol + rtol·|b|``: six operations an element, and N − 1 to join the verdicts."""
+    """Count the test ``|a − b| ≤ atol + rtol·|b|``, six FLOPs per element, and N − 1 logical ANDs."""
     n = math.prod(torch.broadcast_shapes(self.shape, other.shape))
     return Cost(other_flops=6 * n + reduction_ops(n, 1))
 
@@ -144,13 +147,13 @@ def allclose(self: TensorSpec, other: TensorSpec) -> Cost:
     "aten::cumsum", "aten::cumprod", "aten::cummax", "aten::cummin", "aten::_cummax_helper", "aten::_cummin_helper"
 )
 def scan(self: TensorSpec, dim: int) -> Cost:
-    """Join each element but the first of its row to what is before it: N − rows."""
+    """Count one operation for every element but the first of each row: N − rows."""
     return Cost(other_flops=reduction_ops(numel(self), rows(self, dim)))
 
 
 @formula("aten::logcumsumexp", "aten::_logcumsumexp")
 def logcumsumexp(self: TensorSpec, dim: int) -> Cost:
-    """Count ``log Σ exp(x)`` over each prefix: N exp, N − rows sums, N log."""
+    """Count ``log Σ exp(x)`` over each prefix: N exp, N − rows adds, N log."""
     return Cost(other_flops=reduction_ops(numel(self), rows(self, dim)), transcendentals=2 * numel(self))
 
 

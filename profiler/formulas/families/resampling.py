@@ -1,9 +1,9 @@
-"""Interpolation to another size, and folding of columns into an image.
+"""Upsampling, antialiased resizing, and ``col2im`` (``fold``).
 
-An output is interpolated axis by axis from k neighbours on each of d axes, ``Σ w·x`` within ``Σ w·x``: k + k² + … + kᵈ
-multiplies and kᵈ − 1 adds. Backward is the transpose: the same multiplies, and adds where several outputs read one
-input. Positions and weights follow from the sizes alone; they are tables, one for each axis, and not counted. Nearest
-neighbours are moved, not computed.
+An output is interpolated axis by axis from k neighbours on each of d axes, as nested sums ``Σ w·x``: k + k² + … + kᵈ
+multiplies and kᵈ − 1 adds. The backward pass is the transpose: the same multiplies, and adds where several outputs read
+one input. Positions and weights depend on the sizes only; they are tables, one per axis, and not counted. Nearest
+neighbour interpolation only copies.
 
 Source: aten/src/ATen/native/cpu/UpSampleKernel.cpp and cuda/UpSample*.cu of torch, for the order of the axes.
 """
@@ -26,13 +26,13 @@ _LINEAR, _CUBIC, _LANCZOS = 2, 4, 6
 
 @formula("aten::upsample_linear1d", "aten::upsample_bilinear2d", "aten::upsample_trilinear3d")
 def upsample_linear(output_size: Shape, out: Shape) -> Cost:
-    """Count 3 FLOPs for each output in one dimension, 9 in two, 21 in three."""
+    """Count 3 FLOPs per output in one dimension, 9 in two, 21 in three."""
     return Cost(other_flops=prod(out) * interpolate(_LINEAR, len(output_size)))
 
 
 @formula("aten::upsample_bicubic2d")
 def upsample_bicubic(out: Shape) -> Cost:
-    """Count 35 FLOPs for each output: 4 rows of 4 neighbours, and their column."""
+    """Count 35 FLOPs per output: 4 rows of 4 neighbours, then one column of 4."""
     return Cost(other_flops=prod(out) * interpolate(_CUBIC, 2))
 
 
@@ -40,13 +40,13 @@ def upsample_bicubic(out: Shape) -> Cost:
     "aten::upsample_linear1d_backward", "aten::upsample_bilinear2d_backward", "aten::upsample_trilinear3d_backward"
 )
 def upsample_linear_backward(grad_output: Shape, input_size: Shape, align_corners: bool) -> Cost:
-    """Count the transpose: 2 multiplies for each gradient in one dimension, 6 in two, 14 in three, and the adds."""
+    """Count the transpose: 2 multiplies per gradient in one dimension, 6 in two, 14 in three, and the adds."""
     return _interpolated_backward(input_size, grad_output, _LINEAR, align_corners)
 
 
 @formula("aten::upsample_bicubic2d_backward")
 def upsample_bicubic_backward(grad_output: Shape, input_size: Shape, align_corners: bool) -> Cost:
-    """Count the transpose: 20 multiplies for each gradient, and the adds."""
+    """Count the transpose: 20 multiplies per gradient, and the adds."""
     return _interpolated_backward(input_size, grad_output, _CUBIC, align_corners)
 
 
@@ -59,35 +59,35 @@ def upsample_bicubic_backward(grad_output: Shape, input_size: Shape, align_corne
     "aten::_upsample_nearest_exact3d_backward",
 )
 def upsample_nearest_backward(grad_output: Shape, input_size: Shape) -> Cost:
-    """Add the gradients of the copies of an input.
+    """Count the adds that sum the gradients of all copies of an input.
 
-    Along each dimension an enlarged image copies every input, a shrunk one none twice.
+    Upsampling a dimension copies every input at least once; downsampling copies no input more than once.
     """
-    copied = prod(min(sizes) for sizes in zip(input_size, grad_output, strict=True))
-    return Cost(other_flops=reduction_ops(prod(grad_output), copied))
+    inputs = prod(min(sizes) for sizes in zip(input_size, grad_output, strict=True))
+    return Cost(other_flops=reduction_ops(prod(grad_output), inputs))
 
 
 @formula("aten::_upsample_bilinear2d_aa")
 def upsample_bilinear_aa(self: Shape, align_corners: bool, out: Shape) -> Cost:
-    """Filter with a triangle two inputs wide, or as many as two outputs cover where it shrinks."""
+    """Count a triangle filter: two inputs wide, or, when downsampling, as wide as two outputs."""
     return _antialiased(self, out, _LINEAR, align_corners)
 
 
 @formula("aten::_upsample_bicubic2d_aa")
 def upsample_bicubic_aa(self: Shape, align_corners: bool, out: Shape) -> Cost:
-    """Filter with a cubic four wide."""
+    """Count a cubic filter, four wide."""
     return _antialiased(self, out, _CUBIC, align_corners)
 
 
 @formula("aten::_upsample_lanczos2d_aa")
 def upsample_lanczos_aa(self: Shape, align_corners: bool, out: Shape) -> Cost:
-    """Filter with a windowed sinc six wide."""
+    """Count a Lanczos (windowed sinc) filter, six wide."""
     return _antialiased(self, out, _LANCZOS, align_corners)
 
 
 @formula("aten::_upsample_bilinear2d_aa_backward")
 def upsample_bilinear_aa_backward(grad_output: Shape, input_size: Shape, align_corners: bool) -> Cost:
-    """Count the transpose: as many multiplies, and an add for each onto zeros."""
+    """Count the transpose of the triangle filter: as many multiplies, and adds where filters overlap."""
     return _antialiased_backward(input_size, grad_output, _LINEAR, align_corners)
 
 
@@ -99,15 +99,15 @@ def upsample_bicubic_aa_backward(grad_output: Shape, input_size: Shape, align_co
 
 @formula("aten::_upsample_lanczos2d_aa_backward")
 def upsample_lanczos_aa_backward(grad_output: Shape, input_size: Shape, align_corners: bool) -> Cost:
-    """Count the transpose of the windowed sinc."""
+    """Count the transpose of the Lanczos filter."""
     return _antialiased_backward(input_size, grad_output, _LANCZOS, align_corners)
 
 
 @formula("aten::col2im")
 def col2im(self: Shape, output_size: Shape, kernel_size: Shape, dilation: Shape, padding: Shape, stride: Shape) -> Cost:
-    """Add what several columns hold of one element; what lies outside of the image is dropped.
+    """Count the adds where several columns contribute to one element of the image; the padding is dropped.
 
-    Of each image and channel, *self* ``(…, C·Πk, L)`` has L columns of Πk.
+    *self* is ``(…, C·Πk, L)``: L columns of Πk elements for each image and channel.
     """
     windows = []
     for length, kernel, gap, pad, step in zip(output_size, kernel_size, dilation, padding, stride, strict=True):
@@ -117,7 +117,7 @@ def col2im(self: Shape, output_size: Shape, kernel_size: Shape, dilation: Shape,
 
 
 def interpolate(neighbours: int, dims: int) -> int:
-    """Count the FLOPs of one output from *neighbours* on each of *dims* axes, axis by axis."""
+    """Return the FLOPs of one output that is interpolated from *neighbours* inputs on each of *dims* axes."""
     return _multiplies(neighbours, dims) + prod([neighbours] * dims) - 1
 
 
@@ -126,7 +126,7 @@ def _multiplies(neighbours: int, dims: int) -> int:
 
 
 def _interpolated_backward(inputs: Shape, outputs: Shape, count: int, align_corners: bool) -> Cost:
-    """Multiply as forward, and add; an input that the border repeats is read, and added to, as often."""
+    """Count the forward's multiplies, and the adds; the input at a border counts once per repeated read."""
     sizes = list(zip(inputs[2:], outputs[2:], strict=True))
     windows = [spatial_geometry.neighbours(*size, count, align_corners=align_corners) for size in sizes]
     products = prod(outputs) * _multiplies(count, len(sizes))
@@ -134,7 +134,7 @@ def _interpolated_backward(inputs: Shape, outputs: Shape, count: int, align_corn
 
 
 def _antialiased(inputs: Shape, outputs: Shape, width: int, align_corners: bool) -> Cost:
-    """Filter every row of the input, then every column of that: k multiplies and k − 1 adds from k inputs."""
+    """Count a filter along every row of the input, then every column: k multiplies and k − 1 adds per k inputs."""
     columns, rows = _filters(inputs, outputs, width, align_corners)
     each = inputs[-2] * (2 * spatial_geometry.reads(rows) - len(rows)) + len(rows) * (
         2 * spatial_geometry.reads(columns) - len(columns)
@@ -143,7 +143,7 @@ def _antialiased(inputs: Shape, outputs: Shape, width: int, align_corners: bool)
 
 
 def _antialiased_backward(inputs: Shape, outputs: Shape, width: int, align_corners: bool) -> Cost:
-    """Spread every column, then every row: as many multiplies, and adds where filters overlap."""
+    """Count the transposed filter along columns, then rows: as many multiplies, and adds where filters overlap."""
     columns, rows = _filters(inputs, outputs, width, align_corners)
     each = inputs[-2] * (spatial_geometry.reads(rows) + _shared([rows]))
     each += len(rows) * (spatial_geometry.reads(columns) + _shared([columns]))
@@ -153,7 +153,7 @@ def _antialiased_backward(inputs: Shape, outputs: Shape, width: int, align_corne
 def _filters(
     inputs: Shape, outputs: Shape, width: int, align_corners: bool
 ) -> tuple[spatial_geometry.Windows, spatial_geometry.Windows]:
-    """Give what the filter covers down a column, and along a row."""
+    """Return the inputs that the filter covers per output, along a column and along a row."""
     height, wide = (
         spatial_geometry.filtered(n, o, width, align_corners=align_corners)
         for n, o in zip(inputs[-2:], outputs[-2:], strict=True)
@@ -162,5 +162,5 @@ def _filters(
 
 
 def _shared(windows: list[spatial_geometry.Windows]) -> int:
-    """Count the adds of a transpose over several dimensions: what is read, less the inputs that are reached."""
+    """Return the adds of a transpose over several dimensions: the reads minus the distinct inputs read."""
     return prod(map(spatial_geometry.reads, windows)) - prod(map(spatial_geometry.reached, windows))

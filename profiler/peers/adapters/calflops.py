@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from profiler.peers.emulation.calflops_functions import below, calls, fused
 from profiler.peers.emulation.hook_based import HookCounterModel
-from profiler.peers.peer import Answer, Peer
+from profiler.peers.peer import Peer, PeerResult
 from profiler.tally.tally import cost_record
 from profiler.values.findings import CauseKind, Contribution, is_under
 
@@ -35,7 +35,7 @@ _OPS = "calflops/pytorch_ops.py: "
 
 
 @PEER.runs
-def run(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Answer:
+def run(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> PeerResult:
     """Ask for the numbers, and read those of the modules before they are taken away."""
     from calflops import calculate_flops, calculate_pipline  # noqa: PLC0415 - the peer itself
     from calflops.utils import get_module_macs  # noqa: PLC0415 - an extra
@@ -51,7 +51,7 @@ def run(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Answ
     _, macs, params = calculate_flops(
         model, args=list(args), kwargs=dict(kwargs), print_results=False, output_as_string=False
     )
-    return Answer(macs, dict(modules), params)
+    return PeerResult(macs, dict(modules), params)
 
 
 def _wrong(code: str, kind: CauseKind, why: str, where: str, names: str) -> None:
@@ -181,8 +181,8 @@ def alias(forward_pass: ForwardPass) -> Iterator[Contribution]:
     for call in calls(forward_pass):
         claimed[call.module] += call.claimed
     for facts in forward_pass.facts:
-        whole = sum(claimed[name] for name in facts.names)
-        for name in facts.names:
+        whole = sum(claimed[name] for name in facts.paths)
+        for name in facts.paths:
             yield Contribution(name, facts.type.rpartition(".")[2], claimed[name] - whole * (name in met))
 
 

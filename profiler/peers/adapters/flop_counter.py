@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.utils.flop_counter import flop_registry
 
-from profiler.peers.peer import Answer, Peer
+from profiler.peers.peer import Peer, PeerResult
 from profiler.values.findings import CauseKind, Contribution, is_under
 from profiler.values.records import tensors
 
@@ -47,14 +47,14 @@ _BIASED = ("addmm", "addbmm", "baddbmm", "addmv", "convolution", "linear", "conv
 
 
 @PEER.runs
-def run(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Answer:
+def run(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> PeerResult:
     """Run one forward pass under the mode."""
     from torch.utils.flop_counter import FlopCounterMode  # noqa: PLC0415 - the peer itself
 
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model(*args, **kwargs)
     modules = {_path(name, model): sum(counts.values()) for name, counts in counter.get_flop_counts().items()}
-    return Answer(counter.get_total_flops(), {path: count for path, count in modules.items() if path is not None})
+    return PeerResult(counter.get_total_flops(), {path: count for path, count in modules.items() if path is not None})
 
 
 def _path(name: str, model: nn.Module) -> str | None:
@@ -240,7 +240,7 @@ def _tracked_name(facts: ModuleFacts, forward_pass: ForwardPass) -> str:
     It names the children of a module when it first meets that, each once, and a later parent overrules an earlier one.
     """
     by_parent: dict[str, str] = {}
-    for name in facts.names:
+    for name in facts.paths:
         parent = name.rpartition(".")[0]
         if forward_pass.by_path[parent].path == parent:
             by_parent.setdefault(parent, name)

@@ -15,7 +15,7 @@ from torch import nn
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from profiler.peers.emulation.fvcore_handlers import HANDLERS, counted, is_same, our_macs
-from profiler.peers.peer import Answer, Peer
+from profiler.peers.peer import Peer, PeerResult
 from profiler.trace.composite_calls import tensors_in
 from profiler.values.findings import CauseKind, Contribution, is_under
 from profiler.values.records import tensors
@@ -60,7 +60,7 @@ class Flat(nn.Module):
 
 
 @PEER.runs
-def run(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Answer:
+def run(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> PeerResult:
     """Trace the model, and ask for every module and for the parameters."""
     from fvcore.nn import FlopCountAnalysis, parameter_count  # noqa: PLC0415 - the peer itself
 
@@ -70,7 +70,7 @@ def run(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Answ
     counts = {_path(name): count for name, count in analysis.by_module().items() if name}
     params = parameter_count(model)
     names = dict(model.named_modules())
-    return Answer(analysis.total(), counts, params[""], {name: n for name, n in params.items() if name in names})
+    return PeerResult(analysis.total(), counts, params[""], {name: n for name, n in params.items() if name in names})
 
 
 def _path(name: str) -> str:

@@ -17,7 +17,7 @@ from profiler.peers.emulation.ptflops_entry_point import complexity
 from profiler.peers.emulation.ptflops_hooks import EXTRAS, HOOKS
 from profiler.peers.emulation.unfuse import moved_macs, unfused
 from profiler.peers.forward_pass import macs
-from profiler.peers.peer import Answer, Peer
+from profiler.peers.peer import Peer, PeerResult
 from profiler.values.findings import CauseKind, Contribution, Number, as_number
 from profiler.values.records import TensorSpec
 
@@ -39,7 +39,7 @@ _SEEN = "ptflops 0.7.5"
 
 
 @PEER.runs
-def run(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Answer:
+def run(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> PeerResult:
     """Count one forward pass; of the modules, what ``accumulate_flops`` gives."""
     from ptflops import pytorch_engine  # noqa: PLC0415 - the peer itself
 
@@ -52,7 +52,7 @@ def run(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Answ
 
     pytorch_engine.accumulate_flops = noting
     total, params = complexity(model, args, kwargs, "pytorch")
-    return Answer(total, dict(_rows(model, sums)), params)
+    return PeerResult(total, dict(_rows(model, sums)), params)
 
 
 def _rows(model: nn.Module, sums: dict[nn.Module, int], path: str = "") -> Iterator[tuple[str, int]]:
@@ -161,7 +161,7 @@ def _missed(forward_pass: ForwardPass) -> Iterator[tuple[MissReason, Contributio
 
 def _calls(hooked: HookCounterModel, *, inside: bool) -> Iterator[tuple[FunctionCall, int]]:
     """Yield the calls of replaced functions, made inside of modules that a hook counts or outside."""
-    for call, times in (row for facts in hooked.forward_pass.facts for row in facts.named):
+    for call, times in (row for facts in hooked.forward_pass.facts for row in facts.function_calls):
         if call.name in functions.REPLACED and hooked.inside(call.module) == inside:
             yield call, times
 
@@ -244,7 +244,7 @@ def batch(forward_pass: ForwardPass) -> Iterator[Contribution]:
 
 def _batch(forward_pass: ForwardPass) -> int:
     """Give the length of the first positional input, or 1 without any."""
-    first = next((visit.inputs[0] for visit, _ in forward_pass.by_path[""].visits if visit.inputs), None)
+    first = next((visit.inputs[0] for visit, _ in forward_pass.by_path[""].calls if visit.inputs), None)
     if isinstance(first, TensorSpec):
         return first.shape[0]
     return len(first) if isinstance(first, tuple) else 1

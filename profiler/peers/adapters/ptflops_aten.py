@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from profiler.peers.emulation.parameters import frozen
 from profiler.peers.emulation.ptflops_entry_point import complexity
 from profiler.peers.emulation.unfuse import moved_macs, unfused
-from profiler.peers.peer import Answer, Peer
+from profiler.peers.peer import Peer, PeerResult
 from profiler.values.findings import CauseKind, Contribution, is_under
 from profiler.values.records import TensorSpec, tensors
 
@@ -37,7 +37,7 @@ _REAL_PARTS = 4
 
 
 @PEER.runs
-def run(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Answer:
+def run(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> PeerResult:
     """Count one forward pass; of the modules, what its mode keeps: the root's children."""
     from ptflops import aten_engine  # noqa: PLC0415 - the peer itself
 
@@ -53,7 +53,7 @@ def run(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Answ
     aten_engine.FlopCounterMode = Counter
     total, params = complexity(model, args, kwargs, "aten")
     sums = {name: sum(counts.values()) for name, counts in counters[0].flop_counts.items() if name != "Global"}
-    return Answer(total, sums, params)
+    return PeerResult(total, sums, params)
 
 
 @PEER.deviates(
@@ -143,7 +143,7 @@ def alias(forward_pass: ForwardPass) -> Iterator[Contribution]:
     """Move what a child does under another name to its own, and leave the whole as it is."""
     for entry in filter(_is_known, _met(forward_pass).entries):
         for facts in forward_pass.ancestors(entry.record.module):
-            row = next((name for name in facts.names if name and "." not in name), None)
+            row = next((name for name in facts.paths if name and "." not in name), None)
             if row is not None and not is_under(entry.record.module, row):
                 amount = entry.record.calls * (_dense(entry) + _biases(entry))
                 yield Contribution(row, entry.record.packet, -amount)

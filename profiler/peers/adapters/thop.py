@@ -18,7 +18,7 @@ from profiler.peers.emulation.parameters import PARAMETER, holdings, size
 from profiler.peers.emulation.thop_hooks import EXTRAS, HOOKS
 from profiler.peers.emulation.unfuse import moved_macs, unfused
 from profiler.peers.forward_pass import macs
-from profiler.peers.peer import Answer, Peer
+from profiler.peers.peer import Peer, PeerResult
 from profiler.values.findings import CauseKind, Contribution
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ PEER = _Thop(
 
 
 @PEER.runs
-def run(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Answer:
+def run(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> PeerResult:
     """Profile one forward pass; keyword arguments, which thop cannot pass, are bound to the model before."""
     from thop import profile  # noqa: PLC0415 - the peer itself
 
@@ -75,7 +75,9 @@ def run(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Answ
         model.forward = partial(model.forward, **kwargs)
     operations, params, layers = profile(model, inputs=args, verbose=False, ret_layer_info=True)
     rows = dict(_rows(layers))
-    return Answer(operations, {p: ops for p, (ops, _) in rows.items()}, params, {p: n for p, (_, n) in rows.items()})
+    return PeerResult(
+        operations, {p: ops for p, (ops, _) in rows.items()}, params, {p: n for p, (_, n) in rows.items()}
+    )
 
 
 def _rows(layers: dict[str, Any], above: str = "") -> Iterator[tuple[str, tuple[float, float]]]:
@@ -187,7 +189,7 @@ def params_uncalled(forward_pass: ForwardPass) -> Iterator[Contribution]:
     return (
         Contribution(path, PARAMETER, size(new))
         for path, facts, new in holdings(hooked.forward_pass)
-        if path and path in hooked.counted and not facts.visits
+        if path and path in hooked.counted and not facts.calls
     )
 
 
@@ -203,5 +205,5 @@ def params_shared(forward_pass: ForwardPass) -> Iterator[Contribution]:
     """Take off what was met before."""
     hooked = _hooked(forward_pass)
     for path, facts, new in holdings(hooked.forward_pass):
-        if path and path in hooked.counted and facts.visits:
+        if path and path in hooked.counted and facts.calls:
             yield Contribution(path, PARAMETER, size(new) - size(facts.params))

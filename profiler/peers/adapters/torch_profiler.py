@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from profiler.peers.peer import Answer, Peer
+from profiler.peers.peer import Peer, PeerResult
 from profiler.tally.tally import cost_record
 from profiler.values.findings import CauseKind, Contribution
 from profiler.values.records import TensorSpec
@@ -52,12 +52,12 @@ _RECURRENT = frozenset({"aten.mkldnn_rnn_layer", "aten._cudnn_rnn", "aten.miopen
 
 
 @PEER.runs
-def run(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Answer:
+def run(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> PeerResult:
     """Profile one forward pass without gradients."""
     cpu = [torch.profiler.ProfilerActivity.CPU]
     with torch.no_grad(), torch.profiler.profile(activities=cpu, with_flops=True) as profile:
         model(*args, **kwargs)
-    return Answer(sum(event.flops for event in profile.key_averages()))
+    return PeerResult(sum(event.flops for event in profile.key_averages()))
 
 
 def _departs(code: str, kind: CauseKind, why: str, where: str = "computeFlops") -> Callable[..., Any]:

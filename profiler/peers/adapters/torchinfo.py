@@ -9,7 +9,7 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from profiler.peers.peer import Answer, Peer
+from profiler.peers.peer import Peer, PeerResult
 from profiler.values.findings import CauseKind, Contribution
 from profiler.values.records import TensorSpec
 
@@ -35,7 +35,7 @@ _LAYER = "aten._transformer_encoder_layer_fwd"
 
 
 @PEER.runs
-def run(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Answer:
+def run(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> PeerResult:
     """Summarise one forward pass, and add up the calls of each leaf that has one name."""
     from torchinfo import summary  # noqa: PLC0415 - the peer itself
 
@@ -49,7 +49,7 @@ def run(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Answ
         path, *more = names[layer.layer_id]
         if layer.is_leaf_layer and layer.executed and not more:
             modules[path] = modules.get(path, 0) + layer.macs
-    return Answer(found.total_mult_adds, dict(modules), found.total_params)
+    return PeerResult(found.total_mult_adds, dict(modules), found.total_params)
 
 
 class _Claimed(NamedTuple):
@@ -62,7 +62,7 @@ class _Claimed(NamedTuple):
 def _leaves(forward_pass: ForwardPass) -> dict[str, ModuleFacts]:
     """Give the modules without children by their first path."""
     parents = {path.rpartition(".")[0] for path in forward_pass.by_path if path}
-    return {facts.path: facts for facts in forward_pass.facts if parents.isdisjoint(facts.names)}
+    return {facts.path: facts for facts in forward_pass.facts if parents.isdisjoint(facts.paths)}
 
 
 def _claimed(facts: ModuleFacts) -> _Claimed:
@@ -88,8 +88,8 @@ def _times(facts: ModuleFacts, held: ParameterInfo, shape: Shape) -> int:
 
 def _outputs(facts: ModuleFacts) -> Iterator[tuple[Shape, int]]:
     """List the shapes of the outputs; of a layer that ran inside a fused one, those that it has without."""
-    if facts.visits:
-        yield from ((_size(visit.output), calls) for visit, calls in facts.visits)
+    if facts.calls:
+        yield from ((_size(visit.output), calls) for visit, calls in facts.calls)
     else:
         yield from ((_size(whole.record.results[0]), whole.record.calls) for whole in facts.composite_calls)
 
@@ -121,7 +121,7 @@ def _departs(code: str, kind: CauseKind, why: str) -> None:
     def rule(forward_pass: ForwardPass) -> Iterator[Contribution]:
         for path, facts in _leaves(forward_pass).items():
             if _code(facts) == code:
-                ours = sum(e.record.calls * e.macs for name in facts.names for e in forward_pass.at(name))
+                ours = sum(e.record.calls * e.macs for name in facts.paths for e in forward_pass.at(name))
                 yield Contribution(path, facts.type.rpartition(".")[2], ours - _claimed(facts).weights)
 
     PEER.deviates(code, kind, why, where=_WHERE, seen=_SEEN)(rule)
@@ -155,7 +155,7 @@ def _outside_leaves(code: str, kind: CauseKind, why: str, holds: Callable[[str],
     """Register the MACs that run in no leaf."""
 
     def rule(forward_pass: ForwardPass) -> Iterator[Contribution]:
-        leaves = {name for facts in _leaves(forward_pass).values() for name in facts.names}
+        leaves = {name for facts in _leaves(forward_pass).values() for name in facts.paths}
         for entry in forward_pass.entries:
             facts = forward_pass.module(entry.record.module)
             type_name = facts.type if facts is not None else ""

@@ -10,7 +10,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from profiler.peers.adapters.fvcore import Flat
-from profiler.peers.peer import Answer, Peer
+from profiler.peers.peer import Peer, PeerResult
 from profiler.tally.tally import cost_record
 from profiler.values.findings import CauseKind, Contribution
 from profiler.values.records import TensorSpec
@@ -36,12 +36,12 @@ _GRID = {0: 4, 1: 0, 2: 16}
 
 
 @PEER.runs
-def run(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Answer:
+def run(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> PeerResult:
     """Trace the model; it takes positional tensors alone, so it is given the model as one of those."""
     from torchprofile import profile_macs  # noqa: PLC0415 - the peer itself
 
     flat = Flat(model, args, kwargs)
-    return Answer(profile_macs(flat, tuple(flat.tensors.values())))
+    return PeerResult(profile_macs(flat, tuple(flat.tensors.values())))
 
 
 def _argument(whole: CompositeCall, name: str) -> Any:

@@ -34,7 +34,7 @@ class Call(NamedTuple):
 def calls(forward_pass: ForwardPass) -> Iterator[Call]:
     """List the calls that are seen, those inside of fused operators too."""
     for facts in forward_pass.facts:
-        for call, times in facts.named:
+        for call, times in facts.function_calls:
             counted = _COUNTED.get(call.name)
             if counted is not None:
                 claimed, macs = counted(call)

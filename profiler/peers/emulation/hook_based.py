@@ -133,15 +133,15 @@ class HookCounterModel:
 
     def _count(self, facts: ModuleFacts) -> Number:
         """Say what the hook of a module counts in all its calls: our MACs, and what it counts beside them."""
-        return sum(self._own(facts, name) for name in facts.names) + self._extra(facts)
+        return sum(self._own(facts, name) for name in facts.paths) + self._extra(facts)
 
     def _extra(self, facts: ModuleFacts) -> Number:
-        return sum(calls * sum(self.rules[facts.type](facts, visit).values()) for visit, calls in facts.visits)
+        return sum(calls * sum(self.rules[facts.type](facts, visit).values()) for visit, calls in facts.calls)
 
     def extras(self, code: str) -> Iterator[Contribution]:
         """Share out what the hooks count beside our MACs for the reason *code*."""
         for path, facts in self.modules:
-            for visit, calls in facts.visits:
+            for visit, calls in facts.calls:
                 amount = self.rules[facts.type](facts, visit).get(code, 0)
                 yield Contribution(path, self.operator(path, facts), -calls * amount)
 
@@ -172,7 +172,7 @@ class HookCounterModel:
         vector = entry.record.packet in {"aten.mv", "aten.dot", "aten.vdot"}
         if "Conv" in word:
             return "conv" in entry.record.packet
-        return not vector or all(len(_shape(visit)) == 1 for visit, _ in facts.visits)
+        return not vector or all(len(_shape(visit)) == 1 for visit, _ in facts.calls)
 
     def alias(self) -> Iterator[Contribution]:
         """Share out what comes of a module's being met on several paths, on others than it was called, or not at all.
@@ -181,10 +181,10 @@ class HookCounterModel:
         """
         for path, facts in self.modules:
             met = self.names[id(facts)]
-            if len(facts.names) == 1:
+            if len(facts.paths) == 1:
                 continue
             extra, counted = self._extra(facts), self._count(facts) * (len(met) if self.hooks_each_name else 1)
-            for name in facts.names:
+            for name in facts.paths:
                 amount = self._own(facts, name) + extra * (name == path) - counted * (name in met)
                 yield Contribution(name, self.operator(path, facts), amount)
 

@@ -22,7 +22,7 @@ def holdings(forward_pass: ForwardPass) -> Iterator[tuple[str, ModuleFacts, list
     for facts in forward_pass.facts:
         fresh = {held.key: held for held in (*facts.params, *facts.packed) if held.key not in seen}
         seen.update(fresh)
-        yield from ((path, facts, list(fresh.values()) if path == facts.path else []) for path in facts.names)
+        yield from ((path, facts, list(fresh.values()) if path == facts.path else []) for path in facts.paths)
 
 
 def frozen(forward_pass: ForwardPass) -> Iterator[Contribution]:

@@ -98,7 +98,7 @@ def moved_macs(forward_pass: ForwardPass, *, hooks: bool) -> Iterator[Contributi
 def _comes_apart(forward_pass: ForwardPass, entry: Entry, hooks: bool) -> bool:
     if entry.record.packet == FLASH:
         facts, mask = forward_pass.module(entry.record.module), dict(entry.record.arguments).get("attn_mask")
-        return facts is not None and facts.learns_mask and isinstance(mask, TensorSpec) and mask.is_floating
+        return facts is not None and facts.has_learned_mask and isinstance(mask, TensorSpec) and mask.is_floating
     if entry.record.packet not in {ATTENTION, LAYER}:
         return False
     trainable = any(held.trainable for facts in forward_pass.facts for held in facts.params)
@@ -108,9 +108,13 @@ def _comes_apart(forward_pass: ForwardPass, entry: Entry, hooks: bool) -> bool:
 
 def _visited(facts: ModuleFacts, pieces: list[_Pieces]) -> ModuleFacts:
     """Add the calls of a module to what is known of it."""
-    visits = [visit for piece in pieces for name in facts.names for visit in piece.visits.get(name, ())]
-    named = [call for piece in pieces for name in facts.names for call in piece.named.get(name, ())]
-    return replace(facts, visits=(*facts.visits, *visits), named=(*facts.named, *named)) if visits or named else facts
+    visits = [visit for piece in pieces for name in facts.paths for visit in piece.visits.get(name, ())]
+    named = [call for piece in pieces for name in facts.paths for call in piece.named.get(name, ())]
+    return (
+        replace(facts, calls=(*facts.calls, *visits), function_calls=(*facts.function_calls, *named))
+        if visits or named
+        else facts
+    )
 
 
 def _split(entry: Entry) -> _Pieces:

@@ -1,4 +1,4 @@
-"""The modules as comma-separated values: exact integers, one row a module, its own costs and its whole."""
+"""The modules as comma-separated values: one row per module, with its own costs and its total; exact integers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @PROFILE_FORMATS.register("csv")
 def rows(report: Report) -> str:
-    """Write every module, whatever the depth."""
+    """Return a row for every module, whatever the depth."""
     out = StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["path", "type", "calls", *(f"self_{name}" for name in FIGURES), *(f"total_{n}" for n in FIGURES)])

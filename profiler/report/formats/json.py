@@ -13,5 +13,5 @@ if TYPE_CHECKING:
 
 @PROFILE_FORMATS.register("json")
 def json(report: Report) -> str:
-    """Write everything: the same text that ``Profile.save`` writes."""
+    """Return the complete profile, the same text that ``Profile.save`` writes."""
     return to_json(report.profile)

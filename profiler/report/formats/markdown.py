@@ -24,7 +24,7 @@ _WIDE = 1000  # Markdown has no right margin
 
 @PROFILE_FORMATS.register("markdown")
 def markdown(report: Report) -> str:
-    """Write the heading, the totals, the tree, the operators and what is uncounted."""
+    """Return the heading, totals, modules, operators, uncounted operators, findings and projection."""
     uncounted = [(row.operator, str(row.calls)) for row in report.profile.uncounted]
     parts = [
         f"# {report.heading}",
@@ -67,50 +67,50 @@ def _memory(report: Report) -> list[str]:
 
 
 def _documents(report: Report) -> list[str]:
-    said = document_findings.text(report.title, report.profile.findings, _WIDE)
-    head, *lines = said.splitlines() if said else [""]
+    claims = document_findings.text(report.title, report.profile.findings, _WIDE)
+    head, *lines = claims.splitlines() if claims else [""]
     return [head, "\n".join(f"- {line.strip()}" for line in lines)] if lines else []
 
 
 def _findings(report: Report) -> list[str]:
-    found = tuple(f for f in report.profile.findings if not f.claim.id)
-    if not found:
+    findings = tuple(f for f in report.profile.findings if not f.claim.id)
+    if not findings:
         return []
     parts = [
         "## Other counters",
-        _table(tuple(finding_tables.COLUMNS), finding_tables.summary(found)),
+        _table(tuple(finding_tables.COLUMNS), finding_tables.summary(findings)),
         finding_tables.LEGEND,
     ]
-    for finding in found:
+    for finding in findings:
         if finding.claim.subject == TOTAL:
             parts += [
                 f"### {finding_tables.heading(finding)}",
-                "\n".join(f"- {s}" for s in finding_tables.story(finding, found)),
+                "\n".join(f"- {s}" for s in finding_tables.story(finding, findings)),
             ]
     return parts
 
 
 def _projection(report: Report) -> list[str]:
-    found = report.profile.projection
-    if found is None:
+    projection = report.profile.projection
+    if projection is None:
         return []
     return [
-        f"## {projection_tables.heading(found)}",
-        *([f"**does not fit: {found.shortfall}**"] if found.shortfall else []),
-        _table(projection_tables.FIGURES, projection_tables.figure_rows(found)),
-        _table(projection_tables.OPERATORS, projection_tables.operator_rows(found)),
-        _table(projection_tables.WHAT_IFS, projection_tables.what_if_rows(found)),
-        *found.notes,
+        f"## {projection_tables.heading(projection)}",
+        *([f"**does not fit: {projection.shortfall}**"] if projection.shortfall else []),
+        _table(projection_tables.FIGURES, projection_tables.figure_rows(projection)),
+        _table(projection_tables.OPERATORS, projection_tables.operator_rows(projection)),
+        _table(projection_tables.WHAT_IFS, projection_tables.what_if_rows(projection)),
+        *projection.notes,
     ]
 
 
 def _modules(report: Report) -> Iterable[tuple[str, ...]]:
-    whole = report.profile.totals.flops
+    total = report.profile.totals.flops
     for row in report.modules():
         t = row.totals
         mark = "≥ " if t.uncounted else ""
         name = "&nbsp;" * 2 * row.level + row.name
-        numbers = (units.count(t.macs), mark + units.count(t.flops), units.share(t.flops, whole), units.count(t.params))
+        numbers = (units.count(t.macs), mark + units.count(t.flops), units.share(t.flops, total), units.count(t.params))
         yield (name, row.type, *numbers, row.output)
 
 

@@ -1,4 +1,4 @@
-"""The text report: the tree, the totals, the operators, and what is uncounted. It fits eighty columns."""
+"""The text report: modules, totals, operators and uncounted operators, at most eighty columns wide."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ WIDTH = 80
 _OPERATORS_SHOWN = 12
 _NARROWEST = 16
 _GAP = 2  # between columns
-_WORDS = frozenset({"module", "output", "operator", "dtype", "phase", "uncounted operator"})
+_LEFT_ALIGNED = frozenset({"module", "output", "operator", "dtype", "phase", "uncounted operator"})
 
 
 @PROFILE_FORMATS.register("text")
 def text(report: Report) -> str:
-    """Write the report without colour, eighty columns wide."""
+    """Return the report without colour, at most eighty columns wide."""
     console = Console(file=StringIO(), width=WIDTH, color_system=None, legacy_windows=False)
     with console.capture() as capture:
         console.print(renderable(report, WIDTH))
@@ -38,7 +38,7 @@ def text(report: Report) -> str:
 
 
 def renderable(report: Report, width: int) -> RenderableType:
-    """Build the report for any console, which brings its own colour."""
+    """Return the report for a rich console, in the console's colours."""
     return Group(
         Text(report.heading, style="bold"),
         Text(),
@@ -58,13 +58,13 @@ def renderable(report: Report, width: int) -> RenderableType:
 
 
 def _table(width: int, columns: tuple[str, ...], rows: Iterable[tuple[str | Text, ...]]) -> Table:
-    """Lay rows out in *width* columns: where a line is too long its first cell gives way, and numbers never do."""
+    """Return a table of rows; in lines longer than *width* the first cell is cut, numbers never are."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, header_style="bold")
     cells = list(rows)
-    natural = [max([len(column), *(len(row[i]) for row in cells)]) for i, column in enumerate(columns)]
-    natural[0] = min(natural[0], max(_NARROWEST, width - sum(natural[1:]) - _GAP * len(columns)))
-    for column, wide in zip(columns, natural, strict=True):
-        justify: JustifyMethod = "left" if column in _WORDS else "right"
+    widths = [max([len(column), *(len(row[i]) for row in cells)]) for i, column in enumerate(columns)]
+    widths[0] = min(widths[0], max(_NARROWEST, width - sum(widths[1:]) - _GAP * len(columns)))
+    for column, wide in zip(columns, widths, strict=True):
+        justify: JustifyMethod = "left" if column in _LEFT_ALIGNED else "right"
         table.add_column(column, justify=justify, no_wrap=True, overflow="ellipsis", width=wide)
     for row in cells:
         table.add_row(*row)
@@ -72,13 +72,13 @@ def _table(width: int, columns: tuple[str, ...], rows: Iterable[tuple[str | Text
 
 
 def _tree(report: Report, width: int) -> Table:
-    whole = report.profile.totals.flops
+    total = report.profile.totals.flops
     rows = [
         (
             Text("  " * row.level + (row.name + " " if row.name else "")).append(row.type, "dim" if row.level else ""),
             units.count(row.totals.macs),
             ("≥ " if row.totals.uncounted else "") + units.count(row.totals.flops),
-            units.share(row.totals.flops, whole),
+            units.share(row.totals.flops, total),
             units.count(row.totals.params),
             units.size(row.activations) if report.is_step else row.output,
         )
@@ -89,16 +89,16 @@ def _tree(report: Report, width: int) -> Table:
 
 
 def _step(report: Report, width: int) -> tuple[RenderableType, ...]:
-    """Show the phases of a training step."""
+    """Return the phases of a training step."""
     if not report.is_step:
         return ()
-    whole = report.profile.totals.flops
+    total = report.profile.totals.flops
     rows = [
         (
             phase,
             units.count(totals.macs),
             ("≥ " if totals.uncounted else "") + units.count(totals.flops),
-            units.share(totals.flops, whole),
+            units.share(totals.flops, total),
             units.size(totals.bytes_read + totals.bytes_written),
             units.size(totals.peak_memory.get("total", 0)),
         )
@@ -126,7 +126,7 @@ def _lines(lines: Iterable[Line]) -> Table:
 
 
 def _operators(report: Report, width: int) -> RenderableType:
-    whole = report.profile.totals.flops
+    total = report.profile.totals.flops
     operators = report.operators()
     rows = [
         (
@@ -135,7 +135,7 @@ def _operators(report: Report, width: int) -> RenderableType:
             str(row.calls),
             units.count(row.totals.macs),
             ("≥ " if row.totals.uncounted else "") + units.count(row.totals.flops),
-            units.share(row.totals.flops, whole),
+            units.share(row.totals.flops, total),
             units.size(row.totals.bytes_read + row.totals.bytes_written),
         )
         for row in operators[:_OPERATORS_SHOWN]
@@ -146,23 +146,23 @@ def _operators(report: Report, width: int) -> RenderableType:
 
 
 def _findings(report: Report, width: int) -> tuple[RenderableType, ...]:
-    found = tuple(f for f in report.profile.findings if not f.claim.id)
-    return (Text(), Text(finding_tables.text(found, width))) if found else ()
+    findings = tuple(f for f in report.profile.findings if not f.claim.id)
+    return (Text(), Text(finding_tables.text(findings, width))) if findings else ()
 
 
 def _documents(report: Report, width: int) -> tuple[RenderableType, ...]:
-    said = document_findings.text(report.title, report.profile.findings, width)
-    return (Text(), Text(said)) if said else ()
+    claims = document_findings.text(report.title, report.profile.findings, width)
+    return (Text(), Text(claims)) if claims else ()
 
 
 def _projection(report: Report) -> tuple[RenderableType, ...]:
-    found = report.profile.projection
-    return () if found is None else (Text(), projection_tables.renderable(found))
+    projection = report.profile.projection
+    return () if projection is None else (Text(), projection_tables.renderable(projection))
 
 
 def _uncounted(report: Report, width: int) -> RenderableType:
     rows = [(row.operator, str(row.calls)) for row in report.profile.uncounted]
     if not rows:
         return Text("Every operator is counted, or free.", style="green")
-    cure = "No formula is known for these: the totals are lower bounds. Register one with @profiler.formula."
-    return Group(_table(width, ("uncounted operator", "calls"), rows), Text(cure, style="yellow"))
+    hint = "No formula is known for these: the totals are lower bounds. Register one with @profiler.formula."
+    return Group(_table(width, ("uncounted operator", "calls"), rows), Text(hint, style="yellow"))

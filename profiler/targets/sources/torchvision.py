@@ -54,7 +54,7 @@ def resolve(name: str) -> Target:
         partial(_construct, name, builder, weights, family),
         _inputs(name, weights, family),
         prefers="cpu" if family in {"detection", "quantization"} else "meta",
-        note=detection.TWO_STAGES if family == "detection" and detection.is_two_stage(name) else "",
+        note=detection.TWO_STAGE_NOTE if family == "detection" and detection.is_two_stage(name) else "",
     )
 
 
@@ -100,7 +100,7 @@ def _construct(name: str, builder: Callable[..., nn.Module], weights: Any, famil
     if family == "quantization":
         return _quantized(builder, options | {"quantize": True, "backend": weights.meta["backend"]})
     module = builder(weights=None, **options)
-    return detection.finish(name, module) if family == "detection" else module
+    return detection.match_trained(name, module) if family == "detection" else module
 
 
 def _options(name: str, builder: Callable[..., nn.Module], weights: Any) -> dict[str, Any]:

@@ -6,22 +6,22 @@ import pytest
 import sympy
 
 from profiler.errors import InputError
-from profiler.expressions import parse, put
+from profiler.expressions import parse, substitute
 
 
 def test_values_take_the_places_of_names_all_at_once():
     a, b = sympy.symbols("a b")
-    assert put(a - 2 * b, {"a": b, "b": a}) == b - 2 * a
+    assert substitute(a - 2 * b, {"a": b, "b": a}) == b - 2 * a
 
 
 def test_a_name_without_a_value_stays():
-    assert put(parse("E**2 * S"), {"E": 3}) == 9 * parse("S")
+    assert substitute(parse("E**2 * S"), {"E": 3}) == 9 * parse("S")
 
 
 @pytest.mark.parametrize(
     "text", ["1/(S - 2)", "max(1, 1/(S - 2))", "min(S, 3/(S - 2))", "(S - 2)/(S - 2)**2", "ceil(1/(S - 2))"]
 )
 def test_where_it_divides_by_zero_it_has_none(text):
-    assert put(parse(text), {"S": 3}) >= 1
+    assert substitute(parse(text), {"S": 3}) >= 1
     with pytest.raises(InputError, match="divides by zero at S=2"):
-        put(parse(text), {"S": 2})
+        substitute(parse(text), {"S": 2})

@@ -47,14 +47,14 @@ def parse_unit(text: str) -> sympy.Expr:
     return unit
 
 
-def read_quantity(text: str) -> sympy.Expr:
+def parse_quantity(text: str) -> sympy.Expr:
     """Read a number with its unit, such as ``67 GB/s``.
 
     Raises:
         ExpressionError: The number or the unit cannot be read.
 
     Example:
-        >>> read_quantity("5e9 op / frame")
+        >>> parse_quantity("5e9 op / frame")
         5000000000*FLOP/frame
     """
     match = _QUANTITY.fullmatch(text)
@@ -64,17 +64,17 @@ def read_quantity(text: str) -> sympy.Expr:
     return parse(match["number"], ()) * parse_unit(match["unit"])
 
 
-def number_in(quantity: sympy.Expr, unit: str) -> Fraction:
+def base_magnitude(quantity: sympy.Expr, unit: str) -> Fraction:
     """Give a quantity's number in base units of the same kind as *unit*.
 
     Raises:
         ExpressionError: The quantity is of another kind.
 
     Example:
-        >>> number_in(read_quantity("2 GB/s") * read_quantity("3 s"), "byte")
+        >>> base_magnitude(parse_quantity("2 GB/s") * parse_quantity("3 s"), "byte")
         Fraction(6000000000, 1)
     """
-    base = check_kind(quantity, unit)
+    base = check_dimension(quantity, unit)
     return to_fraction(quantity / base)
 
 
@@ -89,24 +89,24 @@ def to_fraction(number: sympy.Expr) -> Fraction:
     return Fraction(int(exact.p), int(exact.q))
 
 
-def check_kind(quantity: sympy.Expr, unit: str) -> sympy.Expr:
+def check_dimension(quantity: sympy.Expr, unit: str) -> sympy.Expr:
     """Refuse a quantity that is not of the kind of a unit, and give the base units of both; zero is of every kind.
 
     Raises:
         ExpressionError: It is of another kind.
     """
-    found, base = kind(quantity), kind(parse_unit(unit))
+    found, base = dimension(quantity), dimension(parse_unit(unit))
     if quantity != 0 and found != base:
         msg = f"the unit does not fit: {found if found != 1 else 'a plain number'} is not {base}"
         raise ExpressionError(msg, 1)
     return base
 
 
-def kind(quantity: sympy.Expr) -> sympy.Expr:
+def dimension(quantity: sympy.Expr) -> sympy.Expr:
     """Leave of a quantity its base units alone; what it has of variables counts as a number.
 
     Example:
-        >>> kind(parse("8*B*S") * read_quantity("3 GB/s"))
+        >>> dimension(parse("8*B*S") * parse_quantity("3 GB/s"))
         byte/s
     """
     _, rest = quantity.as_coeff_Mul()

@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-def put(formula: sympy.Expr, values: Mapping[str, sympy.Expr | int]) -> sympy.Expr:
+def substitute(formula: sympy.Expr, values: Mapping[str, sympy.Expr | int]) -> sympy.Expr:
     """Put values in the places of names, all at once: a value may hold the names of others.
 
     Example:
         >>> from profiler.expressions import parse
-        >>> put(parse("4*E**2 + S"), {"E": 10})
+        >>> substitute(parse("4*E**2 + S"), {"E": 10})
         S + 400
 
     Raises:
