@@ -45,7 +45,7 @@ def row(name: str, device: str, runs: int) -> tuple[float, float, float]:
     return float(projected.bound_s.value), float(projected.estimate_s.value), found.seconds
 
 
-def main(*models: str, device: str = "cpu", threads: int | None = None, runs: int = 9, remeasure: bool = True) -> None:
+def main(*models: str, device: str = "cpu", threads: int | None = None, runs: int = 9, anew: bool = True) -> None:
     """Print the table, as Markdown.
 
     Args:
@@ -53,12 +53,12 @@ def main(*models: str, device: str = "cpu", threads: int | None = None, runs: in
         device: cpu or cuda.
         threads: How many threads torch uses on the CPU.
         runs: How many timed passes of each model.
-        remeasure: Measure the machine again, even if a measurement is cached.
+        anew: Measure the machine again, even if a measurement is cached.
     """
     warnings.filterwarnings("ignore")
     if threads is not None:
         torch.set_num_threads(threads)
-    machine = measure_this_machine("local" if device == "cpu" else f"local:{device}", remeasure=remeasure)
+    machine = measure_this_machine("local" if device == "cpu" else f"local:{device}", remeasure=anew)
     table = Table("model", "bound, ms", "estimate, ms", "measured, ms", "bound / measured", "estimate / measured")
     table.box = box.MARKDOWN
     ratios = []

@@ -46,11 +46,11 @@ def plan(
         format: Output format: text or json.
         quiet: Print nothing to stderr.
     """
-    stages = read_pipeline(pipeline)
-    devices = [stage_device(stage, on) for stage in stages.stages]
-    pairs = zip(stages.stages, devices, strict=True)
+    document = read_pipeline(pipeline)
+    devices = [stage_device(stage, on) for stage in document.stages]
+    pairs = zip(document.stages, devices, strict=True)
     counted = [count_stage(stage, device, precision, partial(note, quiet=quiet)) for stage, device in pairs]
-    planned = plan_pipeline(stages.name, counted, utilisation)
+    planned = plan_pipeline(document.name, counted, utilisation)
     _write(planned, format)
     if strict and not planned.fits:
         overloaded = ", ".join(device.device for device in planned.devices if not device.fits)

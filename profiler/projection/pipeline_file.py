@@ -15,8 +15,8 @@
     tokens_per_s = 20
 
 A stage runs ``per_s`` times per second, or once in ``every_s`` seconds. A stage with ``tokens_per_s`` generates text:
-it reads a prompt of ``prompt`` tokens, then generates one token per step. ``precision`` and ``device`` default to those of
-the command line.
+it reads a prompt of ``prompt`` tokens, then generates one token per step. ``precision`` and ``device`` default to those
+of the command line.
 """
 
 from __future__ import annotations

@@ -29,6 +29,8 @@ _NAMES = {
     RuleKind.TORCH_REGISTRY: "torch registry",
 }
 _UNCOUNTED = "uncounted"
+#: Names of operators are copied from here, so they are not cut to fit a line.
+_WIDE = 200
 _WHY = "no rule applies: a profile in which it runs lists it, and prints its totals as lower bounds (≥)"
 
 
@@ -56,7 +58,7 @@ def to_text(operators: OperatorList) -> str:
     rows = [(r.operator, kind_name(r.kind), f"{r.file}:{r.line}") for r in operators.rules]
     rows += [(name, _UNCOUNTED, "") for name in operators.uncounted]
     note = f"\n\n{textwrap.fill(f'{_UNCOUNTED}: {_WHY}', WIDTH)}" if operators.uncounted else ""
-    return table(columns, rows) + note + "\n"
+    return table(columns, rows, _WIDE) + note + "\n"
 
 
 @OPERATOR_FORMATS.register("json")

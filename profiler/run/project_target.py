@@ -73,7 +73,7 @@ def project_target(
         >>> profile = count_target("resnet18")
         >>> projection = project_target(profile, ProjectionRequest("l4", precision="fp16"), "resnet18")
         >>> projection.limit.value, projection.fits
-        ('compute', True)
+        ('bandwidth', True)
     """
     device, efficiency = find_device_and_efficiency(request.device)
     projection = project(

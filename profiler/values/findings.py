@@ -1,9 +1,9 @@
 """Claims of other sources about a model, and the explained difference between each claim and our count.
 
 A source is another counter (a "peer") or a document. A ``Claim`` is a number that it states. A ``Finding`` compares
-the claim with our own number and lists the ``Cause``s of the difference. The amounts of causes are computed, never stored by
-hand: a ``Deviation`` is a rule that computes from a recorded forward pass how much its source omits, adds or counts
-twice. The unexplained rest is ``ours − claimed − Σ causes``, and the verdict follows from it.
+the claim with our own number and lists the ``Cause``s of the difference. The amounts of causes are computed: a
+``Deviation`` is a rule that computes from a recorded forward pass how much its source omits, adds or counts twice. The
+unexplained rest is ``ours − claimed − Σ causes``, and the verdict follows from it.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ def amount(value: Fraction | float, unit: str = "") -> str:
 
     Example:
         >>> amount(Fraction(-6144), "parameter"), amount(0.94, "")
-        ('−6.144 kparameter', '0.94')
+        ('−6.144 k parameters', '0.94')
     """
     sign = "−" if value < 0 else ""
     size = abs(Fraction(value))

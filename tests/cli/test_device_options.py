@@ -32,7 +32,7 @@ def test_vit_on_a_jetson_as_json(capsys):
 def test_vit_on_a_jetson_as_text(capsys):
     status, out, _ = run(capsys, *VIT, "--depth", "0")
     assert status == 0
-    assert "on jetson-orin-nx-16gb in int8 at 30 passes a second" in out
+    assert "on jetson-orin-nx-16gb in int8 at 30 passes per second" in out
     for word in ("required TOPS", "3.524", "headroom", "limit", "bound", "estimate", "low confidence", "MLPerf"):
         assert word in out
     assert max(map(len, out.splitlines())) <= 80

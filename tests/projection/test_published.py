@@ -86,7 +86,7 @@ def test_palm_pf_days(flops, expected):
 
 def test_palm_540b_mfu_and_hfu():
     """PaLM, section 4.1 and table 3: 238,300 tokens/s on 6144 TPU v4; 4.10 TFLOP a token recomputed (table 21)."""
-    machine = {"devices": 6144, "peak": find_device("tpu-v4").peak("bf16")}
+    machine = {"devices": 6144, "peak_ops_per_s": find_device("tpu-v4").peak("bf16")}
     model = flops_per_token(540.35e9, layers=118, heads=48, head_dim=256, length=2048)
     assert flops_utilisation(6 * 540.35e9, 1 / 238_300, **machine) == pytest.approx(0.457, abs=0.002)
     assert flops_utilisation(model, 1 / 238_300, **machine) == pytest.approx(0.462, abs=0.001)
@@ -247,7 +247,7 @@ HOURS = {
 def test_training_hours_of_published_models(n, tokens, peak, hours, mfu):
     """Model cards and technical reports: hours of one device, and the MFU that 6·N·D makes of them."""
     flops = 6 * n * tokens
-    bound = days(flops, devices=1, peak_ops_per_s=peak, share=1) * 24
+    bound = days(flops, devices=1, peak_ops_per_s=peak, utilisation=1) * 24
     assert tell("training, device hours", bound, hours) == pytest.approx(mfu, abs=0.0005)
     assert flops_utilisation(flops, hours * HOUR, devices=1, peak_ops_per_s=peak) == pytest.approx(mfu, abs=0.0005)
 

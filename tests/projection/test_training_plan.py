@@ -13,13 +13,13 @@ import profiler
 from profiler.errors import PlanError
 from profiler.projection.training_plan import (
     TrainingPlan,
+    count_tokens,
     days,
     devices_for,
+    flops_utilisation,
     pf_days,
     step_flops,
-    count_tokens,
     training_figures,
-    flops_utilisation,
 )
 
 
@@ -50,10 +50,10 @@ def test_checkpointing_adds_a_forward_to_the_hardwares_flops_alone():
 def test_days_devices_and_pf_days():
     """1e15 × 86400 is a PF-day; at half of 1e12 one device takes 2000 days, and 100 of them 20."""
     assert pf_days(8.64e19) == 1
-    assert days(8.64e19, devices=100, peak_ops_per_s=1e12, share=0.5) == pytest.approx(20)
-    assert devices_for(8.64e19, 20, peak_ops_per_s=1e12, share=0.5) == 100
-    assert devices_for(8.64e19, 19.99, peak_ops_per_s=1e12, share=0.5) == 101
-    assert devices_for(1, 1, peak_ops_per_s=1e12, share=0.5) == 1
+    assert days(8.64e19, devices=100, peak_ops_per_s=1e12, utilisation=0.5) == pytest.approx(20)
+    assert devices_for(8.64e19, 20, peak_ops_per_s=1e12, utilisation=0.5) == 100
+    assert devices_for(8.64e19, 19.99, peak_ops_per_s=1e12, utilisation=0.5) == 101
+    assert devices_for(1, 1, peak_ops_per_s=1e12, utilisation=0.5) == 1
 
 
 @pytest.mark.parametrize(
@@ -61,10 +61,10 @@ def test_days_devices_and_pf_days():
     [
         lambda: flops_utilisation(1, 0, devices=1, peak_ops_per_s=1),
         lambda: flops_utilisation(1, 1, devices=-1, peak_ops_per_s=1),
-        lambda: days(1, devices=1, peak_ops_per_s=0, share=0.5),
-        lambda: days(1, devices=1, peak_ops_per_s=1, share=2),
-        lambda: devices_for(1, -3, peak_ops_per_s=1, share=0.5),
-        lambda: days(1, devices=1, peak_ops_per_s=float("nan"), share=0.5),
+        lambda: days(1, devices=1, peak_ops_per_s=0, utilisation=0.5),
+        lambda: days(1, devices=1, peak_ops_per_s=1, utilisation=2),
+        lambda: devices_for(1, -3, peak_ops_per_s=1, utilisation=0.5),
+        lambda: days(1, devices=1, peak_ops_per_s=float("nan"), utilisation=0.5),
     ],
 )
 def test_a_number_that_is_none_is_an_error(call):
@@ -77,7 +77,7 @@ def test_a_planned_run_is_the_steps_work_for_each_token():
     profile = step(recompute=False)
     flops = profile.model_flops / 32 * 1e12
     found = training_figures(
-        profile, seconds=1e-3, peak_ops_per_s=1e12, share=0.5, run=TrainingPlan(1e12, devices=4, deadline_days=10)
+        profile, step_s=1e-3, peak_ops_per_s=1e12, utilisation=0.5, plan=TrainingPlan(1e12, devices=4, deadline_days=10)
     )
     assert found.tokens_per_step.value == 32
     assert found.mfu.value == pytest.approx(profile.model_flops / 1e9)

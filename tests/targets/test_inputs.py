@@ -106,8 +106,10 @@ def test_shapes(target, specs, batch, args, kwargs):
             UNKNOWN,
             ["5"],
             None,
-            "unknown cannot be called with these inputs: "
-            "missing a required argument: 'right'; write --input NAME=SHAPE",
+            (
+                "unknown cannot be called with these inputs: "
+                "missing a required argument: 'right'; write --input NAME=SHAPE"
+            ),
         ),
         (
             IMAGE,
