@@ -99,5 +99,24 @@ def test_no_two_modules_need_each_other():
     assert len(list(TopologicalSorter(graph).static_order())) == len(names)
 
 
+def private_uses(path: Path) -> list[str]:
+    """List the private names of other modules of this package that a file imports, or reads from a module."""
+    tree, names, used = ast.parse(path.read_text(encoding="utf-8")), modules(), []
+    imported = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "profiler":
+            used += [alias.name for alias in node.names if alias.name.startswith("_")]
+            imported |= {alias.asname or alias.name for alias in node.names if f"{node.module}.{alias.name}" in names}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in imported:
+            used += [node.attr] if node.attr.startswith("_") and not node.attr.startswith("__") else []
+    return used
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_no_module_uses_the_private_names_of_another(path):
+    assert not private_uses(path)
+
+
 def test_what_the_package_exports_is_documented():
     assert all(getattr(profiler, name).__doc__ for name in profiler.__all__)

@@ -64,6 +64,16 @@ def test_two_rules_that_explain_the_same_are_a_rest(made_up, seen):
     assert (first.unexplained, first.verdict) == (-36, Verdict.UNEXPLAINED)
 
 
+def test_causes_are_listed_from_the_largest_to_the_smallest(made_up, seen):
+    """Whatever their signs, and whatever the order in which their rules are written; equal ones by their code."""
+    for code, amount in (("MU-C", 5), ("MU-B", -7), ("MU-A", 5)):
+        made_up.deviates(code, CauseKind.FORMULA, "does so", where="nowhere", seen="never")(
+            lambda _, amount=amount: [Contribution("", "aten.addmm", amount)]
+        )
+    (total,) = reconcile(*seen, made_up, PeerResult(54))
+    assert [cause.code for cause in total.causes] == ["MU-HALF", "MU-B", "MU-A", "MU-C"]
+
+
 def test_equal_numbers_agree(seen):
     peer = find("flop_counter")
     profile, facts = seen

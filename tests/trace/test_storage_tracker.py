@@ -304,3 +304,25 @@ def test_the_categories_are_those_of_torchs_tracker(name):
     assert ours["optimizer_state"] + ours["temporary"] + ours["activation"] == pytest.approx(
         seen["OPT"] + seen["TEMP"] + seen["ACT"], abs=64
     )
+
+
+def test_activations_are_those_of_the_larger_of_two_steps():
+    """ReLU keeps its result of 20 columns for each row: 6 rows in one step and 3 in the other, in either order."""
+    for rows in ((6, 3), (3, 6)):
+        model = net()
+        with profiler.profile(model) as p:
+            for n in rows:
+                model(torch.ones(n, 10)).sum().backward()
+        assert p.memory.activations["1"] == F4 * 6 * 20
+
+
+def test_a_storage_that_shrinks_frees_its_bytes():
+    """One of 400 bytes becomes one of 40; another of 400 is made beside it: 440 live at the end, 400 before."""
+    with profiler.profile(nn.Identity()) as p:
+        x = torch.empty(100)
+        x.untyped_storage().resize_(F4 * 10)
+        x.set_(x.untyped_storage(), 0, (10,))
+        x.add_(1)
+        y = torch.empty(100)
+    assert p.memory.peak.total == F4 * 110
+    assert y.numel() == 100
