@@ -142,8 +142,9 @@ def _divisibility(name: str, sized: SizedTarget, names: set[str]) -> tuple[int, 
     Attention heads split the hidden size evenly, and groups of them share a key-value head.
     """
     hidden, heads, kv_heads = (sized.model.size(word) or 0 for word in ("hidden", "heads", "kv_heads"))
-    settings = sized.settings_at(dict.fromkeys(sized.names, 1))
-    has_own_head_dim = sized.model.size("head_dim") is not None and "head_dim" in settings
+    has_own_head_dim = sized.model.size("head_dim") is not None and "head_dim" in sized.settings_at(
+        dict.fromkeys(sized.names, 1)
+    )
     if name == "hidden" and heads and not has_own_head_dim:
         divisors = [n for n in range(1, heads + 1) if hidden % n == 0] if "heads" in names else [heads]
         return 2 * lcm(*divisors), 0
