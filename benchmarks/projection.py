@@ -1,10 +1,11 @@
-"""Is the bound below, and the estimate near, what a machine really takes? Twelve torchvision models, measured here.
+"""Compare bound and estimate with the measured time of twelve torchvision models on this machine.
 
     python benchmarks/projection.py                     # the CPU, as torch is set
     python benchmarks/projection.py --threads 1
     python benchmarks/projection.py --device cuda
 
-The machine is measured first (``--on local``), then each model: the median of several forward passes after warm-up.
+The rates of the machine are measured first (as for ``--on local``), then the time of each model: the median of several
+forward passes after warm-up.
 """
 
 from __future__ import annotations
@@ -34,25 +35,25 @@ FACTOR = 2
 
 
 def row(name: str, device: str, runs: int) -> tuple[float, float, float]:
-    """Give bound, estimate and measurement of a model, in seconds."""
+    """Return bound, estimate and measured time of a model in seconds."""
     machine = measure_this_machine("local" if device == "cpu" else f"local:{device}")
     target = resolve(name)
     model = build(target, device=device)
     args, kwargs = make_inputs(target, model, device=device)
     with torch.inference_mode():
-        found = profiler.measure(model, *args, runs=runs, **kwargs)
-        projected = project(profiler.count(model, *args, **kwargs), machine.device, efficiency=machine)
-    return float(projected.bound_s.value), float(projected.estimate_s.value), found.seconds
+        measurement = profiler.measure(model, *args, runs=runs, **kwargs)
+        projection = project(profiler.count(model, *args, **kwargs), machine.device, efficiency=machine)
+    return float(projection.bound_s.value), float(projection.estimate_s.value), measurement.seconds
 
 
 def main(*models: str, device: str = "cpu", threads: int | None = None, runs: int = 9, anew: bool = True) -> None:
     """Print the table, as Markdown.
 
     Args:
-        models: Which models; twelve by default.
+        models: Names of torchvision models; twelve by default.
         device: cpu or cuda.
-        threads: How many threads torch uses on the CPU.
-        runs: How many timed passes of each model.
+        threads: Number of CPU threads of torch.
+        runs: Number of timed passes per model.
         anew: Measure the machine again, even if a measurement is cached.
     """
     warnings.filterwarnings("ignore")

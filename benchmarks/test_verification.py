@@ -1,4 +1,4 @@
-"""Documents: reading their files, and what a formula and a figure of them take to check."""
+"""How long it takes to read the documents, and to check a formula and a figure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from profiler.documents import documents, find_document
-from profiler.verify import Bench, check
+from profiler.verify import Measurements, check
 
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def test_reading_all_documents(benchmark: BenchmarkFixture) -> None:
-    """From TOML, validated."""
+    """Read and validate every TOML file."""
 
     def read() -> object:
         documents.cache_clear()
@@ -27,11 +27,11 @@ def test_reading_all_documents(benchmark: BenchmarkFixture) -> None:
 
 @pytest.mark.parametrize("name", ["est-linear-params", "est-mhsa-flops-text", "est-gpt2"])
 def test_checking_a_claim(benchmark: BenchmarkFixture, name: str) -> None:
-    """With nothing measured before: the models are built and run, and the closed form derived."""
+    """Check a claim with an empty cache: build and run the models, and derive the closed form."""
     document = find_document("estimate")
     (claim,) = (claim for claim in document.claims if claim.id == name)
 
-    def checked() -> ClaimResult:
-        return check(document, claim, Bench())
+    def check_claim() -> ClaimResult:
+        return check(document, claim, Measurements())
 
-    benchmark.pedantic(checked, rounds=3, warmup_rounds=1)
+    benchmark.pedantic(check_claim, rounds=3, warmup_rounds=1)

@@ -1,4 +1,14 @@
-"""Count what a live PyTorch model really does, operator by operator.
+"""Count what a live PyTorch model costs, operator by operator: MACs, FLOPs, bytes, parameters and peak memory.
+
+* :class:`profile` counts whatever runs in a ``with`` block.
+* :func:`count` runs and counts one forward pass, :func:`count_step` one training step.
+* :func:`measure` times a forward pass on this machine.
+* :class:`Profile` is the result; :func:`load` reads a saved one.
+* :func:`formula` registers the cost of an operator, as a function of :class:`Shape` or :class:`TensorSpec` arguments
+  that returns a :class:`Cost`.
+* ``memory`` has rules of thumb for the memory of training, ``compat`` replacements for other counters' entry points.
+
+The command line is ``profiler``, or ``python -m profiler``.
 
 Example:
     >>> import torch, profiler
@@ -23,8 +33,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Cost", "Profile", "Shape", "TensorSpec", "count", "count_step", "formula", "load", "measure", "profile"]
 
-#: The module that defines each name. It is imported on first use, because importing torch takes seconds and pytest
-#: imports this package in every session, to load the plugin.
+#: The module that defines each name. It is imported on first access: torch takes seconds to import, and pytest imports
+#: this package in every session to load the plugin.
 _DEFINED_IN = {
     "Cost": "profiler.values.records",
     "Profile": "profiler.tally",
@@ -39,13 +49,13 @@ _DEFINED_IN = {
     "memory": "profiler.values.memory",
     "profile": "profiler.api",
 }
-#: Submodules, used as in ``profiler.memory.estimate_training(...)`` without an import of their own.
+#: Public names that are modules, as in ``profiler.memory.estimate_training(...)``.
 _SUBMODULES = frozenset({"compat", "memory"})
 
 if not TYPE_CHECKING:  # a type checker sees the imports above, and rejects any other name
 
     def __getattr__(name: str) -> object:
-        """Import a public name on first use."""
+        """Import a public name on first access."""
         if name not in _DEFINED_IN:
             msg = f"module 'profiler' has no attribute {name!r}"
             raise AttributeError(msg)

@@ -1,4 +1,4 @@
-"""``python -m profiler``."""
+"""Run the command line: ``python -m profiler``."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""``profile()``, ``count()`` and ``load()``: the library as its users meet it."""
+"""``profile``: the context manager that counts whatever runs in a ``with`` block."""
 
 from __future__ import annotations
 
@@ -25,32 +25,45 @@ if TYPE_CHECKING:
 
 
 class profile:  # noqa: N801 - a context manager, named as contextlib's are
-    """Count what runs in a ``with`` block, for the modules of *model*.
+    """Count what runs in a ``with`` block, by module of *model*, operator, dtype and phase.
 
-    Any code may run inside: several calls, a ``generate()`` loop, a training step. The numbers can be read inside the
-    block, of what ran so far, and after it. Entering again goes on adding. Nothing is printed, and the model stays as
-    it is: only hooks are put on its modules, and they are gone when the block ends, however it ends.
+    Any code may run in the block: several calls, a ``generate()`` loop, a training step. It computes its real results,
+    and its effects remain: a training step changes the parameters. (:func:`profiler.count` restores the model's state.)
+    The hooks on the model are removed when the block ends, also by an exception. Nothing is printed.
 
-    The attributes are those of :class:`profiler.Profile`.
+    The attributes and methods are those of :class:`profiler.Profile`, such as ``p.totals``, ``p.operators`` and
+    ``p.save(path)``; ``print(p)`` writes the report. Inside the block they describe what ran so far. Entering the block
+    again adds to the same counts. ``p.result`` is the profile itself, and ``p + other`` the sum of two profiles.
+
+    Args:
+        model: The model whose modules the work is attributed to. None counts operators only, in a single row.
+
+    Raises:
+        UnsupportedModelError: When the block ends, if a TorchScript model ran as a fused kernel, where its operators
+            cannot be recorded.
 
     Example:
         >>> import torch, profiler
-        >>> model = torch.nn.Conv2d(3, 8, 3)
+        >>> model = torch.nn.Conv2d(3, 8, 3, device="meta")
         >>> with profiler.profile(model) as p:
-        ...     _ = model(torch.zeros(1, 3, 10, 10))
-        >>> p.totals.macs
+        ...     output = model(torch.empty(1, 3, 10, 10, device="meta"))
+        >>> p.totals.macs == 8 * 8 * 8 * (3 * 3 * 3)  # each of 8 · 8 · 8 outputs is a sum of 27 products
+        True
+        >>> with p:
+        ...     output.sum().backward()
+        >>> p.phases["backward"].macs  # the weight's gradient alone: the input requires none
         13824
     """
 
     def __init__(self, model: nn.Module | None = None) -> None:
-        """Prepare to count; without a model all work is in one row."""
+        """Prepare to count; hooks are attached when the block begins."""
         self._session = Session(model)
         self._depth = 0
         self._result: Profile | None = None
         self._findings: tuple[Finding, ...] = ()
 
     def __enter__(self) -> Self:
-        """Begin to count; a block inside its own block is part of it."""
+        """Attach the hooks; entering it again inside its own block has no effect."""
         if self._depth == 0:
             self._session.start()
         self._depth += 1
@@ -58,14 +71,14 @@ class profile:  # noqa: N801 - a context manager, named as contextlib's are
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Take everything off the model."""
+        """Remove the hooks when the outermost block ends."""
         self._depth -= 1
         if self._depth == 0:
             self._session.stop()
 
     @property
     def result(self) -> Profile:
-        """The profile so far; frozen, and detached from the model."""
+        """The :class:`profiler.Profile` of what ran so far: immutable, without references to the model."""
         if self._depth:
             return self._tally()
         if self._result is None:
@@ -73,26 +86,32 @@ class profile:  # noqa: N801 - a context manager, named as contextlib's are
         return self._result
 
     def compare(self, *names: str) -> tuple[Finding, ...]:
-        """Compare a forward pass with what other counters say of it; "all" stands for those that are installed.
+        """Compare a forward pass with other counters, such as fvcore or ptflops, and explain every difference.
 
-        The model runs once more, on what it was first called with, in eval mode and without gradients: here, to be
-        counted, and in a process of its own for each peer. What is found is given back, and `result` carries it.
+        The model runs once more on the inputs of its first recorded call, in eval mode and without gradients: once in
+        this process, to be counted, and once per peer in a process of its own, on a copy. Its modes, buffers and random
+        state are restored. The findings are returned, and ``result.findings`` has them too.
+
+        Args:
+            *names: Names of peers, as ``profiler peers`` lists them. "all", or none, stands for those installed.
+
+        Returns:
+            One or more findings per peer: its figure, ours, and the causes of the difference.
 
         Raises:
             UnknownNameError: There is no such peer.
             InputError: The profile has no model, or the model was not called.
-            ModelError: The model cannot be handed to another process.
+            ModelError: The model cannot be pickled for another process.
         """
         select_peers(names)
-        given = self._first_call()
-        with eval_mode(given.model):
-            found = compare_with_peers(
-                names or ("all",), given, *count_with_facts(given.model, given.args, given.kwargs, count)
-            )
-        anew = {finding.claim.source for finding in found}
-        self._findings = (*(f for f in self._findings if f.claim.source not in anew), *found)
+        live = self._first_call()
+        with eval_mode(live.model):
+            counted = count_with_facts(live.model, live.args, live.kwargs, count)
+            findings = compare_with_peers(names or ("all",), live, *counted)
+        sources = {finding.claim.source for finding in findings}
+        self._findings = (*(f for f in self._findings if f.claim.source not in sources), *findings)
         self._result = None
-        return found
+        return findings
 
     def against(self, *names: str) -> tuple[Finding, ...]:
         """Call ``compare``; the old name, which warns."""
@@ -100,11 +119,13 @@ class profile:  # noqa: N801 - a context manager, named as contextlib's are
         return self.compare(*names)
 
     def _first_call(self) -> LiveModel:
-        """Give the model, and what it was first called with, without its history of gradients."""
+        """Return the model and the inputs of its first call, detached from autograd."""
         model, call = self._session.model, self._session.first_call
         if model is None or call is None:
-            missing = "has no model; write profiler.profile(model)" if model is None else "saw no call of its model"
-            msg = f"peers count a forward pass, and this profile {missing}"
+            problem = (
+                "has no model; write profiler.profile(model)" if model is None else "recorded no call of its model"
+            )
+            msg = f"peers count a forward pass, and this profile {problem}"
             raise InputError(msg)
         return LiveModel(model, *tree_map_only(torch.Tensor, torch.Tensor.detach, call))
 
@@ -112,15 +133,15 @@ class profile:  # noqa: N801 - a context manager, named as contextlib's are
         return replace(tally(self._session.trace()), findings=self._findings)
 
     def __getattr__(self, name: str) -> Any:
-        """Read the profile's own attributes, as in ``p.totals`` or ``p.save(path)``."""
+        """Return an attribute of ``result``, as in ``p.totals`` or ``p.save(path)``."""
         if name.startswith("_"):
             raise AttributeError(name)
         return getattr(self.result, name)
 
     def __add__(self, other: profile | Profile) -> Profile:
-        """Sum with another run of the same model."""
+        """Return the sum with the profile of another run of the same model."""
         return self.result + (other.result if isinstance(other, profile) else other)
 
     def __str__(self) -> str:
-        """Write the text report."""
+        """Return the text report."""
         return str(self.result)

@@ -1,25 +1,25 @@
 """Every error that profiler raises on purpose.
 
-    ProfilerError                  status 2: the call, or a file, is wrong
-    ├── UnknownNameError           no such model, format or preset; carries the nearest names
-    ├── TargetError                a target cannot be built into a module
-    ├── InputError                 an input specification cannot be read, or does not fit
-    ├── InstallationError          a package is missing or does not match another
-    ├── FormulaError               a formula is registered wrongly, or raised on a call
+    ProfilerError                  exit status 2: the call or a file is wrong
+    ├── UnknownNameError           no model, format, preset … of this name; the message has the nearest names
+    ├── TargetError                a target cannot be resolved to a module
+    ├── InputError                 an input or an option cannot be read, or does not fit the model
+    ├── InstallationError          a package is missing, or its version does not match
+    ├── FormulaError               a formula does not match its operator's schema, or raised
     ├── SavedProfileError          a file is not a profile that this version can read
     ├── OutputError                a result cannot be written
-    ├── AmbiguousNameError         a name that several entries have; carries them
-    ├── DeviceError                a device's file is wrong, or it lacks what is asked of it
-    ├── PlanError                  a pipeline's file, a rate or a share is wrong
-    ├── ExpressionError            a text is no formula; carries the column
-    ├── DerivationError            no closed form can be given; says where it breaks
+    ├── AmbiguousNameError         a name matches several entries of a catalogue; the message lists them
+    ├── DeviceError                a device's file is wrong, or the device lacks a figure
+    ├── PlanError                  a pipeline's file, a rate or a utilisation is wrong
+    ├── ExpressionError            a formula or quantity cannot be parsed; has the column
+    ├── DerivationError            no closed form can be derived
     ├── ClaimError                 a document's file is wrong, or a claim in it cannot be checked
-    ├── PeerError                  another counter failed where a claim is about its figure
-    ├── BudgetError                a file of budgets or a limit is wrong, or no profile can be held against it
-    ├── BaselineError              a baseline is missing, broken, of another run, or was rewritten meanwhile
-    ├── CheckFailedError           status 1: a limit is broken, or two profiles differ that should not
-    └── ModelError                 status 3: the model itself failed
-        └── UnsupportedModelError  the model hides its operators from the dispatcher
+    ├── PeerError                  another counter returned no figure for a claim about it
+    ├── BudgetError                a budget file or a limit is wrong, or does not apply to the profile
+    ├── BaselineError              a baseline is missing or damaged, does not match the run, or changed meanwhile
+    ├── CheckFailedError           exit status 1: a check failed: a limit, a comparison, a claim
+    └── ModelError                 exit status 3: the model raised
+        └── UnsupportedModelError  the model runs where its operators cannot be recorded
 
 A message is one line: what was wrong, with the value, and what to do about it.
 """
@@ -34,106 +34,107 @@ if TYPE_CHECKING:
 
 
 class ProfilerError(Exception):
-    """The root of the tree."""
+    """Base class of all errors that profiler raises on purpose."""
 
+    #: The exit status of the command line for this error.
     exit_status = 2
 
 
 class UnknownNameError(ProfilerError):
-    """A name that no catalogue holds."""
+    """A name is in no catalogue."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
-        """Say the nearest of the *known* names, or all of them where they are few."""
+        """Write a message with the names in *known* that are nearest to *name*; all of them if they are few."""
         super().__init__(f"no {kind} named {name!r}; {_suggestion(name, sorted(known))}")
 
 
 class TargetError(ProfilerError):
-    """A target that names no module."""
+    """A target cannot be resolved to a module."""
 
 
 class InputError(ProfilerError):
-    """An input that cannot be read, or that does not fit the model."""
+    """An input or an option cannot be read, or does not fit the model."""
 
 
 class InstallationError(ProfilerError):
-    """A package that is missing, or that does not match another."""
+    """A package is missing, or its version does not match another package."""
 
 
 class FormulaError(ProfilerError):
-    """A formula that does not fit its operator."""
+    """A formula does not match its operator's schema, or raised on a call."""
 
 
 class SavedProfileError(ProfilerError):
-    """A file that is not a saved profile, or not a whole one."""
+    """A file is not a saved profile, or was cut short."""
 
 
 class OutputError(ProfilerError):
-    """A result that cannot be written."""
+    """A result cannot be written."""
 
 
 class ExpressionError(ProfilerError):
-    """A text that is no formula of the language."""
+    """A formula or quantity cannot be parsed."""
 
     def __init__(self, message: str, column: int) -> None:
-        """Keep the column, from 1, beside the message."""
+        """Store the column of the error, counted from 1."""
         super().__init__(message)
         self.column = column
 
 
 class DerivationError(ProfilerError):
-    """A cost of which no closed form can be given."""
+    """No closed form can be derived."""
 
 
 class AmbiguousNameError(ProfilerError):
-    """A name that several entries of a catalogue have."""
+    """A name matches several entries of a catalogue."""
 
     def __init__(self, kind: str, name: str, candidates: Iterable[str]) -> None:
-        """List what it may mean."""
-        super().__init__(f"{name!r} may be more than one {kind}: {', '.join(candidates)}; write one of these")
+        """Write a message that lists the candidates."""
+        super().__init__(f"{name!r} matches more than one {kind}: {', '.join(candidates)}; write one of these")
 
 
 class DeviceError(ProfilerError):
-    """A device that cannot be read, or that lacks what is asked of it."""
+    """A device's file is wrong, or the device lacks a figure that is needed."""
 
 
 class PlanError(ProfilerError):
-    """A pipeline, a rate or a share that cannot be planned with."""
+    """A pipeline, a rate or a utilisation cannot be used for a projection."""
 
 
 class ClaimError(ProfilerError):
-    """A claim that cannot be read or checked."""
+    """A document's file is wrong, or a claim in it cannot be checked."""
 
 
 class PeerError(ProfilerError):
-    """Another counter that gave no figure, where a claim is about it."""
+    """Another counter returned no figure for a claim about it."""
 
 
 class BudgetError(ProfilerError):
-    """A budget or a limit that is wrong, or that a profile cannot be held against."""
+    """A budget file or a limit is wrong, or does not apply to the profile."""
 
 
 class BaselineError(ProfilerError):
-    """A baseline that is missing, broken, of another run, or that was rewritten meanwhile."""
+    """A baseline is missing or damaged, belongs to another run, or was changed by another process."""
 
 
 class CheckFailedError(ProfilerError):
-    """A limit is broken, or two profiles differ that should not."""
+    """A check failed: a limit is exceeded, profiles differ, or a claim does not hold."""
 
     exit_status = 1
 
 
 class ModelError(ProfilerError):
-    """The model raised while it ran or while it was built."""
+    """The model raised while it was built or run; the original error is the ``__cause__``."""
 
     exit_status = 3
 
 
 class UnsupportedModelError(ModelError):
-    """The model ran where its operators could not be seen."""
+    """The model runs where its operators cannot be recorded, such as in a fused TorchScript kernel."""
 
 
 def one_line(error: BaseException) -> str:
-    """Give the first line of a foreign error's message, with its type."""
+    """Return the type of an error and the first line of its message, to quote it in another message."""
     first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
     return f"{type(error).__name__}: {first}" if first else type(error).__name__
 
@@ -142,6 +143,6 @@ def _suggestion(name: str, known: list[str]) -> str:
     near = get_close_matches(name, known, n=3, cutoff=0.6)
     if near:
         return f"did you mean {' or '.join(repr(n) for n in near)}?"
-    if len(known) <= 12:  # noqa: PLR2004 - as many as a line of text holds
+    if len(known) <= 12:  # noqa: PLR2004 - as many as fit on a line
         return f"known: {', '.join(known)}"
     return f"{len(known)} are known, such as {', '.join(known[:4])}"

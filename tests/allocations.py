@@ -1,4 +1,4 @@
-"""An independent witness of memory: what torch's own CPU allocator reports to its profiler."""
+"""Peak memory as torch's own profiler records it from the CPU allocator: an independent reference."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from torch.profiler import ProfilerActivity
 
 
 def peaks(step, operators):
-    """Run a step, and give the highest sum of what it allocated: of all, and without what one operator frees.
+    """Run a step and return the peak of its live bytes, with and without the workspaces of operators.
 
-    *operators* are the names of those that count as one: a block that is allocated and freed within the same call of
-    one of them is its workspace.
+    A workspace is a block that is allocated and freed within the same call of one of *operators*, which are names.
     """
     with torch.profiler.profile(profile_memory=True, acc_events=True, activities=[ProfilerActivity.CPU]) as profiler:
         step()
@@ -20,34 +19,34 @@ def peaks(step, operators):
 
 
 def _allocations(tree, operators):
-    """Yield time, address, signed size and enclosing operator of each allocation and release."""
+    """Yield the time, address, signed size and enclosing operator of each allocation and release."""
     stack = [(event, None) for event in tree]
     while stack:
-        event, inside = stack.pop()
+        event, operator = stack.pop()
         if event.tag == _EventType.Allocation:
             fields = event.extra_fields
-            yield event.start_time_ns, fields.ptr, fields.alloc_size, inside
-        elif inside is None and event.tag == _EventType.TorchOp and event.name in operators:
-            inside = event.id
-        stack += [(child, inside) for child in event.children]
+            yield event.start_time_ns, fields.ptr, fields.alloc_size, operator
+        elif operator is None and event.tag == _EventType.TorchOp and event.name in operators:
+            operator = event.id
+        stack += [(child, operator) for child in event.children]
 
 
 def _without_workspaces(events):
-    """Leave out both ends of the blocks that live within one call."""
-    left_out, open_blocks = set(), {}
-    for place, (_, address, size, inside) in enumerate(events):
+    """Return the events without the allocation and release of blocks that live within one call."""
+    workspaces, live_blocks = set(), {}
+    for index, (_, address, size, operator) in enumerate(events):
         if size > 0:
-            open_blocks[address] = place, inside
-        elif address in open_blocks:
-            began, where = open_blocks.pop(address)
-            if where is not None and where == inside:
-                left_out |= {began, place}
-    return [event for place, event in enumerate(events) if place not in left_out]
+            live_blocks[address] = index, operator
+        elif address in live_blocks:
+            allocation, allocating_operator = live_blocks.pop(address)
+            if allocating_operator is not None and allocating_operator == operator:
+                workspaces |= {allocation, index}
+    return [event for index, event in enumerate(events) if index not in workspaces]
 
 
 def _peak(events):
-    live = highest = 0
+    live = peak = 0
     for _, _, size, _ in events:
         live += size
-        highest = max(highest, live)
-    return highest
+        peak = max(peak, live)
+    return peak

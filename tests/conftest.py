@@ -1,4 +1,4 @@
-"""What every test stands on: two threads, one seed."""
+"""Fixtures of all tests: a fixed random seed."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ import torch
 
 
 @pytest.fixture(autouse=True)
-def _same_numbers_every_time() -> None:
+def _fixed_seed() -> None:
     torch.manual_seed(0)

@@ -1,4 +1,4 @@
-"""The only place that rounds."""
+"""Rounding and units of formatted numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``profiler documents [--template]``: the documents whose claims can be verified, and how to write another."""
+"""``profiler documents [--template]``: list the documents with claims, or print a template for another one."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ def documents(*, template: bool = False) -> None:
     """List the documents whose claims `profiler verify` checks.
 
     Args:
-        template: Print a commented example of a file of claims instead, to begin one's own with.
+        template: Print a commented example of a file of claims instead, as a start for your own.
     """
     if template:
         sys.stdout.write((FOLDER / "template.toml").read_text(encoding="utf-8"))
         return
     rows = [(d.id, str(len(d.claims)), d.language, d.title) for d in catalogue().values()]
-    sys.stdout.write(table({"document": "left", "claims": "right", "in": "left", "title": "left"}, rows) + "\n")
+    sys.stdout.write(table({"document": "left", "claims": "right", "language": "left", "title": "left"}, rows) + "\n")

@@ -16,7 +16,7 @@ from profiler.cli.device_options import NO_DEVICE, DeviceOptions
 from profiler.cli.output import ProfileFormat, note, show
 from profiler.cli.peer_options import NO_PEERS, PeerOptions
 from profiler.cli.training_options import FORWARD_ONLY, TrainingOptions
-from profiler.documents.about_target import about
+from profiler.documents.target_claims import claims_settled_by_profile
 from profiler.run.count_target import count_target
 from profiler.targets import build_with_inputs
 
@@ -80,9 +80,9 @@ def profile(
 
 
 def _with_documents(counted: Profile, target: str) -> Profile:
-    """Put what documents say of a model into the profile of its default forward pass."""
-    if not any(True for _ in about(target)):
+    """Add the findings about documents' claims to the profile of a default forward pass."""
+    if not any(True for _ in claims_settled_by_profile(target)):
         return counted
-    from profiler.verify import findings_about  # noqa: PLC0415 - sympy takes half a second: only where documents know the model
+    from profiler.verify import findings_about  # noqa: PLC0415 - sympy takes half a second: only if a document has claims about the model
 
     return replace(counted, findings=(*counted.findings, *findings_about(target, counted)))

@@ -1,4 +1,4 @@
-"""``fvcore.nn.FlopCountAnalysis``: a "flop" of it is one multiply-add, and norms are none."""
+"""A replacement for ``fvcore.nn.FlopCountAnalysis``, whose "flops" are MACs of contractions; norms count 0."""
 
 from __future__ import annotations
 
@@ -12,17 +12,34 @@ from profiler.run.forward import count
 from profiler.values.findings import is_under
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import torch
     from torch import nn
 
     from profiler.tally import Profile
+    from profiler.tally.entry import Entry
 
 
 class FlopCountAnalysis:
-    """The multiply-adds of a forward pass, by module and operator; counted when it is first asked."""
+    """Counts the MACs of one forward pass by module and operator.
+
+    The model runs on the first access of a result, in its present mode and without gradients; its buffers and the
+    random state are restored.
+
+    Args:
+        model: The model.
+        inputs: Its positional arguments: a tuple, or a single tensor.
+
+    Example:
+        >>> import torch
+        >>> model = torch.nn.Linear(20, 30, device="meta")
+        >>> FlopCountAnalysis(model, torch.empty(4, 20, device="meta")).total()
+        2400
+    """
 
     def __init__(self, model: nn.Module, inputs: torch.Tensor | tuple[torch.Tensor, ...]) -> None:
-        """Keep the model, and what it is to be called with."""
+        """Store the model and its inputs; nothing runs yet."""
         self._model = model
         self._inputs = inputs if isinstance(inputs, tuple) else (inputs,)
 
@@ -31,8 +48,8 @@ class FlopCountAnalysis:
         return count(self._model, *self._inputs)
 
     @cached_property
-    def _names(self) -> dict[str, str]:
-        """Every path of every module, with the first path of the same module."""
+    def _canonical_names(self) -> dict[str, str]:
+        """Every path of every module → the first path of the same module."""
         first: dict[int, str] = {}
         return {
             path: first.setdefault(id(module), path)
@@ -40,87 +57,92 @@ class FlopCountAnalysis:
         }
 
     def total(self, module_name: str = "") -> int:
-        """Give the MACs of a module with all below it."""
+        """Return the MACs of a module and its descendants."""
         return sum(self.by_operator(module_name).values())
 
     def by_operator(self, module_name: str = "") -> Counter[str]:
-        """Give the MACs of a module by operator."""
-        found: Counter[str] = Counter()
-        for entry in self._profile.entries:
-            if entry.macs and is_under(entry.record.module, self._known(module_name)):
-                found[entry.record.packet.partition(".")[2]] += entry.record.calls * entry.macs
-        return found
+        """Return the MACs of a module and its descendants by operator."""
+        macs: Counter[str] = Counter()
+        for entry in self._entries_under(module_name):
+            if entry.macs:
+                macs[entry.record.packet.partition(".")[2]] += entry.record.calls * entry.macs
+        return macs
 
     def by_module(self) -> Counter[str]:
-        """Give the MACs of every module with all below it."""
-        return Counter({path: self._profile.nodes[path].total.macs for path in self._firsts()})
+        """Return the MACs of every module, each with its descendants."""
+        return Counter({path: self._profile.nodes[path].total.macs for path in self._paths()})
 
     def by_module_and_operator(self) -> dict[str, Counter[str]]:
-        """Give the MACs of every module by operator."""
-        return {path: self.by_operator(path) for path in self._firsts()}
+        """Return the MACs of every module by operator."""
+        return {path: self.by_operator(path) for path in self._paths()}
 
     def unsupported_ops(self, module_name: str = "") -> Counter[str]:
-        """Give the calls of operators that no formula counts."""
-        found: Counter[str] = Counter()
-        for entry in self._profile.entries:
-            if entry.kind == "uncounted" and is_under(entry.record.module, self._known(module_name)):
-                found[entry.record.packet.replace(".", "::", 1)] += entry.record.calls
-        return found
+        """Return how often each operator that no formula covers was called."""
+        calls: Counter[str] = Counter()
+        for entry in self._entries_under(module_name):
+            if entry.kind == "uncounted":
+                calls[entry.record.packet.replace(".", "::", 1)] += entry.record.calls
+        return calls
 
     def uncalled_modules(self) -> set[str]:
-        """Name the modules that have a forward and were not called."""
+        """Return the paths of the modules that have a forward and were not called."""
         calls = {module.path: module.calls for module in self._profile.modules}
-        return {path for path in self._firsts() if not calls[path] and _has_forward(self._model.get_submodule(path))}
+        return {path for path in self._paths() if not calls[path] and _has_forward(self._model.get_submodule(path))}
 
     def canonical_module_name(self, name: str) -> str:
-        """Give the first of a module's names.
+        """Return the first path of a module that is registered under several.
 
         Raises:
             UnknownNameError: There is no such module.
         """
-        return self._names[self._known(name)]
+        self._check_name(name)
+        return self._canonical_names[name]
 
     def set_op_handle(self, *args: Any, **kwargs: Any) -> Self:
-        """Refuse handlers: operators have formulas here.
+        """Raise if called with handlers, which are not supported.
 
         Raises:
-            InputError: A handler is given.
+            InputError: There is a handler.
         """
         reject_unsupported("set_op_handle", (*args, *kwargs))
         return self
 
     def clear_op_handles(self) -> Self:
-        """Do nothing: there are no handlers."""
+        """Return the analysis unchanged: it has no handlers."""
         return self
 
     def copy(self, new_model: nn.Module | None = None, new_inputs: Any = None) -> Self:
-        """Ask the same of another model or input."""
+        """Return an analysis of another model or other inputs."""
         return type(self)(new_model or self._model, self._inputs if new_inputs is None else new_inputs)
 
     def unsupported_ops_warnings(self, enabled: bool) -> Self:  # noqa: ARG002 - the original's argument
-        """Do nothing: nothing is printed."""
+        """Return the analysis unchanged: it never warns."""
         return self
 
-    def uncalled_modules_warnings(self, enabled: bool) -> Self:  # noqa: ARG002
-        """Do nothing: nothing is printed."""
+    def uncalled_modules_warnings(self, enabled: bool) -> Self:  # noqa: ARG002 - the original's argument
+        """Return the analysis unchanged: it never warns."""
         return self
 
-    def tracer_warnings(self, mode: str) -> Self:  # noqa: ARG002
-        """Do nothing: nothing is traced."""
+    def tracer_warnings(self, mode: str) -> Self:  # noqa: ARG002 - the original's argument
+        """Return the analysis unchanged: it uses no tracer."""
         return self
 
-    def ancestor_mode(self, mode: str) -> Self:  # noqa: ARG002
-        """Do nothing: work belongs to the module that is running."""
+    def ancestor_mode(self, mode: str) -> Self:  # noqa: ARG002 - the original's argument
+        """Return the analysis unchanged: work always belongs to the module whose forward runs."""
         return self
 
-    def _firsts(self) -> list[str]:
-        return list(dict.fromkeys(self._names.values()))
+    def _entries_under(self, name: str) -> Iterator[Entry]:
+        """Yield what ran in the module *name* and its descendants."""
+        self._check_name(name)
+        return (entry for entry in self._profile.entries if is_under(entry.record.module, name))
 
-    def _known(self, name: str) -> str:
-        if name not in self._names:
+    def _paths(self) -> list[str]:
+        return list(dict.fromkeys(self._canonical_names.values()))
+
+    def _check_name(self, name: str) -> None:
+        if name not in self._canonical_names:
             kind = "module"
-            raise UnknownNameError(kind, name, self._names)
-        return name
+            raise UnknownNameError(kind, name, self._canonical_names)
 
 
 def _has_forward(module: nn.Module) -> bool:

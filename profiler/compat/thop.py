@@ -1,4 +1,4 @@
-"""``thop.profile``, in MACs and parameters as floats; and ``clever_format``."""
+"""Replacements for ``thop.profile``, which returns MACs and parameters as floats, and ``thop.clever_format``."""
 
 from __future__ import annotations
 
@@ -22,13 +22,26 @@ def profile(
     custom_ops: Any = None,
     verbose: bool = True,  # noqa: ARG001 - nothing is printed here
     ret_layer_info: bool = False,
-    report_missing: bool = False,  # noqa: ARG001 - no class is missing
+    report_missing: bool = False,  # noqa: ARG001 - every class is counted
 ) -> tuple[float, float] | tuple[float, float, dict[str, Any]]:
-    """Count one forward pass in eval mode: MACs and parameters, and with *ret_layer_info* those of each child.
+    """Count the MACs and parameters of one forward pass in eval mode; the model's mode is restored.
+
+    Args:
+        model: The model.
+        inputs: Its positional arguments.
+        custom_ops: Not supported; must be empty.
+        verbose: Ignored.
+        ret_layer_info: Also return the children: name → (MACs, parameters, their children).
+        report_missing: Ignored.
 
     Raises:
-        InputError: There are rules in *custom_ops*.
-        ModelError: The model raised.
+        InputError: *custom_ops* is not empty.
+        ModelError: The model raised; the original error is the ``__cause__``.
+
+    Example:
+        >>> import torch
+        >>> profile(torch.nn.Linear(20, 30, device="meta"), (torch.empty(4, 20, device="meta"),))
+        (2400.0, 630.0)
     """
     reject_unsupported("custom_ops", custom_ops)
     training = model.training
@@ -42,18 +55,18 @@ def profile(
 
 
 def clever_format(nums: Any, format: str = "%.2f") -> str | tuple[str, ...]:
-    """Write numbers in short, a single one as text and several as a tuple.
+    """Return numbers as text with a decimal prefix: one number as a string, several as a tuple.
 
     Example:
         >>> clever_format([1_814_073_344, 11_689_512], "%.3f")
         ('1.814G', '11.690M')
     """
     values = nums if isinstance(nums, Iterable) else [nums]
-    texts = tuple(_short(value, format) for value in values)
+    texts = tuple(_with_prefix(value, format) for value in values)
     return texts[0] if len(texts) == 1 else texts
 
 
-def _short(value: float, form: str) -> str:
+def _with_prefix(value: float, form: str) -> str:
     for size, prefix in _PREFIXES:
         if value > size:
             return form % (value / size) + prefix
@@ -61,7 +74,7 @@ def _short(value: float, form: str) -> str:
 
 
 def _layers(node: Node) -> dict[str, Any]:
-    """Give the children as thop nests them: MACs, parameters, and their children."""
+    """Return the children of a node as thop nests them: name → (MACs, parameters, their children)."""
     return {
         child.name: (float(child.total.macs), float(child.total.params), _layers(child))
         for child in node.children

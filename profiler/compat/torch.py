@@ -1,6 +1,7 @@
-"""``torch.utils.flop_counter.FlopCounterMode``: two FLOPs for each MAC of every contraction, backward ones too.
+"""A replacement for ``torch.utils.flop_counter.FlopCounterMode``: two FLOPs per MAC of every contraction.
 
-The original's own mode finds the modules and writes the table; each operator is priced by our formulas.
+It subclasses the original, which attributes operators to modules and prints the table; only the formulas are replaced
+by this package's, for the backward pass too.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.utils import flop_counter
 
-from profiler.formulas import rule_for
+from profiler.formulas import RuleKind, rule_for
 from profiler.tally.tally import cost_record
 from profiler.trace.argument_specs import SpecCache
 from profiler.trace.operator_calls import OperatorCall, to_record
@@ -22,23 +23,33 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = ["FlopCounterMode"]
-_KINDS = frozenset({"formula", "foreign"})
+#: The rules that count contractions; the others count 0 MACs.
+_CONTRACTION_RULES = frozenset({RuleKind.FORMULA, RuleKind.TORCH_REGISTRY})
 
 
 class FlopCounterMode(flop_counter.FlopCounterMode):
-    """Counts the FLOPs of contractions in a ``with`` block, by module and operator."""
+    """Counts the FLOPs of contractions in a ``with`` block, by module and operator.
+
+    Example:
+        >>> import torch
+        >>> with FlopCounterMode(display=False) as counter:
+        ...     _ = torch.empty(4, 20, device="meta") @ torch.empty(20, 30, device="meta")
+        >>> counter.get_total_flops()
+        4800
+    """
 
     @wraps(flop_counter.FlopCounterMode.__init__)  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Prepare to count, with the arguments of the installed torch; *custom_mapping* replaces our formulas."""
+        """Take the arguments of the original; formulas in *custom_mapping* replace ours."""
         super().__init__(*args, **kwargs)
-        mine = set(signature(super().__init__).bind(*args, **kwargs).arguments.get("custom_mapping") or {})
-        kept = {op: f for op, f in self.flop_registry.items() if op in mine or not hasattr(op, "overloads")}
-        self.flop_registry = _Formulas(kept)
+        custom = set(signature(super().__init__).bind(*args, **kwargs).arguments.get("custom_mapping") or {})
+        # Formulas of the original remain for what is not an aten operator, such as Triton kernels.
+        registry = {op: f for op, f in self.flop_registry.items() if op in custom or not hasattr(op, "overloads")}
+        self.flop_registry = _FormulaRegistry(registry)
 
 
-class _Formulas(dict[Any, Any]):
-    """Looks an operator up among our formulas, where it is not given otherwise."""
+class _FormulaRegistry(dict[Any, Any]):
+    """Returns our formula for every operator that has no entry."""
 
     def __contains__(self, packet: object) -> bool:
         return super().__contains__(packet) or _overload(packet) is not None
@@ -47,25 +58,25 @@ class _Formulas(dict[Any, Any]):
         overload = _overload(packet)
 
         def flops(*args: Any, out_val: Any = None, **kwargs: Any) -> int:
-            seen = SpecCache().call_specs(value_readers_of(overload), args, kwargs, out_val)
-            return 2 * cost_record(to_record(OperatorCall(overload, "", "forward", *seen), 1)).macs
+            specs = SpecCache().call_specs(value_readers_of(overload), args, kwargs, out_val)
+            return 2 * cost_record(to_record(OperatorCall(overload, "", "forward", *specs), 1)).macs
 
         return flops
 
 
 @cache
 def _overload(packet: Any) -> Any:
-    """Give the overload by whose schema a contraction is priced; None for what has no formula, or is made of others."""
+    """Return the overload whose schema a contraction's formula reads; None without a formula, or if it decomposes."""
     names = packet.overloads() if hasattr(packet, "overloads") else []
     for overload in (getattr(packet, name) for name in names):
         rule = rule_for(str(overload))
-        if rule is not None and rule.kind in _KINDS and not _is_composite(overload):
+        if rule is not None and rule.kind in _CONTRACTION_RULES and not _is_composite(overload):
             return overload
     return None
 
 
 def _is_composite(overload: Any) -> bool:
-    """Say whether an operator is made of others; those of the JIT alone are unknown to the dispatcher."""
+    """Return whether an operator always decomposes into others; the dispatcher does not know those of TorchScript."""
     name = overload.name()
-    known = torch._C._dispatch_has_kernel(name)
-    return not known or torch._C._dispatch_has_kernel_for_dispatch_key(name, "CompositeImplicitAutograd")
+    is_known = torch._C._dispatch_has_kernel(name)
+    return not is_known or torch._C._dispatch_has_kernel_for_dispatch_key(name, "CompositeImplicitAutograd")

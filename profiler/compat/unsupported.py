@@ -1,16 +1,16 @@
-"""What the entry points have in common: rules of one's own are refused, not ignored."""
+"""Reject arguments that the replacements cannot support."""
 
 from __future__ import annotations
 
 from profiler.errors import InputError
 
 
-def reject_unsupported(name: str, given: object) -> None:
-    """Refuse rules that were written for another engine.
+def reject_unsupported(name: str, rules: object) -> None:
+    """Raise if *rules*, an argument called *name* with counting rules for the original tool, is not empty.
 
     Raises:
-        InputError: Something was given.
+        InputError: It is not empty.
     """
-    if given:
-        msg = f"{name} has rules for another counter, of no use here; register a formula with @profiler.formula"
+    if rules:
+        msg = f"{name} is not supported: cost is counted by operator; register a formula with @profiler.formula"
         raise InputError(msg)

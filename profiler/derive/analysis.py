@@ -1,4 +1,4 @@
-"""What follows from a closed form: the largest size within a budget, crossovers, and how fast it grows."""
+"""Analyse a closed form: the largest size within a budget, crossovers between terms, and the rate of growth."""
 
 from __future__ import annotations
 
@@ -8,149 +8,175 @@ from typing import TYPE_CHECKING
 
 import sympy
 
-from profiler.derive.polynomials import Polynomial, degree, evaluate, evaluate_monomial, evaluate_partially
+from profiler.derive.polynomials import (
+    ONE,
+    Polynomial,
+    degree,
+    evaluate,
+    evaluate_monomial,
+    evaluate_partially,
+    exponent_of,
+)
+from profiler.derive.variables import is_within
 from profiler.errors import DerivationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from profiler.derive.closed_form import ClosedForm
+    from profiler.derive.closed_form import ClosedForm, Piece
     from profiler.derive.notation import Notation
     from profiler.derive.variables import Point, Variable
 
-_FARTHEST = 2**63
+_LARGEST = 2**63
 
 
 @dataclass(frozen=True, slots=True)
 class LargestSize:
-    """The largest size of a variable within a budget, what it costs, and what the next size costs."""
+    """The largest size of a variable within a budget, with its cost and the cost of the next size."""
 
     variable: str
+    budget: Fraction
     size: int
     cost: Fraction
     next_cost: Fraction
-    #: Whether it lies beyond the sizes for which the form was verified.
+    #: Whether the size is beyond those for which the form was verified.
     is_beyond: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Crossover:
-    """Where the terms of the highest power of a variable overtake all others."""
+    """The size from which the terms with the highest power of a variable exceed all other terms."""
 
     variable: str
     power: int
-    #: Of all sizes from 1 on, the first; the other variables as they are by default.
+    #: The first such size from 1 on, with the other variables fixed at a point.
     size: int
-    #: The exact place, as an expression in the other variables; None where it is no quotient.
-    format_point: sympy.Expr | None
+    #: The exact real solution in the other variables; None if it is not a quotient of polynomials.
+    solution: sympy.Expr | None
 
 
 def find_largest_size(form: ClosedForm, variable: Variable, budget: Fraction, point: Point) -> LargestSize:
-    """Find the largest size of a variable at which the cost is at most a budget.
+    """Find the largest size of a variable whose cost is within a budget.
 
     Args:
         form: The cost.
-        variable: The size to find.
-        budget: In the unit of the form.
-        point: The sizes of the others.
+        variable: The variable to solve for.
+        budget: The largest cost allowed, in the unit of the form.
+        point: The sizes of the other variables.
 
     Raises:
-        DerivationError: The smallest size costs more already, or the cost falls somewhere, or does not grow at all.
+        DerivationError: The smallest size exceeds the budget, or the cost does not grow with the variable.
     """
 
     def cost(size: int) -> Fraction:
         at = {**point, variable.name: size}
         return evaluate((form.piece(at) or form.pieces[-1]).total, at)
 
-    _check_it_grows(form, variable, point)
-    sizes = variable.sizes
-    step = sizes.step if isinstance(sizes, range) else 1
+    _check_growth(form, variable, point)
     if cost(variable.low) > budget:
-        msg = f"{variable.name}={variable.low} costs {cost(variable.low)} {form.unit} already, more than {budget}"
+        msg = f"{variable.name}={variable.low} already costs {cost(variable.low)} {form.unit}, more than {budget}"
         raise DerivationError(msg)
+    sizes = variable.sizes
     if not isinstance(sizes, range):
         within = [size for size in sizes if cost(size) <= budget]
         after = sizes[min(len(within), len(sizes) - 1)]
-        return LargestSize(variable.name, within[-1], cost(within[-1]), cost(after), is_beyond=False)
-    steps = _last(lambda n: cost(variable.low + n * step) <= budget)
-    size = variable.low + steps * step
-    return LargestSize(variable.name, size, cost(size), cost(size + step), is_beyond=size > variable.high)
+        return LargestSize(variable.name, budget, within[-1], cost(within[-1]), cost(after), is_beyond=False)
+    size = variable.low + sizes.step * _last(lambda n: cost(variable.low + n * sizes.step) <= budget)
+    return LargestSize(variable.name, budget, size, cost(size), cost(size + sizes.step), is_beyond=size > variable.high)
 
 
 def find_crossover(polynomial: Polynomial, variable: str, point: Point, notation: Notation) -> Crossover | None:
-    """Find where the terms of the highest power of a variable overtake the rest; None where they never have to."""
+    """Find from which size on the terms with the highest power of a variable exceed all other terms.
+
+    Args:
+        polynomial: The cost.
+        variable: The variable that grows.
+        point: The sizes of the other variables, and the values of the letters.
+        notation: The letters for the solution.
+
+    Returns:
+        The crossover; None if the highest power is 1, if there are no other terms, or if a coefficient is negative.
+    """
     highest = degree(polynomial, variable)
-    powers = {m: sum(n for step, n in m if step.variable == variable) for m in polynomial}
-    lead = {m: c for m, c in polynomial.items() if powers[m] == highest}
-    rest = {m: c for m, c in polynomial.items() if powers[m] < highest}
-    if highest < 2 or not rest or any(c < 0 for c in polynomial.values()):  # noqa: PLR2004 - linear grows evenly
+    leading = {m: c for m, c in polynomial.items() if exponent_of(m, variable) == highest}
+    rest = {m: c for m, c in polynomial.items() if m not in leading}
+    if highest < 2 or not rest or any(c < 0 for c in polynomial.values()):  # noqa: PLR2004 - a linear cost has none
         return None
 
-    def is_behind(size: int) -> bool:
+    def is_below(size: int) -> bool:
         at = {**point, variable: size}
-        return evaluate(lead, at) < evaluate(rest, at)
+        return evaluate(leading, at) < evaluate(rest, at)
 
-    size = _last(lambda n: n == 0 or is_behind(n)) + 1
-    format_point = None
-    plain = all(step.is_plain for m in polynomial for step, _ in m if step.variable == variable)
-    if plain and all(powers[m] == highest - 1 for m in rest):
-        symbol = sympy.Symbol(notation.letter(variable), positive=True, integer=True)
-        format_point = sympy.factor(sympy.cancel(symbol * notation.expression(rest) / notation.expression(lead)))
-    return Crossover(variable, highest, size, format_point)
+    size = _last(lambda n: n == 0 or is_below(n)) + 1
+    return Crossover(variable, highest, size, _solve_crossover(leading, rest, variable, notation))
 
 
 def growth_exponents(polynomial: Polynomial, variable: str, point: Point) -> tuple[int, Fraction]:
-    """Give the exponent with which a cost grows in the end, and the one that it has at a point.
+    """Return the exponent of a cost's asymptotic growth in a variable, and the local exponent at a point.
 
-    The second is the cost's relative change over the variable's; a step counts as its variable does.
+    The local exponent is ``d log cost / d log variable``; ceil-steps are treated like the variable itself.
     """
-    whole = evaluate(polynomial, point)
+    cost = evaluate(polynomial, point)
     weighted = sum(
-        (
-            c * evaluate_monomial(m, point) * sum(n for step, n in m if step.variable == variable)
-            for m, c in polynomial.items()
-        ),
-        Fraction(0),
+        (c * evaluate_monomial(m, point) * exponent_of(m, variable) for m, c in polynomial.items()), Fraction(0)
     )
-    return degree(polynomial, variable), weighted / whole if whole else Fraction(0)
+    return degree(polynomial, variable), weighted / cost if cost else Fraction(0)
 
 
-def _check_it_grows(form: ClosedForm, variable: Variable, point: Point) -> None:
-    """Refuse a cost that may fall: one that has a negative coefficient when counted from the smallest size on."""
+def _solve_crossover(leading: Polynomial, rest: Polynomial, variable: str, notation: Notation) -> sympy.Expr | None:
+    """Solve for the size at which both sides are equal, if their powers of the variable differ by one."""
+    is_plain = all(step.is_plain for m in (*leading, *rest) for step, _ in m if step.variable == variable)
+    highest = degree(leading, variable)
+    if not is_plain or any(exponent_of(m, variable) != highest - 1 for m in rest):
+        return None
+    symbol = sympy.Symbol(notation.letter(variable), positive=True, integer=True)
+    return sympy.factor(sympy.cancel(symbol * notation.expression(rest) / notation.expression(leading)))
+
+
+def _check_growth(form: ClosedForm, variable: Variable, point: Point) -> None:
+    """Raise if the cost may fall where the variable grows, or does not depend on it."""
     others = {name: size for name, size in point.items() if name != variable.name}
     grows = False
     for piece in form.pieces:
-        mine = next(v for v in piece.variables if v.name == variable.name)
-        if any(not v.low <= others[v.name] <= v.high for v in piece.variables if v.name != variable.name):
+        if not is_within(others, (v for v in piece.variables if v.name != variable.name)):
             continue
         polynomial = evaluate_partially(piece.total, others)
-        if not polynomial:
-            continue
-        steps = sorted({step for m in polynomial for step, _ in m})
-        if not steps:
+        if all(monomial == ONE for monomial in polynomial):
             continue
         grows = True
-        symbols = {step: sympy.Dummy(nonnegative=True) for step in steps}
-        shifted = sympy.Add(*(
-            sympy.Rational(c.numerator, c.denominator)
-            * sympy.Mul(*((symbols[s] + s.at(mine.low)) ** n for s, n in m))
-            for m, c in polynomial.items()
-        ))  # fmt: skip
-        if any(c < 0 for c in sympy.Poly(shifted, *symbols.values()).coeffs()[:-1]):
-            msg = f"the cost may fall where {variable.name!r} grows; no largest size can be given"
+        if _may_fall(polynomial, _low(piece, variable)):
+            msg = f"the cost may fall where {variable.name!r} grows; a budget has no largest size"
             raise DerivationError(msg)
     if not grows:
-        msg = f"the cost does not grow with {variable.name!r}; no largest size can be given"
+        msg = f"the cost does not grow with {variable.name!r}; a budget has no largest size"
         raise DerivationError(msg)
 
 
+def _low(piece: Piece, variable: Variable) -> int:
+    return next(v.low for v in piece.variables if v.name == variable.name)
+
+
+def _may_fall(polynomial: Polynomial, low: int) -> bool:
+    """Return whether a polynomial in the steps of one variable has a negative coefficient when expanded at *low*.
+
+    Without one, it grows with every step from *low* on. The constant does not matter.
+    """
+    steps = sorted({step for m in polynomial for step, _ in m})
+    symbols = {step: sympy.Dummy(nonnegative=True) for step in steps}
+    expanded = sympy.Add(*(
+        sympy.Rational(c.numerator, c.denominator) * sympy.Mul(*((symbols[s] + s.at(low)) ** n for s, n in m))
+        for m, c in polynomial.items()
+    ))  # fmt: skip
+    return any(c < 0 for c in sympy.Poly(expanded, *symbols.values()).coeffs()[:-1])
+
+
 def _last(holds: Callable[[int], bool]) -> int:
-    """Give the last whole number from 0 on for which something holds that stops holding once."""
+    """Return the last integer from 0 on for which a condition holds that becomes false once."""
     high = 1
     while holds(high):
         high *= 2
-        if high > _FARTHEST:
-            msg = "no size up to 2^63 is the last"
+        if high > _LARGEST:
+            msg = "no solution below 2^63"
             raise DerivationError(msg)
     low = high // 2
     while high - low > 1:

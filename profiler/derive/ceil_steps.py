@@ -1,4 +1,4 @@
-"""Find the steps of a cost that is no polynomial: where, along a line, it jumps at even distances."""
+"""Find the step of a cost that is not a polynomial: the cost then jumps at equal distances along a line."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ if TYPE_CHECKING:
 
     from profiler.derive.variables import Variable
 
-#: Jumps that are looked at.
+#: Jumps to locate; two equal distances between them make a step.
 _JUMPS = 3
 
 
-def find_step(cost: Callable[[int], int], known: Callable[[], dict[int, int]], variable: Variable) -> CeilStep | None:
-    """Find ``ceil((variable + offset) / size)`` such that *cost* changes only where it does.
+def find_step(cost: Callable[[int], int], sampled: Callable[[], dict[int, int]], variable: Variable) -> CeilStep | None:
+    """Find ``ceil((variable + offset) / size)`` such that *cost* changes only where this step does.
 
-    A cost is taken for constant between two sizes that have the same one; whoever uses the step sees whether it fits.
+    A cost that is equal at two sizes is assumed to be constant between them. The caller checks whether the step fits.
 
     Args:
-        cost: Gives the cost at a size; it measures if it has to.
-        known: Gives the costs that are known already.
-        variable: The variable, whose sizes are evenly spaced.
+        cost: Returns the cost at a size; this may run the model.
+        sampled: Returns the costs sampled so far, by size.
+        variable: The variable, with evenly spaced sizes.
     """
     sizes = variable.sizes
     if not isinstance(sizes, range):
@@ -32,7 +32,7 @@ def find_step(cost: Callable[[int], int], known: Callable[[], dict[int, int]], v
     jumps: list[int] = []
     start = 0
     while len(jumps) < _JUMPS:
-        jump = _first_change(cost, known, sizes, start)
+        jump = _next_jump(cost, sampled, sizes, start)
         if jump is None:
             break
         jumps.append(jump)
@@ -43,22 +43,22 @@ def find_step(cost: Callable[[int], int], known: Callable[[], dict[int, int]], v
     return _step(variable.name, sizes, jumps[0], gaps.pop())
 
 
-def _first_change(
-    cost: Callable[[int], int], known: Callable[[], dict[int, int]], sizes: range, start: int
+def _next_jump(
+    cost: Callable[[int], int], sampled: Callable[[], dict[int, int]], sizes: range, start: int
 ) -> int | None:
-    """Give the first index after *start* at which the cost is another; None where it stays."""
+    """Return the first index after *start* at which the cost differs; None if it stays the same to the end."""
     here = cost(sizes[start])
-    others = [size for size, value in known().items() if size > sizes[start] and value != here]
+    others = [size for size, value in sampled().items() if size > sizes[start] and value != here]
     if others:
         high = sizes.index(min(others))
     elif cost(sizes[-1]) != here:
         high = len(sizes) - 1
     else:
         return None
-    same = [size for size, value in known().items() if sizes[start] <= size < sizes[high] and value == here]
+    same = [size for size, value in sampled().items() if sizes[start] <= size < sizes[high] and value == here]
     low = max(start, *(sizes.index(size) for size in same))
     reach = 1
-    while low + reach < high and cost(sizes[low + reach]) == here:  # a jump is nearer than the far end as a rule
+    while low + reach < high and cost(sizes[low + reach]) == here:  # the next jump is usually near
         low, reach = low + reach, 2 * reach
     high = min(high, low + reach)
     while high - low > 1:
@@ -71,8 +71,8 @@ def _first_change(
 
 
 def _step(variable: str, sizes: range, jump: int, gap: int) -> CeilStep:
-    """Write the step that jumps at an index; of the offsets that differ by whole steps, the one nearest below 1."""
+    """Return the step with a jump at an index and every *gap* indices; its offset is the largest one below 1."""
     size = gap * sizes.step
-    first = sizes[jump]  # the first size of a new value: (first + offset) / size is just above a whole number
+    first = sizes[jump]  # the first size after the jump: (first + offset) / size is just above an integer
     offset = sizes.step - first
     return CeilStep(variable, offset - size * -(-offset // size), size)

@@ -1,4 +1,4 @@
-"""``ClosedForm``: what was derived, and how it was verified."""
+"""``ClosedForm``: the derived cost of a model, with the points that verified it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from profiler.derive.polynomials import Polynomial, add, evaluate
+from profiler.derive.variables import is_within
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """A term of a polynomial, and the origins that its coefficient is the sum of, the largest first."""
+    """A term of a polynomial, and how much each origin contributes to its coefficient, the largest first."""
 
     monomial: Monomial
     coefficient: Fraction
@@ -26,45 +27,48 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A polynomial for each origin, and the sizes for which it holds."""
+    """A polynomial for each origin, valid within the sizes of *variables*."""
 
     variables: tuple[Variable, ...]
-    parts: dict[Origin, Polynomial]
-    #: Points from which it was found, and others at which every origin's cost was just what it says.
+    polynomials: dict[Origin, Polynomial]
+    #: Points that the polynomials were interpolated from.
     used: tuple[Point, ...]
+    #: Other points, at which the cost of every origin was compared with its polynomial and found equal.
     verified: tuple[Point, ...]
 
     @property
     def total(self) -> Polynomial:
-        """The whole cost."""
-        return add(self.parts.values())
+        """The cost of the whole model."""
+        return add(self.polynomials.values())
 
     def of_part(self, part: str) -> Polynomial:
-        """Sum the origins of one part: the contractions, say."""
-        return add(polynomial for origin, polynomial in self.parts.items() if origin.part == part)
+        """Return the sum of one part over all origins, such as all contractions."""
+        return add(polynomial for origin, polynomial in self.polynomials.items() if origin.part == part)
 
     @property
-    def kinds(self) -> list[str]:
-        """The parts that there are, contractions first."""
-        return sorted({origin.part for origin in self.parts})
+    def parts(self) -> list[str]:
+        """The names of the parts that occur, contractions first."""
+        return sorted({origin.part for origin in self.polynomials})
 
     def terms(self, part: str | None = None) -> list[Term]:
-        """List the terms of the whole or of one part, those that are largest at the far end of the sizes first."""
-        chosen = {o: p for o, p in self.parts.items() if part is None or o.part == part}
-        far = {variable.name: variable.high for variable in self.variables}
-        terms = [_term(monomial, coefficient, chosen) for monomial, coefficient in add(chosen.values()).items()]
-        return sorted(terms, key=lambda t: _size(t, far), reverse=True)
+        """List the terms of the whole or of one part, in descending order of their value at the largest sizes."""
+        polynomials = {o: p for o, p in self.polynomials.items() if part is None or o.part == part}
+        largest = {variable.name: variable.high for variable in self.variables}
+        terms = [_term(monomial, c, polynomials) for monomial, c in add(polynomials.values()).items()]
+        return sorted(terms, key=lambda t: _rank(t, largest), reverse=True)
 
-    def holds(self, point: Point) -> bool:
-        """Say whether a point is within the sizes."""
-        return all(v.low <= point[v.name] <= v.high for v in self.variables)
+    def contains(self, point: Point) -> bool:
+        """Return whether the piece is valid at a point."""
+        return is_within(point, self.variables)
 
 
 @dataclass(frozen=True, slots=True)
 class ClosedForm:
-    """The cost of a model, exactly, for every size in the ranges."""
+    """The exact cost of a model for every size within the ranges of its variables."""
 
+    #: Name of the model.
     subject: str
+    #: Name of the quantity, such as "flops".
     quantity: str
     unit: str
     variables: tuple[Variable, ...]
@@ -72,20 +76,16 @@ class ClosedForm:
     notes: tuple[str, ...] = ()
 
     def piece(self, point: Point) -> Piece | None:
-        """Find the piece that holds at a point; None outside of them all."""
-        return next((piece for piece in self.pieces if piece.holds(point)), None)
-
-    def __call__(self, point: Point) -> Fraction | None:
-        """Give the cost at a point; None where it is outside the ranges."""
-        piece = self.piece(point)
-        return None if piece is None else evaluate(piece.total, point)
+        """Return the piece that is valid at a point; None if the point is outside the ranges."""
+        return next((piece for piece in self.pieces if piece.contains(point)), None)
 
 
-def _term(monomial: Monomial, coefficient: Fraction, parts: dict[Origin, Polynomial]) -> Term:
-    shares = [(origin, polynomial[monomial]) for origin, polynomial in parts.items() if monomial in polynomial]
+def _term(monomial: Monomial, coefficient: Fraction, polynomials: dict[Origin, Polynomial]) -> Term:
+    shares = [(origin, polynomial[monomial]) for origin, polynomial in polynomials.items() if monomial in polynomial]
     return Term(monomial, coefficient, tuple(sorted(shares, key=lambda share: (-abs(share[1]), share[0]))))
 
 
-def _size(term: Term, point: Point) -> tuple[Fraction, Monomial]:
-    known = {step.variable: 1 for step, _ in term.monomial} | point
-    return abs(evaluate({term.monomial: term.coefficient}, known)), term.monomial
+def _rank(term: Term, point: Point) -> tuple[Fraction, Monomial]:
+    """Return the magnitude of a term at a point; letters of constants count as 1."""
+    values = {step.variable: 1 for step, _ in term.monomial} | point
+    return abs(evaluate({term.monomial: term.coefficient}, values)), term.monomial

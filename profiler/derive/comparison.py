@@ -1,4 +1,4 @@
-"""Hold a formula given as text against what was derived: term by term."""
+"""Compare a formula with the derived closed form, term by term."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A term in which formula and model differ."""
+    """A term whose coefficient differs between the formula and the model."""
 
     monomial: Monomial
-    #: Coefficients; 0 where one has no such term.
+    #: The model's and the formula's coefficient; 0 for a missing term.
     measured: Fraction
     claimed: Fraction
     origins: tuple[tuple[Origin, Fraction], ...]
 
     @property
     def kind(self) -> str:
-        """Whether the formula lacks the term, has one too many, or another coefficient."""
+        """Whether the term is missing from the formula, is spurious, or has another coefficient."""
         if not self.claimed:
             return "missing"
         return "spurious" if not self.measured else "other coefficient"
@@ -54,70 +54,73 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What a formula says, and in which terms it differs; none where they are equal."""
+    """A formula, and the terms in which it differs from the model."""
 
+    #: The formula as a polynomial; None if it is not one.
     claimed: Polynomial | None
+    #: Empty if the two are equal.
     differences: tuple[Difference, ...]
-    #: For a formula that is no polynomial: points, with what is measured there and what it says; None for no number.
+    #: For a formula that is not a polynomial: points, with the model's cost and the formula's value (None: undefined).
     points: tuple[tuple[Point, Fraction, Fraction | None], ...] = ()
 
     @property
     def is_equal(self) -> bool:
-        """Whether the formula gives the cost, at every point."""
+        """Whether the formula equals the model's cost in every term, or at every point."""
         return not self.differences and all(measured == claimed for _, measured, claimed in self.points)
 
 
 def compare(piece: Piece, formula: sympy.Expr, names: Mapping[str, str], letters: Mapping[str, int]) -> Comparison:
-    """Compare a formula with the whole cost.
+    """Compare a formula with the total cost in a piece.
 
     Args:
-        piece: What was derived.
-        formula: As `profiler.expressions.parse` reads it.
-        names: The variable that each letter, or name, of the formula stands for.
-        letters: Values of the formula's other letters.
+        piece: A piece of the derived closed form.
+        formula: The formula, as `profiler.expressions.parse` returns it.
+        names: The variable that each letter or name in the formula stands for.
+        letters: The values of the other letters in the formula.
     """
     measured = piece.total
     claimed = polynomial_of(formula, names)
     if claimed is None:
-        return Comparison(None, (), tuple(_values(piece, formula, names, letters)))
+        return Comparison(None, (), tuple(_values_at_points(piece, formula, names, letters)))
     claimed = write_in_sizes(claimed, piece.variables)
     if not add((write_in_sizes(measured, piece.variables), scale(evaluate_partially(claimed, letters), -1))):
         return Comparison(claimed, ())
-    spelled = {
-        origin: express_in(write_in_sizes(part, piece.variables), letters) for origin, part in piece.parts.items()
+    polynomials = {
+        origin: express_in(write_in_sizes(polynomial, piece.variables), letters)
+        for origin, polynomial in piece.polynomials.items()
     }
-    return Comparison(claimed, tuple(_differences(spelled, claimed)))
+    return Comparison(claimed, tuple(_differences(polynomials, claimed)))
 
 
 def polynomial_of(formula: sympy.Expr, names: Mapping[str, str]) -> Polynomial | None:
-    """Read an expression as a polynomial in variables and their steps; None where it is none."""
-    result: list[Polynomial] = []
+    """Convert an expression to a polynomial in variables and ceil-steps; return None if it is not one."""
+    terms: list[Polynomial] = []
     for term in sympy.Add.make_args(sympy.expand(formula)):
-        whole: Polynomial = {ONE: Fraction(1)}
+        product: Polynomial = {ONE: Fraction(1)}
         for factor in sympy.Mul.make_args(term):
-            read = _factor(factor, names)
-            if read is None:
+            converted = _convert_factor(factor, names)
+            if converted is None:
                 return None
-            whole = multiply(whole, read)
-        result.append(whole)
-    return add(result)
+            product = multiply(product, converted)
+        terms.append(product)
+    return add(terms)
 
 
-def _factor(factor: sympy.Expr, names: Mapping[str, str]) -> Polynomial | None:
-    """Read a number, or a power of a step; a step is counted as those that are found are, from the nearest below 1."""
+def _convert_factor(factor: sympy.Expr, names: Mapping[str, str]) -> Polynomial | None:
+    """Convert a number or a power of a step; the step's offset is normalised to the largest one below 1."""
     if isinstance(factor, sympy.Rational):
         return {ONE: Fraction(int(factor.p), int(factor.q))}
     base, exponent = factor.as_base_exp()
-    step = _step(base, names)
+    step = _convert_step(base, names)
     if step is None or not exponent.is_Integer or exponent < 0:
         return None
     steps = -(-step.offset // step.size)
-    counted = {power(step._replace(offset=step.offset - steps * step.size), 1): Fraction(1), ONE: Fraction(steps)}
-    return reduce(multiply, [add([counted])] * int(exponent), {ONE: Fraction(1)})
+    normalised = {power(step._replace(offset=step.offset - steps * step.size), 1): Fraction(1), ONE: Fraction(steps)}
+    return reduce(multiply, [add([normalised])] * int(exponent), {ONE: Fraction(1)})
 
 
-def _step(base: sympy.Expr, names: Mapping[str, str]) -> CeilStep | None:
-    """Read a name, or the ceiling of an affine function of one, as a step."""
+def _convert_step(base: sympy.Expr, names: Mapping[str, str]) -> CeilStep | None:
+    """Convert a name, or the ceiling of an affine function of a name, to a step."""
     if isinstance(base, sympy.Symbol):
         return CeilStep(names.get(base.name, base.name))
     if not isinstance(base, sympy.ceiling) or len(base.free_symbols) != 1:
@@ -132,28 +135,28 @@ def _step(base: sympy.Expr, names: Mapping[str, str]) -> CeilStep | None:
     return CeilStep(names.get(symbol.name, symbol.name), int(offset), int(size))
 
 
-def _differences(parts: Mapping[Origin, Polynomial], claimed: Polynomial) -> Iterable[Difference]:
-    measured = add(parts.values())
+def _differences(polynomials: Mapping[Origin, Polynomial], claimed: Polynomial) -> Iterable[Difference]:
+    measured = add(polynomials.values())
     for monomial in {**measured, **claimed}:
-        mine, theirs = measured.get(monomial, Fraction(0)), claimed.get(monomial, Fraction(0))
-        if mine != theirs:
-            origins = [(origin, p[monomial]) for origin, p in parts.items() if monomial in p]
-            yield Difference(monomial, mine, theirs, tuple(sorted(origins, key=lambda o: (-abs(o[1]), o[0]))))
+        ours, theirs = measured.get(monomial, Fraction(0)), claimed.get(monomial, Fraction(0))
+        if ours != theirs:
+            origins = [(origin, p[monomial]) for origin, p in polynomials.items() if monomial in p]
+            yield Difference(monomial, ours, theirs, tuple(sorted(origins, key=lambda o: (-abs(o[1]), o[0]))))
 
 
-def _values(
+def _values_at_points(
     piece: Piece, formula: sympy.Expr, names: Mapping[str, str], letters: Mapping[str, int]
 ) -> Iterable[tuple[Point, Fraction, Fraction | None]]:
-    """Evaluate a formula that is no polynomial at every point that was measured."""
+    """Evaluate the model's cost and the formula at every sampled point."""
     for point in (*piece.used, *piece.verified):
-        known = {s.name: {**letters, **point}[names.get(s.name, s.name)] for s in formula.free_symbols}
-        yield point, evaluate(piece.total, point), _number(formula, known)
+        values = {s.name: {**letters, **point}[names.get(s.name, s.name)] for s in formula.free_symbols}
+        yield point, evaluate(piece.total, point), _evaluate_formula(formula, values)
 
 
-def _number(formula: sympy.Expr, known: Mapping[str, int]) -> Fraction | None:
-    """Evaluate a formula; None where it divides by zero."""
+def _evaluate_formula(formula: sympy.Expr, values: Mapping[str, int]) -> Fraction | None:
+    """Return the value of a formula; None where it divides by zero."""
     try:
-        value = substitute(formula, known)
+        value = substitute(formula, values)
     except InputError:
         return None
     return Fraction(int(value.p), int(value.q)) if isinstance(value, sympy.Rational) else None

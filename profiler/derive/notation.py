@@ -1,4 +1,4 @@
-"""Polynomials as text, LaTeX, Python and the language of formulas."""
+"""Format polynomials as text, LaTeX, Python, sympy expressions and formulas of the formula language."""
 
 from __future__ import annotations
 
@@ -19,36 +19,36 @@ SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 @dataclass(frozen=True, slots=True)
 class Notation:
-    """How a polynomial is written: what stands for each variable, and in which order."""
+    """The letters that stand for the variables, and the order of factors in a product."""
 
-    #: By the name of the variable, in the order in which they stand in a product.
+    #: Letters by the name of the variable, in the order of factors in a product.
     letters: Mapping[str, str] = field(default_factory=dict)
 
     def text(self, polynomial: Polynomial) -> str:
-        """Write for a reader, as ``24·B·S·E² + 4·B·S²·E``."""
+        """Format as text, such as ``24·B·S·E² + 4·B·S²·E``."""
         return self._sum(polynomial, self._text_monomial, _text_number, "·")
 
     def formula(self, polynomial: Polynomial) -> str:
-        """Write in the language of formulas, as ``24*B*S*E**2 + ceil(R/2)``."""
+        """Format as a formula that `profiler.expressions.parse` reads, such as ``24*B*S*E**2 + ceil(R/2)``."""
         return self._sum(polynomial, self._formula_monomial, str, "*")
 
     def latex(self, polynomial: Polynomial) -> str:
-        r"""Write in LaTeX, as ``24\,B\,S\,E^{2}``."""
+        r"""Format as LaTeX, such as ``24\,B\,S\,E^{2}``."""
         return self._sum(polynomial, self._latex_monomial, _latex_number, r"\,")
 
     def python(self, polynomial: Polynomial) -> str:
-        """Write as an expression of exact integers in Python."""
+        """Format as a Python expression that uses integer arithmetic only."""
         scale = sympy.ilcm(1, *(c.denominator for c in polynomial.values()))
         whole = {m: c * int(scale) for m, c in polynomial.items()}
         text = self._sum(whole, self._python_monomial, str, "*")
         return f"({text}) // {scale}" if scale != 1 else text
 
     def monomial(self, monomial: Monomial) -> str:
-        """Write a product of powers for a reader; "1" where it is none."""
+        """Format a monomial as text; "1" if it has no factors."""
         return self._text_monomial(monomial) or "1"
 
     def expression(self, polynomial: Polynomial) -> sympy.Expr:
-        """Make a sympy expression."""
+        """Return the polynomial as a sympy expression in the letters."""
         return sympy.Add(
             *(
                 sympy.Rational(c.numerator, c.denominator) * sympy.Mul(*(self._symbol(s) ** n for s, n in m))
@@ -57,11 +57,11 @@ class Notation:
         )
 
     def letter(self, name: str) -> str:
-        """Give what stands for a variable."""
+        """Return the letter of a variable, or its name if it has none."""
         return self.letters.get(name) or name
 
-    def introduce(self, variable: Variable) -> str:
-        """Say what a letter stands for; a name stands for itself."""
+    def describe(self, variable: Variable) -> str:
+        """Format a variable with its letter, such as ``B = batch``; the name alone if it has no letter."""
         letter = self.letter(variable.name)
         return variable.name if letter == variable.name else f"{letter} = {variable.name}"
 
@@ -72,7 +72,7 @@ class Notation:
         number: Callable[[Fraction], str],
         sign: str,
     ) -> str:
-        """Join the terms by their signs."""
+        """Join formatted terms with their signs."""
         result = ""
         for powers, coefficient in polynomial.items():
             factors, size = monomial(powers), abs(coefficient)

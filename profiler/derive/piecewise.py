@@ -1,4 +1,4 @@
-"""Find where along a line one polynomial ends and another begins."""
+"""Split a range of sizes into intervals, so that every cost is a polynomial on each of them."""
 
 from __future__ import annotations
 
@@ -14,66 +14,78 @@ if TYPE_CHECKING:
 
     from profiler.derive.samples import Origin
 
+    #: The coefficients of each origin's polynomial, by exponent.
+    Curves = Mapping[Origin, list[Fraction]]
+
 _DEGREE, _PIECES, _SINGLE = 3, 6, 3
-#: Sizes side by side from which a piece is recognised.
+#: Adjacent sizes that determine an interval's polynomials and leave some to check them.
 _ENOUGH = _DEGREE + 1 + SPARE
 
 
 def find_pieces(
     costs: Callable[[int], Mapping[Origin, int]], sizes: Sequence[int], name: str
 ) -> list[Sequence[int]] | None:
-    """Split sizes into stretches, in each of which every cost is a polynomial; None where they are too many.
+    """Split *sizes* into intervals on each of which every cost is a polynomial.
 
-    A size that belongs to no stretch, such as a batch of 1 that takes a way of its own, is one by itself.
+    A size that fits into no interval, such as a batch of 1 that takes another code path, becomes an interval by itself.
+
+    Args:
+        costs: Returns the cost at a size, by origin.
+        sizes: The sizes of the variable.
+        name: The name of the variable.
+
+    Returns:
+        The intervals in ascending order; None if there is only one, or if there are too many.
     """
-    found: list[Sequence[int]] = []
+    intervals: list[Sequence[int]] = []
     singles = start = 0
     while start < len(sizes):
-        end = _reach(costs, sizes, start, name)
+        end = _interval_end(costs, sizes, start, name)
         singles += end == start
-        if len(found) == _PIECES or singles > _SINGLE:
+        if len(intervals) == _PIECES or singles > _SINGLE:
             return None
-        found.append(sizes[start : end + 1])
+        intervals.append(sizes[start : end + 1])
         start = end + 1
-    return found if len(found) > 1 else None
+    return intervals if len(intervals) > 1 else None
 
 
-def _reach(costs: Callable[[int], Mapping[Origin, int]], sizes: Sequence[int], start: int, name: str) -> int:
-    """Give the last index up to which the polynomials of the sizes from *start* on hold; *start* if they are none."""
+def _interval_end(costs: Callable[[int], Mapping[Origin, int]], sizes: Sequence[int], start: int, name: str) -> int:
+    """Return the last index at which the polynomials through the sizes from *start* on still hold.
+
+    Return *start* if there are no such polynomials.
+    """
     last = min(start + _ENOUGH, len(sizes)) - 1
     if last - start + 1 < _ENOUGH:
         return start
-    curves = _curves({size: costs(size) for size in sizes[start : last + 1]}, name)
+    curves = _fit_curves({size: costs(size) for size in sizes[start : last + 1]}, name)
     if curves is None:
         return start
     step = 1
-    while last + step < len(sizes) and _holds(curves, costs, sizes[last + step], name):
+    while last + step < len(sizes) and _matches(curves, costs(sizes[last + step]), sizes[last + step], name):
         last, step = last + step, 2 * step
     low, high = last, min(last + step, len(sizes))
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if _holds(curves, costs, sizes[middle], name) else (low, middle)
+        low, high = (middle, high) if _matches(curves, costs(sizes[middle]), sizes[middle], name) else (low, middle)
     return low
 
 
-def _curves(known: Mapping[int, Mapping[Origin, int]], name: str) -> dict[Origin, list[Fraction]] | None:
-    """Give every origin's coefficients; None where one has none."""
+def _fit_curves(line: Mapping[int, Mapping[Origin, int]], name: str) -> Curves | None:
+    """Fit a polynomial to every origin's costs; return None if one of them has no fit."""
     curves = {}
-    for origin in {origin for costs in known.values() for origin in costs}:
-        values = {size: costs.get(origin, 0) for size, costs in known.items()}
-        found = solve([power(CeilStep(name), n) for n in range(_DEGREE + 1)], values)
-        if found is None:
+    for origin in {origin for costs in line.values() for origin in costs}:
+        values = {size: costs.get(origin, 0) for size, costs in line.items()}
+        coefficients = solve([power(CeilStep(name), n) for n in range(_DEGREE + 1)], values)
+        if coefficients is None:
             return None
-        curves[origin] = found
+        curves[origin] = coefficients
     return curves
 
 
-def _holds(
-    curves: Mapping[Origin, list[Fraction]], costs: Callable[[int], Mapping[Origin, int]], size: int, name: str
-) -> bool:
-    measured = costs(size)
-    return measured.keys() <= curves.keys() and all(
-        measured.get(origin, 0)
+def _matches(curves: Curves, costs: Mapping[Origin, int], size: int, name: str) -> bool:
+    """Return whether every cost at a size is the value of its polynomial."""
+    return costs.keys() <= curves.keys() and all(
+        costs.get(origin, 0)
         == sum(c * evaluate_monomial(power(CeilStep(name), n), {name: size}) for n, c in enumerate(curve))
         for origin, curve in curves.items()
     )

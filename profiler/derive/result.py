@@ -1,17 +1,19 @@
-"""Everything that is said of a closed form, put together for the formats."""
+"""``DerivationResult``: a closed form with everything that a report shows."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from profiler.derive.analysis import Crossover, LargestSize, find_crossover, growth_exponents
 from profiler.derive.constants import express_in
 from profiler.derive.notation import Notation
+from profiler.derive.quantities import CONTRACTION
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     from profiler.derive.closed_form import ClosedForm, Piece
     from profiler.derive.comparison import Comparison
     from profiler.derive.variables import Point
@@ -19,37 +21,37 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DerivationResult:
-    """A closed form, the letters it is written in, and what was asked of it."""
+    """A closed form, the letters to write it in, and the results of comparing and solving it."""
 
     form: ClosedForm
-    #: Values of letters that are no variables.
+    #: Values of the letters that stand for constants.
     letters: dict[str, int]
-    #: The sizes at which growth and crossovers are told.
+    #: The sizes at which growth and crossovers are reported.
     point: Point
     comparison: Comparison | None = None
-    largest: tuple[LargestSize, Fraction] | None = None
+    largest: LargestSize | None = None
 
     @property
     def notation(self) -> Notation:
-        """How the form is written: variables first, then the other letters."""
+        """The letters: those of the variables first, then those of constants."""
         names = {v.name: v.letter for v in self.form.variables}
         return Notation(names | {letter: letter for letter in self.letters})
 
     @cached_property
     def pieces(self) -> tuple[Piece, ...]:
-        """The pieces, their coefficients spelled in the letters."""
+        """The pieces of the form, with coefficients expressed in the letters."""
         return tuple(
-            replace(piece, parts={origin: express_in(p, self.letters) for origin, p in piece.parts.items()})
+            replace(piece, polynomials={o: express_in(p, self.letters) for o, p in piece.polynomials.items()})
             for piece in self.form.pieces
         )
 
     @cached_property
     def main(self) -> Piece:
-        """The piece that growth and crossovers are told of: the one at the point, or the last."""
+        """The piece for which growth and crossovers are reported: the one at the point, or else the last."""
         return self.form.piece(self.point) or self.form.pieces[-1]
 
     def growths(self) -> list[tuple[str, int, Fraction]]:
-        """List how the cost grows with each variable: its name, the power in the end, and the one at the point."""
+        """List each variable's name, the exponent of the asymptotic growth, and the local exponent at the point."""
         return [
             (v.name, *growth_exponents(self.main.total, v.name, self.point))
             for v in self.main.variables
@@ -57,17 +59,12 @@ class DerivationResult:
         ]
 
     def crossovers(self) -> list[Crossover]:
-        """List where the highest power of each variable overtakes the rest of the contractions, or of the whole.
+        """List where the highest power of each variable overtakes the other contraction terms.
 
-        Where it is ahead from the smallest size on, there is nothing to tell.
+        A cost without contractions is considered as a whole. A crossover below the smallest size is left out.
         """
-        index = self.form.pieces.index(self.main)
-        kind = "contraction" if "contraction" in self.main.kinds else None
-        spelled = self.pieces[index] if kind is None else _only(self.pieces[index], kind)
+        piece = self.pieces[self.form.pieces.index(self.main)]
+        polynomial = piece.of_part(CONTRACTION) if CONTRACTION in piece.parts else piece.total
         point = {**self.letters, **self.point}
-        found = [(v, find_crossover(spelled.total, v.name, point, self.notation)) for v in self.main.variables]
-        return [c for v, c in found if c is not None and c.size > v.low]
-
-
-def _only(piece: Piece, part: str) -> Piece:
-    return replace(piece, parts={origin: p for origin, p in piece.parts.items() if origin.part == part})
+        crossovers = [(v, find_crossover(polynomial, v.name, point, self.notation)) for v in self.main.variables]
+        return [c for v, c in crossovers if c is not None and c.size > v.low]

@@ -1,4 +1,4 @@
-"""Find the sizes of a variable that a model takes."""
+"""Find the sizes of a variable at which a model runs."""
 
 from __future__ import annotations
 
@@ -9,26 +9,32 @@ if TYPE_CHECKING:
     from profiler.derive.samples import Samples
     from profiler.derive.variables import Point, Variable
 
-#: Spacings that are tried where not every size is taken: those of heads, groups, patches and windows.
-_SPACINGS = (2, 3, 4, 6, 7, 8, 12, 14, 16, 24, 28, 32, 48, 64, 96, 128, 256)
+#: Strides to try if some sizes are rejected: those of heads, groups, patches and windows.
+_STRIDES = (2, 3, 4, 6, 7, 8, 12, 14, 16, 24, 28, 32, 48, 64, 96, 128, 256)
 _TRIED = 3
-#: As many sizes as are tried one by one.
+#: Up to this many sizes, each one is tried.
 _FEW = 16
 
 
 def restrict_to_valid_sizes(samples: Samples, variable: Variable, point: Point) -> Variable:
-    """Keep the sizes that the model takes: all, those of an even spacing, or those of a few that it takes.
+    """Return the variable with only the sizes that the model accepts.
 
-    Where that fails the variable stays as it is, and its first refused size is told when it is measured.
+    These are all its sizes, or the multiples of some number, or, for a short list, those that ran. If none of these
+    works, the variable is returned unchanged; the first rejected size then raises when its cost is needed.
+
+    Args:
+        samples: Runs the model at a point.
+        variable: The variable to restrict.
+        point: The sizes of the other variables.
     """
-    if _takes(samples, variable, point):
+    if _accepts(samples, variable, point):
         return variable
     sizes = variable.sizes
-    for spacing in _SPACINGS if isinstance(sizes, range) else ():
-        multiples = [size for size in sizes if size % spacing == 0]
+    for stride in _STRIDES if isinstance(sizes, range) else ():
+        multiples = [size for size in sizes if size % stride == 0]
         if len(multiples) >= _TRIED:
             even = replace(variable, sizes=range(multiples[0], multiples[-1] + 1, multiples[1] - multiples[0]))
-            if _takes(samples, even, point):
+            if _accepts(samples, even, point):
                 return even
     if len(sizes) <= _FEW:
         few = tuple(size for size in sizes if samples.accepts({**point, variable.name: size}))
@@ -36,6 +42,6 @@ def restrict_to_valid_sizes(samples: Samples, variable: Variable, point: Point) 
     return variable
 
 
-def _takes(samples: Samples, variable: Variable, point: Point) -> bool:
-    """Say whether the model takes some sizes of all over the range."""
+def _accepts(samples: Samples, variable: Variable, point: Point) -> bool:
+    """Return whether the model runs at a few sizes from all over the range."""
     return all(samples.accepts({**point, variable.name: size}) for size in variable.spread(_TRIED))

@@ -19,7 +19,7 @@ from profiler.util.toml_files import read_toml
 
 FOLDER = Path(__file__).parent
 FigureKind = Literal["formula", "arithmetic", "fact"]
-CauseKind = Literal[
+StatedCauseKind = Literal[
     "unit", "rounding", "slip", "missing-term", "spurious-term", "other-subject", "mixed-precision", "approximation"
 ]
 _STRICT = ConfigDict(extra="forbid")
@@ -79,7 +79,7 @@ class StatedCause:
 
     __pydantic_config__ = _STRICT
 
-    kind: CauseKind
+    kind: StatedCauseKind
     why: str
     #: The value after this step: a formula in ``now`` (the value before it), the measures and the variables.
     gives: str

@@ -1,12 +1,12 @@
-"""The language of formulas: numbers, names, ``+ - * / **``, parentheses, ``sum``, ``min``, ``max`` and ``ceil``.
+"""The formula language: numbers, names, ``+ - * / **``, parentheses, ``sum``, ``min``, ``max`` and ``ceil``.
 
     parse("24*B*S*E**2 + 4*B*S**2*E")        a sympy expression in B, E and S, with exact rational numbers
-    parse_quantity("67 GB/s")                 a number and its unit, of which the unit is an expression too
+    parse_quantity("67 GB/s")                a number times its unit, as a sympy expression
 
-A text is read, never run: whatever is not in the language is refused with its column.
+A formula is parsed and never executed. Anything that is not part of the language is an error that names the column.
 """
 
-from profiler.expressions.parser import NAMES, parse
+from profiler.expressions.parser import parse
 from profiler.expressions.substitution import substitute
 from profiler.expressions.unit_parser import (
     base_magnitude,
@@ -18,7 +18,6 @@ from profiler.expressions.unit_parser import (
 )
 
 __all__ = [
-    "NAMES",
     "base_magnitude",
     "check_dimension",
     "dimension",

@@ -1,4 +1,4 @@
-"""From text to a sympy expression, by a white list of Python's syntax tree."""
+"""Parse a formula into a sympy expression. Only listed nodes of Python's syntax tree are allowed."""
 
 from __future__ import annotations
 
@@ -16,25 +16,23 @@ from profiler.errors import ExpressionError
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-#: The functions of the language.
-NAMES: dict[str, Callable[..., sympy.Expr]] = {
+#: The functions of the formula language.
+_FUNCTIONS: dict[str, Callable[..., sympy.Expr]] = {
     "sum": sympy.Add,
     "min": sympy.Min,
     "max": sympy.Max,
     "ceil": sympy.ceiling,
 }
-_LANGUAGE = "write numbers, names, + - * / **, parentheses, sum, min, max and ceil"
-#: What a text may ask for, so that reading it takes no time and no memory.
+_HINT = "use numbers, names, + - * / **, parentheses, sum, min, max and ceil"
+#: Limits on a formula, so that parsing takes little time and memory.
 _LENGTH, _DEPTH, _DEGREE, _TERMS, _DIGITS, _ARGUMENTS = 4000, 30, 16, 1000, 60, 32
-_FAR = 10_000
+#: Index of the first of the large primes that test whether a divisor is identically zero.
+_FIRST_PRIME = 10_000
 _NUMBER = re.compile(r"(?P<whole>\d[\d_]*)?(?:\.(?P<part>\d[\d_]*)?)?(?:[eE](?P<power>[+-]?\d{1,4}))?")
-_OPERATORS: dict[type[ast.operator], str] = {
-    ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**",
-}  # fmt: skip
 
 
 class _Value(NamedTuple):
-    """An expression, and bounds on its degree in its names and on its terms when multiplied out."""
+    """An expression, with upper bounds on its degree and on its number of terms when expanded."""
 
     expression: sympy.Expr
     degree: int = 0
@@ -42,63 +40,65 @@ class _Value(NamedTuple):
 
 
 def parse(text: str, names: Collection[str] | None = None) -> sympy.Expr:
-    """Read a formula; its names become positive integer symbols, its numbers exact rationals.
+    """Parse a formula.
 
     Args:
-        text: One formula.
-        names: The names that may be used; any, if not given.
+        text: The formula.
+        names: The names that may be used; None to allow any.
+
+    Returns:
+        An expression whose names are positive integer symbols and whose numbers are exact rationals.
 
     Raises:
-        ExpressionError: It is no formula of the language, or uses another name; the error has the column, from 1.
+        ExpressionError: The text is not a formula, or it uses another name. The error has the column, counted from 1.
 
     Example:
         >>> parse("9.4*L*H**2 + ceil(L/2)")
         47*H**2*L/5 + ceiling(L/2)
     """
-    return _Reader(text.replace("\n", " "), names).read()
+    return _Parser(text.replace("\n", " "), names).parse()
 
 
-class _Reader:
-    """Reads one text."""
+class _Parser:
+    """Parses one formula."""
 
     def __init__(self, text: str, names: Collection[str] | None) -> None:
         self._text, self._names = text, names
-        self._bytes = text.encode()
+        self._indent = len(text) - len(text.lstrip())
+        self._code = text[self._indent :].encode()  # Python gives the position of a node in bytes
 
-    def read(self) -> sympy.Expr:
-        """Give the whole expression."""
+    def parse(self) -> sympy.Expr:
+        """Return the expression of the whole text."""
         if len(self._text) > _LENGTH:
-            self._refuse(_LENGTH, f"it has {len(self._text)} characters, more than {_LENGTH}")
+            self._fail(_LENGTH, f"it has {len(self._text)} characters, more than {_LENGTH}")
         self._check_parentheses()
-        indent = len(self._text) - len(self._text.lstrip())
-        self._indent = indent
         try:
-            with warnings.catch_warnings():  # Python warns of what is refused below anyway
+            with warnings.catch_warnings():  # Python warns of code that is rejected below anyway
                 warnings.simplefilter("ignore")
-                tree = ast.parse(self._text[indent:], mode="eval")
+                tree = ast.parse(self._text[self._indent :], mode="eval")
         except SyntaxError as error:
-            at = indent + max(error.offset or 1, 1)
-            self._refuse(min(at, len(self._text) + 1), "it breaks off, or this cannot stand here")
+            at = self._indent + max(error.offset or 1, 1)
+            self._fail(min(at, len(self._text) + 1), "unexpected symbol or end of the formula")
         except (ValueError, MemoryError, RecursionError):
-            self._refuse(1, "it is nested too deep, or holds a character or number that cannot be read")
-        return self._value(tree.body, 0).expression
+            self._fail(1, "it is nested too deeply, or contains an invalid character or number")
+        return self._convert(tree.body, 0).expression
 
     def _check_parentheses(self) -> None:
-        """Refuse deep nesting before Python's own parser meets it."""
+        """Reject deep nesting, which could crash Python's own parser."""
         depth = 0
         for column, character in enumerate(self._text, 1):
             depth += (character in "([{") - (character in ")]}")
             if depth > _DEPTH:
-                self._refuse(column, f"it is nested more than {_DEPTH} deep here")
+                self._fail(column, f"it is nested more than {_DEPTH} levels deep here")
 
-    def _value(self, node: ast.expr, depth: int) -> _Value:
-        """Read a node; only what is listed here is in the language."""
+    def _convert(self, node: ast.expr, depth: int) -> _Value:
+        """Convert a node; every kind that is not listed here is an error."""
         if depth > _DEPTH:
-            self._refuse(self._column(node), f"it is nested more than {_DEPTH} deep here")
+            self._fail(self._column(node), f"it is nested more than {_DEPTH} levels deep here")
         if isinstance(node, ast.BinOp):
             return self._chain(node, depth)
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.UAdd, ast.USub)):
-            inner = self._value(node.operand, depth + 1)
+            inner = self._convert(node.operand, depth + 1)
             return inner if isinstance(node.op, ast.UAdd) else inner._replace(expression=-inner.expression)
         if isinstance(node, ast.Call):
             return self._call(node, depth)
@@ -106,22 +106,22 @@ class _Reader:
             return self._name(node)
         if isinstance(node, ast.Constant) and type(node.value) in {int, float}:
             return _Value(self._number(node))
-        return self._refuse(self._column(node), f"{_describe(node)} is not in the language")
+        return self._fail(self._column(node), f"{_describe(node)} is not allowed in a formula")
 
     def _chain(self, node: ast.BinOp, depth: int) -> _Value:
-        """Read ``a + b + c`` from the left, so that a long sum is not a deep one."""
-        spine: list[ast.BinOp] = []
+        """Convert ``a + b + c`` from the left in a loop, so that a long sum does not count as deep nesting."""
+        operations: list[ast.BinOp] = []
         left: ast.expr = node
         while isinstance(left, ast.BinOp):
-            spine.append(left)
+            operations.append(left)
             left = left.left
-        value = self._value(left, depth + 1)
-        for step in reversed(spine):
-            value = self._join(step, value, self._value(step.right, depth + 1))
+        value = self._convert(left, depth + 1)
+        for operation in reversed(operations):
+            value = self._apply(operation, value, self._convert(operation.right, depth + 1))
         return value
 
-    def _join(self, node: ast.BinOp, left: _Value, right: _Value) -> _Value:
-        """Apply one operator."""
+    def _apply(self, node: ast.BinOp, left: _Value, right: _Value) -> _Value:
+        """Apply one binary operator."""
         a, b = left.expression, right.expression
         match node.op:
             case ast.Add():
@@ -136,89 +136,84 @@ class _Reader:
             case ast.Pow():
                 value = self._power(node.right, left, right)
             case _:
-                hint = "; a power is written **" if isinstance(node.op, ast.BitXor) else ""
-                self._refuse(self._column(node.right), f"the operator before this is not in the language{hint}")
+                hint = "; write ** for a power" if isinstance(node.op, ast.BitXor) else ""
+                self._fail(self._column(node.right), f"the operator before this is not allowed{hint}")
         if value.degree > _DEGREE or value.terms > _TERMS or _magnitude(value.expression) > _DIGITS:
-            self._refuse(self._column(node.right), "the number, degree or expansion is too large here")
+            self._fail(self._column(node.right), "the number, the degree or the expansion is too large here")
         return value
 
     def _check_divisor(self, at: ast.expr, divisor: sympy.Expr) -> None:
-        """Refuse to divide by what is zero whatever its names stand for: zero for large primes, that is."""
+        """Reject a divisor that is zero for all values of its names; large primes stand for all values."""
         names = sorted(divisor.free_symbols, key=str)
-        value = divisor.subs({name: sympy.prime(_FAR + i) for i, name in enumerate(names)})
+        value = divisor.subs({name: sympy.prime(_FIRST_PRIME + i) for i, name in enumerate(names)})
         if value.is_zero:
-            self._refuse(self._column(at), "this divides by zero")
+            self._fail(self._column(at), "this divides by zero")
 
     def _power(self, at: ast.expr, base: _Value, exponent: _Value) -> _Value:
-        """Raise to a power that is a small whole number."""
+        """Raise to a small integer power."""
         n = exponent.expression
         if not isinstance(n, sympy.Integer):
-            self._refuse(self._column(at), "an exponent has to be a whole number")
+            self._fail(self._column(at), "an exponent must be an integer")
         if n <= 0:
             self._check_divisor(at, base.expression)
         size = int(min(abs(n), _LENGTH))
         terms = math.comb(base.terms + size - 1, size) if base.degree * size <= _DEGREE else 1
         if base.degree * size > _DEGREE or terms > _TERMS or _magnitude(base.expression) * size > _DIGITS:
-            self._refuse(self._column(at), "this power is too high")
+            self._fail(self._column(at), "this power is too high")
         return _Value(base.expression**n, base.degree * size, terms)
 
     def _call(self, node: ast.Call, depth: int) -> _Value:
         """Apply one of the functions."""
-        if not isinstance(node.func, ast.Name) or node.func.id not in NAMES:
-            self._refuse(self._column(node), "only sum, min, max and ceil can be called")
+        if not isinstance(node.func, ast.Name) or node.func.id not in _FUNCTIONS:
+            self._fail(self._column(node), "only sum, min, max and ceil can be called")
         if node.keywords or any(isinstance(a, ast.Starred) for a in node.args):
-            self._refuse(self._column(node), f"{node.func.id} takes plain values")
+            self._fail(self._column(node), f"{node.func.id} takes positional arguments only")
         most = 1 if node.func.id == "ceil" else _ARGUMENTS
         if not 1 <= len(node.args) <= most:
-            self._refuse(self._column(node), f"{node.func.id} takes 1 to {most} values, and this is {len(node.args)}")
-        values = [self._value(argument, depth + 1) for argument in node.args]
+            expected = "1 argument" if most == 1 else f"1 to {most} arguments"
+            self._fail(self._column(node), f"{node.func.id} takes {expected}, not {len(node.args)}")
+        values = [self._convert(argument, depth + 1) for argument in node.args]
         return _Value(
-            NAMES[node.func.id](*(v.expression for v in values)),
+            _FUNCTIONS[node.func.id](*(v.expression for v in values)),
             max(v.degree for v in values),
             sum(v.terms for v in values),
         )
 
     def _name(self, node: ast.Name) -> _Value:
-        """Make a symbol of a name."""
-        if node.id in NAMES:
-            self._refuse(self._column(node), f"{node.id!r} is a function, not a name")
+        """Convert a name to a symbol."""
+        if node.id in _FUNCTIONS:
+            self._fail(self._column(node), f"{node.id!r} is a function, and must be called")
         if self._names is not None and node.id not in self._names:
             known = ", ".join(sorted(self._names)) or "none"
-            self._refuse(self._column(node), f"no value is named {node.id!r}; known: {known}", "")
+            self._fail(self._column(node), f"unknown name {node.id!r}; known names: {known}", "")
         return _Value(sympy.Symbol(node.id, positive=True, integer=True), 1)
 
     def _number(self, node: ast.Constant) -> sympy.Rational:
-        """Read a number as it is written; a float would already have rounded it."""
-        written = self._bytes_of(node)
-        match = _NUMBER.fullmatch(written)
-        if match is None or len(written) > _DIGITS or abs(int(match["power"] or 0)) > _DIGITS:
-            self._refuse(self._column(node), f"{written[:20]!r} is no decimal number, or too long a one")
-        value = Fraction(written.replace("_", ""))
+        """Convert a number from its text; Python's float would be rounded."""
+        text = self._code[node.col_offset : node.end_col_offset].decode()
+        match = _NUMBER.fullmatch(text)
+        if match is None or len(text) > _DIGITS or abs(int(match["power"] or 0)) > _DIGITS:
+            self._fail(self._column(node), f"{text[:20]!r} is not a decimal number, or is too long or too large")
+        value = Fraction(text.replace("_", ""))
         return sympy.Rational(value.numerator, value.denominator)
 
-    def _bytes_of(self, node: ast.expr) -> str:
-        start = len(self._text[: self._indent].encode())
-        return self._bytes[start + node.col_offset : start + (node.end_col_offset or 0)].decode()
-
     def _column(self, node: ast.expr) -> int:
-        """Give the column of a node in characters, from 1; Python's own is in bytes."""
-        start = len(self._text[: self._indent].encode())
-        return len(self._bytes[: start + node.col_offset].decode()) + 1
+        """Return the column of a node in characters, counted from 1."""
+        return self._indent + len(self._code[: node.col_offset].decode()) + 1
 
-    def _refuse(self, column: int, reason: str, hint: str = _LANGUAGE) -> NoReturn:
+    def _fail(self, column: int, reason: str, hint: str = _HINT) -> NoReturn:
         shown = self._text if len(self._text) <= _DIGITS else f"{self._text[:_DIGITS]}…"
-        msg = f"cannot read the formula {shown!r} at column {column}: {reason}" + (f"; {hint}" if hint else "")
+        msg = f"cannot parse the formula {shown!r} at column {column}: {reason}" + (f"; {hint}" if hint else "")
         raise ExpressionError(msg, column)
 
 
 def _magnitude(number: sympy.Expr) -> float:
-    """Give the decimal logarithm of the larger of a number's two parts; 0 where it is none."""
+    """Return the decimal logarithm of the larger of a rational's numerator and denominator; 0 for other values."""
     if not isinstance(number, sympy.Rational):
         return 0.0
     return max(math.log10(max(abs(int(n)), 1)) for n in (number.p, number.q))
 
 
 def _describe(node: ast.expr) -> str:
-    """Name what stands there in a reader's words."""
     names = {ast.Attribute: "an attribute", ast.Subscript: "a subscript", ast.Compare: "a comparison"}
     return names.get(type(node), f"a {type(node).__name__.lower()}")

@@ -1,4 +1,4 @@
-"""What an operator costs: one file a family, one function an operator or a class of operators.
+"""Formulas: what one call of an operator costs. One file per operator family, one function per group of operators.
 
 To add a formula, write a function in its family's file::
 
@@ -6,12 +6,13 @@ To add a formula, write a function in its family's file::
     def bmm(self: Shape, mat2: Shape) -> Cost:
         ...
 
-Its parameters are names from the operator's schema, and only those on which the cost depends. One annotated ``Shape``
-is given the shape, one annotated ``TensorSpec`` all that was observed; lists of tensors come as tuples of specs.
-``out`` is the first result. The names are checked against the schema on registration.
+Its parameters are names of arguments in the operator's schema, and only those on which the cost depends. A parameter
+annotated ``Shape`` receives the shape of a tensor, one annotated ``TensorSpec`` everything that was recorded of it. A
+list of tensors arrives as a tuple of specs, and ``out`` is the first result. Registration checks the names against the
+schema.
 """
 
-from profiler.formulas.lookup import Rule, rule_for
+from profiler.formulas.lookup import Rule, RuleKind, rule_for
 from profiler.formulas.registry import formula
 
-__all__ = ["Rule", "formula", "rule_for"]
+__all__ = ["Rule", "RuleKind", "formula", "rule_for"]

@@ -1,103 +1,147 @@
-"""List the operators of the installed torch: by which rule each is counted, and which have none."""
+"""List the operators that have a rule, with the function that costs them, and those that have none.
+
+An entry names an overload packet, such as ``aten.bmm``. If the overloads of a packet have different rules, each
+overload has its own entry, such as ``aten.max.dim``.
+"""
 
 from __future__ import annotations
 
 import inspect
+import linecache
+from collections import defaultdict
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
-import profiler
-from profiler.formulas import registry
+from profiler.formulas import free, pointwise, registry
 from profiler.formulas.lookup import Rule, RuleKind, load_formulas, rule_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
 
-_ROOT = Path(profiler.__file__).parents[1]
-#: The libraries of torch and torchvision; those of other packages are listed where a rule counts them.
-_LIBRARIES = ("aten", "prims", "quantized", "torchvision")
+    from torch._ops import OpOverload
+
+_PACKAGE = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True, slots=True)
 class OperatorRule:
     """An operator, and the function that computes its cost."""
 
-    #: ``library.name``, for all overloads.
+    #: ``library.name``, or ``library.name.overload`` if the overloads have different rules.
     operator: str
     kind: RuleKind
-    #: Relative to the folder of the package (``profiler/formulas/families/matmul.py``); absolute outside of it.
+    #: Relative to the folder that contains the package, such as ``profiler/formulas/families/matmul.py``; absolute
+    #: for other files; empty for a callable that is not a Python function.
     file: str
-    #: The line of the function's definition.
+    #: Line of the function's ``def``.
     line: int
-    #: The first line of the function's docstring.
+    #: First line of the function's docstring.
     summary: str
 
 
 def operator_rules() -> list[OperatorRule]:
-    """Return the rules of the counted operators, sorted by operator.
+    """Return the rules of all counted operators, sorted by operator.
 
-    An operator is listed with the rule of the first overload that has one.
+    The list covers every operator that the dispatcher knows, of all libraries, and the operators of other versions of
+    torch that a formula or a list names. An in-place operator has an entry beside its functional form.
 
     Example:
         >>> rules = {rule.operator: rule for rule in operator_rules()}
         >>> rules["aten.bmm"].kind, rules["aten.bmm"].file
         (<RuleKind.FORMULA: 'formula'>, 'profiler/formulas/families/matmul.py')
     """
-    found = {name: _rule(overloads) for name, overloads in _operators().items()}
-    return [_describe(name, rule) for name, rule in sorted(found.items()) if rule is not None]
+    load_formulas()
+    packets = _dispatched()
+    packets |= {name: [name] for name in _listed() if not {_packet(name), f"{_packet(name)}_"} & packets.keys()}
+    names = ((name, rule_for(operator)) for name, operator in _entries(packets, _function_of))
+    return sorted((_describe(name, rule) for name, rule in names if rule is not None), key=lambda r: r.operator)
 
 
 def uncounted_operators() -> list[str]:
-    """Return the operators of torch and torchvision that no rule counts, sorted.
+    """Return the ``aten`` operators of the installed torch that have no rule, sorted.
 
-    Composite operators are left out: they are decomposed, and the operators inside them are counted.
+    A call of one of these appears in a profile as uncounted. Views and composite operators are left out: a view costs
+    nothing and is not recorded, and a composite operator is counted by the operators that it calls.
+
+    Example:
+        >>> "aten.linalg_eig" in uncounted_operators()
+        True
     """
-    missing = (name for name, overloads in _operators().items() if _rule(overloads) is None)
-    return sorted(name for name in missing if name.startswith(_LIBRARIES) and not _is_composite(name))
+    packets = {packet: names for packet, names in _dispatched().items() if packet.startswith("aten.")}
+    return sorted(name for name, operator in _entries(packets, _is_uncounted) if _is_uncounted(operator))
 
 
-@cache
-def _operators() -> dict[str, list[str]]:
-    """Map every operator that the dispatcher knows to its overloads, the default one first."""
-    load_formulas()
-    operators: dict[str, list[str]] = {name: [] for name in registry.registered() if name.count(".") == 1}
-    for qualified in torch._C._dispatch_get_all_op_names():
-        packet, _, overload = qualified.replace("::", ".", 1).partition(".")[2].partition(".")
-        name = f"{qualified.partition('::')[0]}.{packet}"
-        operators.setdefault(name, []).append(f"{name}.{overload or 'default'}")
-    return {name: sorted(overloads, key=lambda o: not o.endswith(".default")) for name, overloads in operators.items()}
+def _dispatched() -> dict[str, list[str]]:
+    """Return the overloads that the dispatcher knows, named ``library.name.overload``, by overload packet."""
+    packets = defaultdict(list)
+    for qualified_name in torch._C._dispatch_get_all_op_names():
+        library, _, rest = qualified_name.partition("::")
+        name, _, overload = rest.partition(".")
+        packets[f"{library}.{name}"].append(f"{library}.{name}.{overload or 'default'}")
+    return dict(packets)
 
 
-def _rule(overloads: list[str]) -> Rule | None:
-    return next((rule for overload in overloads if (rule := rule_for(overload)) is not None), None)
+def _listed() -> set[str]:
+    """Return the operators that have a formula or are on a list, whether or not the installed torch has them."""
+    return {*registry.registered(), *(f"aten.{name}" for name in free.FREE | free.DATA_MOVEMENT | pointwise.LISTED)}
 
 
-def _is_composite(name: str) -> bool:
-    return all(_decomposes(overload.name()) for overload in registry.overloads(name))
+def _packet(operator: str) -> str:
+    return ".".join(operator.split(".")[:2])
 
 
-def _decomposes(operator: str) -> bool:
-    """Return whether the dispatcher decomposes an operator; operators of TorchScript alone never reach it."""
-    if not torch._C._dispatch_has_kernel(operator):
-        return True
-    return torch._C._dispatch_has_kernel_for_dispatch_key(operator, "CompositeImplicitAutograd")
+def _entries(packets: Mapping[str, list[str]], label: Callable[[str], object]) -> Iterator[tuple[str, str]]:
+    """Yield the name of each entry and one operator that it stands for: a packet if its overloads share a *label*."""
+    for packet, operators in packets.items():
+        if len({label(operator) for operator in operators}) == 1:
+            yield packet, operators[0]
+        else:
+            yield from ((operator, operator) for operator in operators)
+
+
+def _function(rule: Rule) -> Callable[..., object]:
+    cost = rule.cost
+    function: Callable[..., object] = inspect.unwrap(cost.function if isinstance(cost, registry.Formula) else cost)
+    return function
+
+
+def _function_of(operator: str) -> object:
+    """Return what distinguishes the rules of two overloads: the code of the function, or None without a rule."""
+    rule = rule_for(operator)
+    return getattr(_function(rule), "__code__", rule.cost) if rule is not None else None
 
 
 def _describe(name: str, rule: Rule) -> OperatorRule:
-    function = rule.cost.function if isinstance(rule.cost, registry.Formula) else rule.cost
-    file, line, summary = _source(function)
-    return OperatorRule(name, rule.kind, file, line, summary)
+    function = _function(rule)
+    file, line = _location(function)
+    return OperatorRule(name, rule.kind, file, line, (inspect.getdoc(function) or "").partition("\n")[0])
 
 
-@cache
-def _source(function: Callable[..., object]) -> tuple[str, int, str]:
-    """Return the file, the line of the definition and the first line of the docstring of a function."""
-    path = Path(inspect.getsourcefile(function) or "")
-    lines, first = inspect.getsourcelines(function)
-    line = first + next((i for i, text in enumerate(lines) if text.lstrip().startswith("def ")), 0)
-    file = path.relative_to(_ROOT).as_posix() if path.is_relative_to(_ROOT) else str(path)
-    return file, line, (inspect.getdoc(function) or "").partition("\n")[0]
+def _location(function: Callable[..., object]) -> tuple[str, int]:
+    """Return the file and the line of a function's ``def``; its code object starts at the decorator."""
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return "", 0
+    path, first = Path(code.co_filename), code.co_firstlineno
+    lines = enumerate(linecache.getlines(code.co_filename)[first - 1 :], first)
+    line = next((n for n, text in lines if text.lstrip().startswith(f"def {code.co_name}")), first)
+    return path.relative_to(_PACKAGE.parent).as_posix() if path.is_relative_to(_PACKAGE) else str(path), line
+
+
+def _is_uncounted(operator: str) -> bool:
+    """Return whether the trace records *operator* and no rule counts it."""
+    return rule_for(operator) is None and any(
+        not _is_composite(overload) and not _is_view(overload) for overload in registry.overloads(operator)
+    )
+
+
+def _is_composite(overload: OpOverload) -> bool:
+    return torch._C._dispatch_has_kernel_for_dispatch_key(overload.name(), "CompositeImplicitAutograd")
+
+
+def _is_view(overload: OpOverload) -> bool:
+    aliases = [result.alias_info for result in overload._schema.returns]
+    return bool(aliases) and all(alias is not None and not alias.is_write for alias in aliases)

@@ -1,4 +1,4 @@
-"""How many elements arithmetic works on, and how many operations it takes to join them."""
+"""Count the elements that an operator computes with, and the operations of a reduction."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ if TYPE_CHECKING:
 
 
 def numel(spec: TensorSpec) -> int:
-    """Count the elements of a tensor that arithmetic visits.
+    """Count the elements of a tensor that an operator computes with.
 
-    An expanded dimension counts in full, although it is stored once: each of its elements is computed with. A sparse
-    or nested tensor counts the elements that it stores.
+    An expanded dimension counts in full, because every element of it is computed with although it is stored once. Of a
+    sparse or nested tensor only the stored elements count.
     """
     return math.prod(spec.shape) if spec.layout == "strided" else spec.elements
 
 
 def reduction_ops(elements: int, results: int) -> int:
-    """Count the additions (or compares …) that join *elements* to *results*: ``N − M``, and none of nothing."""
+    """Count the operations that reduce N *elements* to M *results*: ``N − M`` adds (or compares …), at least 0."""
     return max(elements - results, 0)
 
 
 def length(spec: TensorSpec, dim: int) -> int:
-    """Give the size of one dimension; a tensor without dimensions has one element along any."""
+    """Return the size of a dimension; 1 for a tensor without dimensions."""
     return spec.shape[dim] if spec.shape else 1
 
 
 def rows(spec: TensorSpec, dim: int) -> int:
-    """Count the vectors along *dim*: the product of all other dimensions; in a nested tensor, over its components."""
+    """Count the vectors along *dim*: the product of all other dimensions, summed over the parts of a nested tensor."""
     if not spec.shape:
         return 1
     dim %= len(spec.shape)
     if spec.layout == "nested" and spec.values is not None:
-        components = zip(*[iter(spec.values)] * (len(spec.shape) - 1), strict=True)
-        return sum(_others(component, dim - 1) for component in components)
-    return _others(spec.shape, dim)
+        shapes = zip(*[iter(spec.values)] * (len(spec.shape) - 1), strict=True)
+        return sum(_product_of_others(shape, dim - 1) for shape in shapes)
+    return _product_of_others(spec.shape, dim)
 
 
-def _others(shape: Shape, dim: int) -> int:
+def _product_of_others(shape: Shape, dim: int) -> int:
     return math.prod(n for i, n in enumerate(shape) if i != dim)

@@ -1,7 +1,7 @@
-"""What a kernel does to the results of a product while it has them at hand: scale, bias, activation.
+"""Count the epilogue of a product: scaling, bias and activation, which a fused kernel applies to the results.
 
-Legend: R elements of the result. It is arithmetic outside the MACs: one FLOP for each element and operation, and for an
-activation what ``activations.py`` says.
+Legend: R elements of the result. These operations are not MACs: each takes one FLOP per element, and an activation
+what its expression in ``families/activations.py`` takes.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from profiler.formulas.families.activations import ACTIVATIONS
 from profiler.formulas.scalar_expressions import operations
 from profiler.values.records import Cost, TensorSpec
 
-#: A factor of a sum; None is a float whose value was not kept.
+#: A scalar factor such as α or β; None is a float whose value was not recorded.
 Factor = int | float | None
 
-#: Expressions of one element, by the names of activations in fused operators where those are not torch's own.
+#: Expressions of activations that fused operators name differently from torch, and of binary operations.
 _EXPRESSIONS = {
     "add": "x + y",
     "iadd": "x + y",
@@ -25,30 +25,31 @@ _EXPRESSIONS = {
     "swish": "x / (1 + exp(-x))",
     "tanh": "tanh(x)",
 }
-#: Arguments of an activation that is fused: floats that are not kept.
+#: Arguments of fused activations, whose values are not recorded.
 _ARGUMENTS = {"negative_slope": None, "min_val": None, "max_val": None}
 
 
-def weighted(macs: int, results: int, beta: Factor, alpha: Factor, *read: TensorSpec) -> Cost:
-    """Count ``β·self + α·product``, where *read* are the operands of the product.
+def weighted_sum(macs: int, results: int, beta: Factor, alpha: Factor, *operands: TensorSpec) -> Cost:
+    """Return the cost of ``β·self + α·product``, where the product of *operands* takes *macs*.
 
-    R adds, R multiplies for a β and R for an α other than 1; with β = 0 ``self`` is not even read.
+    The sum takes R adds, and R multiplies for each of β and α that is not 1. If β = 0, ``self`` is neither added nor
+    read.
     """
-    unread = beta == 0
+    ignores_self = beta == 0
     return Cost(
         macs=macs,
-        other_flops=results * ((not unread) + (beta not in {0, 1}) + (alpha != 1)),
-        bytes_read=sum(operand.bytes for operand in read) if unread and read else None,
+        other_flops=results * ((not ignores_self) + (beta not in {0, 1}) + (alpha != 1)),
+        bytes_read=sum(operand.bytes for operand in operands) if ignores_self and operands else None,
     )
 
 
-def biased(macs: int, results: int, *added: object) -> Cost:
-    """Count a product and R adds for each of the biases that are there."""
-    return Cost(macs=macs, other_flops=results * sum(bias is not None for bias in added))
+def with_bias(macs: int, results: int, *biases: object) -> Cost:
+    """Return the cost of a product and one operation per result for each of *biases* that is not None."""
+    return Cost(macs=macs, other_flops=results * sum(bias is not None for bias in biases))
 
 
-def activated(product: Cost, results: int, activation: str, approximate: str | None = None) -> Cost:
-    """Add an activation, or one operation with a second operand ("add", "mul" …), for each of the *results*."""
+def with_activation(product: Cost, results: int, activation: str, approximate: str | None = None) -> Cost:
+    """Add an activation, or a binary operation with a second operand ("add", "mul" …), of each result to a cost."""
     if activation == "none":
         return product
     expression = _EXPRESSIONS.get(activation) or ACTIVATIONS[activation]

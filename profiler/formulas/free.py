@@ -1,7 +1,7 @@
-"""Operators that compute nothing: the free ones, and those that only move data.
+"""Operators without arithmetic: those that cost nothing, and those that only move data.
 
-A free operator costs nothing, bytes included: an allocation, a question about metadata, a check, a view.
-A mover costs its bytes: each operand read once and each result written once, save where a line here says otherwise.
+Allocations, metadata queries, checks and views are free: they cost nothing, not even bytes. An operator that only moves
+data reads each operand once and writes each result once, unless it has a formula here.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import math
 from profiler.formulas.registry import formula
 from profiler.values.records import Cost, OpRecord, TensorSpec
 
-_FREE = frozenset(
+#: Operators of ``aten`` that cost nothing.
+FREE = frozenset(
     """
     _assert_async _assert_scalar _assert_tensor_metadata _efficientzerotensor _functional_assert_async
     _functional_sym_constrain_range _functional_sym_constrain_range_for_size _has_same_storage_numel
@@ -34,7 +35,8 @@ _FREE = frozenset(
     """.split()
 )
 
-_MOVES = frozenset(
+#: Operators of ``aten`` that only move data, by functional name.
+DATA_MOVEMENT = frozenset(
     """
     _chunk_cat _conj_physical _copy_from _copy_from_and_resize _convert_weight_to_int4pack
     _convert_weight_to_int4pack_for_cpu _dyn_quant_pack_4bit_weight _empty_affine_quantized _foreach_copy
@@ -64,59 +66,59 @@ _MOVES = frozenset(
 
 
 def is_free(operator: str) -> bool:
-    """Say whether an operator is listed as free."""
+    """Return whether an operator costs nothing."""
     library, name = _split(operator)
-    return library in {"prim", "profiler"} or (library == "aten" and name in _FREE)
+    return library in {"prim", "profiler"} or (library == "aten" and name in FREE)
 
 
 def is_data_movement(operator: str) -> bool:
-    """Say whether an operator only moves data."""
+    """Return whether an operator only moves data, and has no other cost."""
     library, name = _split(operator)
-    return library == "aten" and name.removesuffix("_") in _MOVES
+    return library == "aten" and name.removesuffix("_") in DATA_MOVEMENT
 
 
 def free_cost(record: OpRecord) -> Cost:  # noqa: ARG001 - the signature of every rule
-    """Cost nothing, bytes included."""
+    """Return a cost of zero, bytes included."""
     return Cost(bytes_read=0, bytes_written=0)
 
 
 def data_movement_cost(record: OpRecord) -> Cost:  # noqa: ARG001 - the signature of every rule
-    """Cost the bytes of the operands and results."""
+    """Return a cost without arithmetic: the bytes of the operands and results."""
     return Cost()
 
 
 @formula("aten::copy_", "aten::_foreach_copy_")
 def copy_(src: TensorSpec) -> Cost:
-    """Read the source and write the destination; what was there before is not read."""
+    """Count reading the source and writing the destination, whose old contents are not read."""
     return Cost(bytes_read=_bytes(src))
 
 
 @formula("aten::fill_", "aten::zero_", "aten::_foreach_zero_")
 def fill_() -> Cost:
-    """Write every element, and read none."""
+    """Count writing every element; nothing is read."""
     return Cost(bytes_read=0)
 
 
 @formula("aten::gather", "aten::take", "aten::index_select")
 def gather(index: TensorSpec, out: TensorSpec) -> Cost:
-    """Read the indices and as many elements as are picked; the rest of the table stays where it is."""
+    """Count reading the indices and the selected elements only, not the whole tensor."""
     return Cost(bytes_read=index.bytes + out.bytes)
 
 
 @formula("aten::index", "aten::_unsafe_index")
 def index(indices: tuple[TensorSpec | None, ...], out: TensorSpec) -> Cost:
-    """Read the indices and as many elements as are picked."""
+    """Count reading the indices and the selected elements only, not the whole tensor."""
     return Cost(bytes_read=_bytes(indices) + out.bytes)
 
 
 @formula("aten::index_put_", "aten::_index_put_impl_")
 def index_put_(indices: tuple[TensorSpec | None, ...], values: TensorSpec, accumulate: bool) -> Cost:
-    """Write the values to their places; accumulation reads what is there and adds."""
-    moved_bytes, count = values.bytes, math.prod(values.shape) if accumulate else 0
+    """Count writing the values at the indices; with *accumulate*, also reading the old elements and one add each."""
+    adds = math.prod(values.shape) if accumulate else 0
     return Cost(
-        other_flops=count,
-        bytes_read=_bytes(indices) + moved_bytes * (2 if accumulate else 1),
-        bytes_written=moved_bytes,
+        other_flops=adds,
+        bytes_read=_bytes(indices) + values.bytes * (2 if accumulate else 1),
+        bytes_written=values.bytes,
     )
 
 

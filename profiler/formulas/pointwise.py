@@ -1,11 +1,11 @@
-"""The class of pointwise operators: each element of the result from the elements at its place.
+"""Count pointwise operators, whose result elements each depend only on the operand elements at the same position.
 
-One rule counts them all: elements of the broadcast result × operations of one element. An elementary operation
-(add, compare, negate, floor, a logical or bitwise one, a greatest common divisor …) is one FLOP; an elementary or
-special function (exp, sin, erf, a Bessel function …) one transcendental; what takes more, or less, has its expression
-in a table. A number is one element whether it is real, complex, integer or Boolean.
+One rule counts all of them: the elements of the broadcast result times the operations per element. A basic operation
+(add, compare, negate, floor, logical and bitwise operations, the greatest common divisor …) is one FLOP, and a
+function (exp, sin, erf, a Bessel function …) one transcendental. Operators that compute something else have an
+expression in a table. A number is one element, whether real, complex, integer or Boolean.
 
-A ``_foreach_`` operator is its pointwise operator on each tensor of a list.
+A ``_foreach_`` operator counts as its pointwise operator on each tensor of the list.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _CLAMP = "max(x, MIN) if MAX is None else min(x, MAX) if MIN is None else min(max(x, MIN), MAX)"
 _FAKE_QUANTIZE = "(min(max(round(x / SCALE) + ZERO_POINT, QUANT_MIN), QUANT_MAX) - ZERO_POINT) * SCALE"
 
-#: Arithmetic that is not one operation: per element of the result, by operator, or by operator and overload.
+#: Expressions of operators that are not a single operation, per element of the result; by operator or overload.
 ARITHMETIC: Mapping[str, str] = {
     "_add_relu": "max(x + ALPHA * y, 0)",
     "_fake_quantize_learnable_per_channel_affine": _FAKE_QUANTIZE,
@@ -77,62 +77,63 @@ ARITHMETIC: Mapping[str, str] = {
 }
 EXPRESSIONS: Mapping[str, str] = {**ACTIVATIONS, **ARITHMETIC}
 
-#: One transcendental; so is every ``special_`` function that has no expression.
+#: Functions that count as one transcendental, like every ``special_`` function without an expression.
 TRANSCENDENTAL = frozenset("""
     _dirichlet_grad _standard_gamma_grad acos acosh angle asin asinh atan atan2 atanh cos cosh digamma erf erfc erfinv
     exp exp2 expm1 float_power i0 igamma igammac lgamma log log10 log1p log2 polygamma rsqrt sin sinh sqrt tan tanh
 """.split())  # fmt: skip
 
-#: Pointwise operators on which some versions of torch put no tag, on one overload or on all; beside those above.
+#: Other pointwise operators that lack ``torch.Tag.pointwise`` on some overload in some version of torch.
 _UNTAGGED = frozenset("""
     __and__ __ilshift__ __irshift__ __lshift__ __or__ __rshift__ __xor__ abs bitwise_and bitwise_left_shift bitwise_or
     bitwise_right_shift bitwise_xor copysign div eq gcd ge gt heaviside isinf isnan lcm le lt maximum minimum mul ne neg
     reciprocal remainder round sign trunc
 """.split())  # fmt: skip
-_LISTED = TRANSCENDENTAL | _UNTAGGED | {name.partition(".")[0] for name in EXPRESSIONS}
+#: Pointwise operators by name; more are recognised by ``torch.Tag.pointwise``.
+LISTED = TRANSCENDENTAL | _UNTAGGED | {name.partition(".")[0] for name in EXPRESSIONS}
 _FOREACH = "_foreach_"
 
 
 def is_pointwise(operator: str) -> bool:
-    """Say whether an operator of torch's own is computed element by element: by our tables, or by torch's tag."""
+    """Return whether an ``aten`` operator is pointwise, according to the tables here or to torch's tag."""
     library, name, overload = _split(operator)
     if library != "aten":
         return False
     if name.startswith(_FOREACH):
         return is_pointwise(f"aten.{name.removeprefix(_FOREACH)}")
-    return name in _LISTED or any(torch.Tag.pointwise in found.tags for found in _overloads(name, overload))
+    return name in LISTED or any(torch.Tag.pointwise in form.tags for form in _overloads(name, overload))
 
 
 def cost(record: OpRecord) -> Cost:
-    """Count the operations of one element for each element of the result."""
+    """Count the operations per element times the elements of the result."""
     _, name, overload = _split(record.operator)
-    calls = _each(record) if name.startswith(_FOREACH) else [(tensors(record.results)[0], dict(record.arguments))]
-    priced = [(numel(result), _of_one(name.removeprefix(_FOREACH), overload, known)) for result, known in calls]
+    calls = _foreach_calls(record) if name.startswith(_FOREACH) else [_single_call(record)]
+    counts = [(numel(result), _per_element(name.removeprefix(_FOREACH), overload, args)) for result, args in calls]
     return Cost(
-        other_flops=sum(count * took.flops for count, took in priced),
-        transcendentals=sum(count * took.transcendentals for count, took in priced),
+        other_flops=sum(elements * each.flops for elements, each in counts),
+        transcendentals=sum(elements * each.transcendentals for elements, each in counts),
     )
 
 
 @formula("aten::mvlgamma")
 def mvlgamma(p: int, out: TensorSpec) -> Cost:
-    """Count ``Σᵢ lgamma(x − i/2) + c`` for i < p: p − 1 differences, p − 1 sums, and the constant."""
+    """Count ``Σᵢ lgamma(x − i/2) + c`` for i < p: p − 1 subtractions, p − 1 adds, and the add of the constant."""
     return Cost(other_flops=numel(out) * (2 * (p - 1) + 1), transcendentals=numel(out) * p)
 
 
 def _split(operator: str) -> tuple[str, str, str]:
-    """Part an operator's name into library, functional name and overload."""
+    """Split the name of an operator into library, functional name and overload."""
     library, _, rest = operator.partition(".")
     name, _, overload = rest.partition(".")
     return library, name if name.endswith("__") else name.removesuffix("_"), overload
 
 
 def _overloads(name: str, overload: str) -> list[OpOverload]:
-    """List the operator and its in-place form."""
-    return [found for form in (name, f"{name}_") for found in registry.overloads(f"aten.{form}.{overload}")]
+    """Return the operator and its in-place form, where they exist."""
+    return [op for form in (name, f"{name}_") for op in registry.overloads(f"aten.{form}.{overload}")]
 
 
-def _of_one(name: str, overload: str, arguments: Mapping[str, Value]) -> Operations:
+def _per_element(name: str, overload: str, arguments: Mapping[str, Value]) -> Operations:
     expression = EXPRESSIONS.get(f"{name}.{overload}", EXPRESSIONS.get(name))
     if expression is not None:
         return operations(expression, arguments)
@@ -140,8 +141,12 @@ def _of_one(name: str, overload: str, arguments: Mapping[str, Value]) -> Operati
     return Operations(0, 1) if special else Operations(1, 0)
 
 
-def _each(record: OpRecord) -> Iterator[tuple[TensorSpec, dict[str, Value]]]:
-    """Part a call on lists into calls on tensors; an in-place one has no result but its first list."""
+def _single_call(record: OpRecord) -> tuple[TensorSpec, dict[str, Value]]:
+    return tensors(record.results)[0], dict(record.arguments)
+
+
+def _foreach_calls(record: OpRecord) -> Iterator[tuple[TensorSpec, dict[str, Value]]]:
+    """Split a call on lists into calls on tensors; an in-place operator returns nothing, so its first list is used."""
     results = tensors(record.results) or tensors(record.arguments[0][1])
     for i, result in enumerate(results):
         arguments = {name: value[i] if type(value) is tuple and value else value for name, value in record.arguments}

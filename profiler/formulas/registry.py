@@ -1,4 +1,4 @@
-"""The table of formulas, and the decorator that fills it."""
+"""Register formulas, and look them up by the name of an operator."""
 
 from __future__ import annotations
 
@@ -22,24 +22,27 @@ _FORMULAS: dict[str, Formula] = {}
 
 @dataclass(frozen=True, slots=True)
 class Formula:
-    """A function from the arguments of one call to its cost, or to None where they do not tell it."""
+    """A function that computes the cost of one call from its arguments.
+
+    It returns None if the arguments do not determine the cost.
+    """
 
     function: Callable[..., Cost | None]
-    #: The parameters, each with whether it wants the shape alone.
+    #: The name of each parameter, and whether it is annotated as a shape.
     parameters: tuple[tuple[str, bool], ...]
-    #: Those with a default: torch gave the operator that argument in a later version.
+    #: Parameters with a default: arguments that older versions of the operator lack.
     optional: frozenset[str] = frozenset()
 
     def __call__(self, record: OpRecord) -> Cost | None:
-        """Evaluate for one call of *record*; None where the cost cannot be told.
+        """Return the cost of one call of *record*, or None if its arguments do not determine it.
 
         Raises:
-            FormulaError: The function raised; the message names the operator and its shapes.
+            FormulaError: The function raised. The message names the operator and the shapes of its arguments.
         """
-        known = dict(record.arguments) | {"out": record.results[0] if record.results else None}
+        values = dict(record.arguments) | {"out": record.results[0] if record.results else None}
         try:
-            given = {name: bare for name, bare in self.parameters if name in known or name not in self.optional}
-            return self.function(**{name: _shape(known[name]) if bare else known[name] for name, bare in given.items()})
+            wanted = [(name, bare) for name, bare in self.parameters if name in values or name not in self.optional]
+            return self.function(**{name: _shape(values[name]) if bare else values[name] for name, bare in wanted})
         except Exception as error:
             msg = f"the formula of {record.operator} raised {one_line(error)} on {_describe(record)}"
             raise FormulaError(msg) from error
@@ -48,8 +51,20 @@ class Formula:
 def formula(*operators: str | OpOverload | OpOverloadPacket) -> Callable[[R], R]:
     """Register the decorated function as the formula of *operators*.
 
-    Each is ``torch.ops.library.name``, or its text ``"library::name"``, with an overload or for all of them.
-    An in-place operator (``name_``) and an ``out`` overload use the formula of their functional form.
+    The function's parameters are names of arguments in the operator's schema, and only those on which the cost depends.
+    A parameter annotated ``Shape`` receives the shape of a tensor; one annotated ``TensorSpec`` its shape, dtype,
+    layout and storage; a list of tensors arrives as a tuple of specs. A parameter ``out`` receives the first result. A
+    parameter with a default may be missing from the schema.
+
+    A formula for ``library::name`` holds for all overloads, for the in-place operator ``name_``, and for ``out``
+    variants, unless one of these has a formula of its own.
+
+    Args:
+        operators: Each ``torch.ops.library.name``, or text such as ``"library::name"`` or ``"library::name.overload"``.
+
+    Returns:
+        A decorator that registers a function and returns it unchanged. The function returns the ``Cost`` of one call,
+        or None if the arguments do not determine it; that call is then uncounted.
 
     Raises:
         FormulaError: A parameter is not an argument of the operator.
@@ -75,17 +90,17 @@ def formula(*operators: str | OpOverload | OpOverloadPacket) -> Callable[[R], R]
 
 
 def find(name: str) -> Formula | None:
-    """Look one name up."""
+    """Return the formula registered under exactly this name, ``library.name[.overload]``."""
     return _FORMULAS.get(name)
 
 
 def registered() -> list[str]:
-    """List every name that has a formula."""
+    """Return all names that have a formula, sorted."""
     return sorted(_FORMULAS)
 
 
 def overloads(name: str) -> list[OpOverload]:
-    """List the operators behind ``library.name[.overload]`` in this version of torch; none where it lacks them."""
+    """Return the overloads of ``library.name[.overload]`` in the installed torch; empty if it has none."""
     library, _, rest = name.partition(".")
     packet_name, _, overload = rest.partition(".")
     packet = getattr(getattr(torch.ops, library), packet_name, None)
@@ -111,18 +126,20 @@ def _optional(function: Callable[..., Cost | None]) -> frozenset[str]:
 
 
 def _is_shape(annotation: object) -> bool:
-    """Know ``Shape``, or ``Shape | None``, whether the annotation is text or was evaluated."""
+    """Return whether an annotation is ``Shape`` or ``Shape | None``, as text or evaluated."""
     text = str(annotation)
     return "Shape" in text or str(Shape) in text
 
 
 def _check(name: str, entry: Formula) -> None:
-    """Refuse a parameter that no overload of the operator has, save one with a default."""
-    found = overloads(name)
-    known = {argument.name for overload in found for argument in overload._schema.arguments} | {"out"}
-    unknown = [name for name, _ in entry.parameters if name not in known | entry.optional]
-    if found and unknown:
-        msg = f"the formula of {name} asks for {', '.join(unknown)}; its schema has {', '.join(sorted(known))}"
+    """Raise if a parameter without a default is not an argument of any overload."""
+    operators = overloads(name)
+    arguments = {argument.name for overload in operators for argument in overload._schema.arguments} | {"out"}
+    unknown = [name for name, _ in entry.parameters if name not in arguments | entry.optional]
+    if operators and unknown:
+        msg = (
+            f"the formula of {name} has parameters {', '.join(unknown)}; its schema has {', '.join(sorted(arguments))}"
+        )
         raise FormulaError(msg)
 
 

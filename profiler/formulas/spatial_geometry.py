@@ -1,8 +1,8 @@
-"""Which inputs the outputs of one dimension read: the windows of pooling, the neighbours of interpolation.
+"""List which inputs each output reads along one dimension: the windows of pooling, the neighbours of interpolation.
 
-Each function gives one window an output, clipped to the inputs that are there. Over several dimensions windows are
-products, and so are ``reads`` and ``reached``. Positions are exact fractions of the sizes; a ``scale_factor`` is taken
-to be what the two sizes say.
+The functions return one window per output, clipped to the inputs that exist. The window of an output of several
+dimensions is the product of its windows along each of them, so ``reads`` and ``distinct_inputs`` multiply. Positions
+are exact fractions. The scale is always the ratio of the two sizes, even if the call passed a ``scale_factor``.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    #: The inputs that each output reads; one may be named twice.
+    #: For each output the inputs that it reads; an input can occur twice.
     Windows = list[Sequence[int]]
 
 _HALF = Fraction(1, 2)
 
 
 def strided(length: int, outputs: int, kernel: int, stride: int, padding: int, dilation: int = 1) -> Windows:
-    """Slide a window of *kernel* taps; what hangs over the border is not there."""
+    """Return the windows of a sliding kernel of *kernel* taps; taps in the padding are left out."""
     starts = range(-padding, outputs * stride - padding, stride)
     firsts = (start if start >= 0 else start % dilation for start in starts)
     return [
@@ -31,7 +31,9 @@ def strided(length: int, outputs: int, kernel: int, stride: int, padding: int, d
 
 
 def adaptive(length: int, outputs: int) -> Windows:
-    """Part the inputs among the outputs, from ``⌊o·L/O⌋`` up to ``⌈(o + 1)·L/O⌉``; neighbours may share one.
+    """Return the windows of adaptive pooling: output o reads inputs ``⌊o·L/O⌋`` to ``⌈(o + 1)·L/O⌉ − 1``.
+
+    Adjacent windows overlap in one input if O does not divide L.
 
     Source: start_index and end_index in torch's aten/src/ATen/native/AdaptivePooling.h.
     """
@@ -39,7 +41,7 @@ def adaptive(length: int, outputs: int) -> Windows:
 
 
 def neighbours(length: int, outputs: int, count: int, *, align_corners: bool) -> Windows:
-    """Take the *count* inputs around each output's position; at the border the last one again.
+    """Return the *count* inputs nearest to each output's position; beyond the border the outermost input repeats.
 
     Source: area_pixel_compute_source_index in torch's aten/src/ATen/native/UpSample.h.
     """
@@ -49,9 +51,9 @@ def neighbours(length: int, outputs: int, count: int, *, align_corners: bool) ->
 
 
 def filtered(length: int, outputs: int, width: int, *, align_corners: bool) -> Windows:
-    """Take what an antialiasing filter covers.
+    """Return the inputs under an antialiasing filter: those whose centres lie within ``width/2`` of the output's.
 
-    Inputs whose centre lies within ``width/2`` of the output's: inputs where it enlarges, outputs where it shrinks.
+    The distance is measured in inputs when enlarging, and in outputs when shrinking.
 
     Source: _compute_indices_min_size_weights_aa in torch's aten/src/ATen/native/cpu/UpSampleKernel.cpp.
     """
@@ -62,24 +64,24 @@ def filtered(length: int, outputs: int, width: int, *, align_corners: bool) -> W
 
 
 def reads(windows: Windows) -> int:
-    """Count what all windows read."""
+    """Count the inputs that all windows read, with repetitions."""
     return sum(len(window) for window in windows)
 
 
-def reached(windows: Windows) -> int:
-    """Count the inputs that any window reads; windows come in the order of their beginnings."""
-    unbroken = [window for window in windows if isinstance(window, range) and window.step == 1]
-    if len(unbroken) < len(windows):
+def distinct_inputs(windows: Windows) -> int:
+    """Count the inputs that at least one window reads; *windows* must be sorted by their first input."""
+    contiguous = [window for window in windows if isinstance(window, range) and window.step == 1]
+    if len(contiguous) < len(windows):
         return len({i for window in windows for i in window})
     total = end = 0
-    for window in unbroken:
+    for window in contiguous:
         total += len(range(max(window.start, end), window.stop))
         end = max(end, window.stop)
     return total
 
 
 def _scale(length: int, outputs: int, align_corners: bool) -> Fraction:
-    """Say how far apart two outputs are, in inputs."""
+    """Return the distance between adjacent outputs, in inputs."""
     if not align_corners:
         return Fraction(length, outputs)
     return Fraction(length - 1, outputs - 1) if outputs > 1 else Fraction(0)

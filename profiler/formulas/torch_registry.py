@@ -1,7 +1,8 @@
-"""Formulas that somebody registered with ``torch.utils.flop_counter.register_flop_formula``.
+"""Count custom operators by formulas that were registered with ``torch.utils.flop_counter.register_flop_formula``.
 
-They say FLOPs in the convention of that counter, two for each multiply-add, and are taken at their word: half of
-them are MACs. Those that torch brings for its own operators are not used here.
+Such a formula returns FLOPs, of which that counter counts two per multiply-add. Here all of them count as
+multiply-adds, so that MACs are half of the FLOPs. The formulas that torch itself registers, for its own operators, are
+not used.
 """
 
 from __future__ import annotations
@@ -19,17 +20,21 @@ _LIBRARIES_OF_TORCH = ("aten.", "prims.", "quantized.", "higher_order.")
 
 
 def has_formula(operator: str) -> bool:
-    """Say whether a custom operator is in torch's registry."""
+    """Return whether a formula for a custom operator is registered with torch."""
     return not operator.startswith(_LIBRARIES_OF_TORCH) and _find(operator) is not None
 
 
 def cost(record: OpRecord) -> Cost:
-    """Ask the registered function, with tensors on ``meta`` in place of those that ran."""
+    """Evaluate the registered formula of a call, on ``meta`` tensors of the recorded shapes and dtypes.
+
+    Raises:
+        FormulaError: The formula raised.
+    """
     function = _find(record.operator)
-    arguments = {name: _tensor(value) for name, value in record.arguments}
+    arguments = {name: _to_meta(value) for name, value in record.arguments}
     schema = registry.overloads(record.operator)[0]._schema
     args = [arguments.pop(a.name) for a in schema.arguments if not a.kwarg_only]
-    results = [_tensor(value) for value in record.results]
+    results = [_to_meta(value) for value in record.results]
     out = results[0] if len(results) == 1 else tuple(results)
     try:
         flops = int(function(*args, **arguments, out_val=out))
@@ -41,15 +46,16 @@ def cost(record: OpRecord) -> Cost:
 
 def _find(operator: str) -> Any:
     for overload in registry.overloads(operator):
-        found = flop_counter.flop_registry.get(overload.overloadpacket)
-        if found is not None:
-            return found
+        function = flop_counter.flop_registry.get(overload.overloadpacket)
+        if function is not None:
+            return function
     return None
 
 
-def _tensor(value: Any) -> Any:
+def _to_meta(value: Any) -> Any:
+    """Replace specs by ``meta`` tensors, also inside lists."""
     if isinstance(value, TensorSpec):
         return torch.empty(value.shape, dtype=getattr(torch, value.dtype), device="meta")
     if isinstance(value, tuple):
-        return [_tensor(item) for item in value]
+        return [_to_meta(item) for item in value]
     return value

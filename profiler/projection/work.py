@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING
 
+from profiler.formulas import RuleKind
 from profiler.projection.precision import PRECISION_OF_DTYPE, STORED_BYTES, PrecisionScheme
 from profiler.values.records import ITEMSIZE, TensorSpec, Value, tensors
 
@@ -94,7 +95,7 @@ def _work(entry: Entry, scheme: PrecisionScheme) -> Work:
         vector_ops=entry.other_flops + entry.transcendentals,
         bytes=int(traffic * _traffic_ratio(entry, scheme)),
         quantise_bytes=_quantise_bytes(entry, scheme) if is_contraction else 0,
-        is_kernel=entry.kind != "free" and (traffic > 0 or is_contraction),
+        is_kernel=entry.kind != RuleKind.FREE and (traffic > 0 or is_contraction),
         is_depthwise=_is_depthwise(dict(record.arguments)),
         is_convolution="convolution" in record.packet,
     )

@@ -1,102 +1,135 @@
-"""How documents' claims stand: as text, as a page of Markdown, and as JSON."""
+"""The results of checking documents' claims, in every format of ``profiler verify``.
+
+To add a format, write a function here, decorated ``@CLAIM_FORMATS.register("name")``: the command line offers it.
+"""
 
 from __future__ import annotations
 
+import json
 import textwrap
 from collections import Counter
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from profiler.report.claim_figures import difference, factor, measured, named, printed, scale, shortest, stated
+from profiler.report.claim_figures import (
+    abbreviate,
+    actual,
+    actual_cell,
+    claimed,
+    difference,
+    factor,
+    label,
+    printed,
+    scale,
+)
+from profiler.report.registry import Formats
 from profiler.report.tables import WIDTH, table
 from profiler.tally.saved_findings import FindingRow, finding_rows
+from profiler.units import with_unit
 from profiler.values.findings import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
-    from profiler.documents import ClaimResult, Document, FigureResult
+    from profiler.documents import ClaimResult, Document, FigureResult, PrintedFigure
     from profiler.report.tables import Side
 
 SCHEMA = "profiler-claims/1"
+CLAIM_FORMATS: Formats[Sequence[ClaimResult]] = Formats()
 _COLUMNS: Mapping[str, Side] = {
-    "claim": "left", "verdict": "left", "printed": "right", "found": "right", "factor": "right",
+    "claim": "left", "verdict": "left", "printed": "right", "actual": "right", "factor": "right",
 }  # fmt: skip
-_NARROWEST = 17  # of the claims' names, where figures take the rest of the line
+_MIN_NAME_WIDTH = 17  # of the column of claims, if the other columns leave no more
 
 
+@CLAIM_FORMATS.register("text")
 def text(claim_results: Sequence[ClaimResult], width: int = WIDTH) -> str:
-    """Write a table of the claims of each document, and under it what there is to say of each."""
+    """Return for each document a table of its figures, and below it the details of each claim."""
     parts = []
     for document, claims in _by_document(claim_results):
-        parts += [f"{document.id}: {document.title}", summary(claims), table(_COLUMNS, rows(claims), width, _NARROWEST)]
-        parts += ["\n".join(_wrapped(*line, width) for line in story(claim)) for claim in claims]
+        parts += [f"{document.id}: {document.title}", summary(claims)]
+        parts += [table(_COLUMNS, _rows(claims), width, _MIN_NAME_WIDTH)]
+        parts += ["\n".join(_wrap(*line, width) for line in _details(claim)) for claim in claims]
     return "\n\n".join(parts) + "\n"
 
 
+@CLAIM_FORMATS.register("markdown")
 def markdown(claim_results: Sequence[ClaimResult]) -> str:
-    """Write a page that a person can read."""
-    parts = ["# What the documents say, and what is so", _PREFACE]
+    """Return a page of Markdown, with a section for each document and each claim."""
+    parts = ["# Claims of documents, checked", _PREFACE]
     for document, claims in _by_document(claim_results):
-        parts += [f"## {document.id}: {document.title}", f"{document.origin} {summary(claims)}".strip()]
+        parts += [f"## {document.id}: {document.title}"]
+        parts += [part for part in (document.origin, f"{summary(claims)}.") if part]
         for claim in claims:
-            head, *lines = [line for _, line in story(claim)]
-            parts.append("\n".join([f"### {head}", "", *(f"- {_escaped(line)}" for line in lines)]))
+            head, *lines = _details(claim)
+            items = [f"{indent[2:]}- {_escape(line)}" for indent, line in lines]
+            parts.append("\n".join([f"### {head[1]}", "", *items]))
     return "\n\n".join(parts) + "\n"
 
 
-def json_value(claim_results: Sequence[ClaimResult]) -> dict[str, Any]:
-    """Give the findings, with the id of their claim, as JSON has them."""
-    rows = [_json_row(claim, result) for claim in claim_results for result in claim.results]
-    verdicts = {claim.claim.id: claim.verdict.value for claim in claim_results}
-    return {"schema": SCHEMA, "verdicts": verdicts, "findings": rows}
+@CLAIM_FORMATS.register("json")
+def to_json(claim_results: Sequence[ClaimResult]) -> str:
+    """Return the verdicts of the claims, and one finding per figure, as JSON."""
+    document = {
+        "schema": SCHEMA,
+        "verdicts": {claim.claim.id: claim.verdict.value for claim in claim_results},
+        "findings": [_json_row(claim, result) for claim in claim_results for result in claim.results],
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def summary(claims: Iterable[ClaimResult]) -> str:
-    """Count the verdicts.
+    """Return the number of claims, in total and by verdict.
 
     Example:
         >>> summary([])
         '0 claims'
     """
     counts = Counter(claim.verdict for claim in claims)
-    told = ", ".join(f"{counts[verdict]} {verdict.value}" for verdict in Verdict if counts[verdict])
-    return f"{sum(counts.values())} claims" + (f": {told}" if told else "")
+    words = {
+        verdict: "agree" if verdict is Verdict.AGREES and counts[verdict] > 1 else verdict.value for verdict in counts
+    }
+    verdicts = ", ".join(f"{counts[verdict]} {words[verdict]}" for verdict in Verdict if verdict in counts)
+    total = sum(counts.values())
+    return f"{total} claim{'' if total == 1 else 's'}" + (f": {verdicts}" if verdicts else "")
 
 
-def rows(claims: Iterable[ClaimResult]) -> list[tuple[str, ...]]:
-    """List every figure: what is printed, what is found, and by how much they differ."""
-    found: list[tuple[str, ...]] = []
+def _by_document(claim_results: Iterable[ClaimResult]) -> list[tuple[Document, list[ClaimResult]]]:
+    groups: dict[str, tuple[Document, list[ClaimResult]]] = {}
+    for claim in claim_results:
+        groups.setdefault(claim.document.id, (claim.document, []))[1].append(claim)
+    return list(groups.values())
+
+
+def _rows(claims: Iterable[ClaimResult]) -> list[tuple[str, ...]]:
+    """Return a row for each figure; the first of each claim has its id."""
+    rows: list[tuple[str, ...]] = []
     for claim in claims:
         for i, result in enumerate(claim.results):
-            name = claim.claim.id if not i else ""
-            label = " ".join(part for part in (name, named(result.figure)) if part)
-            value = measured(result)
-            if result.figure.printed is not None:
-                value = value.removesuffix(f" {result.figure.unit}")  # it stands in the column before
-            figures = map(shortest, (printed(result), value, factor(result)))
-            found.append((label, result.verdict.value, *figures))
-    return found
+            name = " ".join(part for part in ("" if i else claim.claim.id, label(result.figure)) if part)
+            numbers = map(abbreviate, (printed(result), actual_cell(result), factor(result)))
+            rows.append((name, result.verdict.value, *numbers))
+    return rows
 
 
-def story(claim_results: ClaimResult) -> Iterator[tuple[str, str]]:
-    """Say what is claimed, how each figure stands and why, and what a careful reader would note; with indents."""
-    claim = claim_results.claim
-    yield "", f"{claim.id}: {claim_results.verdict.value}"
+def _details(claim_result: ClaimResult) -> Iterator[tuple[str, str]]:
+    """Yield the lines about a claim with their indents: the claim, its figures with their causes, and the margin."""
+    claim = claim_result.claim
+    yield "", f"{claim.id}: {claim_result.verdict.value}"
     yield "  ", claim.says
     if claim.doubt:
         yield "  ", f"In doubt: {claim.doubt}"
-    for result in claim_results.results:
-        yield from _figure_story(result)
-    if claim.margin and claim_results.verdict is not Verdict.FAILED:
-        yield "  ", f"Margin: {_filled(claim.margin, claim_results.results)}"
+    for result in claim_result.results:
+        yield from _figure_details(result)
+    if claim.margin and claim_result.verdict is not Verdict.FAILED:
+        yield "  ", f"Margin: {_fill_in(claim.margin, claim_result.results)}"
 
 
-def _figure_story(result: FigureResult) -> Iterator[tuple[str, str]]:
+def _figure_details(result: FigureResult) -> Iterator[tuple[str, str]]:
     figure, finding = result.figure, result.finding
-    label = named(figure)
-    yield "  ", (f"{label}: {result.verdict.value}; " if label else "") + _compared(result)
+    name, comparison = label(figure), _comparison(result)
+    yield "  ", f"{name}: {result.verdict.value}; {comparison}" if name else comparison[0].upper() + comparison[1:]
     if figure.missing:
         yield "    ", f"Cannot be verified: {figure.missing}"
         return
@@ -110,26 +143,33 @@ def _figure_story(result: FigureResult) -> Iterator[tuple[str, str]]:
         yield "    ", f"{difference(Fraction(finding.unexplained) / scale(figure), figure.unit)}  unexplained"
 
 
-def _compared(result: FigureResult) -> str:
+def _comparison(result: FigureResult) -> str:
+    """Return one line with the claimed and the actual value, or the error."""
     figure = result.figure
     if result.status:
-        return f"{figure.expression or printed(result)} is said; {result.finding.claim.error}"
+        return f"claimed {figure.expression or printed(result)}, not measured: {result.finding.claim.error}"
     if figure.kind == "formula":
-        found = f"{figure.expression} {figure.unit} is said; {result.form} is found, at {result.settings} settings"
-        return found if result.verdict is Verdict.AGREES else f"{found}; amounts at {result.at}"
-    said = f"{figure.expression} = " if figure.kind == "arithmetic" and figure.expression else ""
+        formula, form = (with_unit(text, figure.unit) for text in (figure.expression or "", result.form))
+        amounts = "" if result.verdict is Verdict.AGREES else f"; amounts for {result.at}"
+        return f"claimed {formula}, measured {form}, compared at {result.settings} settings{amounts}"
     if figure.missing:
-        return f"{figure.expression} = {measured(result)} is found" if figure.expression else "nothing is found"
-    if figure.printed is None:
-        return f"{figure.expression} gives {stated(result)}; found {measured(result)}"
-    return f"{said}{printed(result)} is said; found {measured(result)}"
+        return f"computed {figure.expression} = {actual(result)}" if figure.expression else "nothing to compare"
+    expression = f"{figure.expression} = " if figure.expression else ""
+    return f"claimed {expression}{claimed(result)}, {_verb(figure)} {actual(result)}"
 
 
-def _filled(margin: str, results: Sequence[FigureResult]) -> str:
-    """Put the measured values into the margin."""
+def _verb(figure: PrintedFigure) -> str:
+    """Return how the actual value was obtained: from a model, from the catalogue of devices, or from other figures."""
+    if figure.kind == "fact" and any(measure.target for measure in figure.measures.values()):
+        return "measured"
+    return "listed" if figure.kind == "fact" and figure.measured == "ours" else "computed"
+
+
+def _fill_in(margin: str, results: Sequence[FigureResult]) -> str:
+    """Replace the names in braces with values; names without a figure are those of the first that has them."""
     values: dict[str, str] = {}
     for result in reversed(results):
-        own = {"ours": measured(result), "claimed": stated(result), "factor": factor(result)}
+        own = {"ours": actual(result), "claimed": claimed(result), "factor": factor(result)}
         names = {**result.values, **own}
         values = values | names | {f"{result.figure.of}.{k}": v for k, v in names.items() if result.figure.of}
     for name, value in values.items():
@@ -137,18 +177,11 @@ def _filled(margin: str, results: Sequence[FigureResult]) -> str:
     return margin
 
 
-def _by_document(claim_results: Iterable[ClaimResult]) -> list[tuple[Document, list[ClaimResult]]]:
-    found: dict[str, tuple[Document, list[ClaimResult]]] = {}
-    for claim in claim_results:
-        found.setdefault(claim.document.id, (claim.document, []))[1].append(claim)
-    return list(found.values())
-
-
-def _json_row(claim_results: ClaimResult, result: FigureResult) -> dict[str, Any]:
+def _json_row(claim_result: ClaimResult, result: FigureResult) -> dict[str, Any]:
     (row,) = finding_rows((result.finding,))
     figure = result.figure
     more = {
-        "says": claim_results.claim.says,
+        "says": claim_result.claim.says,
         "kind": figure.kind,
         "printed": figure.printed,
         "printed_unit": figure.unit,
@@ -158,7 +191,7 @@ def _json_row(claim_results: ClaimResult, result: FigureResult) -> dict[str, Any
         "ratios": result.ratios,
         "at": result.at,
         "form": result.form,
-        "margin": _filled(claim_results.claim.margin, claim_results.results),
+        "margin": _fill_in(claim_result.claim.margin, claim_result.results),
         "missing": figure.missing,
         "sources": list(result.sources),
     }
@@ -167,22 +200,22 @@ def _json_row(claim_results: ClaimResult, result: FigureResult) -> dict[str, Any
     return FindingRow.model_dump(row) | {"verdict": result.verdict.value} | more
 
 
-def _wrapped(indent: str, line: str, width: int) -> str:
+def _wrap(indent: str, line: str, width: int) -> str:
     return textwrap.fill(
         line, width, initial_indent=indent, subsequent_indent=f"{indent}    " if indent else "",
         break_on_hyphens=False, break_long_words=False,
     )  # fmt: skip
 
 
-def _escaped(line: str) -> str:
+def _escape(line: str) -> str:
     return line.replace("*", r"\*").replace("_", r"\_").replace("<", r"\<")
 
 
 _PREFACE = (
-    "Generated by `python -m profiler verify --format markdown`: every formula and figure of the documents that come "
-    "with the package, held against live models, the catalogue of devices, or its own arithmetic. Verdicts are "
-    "computed from the numbers: *agrees* to the printed digits; *explained* by rounding, stated approximations or "
-    "mistakes of at most a twentieth; *contradicted* by mistakes that are named, with nothing left over; *unexplained* "
-    "where part of the difference has no name; *unverifiable* where nothing is left to hold it against. An amount is "
-    "what is found less what is said: + is what the document leaves out."
+    "Generated by `python -m profiler verify --format markdown`. Every formula and figure of the documents that come "
+    "with the package is compared with live models, with the catalogue of devices, or with its own arithmetic. "
+    "Verdicts are computed from the numbers: *agrees* to the printed digits; *explained* by rounding, stated "
+    "approximations or mistakes of at most 5 %; *contradicted* by larger mistakes, all of which are named; "
+    "*unexplained* if part of the difference has no known cause; *unverifiable* if there is nothing to compare with. "
+    "An amount is the actual value minus the claimed one: + is what the document leaves out, − is what it has too much."
 )

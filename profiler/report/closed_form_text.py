@@ -1,4 +1,4 @@
-"""A closed form for a reader: the formula, where its terms come from, what follows, and how it was verified."""
+"""A closed form as text: the formula, the origins of its terms, what follows from it, and how it was verified."""
 
 from __future__ import annotations
 
@@ -13,155 +13,176 @@ from rich.table import Table
 
 from profiler import units
 from profiler.derive.notation import SUPERSCRIPTS
+from profiler.derive.quantities import CONTRACTION, POINTWISE
 from profiler.derive.variables import format_point
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from fractions import Fraction
 
+    from profiler.derive.analysis import Crossover, LargestSize
     from profiler.derive.closed_form import Piece
     from profiler.derive.comparison import Comparison
     from profiler.derive.result import DerivationResult
     from profiler.derive.samples import Origin
 
+#: Line width, least width of the first column, and the most origins of a term and verified points to list.
 _WIDTH, _LEAST, _ORIGINS, _POINTS = 80, 20, 6, 40
 
 
-def text(answers: DerivationResult, width: int = _WIDTH) -> str:
-    """Write the whole report."""
-    form = answers.form
-    ranges = ", ".join(f"{answers.notation.introduce(v)} {v}" for v in form.variables)
-    constants = ", ".join(f"{letter} = {value}" for letter, value in answers.letters.items())
+def text(result: DerivationResult, width: int = _WIDTH) -> str:
+    """Format the whole report, with lines of at most *width* characters."""
+    form = result.form
+    ranges = ", ".join(f"{result.notation.describe(v)} {v}" for v in form.variables)
+    constants = ", ".join(f"{letter} = {value}" for letter, value in result.letters.items())
     heading = [f"{form.subject} · {form.unit} in {ranges}", *([f"letters: {constants}"] if constants else [])]
     blocks = ["\n".join(fill(line, width) for line in heading)]
-    blocks += [_piece(piece, answers, width) for piece in answers.pieces]
-    blocks.append(_consequences(answers, width))
-    if answers.comparison is not None:
-        blocks.append(_comparison(answers.comparison, answers, width))
+    blocks += [_piece(piece, result, width) for piece in result.pieces]
+    blocks.append(_consequences(result, width))
+    if result.comparison is not None:
+        blocks.append(_comparison(result.comparison, result, width))
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
-def _piece(piece: Piece, answers: DerivationResult, width: int) -> str:
-    """Write a piece: its formula by parts, its terms, and its points."""
-    notation = answers.notation
-    parts = [kind for kind in piece.kinds if kind]
+def _piece(piece: Piece, result: DerivationResult, width: int) -> str:
+    """Format a piece: its formula by part, its terms with their origins, and its points."""
+    notation = result.notation
     lines = []
-    if len(answers.pieces) > 1:
-        whole = {v.name: v for v in answers.form.variables}
+    if len(result.pieces) > 1:
+        whole = {v.name: v for v in result.form.variables}
         narrow = [f"{v.name} {v}" for v in piece.variables if len(v.sizes) < len(whole[v.name].sizes)]
         lines += [f"for {', '.join(narrow)}:", ""]
-    for kind in parts if len(parts) > 1 else [None]:
-        name = kind or answers.form.quantity
-        written = notation.text({t.monomial: t.coefficient for t in piece.terms(kind)})
-        lines.append(_wrap(f"{name} = {written}", width))
-    lines += ["", _terms(piece, answers, width), "", _points(piece, answers, width)]
+    for part in _parts(piece):
+        name = part or result.form.quantity
+        formula = notation.text({t.monomial: t.coefficient for t in piece.terms(part)})
+        lines.append(_wrap(f"{name} = {formula}", width))
+    lines += ["", _terms(piece, result, width), "", _points(piece, result, width)]
     return "\n".join(lines)
+
+
+def _parts(piece: Piece) -> list[str] | list[None]:
+    """List the parts to show apart; only None, the whole, if there is just one."""
+    parts = [part for part in piece.parts if part]
+    return parts if len(parts) > 1 else [None]
 
 
 def _wrap(line: str, width: int) -> str:
     return fill(line, width, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
 
 
-def _terms(piece: Piece, answers: DerivationResult, width: int) -> str:
-    """Write each term, and below it where it comes from."""
+def _terms(piece: Piece, result: DerivationResult, width: int) -> str:
+    """Format a table of the terms, with the origins of each below it."""
     rows: list[tuple[str, str]] = []
-    parts = [kind for kind in piece.kinds if kind]
-    for kind in parts if len(parts) > 1 else [None]:
-        for term in piece.terms(kind):
-            name = answers.notation.monomial(term.monomial) + (f"  {kind}" if kind else "")
+    for part in _parts(piece):
+        for term in piece.terms(part):
+            name = result.notation.monomial(term.monomial) + (f"  {part}" if part else "")
             rows.append((name, _number(term.coefficient)))
-            rows += [(f"  {_origin(origin, answers)}", _number(c)) for origin, c in _shown(term.origins)]
-    return _table(rows, ("term, and where it comes from", "coefficient"), width)
+            rows += [(f"  {_origin(origin, result)}", _number(c)) for origin, c in _abridge(term.origins)]
+    return _table(rows, ("term and its origins", "coefficient"), width)
 
 
-def _shown(origins: Sequence[tuple[Origin, Fraction]]) -> list[tuple[Origin, Fraction]]:
-    """List where a term comes from; the smallest of many as one."""
+def _abridge(origins: Sequence[tuple[Origin, Fraction]]) -> list[tuple[Origin, Fraction]]:
+    """List the largest contributions to a term, and the sum of the others if there are many."""
     if len(origins) <= _ORIGINS:
         return list(origins)
-    kept, rest = origins[: _ORIGINS - 1], origins[_ORIGINS - 1 :]
-    other = rest[0][0]._replace(module=f"{len(rest)} others", operator="", part="")
-    return [*kept, (other, sum((c for _, c in rest[1:]), rest[0][1]))]
+    largest, rest = origins[: _ORIGINS - 1], origins[_ORIGINS - 1 :]
+    others = rest[0][0]._replace(module=f"{len(rest)} others", operator="", part="")
+    return [*largest, (others, sum((c for _, c in rest[1:]), rest[0][1]))]
 
 
-def _origin(origin: Origin, answers: DerivationResult) -> str:
-    return " ".join(part for part in (origin.module or answers.form.subject, origin.operator) if part)
+def _origin(origin: Origin, result: DerivationResult) -> str:
+    return " ".join(part for part in (origin.module or result.form.subject, origin.operator) if part)
 
 
-def _points(piece: Piece, answers: DerivationResult, width: int) -> str:
-    """List the points at which the formula was held against the model."""
+def _points(piece: Piece, result: DerivationResult, width: int) -> str:
+    """Report how many points a piece was derived from, and at which others it was verified."""
     if not piece.verified:
-        return f"measured at every size, {len(piece.used)} points"
-    names = ", ".join(answers.notation.letter(v.name) for v in piece.variables)
-    shown = [f"({', '.join(str(n) for n in point.values())})" for point in piece.verified[:_POINTS]]
-    hidden = len(piece.verified) - len(shown)
+        return f"derived from all {len(piece.used)} points in the ranges; none is left to verify at"
+    names = ", ".join(result.notation.letter(v.name) for v in piece.variables)
+    points = [f"({', '.join(str(n) for n in point.values())})" for point in piece.verified[:_POINTS]]
+    hidden = len(piece.verified) - len(points)
     more = f" and {hidden} more" if hidden else ""
     line = (
-        f"found from {len(piece.used)} points; verified at {len(piece.verified)} others, "
-        f"({names}) = {', '.join(shown)}{more}"
+        f"derived from {len(piece.used)} points; verified at {len(piece.verified)} others, "
+        f"({names}) = {', '.join(points)}{more}"
     )
     return fill(line, width, subsequent_indent="    ")
 
 
-def _consequences(answers: DerivationResult, width: int) -> str:
-    """Write growth, crossovers and the largest size."""
-    notation = answers.notation
-    lines = []
-    growths = [(notation.letter(name), power, float(exponent)) for name, power, exponent in answers.growths()]
-    if growths:
-        end = ", ".join(f"{letter}{_power(power)}" for letter, power, _ in growths)
-        here = ", ".join(f"{letter}^{exponent:.3f}" for letter, _, exponent in growths)
-        lines.append(f"grows as {end} in the end, and as {here} at {format_point(answers.point)}")
-    for found in answers.crossovers():
-        letter = notation.letter(found.variable)
-        exactly = f" ({letter} = {_expression(str(found.format_point))})" if found.format_point is not None else ""
-        others = {name: size for name, size in answers.point.items() if name != found.variable}
-        at = f" at {format_point(others)}" if others else ""
-        what = "contractions' " if "contraction" in answers.main.kinds else ""
-        lines.append(
-            f"the {what}terms in {letter}{_power(found.power)} overtake the others at "
-            f"{found.variable}={found.size:,}{exactly}{at}"
-        )
-    if answers.largest is not None:
-        answer, budget = answers.largest
-        beyond = "; beyond the sizes that were verified" if answer.is_beyond else ""
-        lines.append(
-            f"at most {_number(budget)} {answers.form.unit}: {answer.variable}={answer.size:,} "
-            f"({_number(answer.cost)}; one more: {_number(answer.next_cost)}){beyond}"
-        )
-    lines += [f"note: {note}" for note in answers.form.notes]
+def _consequences(result: DerivationResult, width: int) -> str:
+    """Report growth, crossovers and the largest size, and the notes."""
+    lines = _growth(result)
+    lines += [_crossover(crossover, result) for crossover in result.crossovers()]
+    if result.largest is not None:
+        lines.append(_largest(result.largest, result.form.unit))
+    lines += [f"note: {note}" for note in result.form.notes]
     return "\n".join(fill(line, width, subsequent_indent="    ") for line in lines)
 
 
-def _comparison(comparison: Comparison, answers: DerivationResult, width: int) -> str:
-    """Say whether the formula is equal, and list the terms in which it differs."""
-    unit = answers.form.unit
+def _growth(result: DerivationResult) -> list[str]:
+    growths = [(result.notation.letter(name), degree, float(local)) for name, degree, local in result.growths()]
+    if not growths:
+        return []
+    asymptotic = ", ".join(f"{letter}{_power(degree)}" for letter, degree, _ in growths)
+    local = ", ".join(f"{letter}^{exponent:.3f}" for letter, _, exponent in growths)
+    return [f"grows asymptotically as {asymptotic}; locally as {local} at {format_point(result.point)}"]
+
+
+def _crossover(crossover: Crossover, result: DerivationResult) -> str:
+    letter = result.notation.letter(crossover.variable)
+    solution = "" if crossover.solution is None else f" ({letter} = {_expression(str(crossover.solution))})"
+    others = {name: size for name, size in result.point.items() if name != crossover.variable}
+    at = f" for {format_point(others)}" if others else ""
+    kind = f"{CONTRACTION} " if CONTRACTION in result.main.parts else ""
+    return (
+        f"the {kind}terms in {letter}{_power(crossover.power)} overtake the others at "
+        f"{crossover.variable}={crossover.size:,}{solution}{at}"
+    )
+
+
+def _largest(largest: LargestSize, unit: str) -> str:
+    beyond = "; this is beyond the verified sizes" if largest.is_beyond else ""
+    return (
+        f"at most {_number(largest.budget)} {unit}: {largest.variable}={largest.size:,} costs "
+        f"{_number(largest.cost)}, the next size {_number(largest.next_cost)}{beyond}"
+    )
+
+
+def _comparison(comparison: Comparison, result: DerivationResult, width: int) -> str:
+    """Report whether the formula equals the closed form, and where it differs."""
     if comparison.is_equal:
-        held = f"at the {len(comparison.points)} points measured" if comparison.points else "term by term"
-        return f"the formula is equal, {held}"
+        how = f"at the {len(comparison.points)} sampled points" if comparison.points else "term by term"
+        return f"the formula equals the closed form, {how}"
     if comparison.claimed is None:
-        wrong = [(p, m, c) for p, m, c in comparison.points if m != c]
-        point, measured, claimed = wrong[0]
-        said = f"{_number(claimed)} {unit}" if claimed is not None else "no number"
-        return fill(
-            f"the formula is no polynomial, and differs at {len(wrong)} of {len(comparison.points)} points: at "
-            f"{format_point(point)} it says {said}, and the model costs {_number(measured)}",
-            width,
-        )
+        return fill(_different_points(comparison, result.form.unit), width)
     rows: list[tuple[str, str]] = []
     for d in comparison.differences:
-        coefficient = _number(d.measured) if not d.claimed else f"{_number(d.claimed)}, not {_number(d.measured)}"
-        rows.append((f"{d.kind}  {answers.notation.monomial(d.monomial)}", coefficient))
+        coefficient = _number(d.measured) if not d.claimed else f"{_number(d.claimed)} instead of {_number(d.measured)}"
+        rows.append((f"{d.kind}  {result.notation.monomial(d.monomial)}", coefficient))
         rows += [
-            (f"  {_origin(o, answers)}{f' ({o.part})' if o.part else ''}", _number(c)) for o, c in _shown(d.origins)
+            (f"  {_origin(o, result)}{f' ({o.part})' if o.part else ''}", _number(c)) for o, c in _abridge(d.origins)
         ]
+    return f"{_summary(comparison)}\n\n{_table(rows, ('difference and its origins', 'coefficient'), width)}"
+
+
+def _different_points(comparison: Comparison, unit: str) -> str:
+    """Report the first point at which a formula that is not a polynomial differs."""
+    different = [(point, measured, claimed) for point, measured, claimed in comparison.points if measured != claimed]
+    point, measured, claimed = different[0]
+    value = f"gives {_number(claimed)} {unit}" if claimed is not None else "divides by zero"
+    return (
+        f"the formula is not a polynomial; it differs at {len(different)} of {len(comparison.points)} points: at "
+        f"{format_point(point)} it {value}, but the model costs {_number(measured)}"
+    )
+
+
+def _summary(comparison: Comparison) -> str:
     parts = {o.part for d in comparison.differences for o, _ in d.origins}
-    several = len(comparison.differences)
-    terms = f"{several} pointwise terms" if several > 1 else "a pointwise term"
-    if parts == {"pointwise"} and all(d.kind == "missing" for d in comparison.differences):
-        summary = f"the formula has all contractions, and lacks {terms}"
-    else:
-        summary = f"the formula differs in {several} {'terms' if several > 1 else 'term'}"
-    return f"{summary}\n\n{_table(rows, ('difference, and where it comes from', 'coefficient'), width)}"
+    count = len(comparison.differences)
+    if parts == {POINTWISE} and all(d.kind == "missing" for d in comparison.differences):
+        terms = f"{count} pointwise terms" if count > 1 else "a pointwise term"
+        return f"the formula has all contractions but lacks {terms}"
+    return f"the formula differs in {count} {'terms' if count > 1 else 'term'}"
 
 
 def _power(exponent: int) -> str:
@@ -169,7 +190,7 @@ def _power(exponent: int) -> str:
 
 
 def _expression(text: str) -> str:
-    """Write a sympy expression as the other formulas are."""
+    """Format a sympy expression in the style of the other formulas."""
     raised = re.sub(r"\*\*(\d+)", lambda match: match[1].translate(SUPERSCRIPTS), text)
     return raised.replace("*", "·")
 

@@ -1,4 +1,4 @@
-"""What documents say of the model of a report."""
+"""The claims of documents about the model of a report, as text."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from profiler import units
 from profiler.documents import documents
-from profiler.documents.about_target import about
+from profiler.documents.target_claims import claims_about
 from profiler.values.findings import TOTAL, CauseKind
 
 if TYPE_CHECKING:
@@ -17,19 +17,25 @@ if TYPE_CHECKING:
 
 
 def text(target: str, findings: Iterable[Finding], width: int = 80) -> str:
-    """Write the claims about a target: those that are settled with their verdict, and where the others are."""
+    """Return the claims about a target: those that its profile settles with their verdict, the others by name.
+
+    Args:
+        target: The model, as on the command line.
+        findings: The findings of its profile; those about peers are skipped.
+        width: The longest line.
+    """
     settled = [finding for finding in findings if finding.claim.id]
     lines = [_line(finding) for finding in settled]
-    known = {(finding.claim.source, finding.claim.id) for finding in settled}
-    others = [claim.id for document, claim in about(target) if (document.id, claim.id) not in known]
+    names = {(finding.claim.source, finding.claim.id) for finding in settled}
+    others = [claim.id for document, claim in claims_about(target) if (document.id, claim.id) not in names]
     if others:
         lines.append(f"{', '.join(others)}: see `python -m profiler verify --claim {others[0]}`")
     if not lines:
         return ""
-    return "\n".join(["What documents say of it:", *(_wrapped(line, width) for line in lines)])
+    return "\n".join(["Claims of documents about it:", *(_wrap(line, width) for line in lines)])
 
 
-def _wrapped(line: str, width: int) -> str:
+def _wrap(line: str, width: int) -> str:
     return textwrap.fill(
         line, width, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False, break_long_words=False
     )
@@ -37,21 +43,27 @@ def _wrapped(line: str, width: int) -> str:
 
 def _line(finding: Finding) -> str:
     claim = finding.claim
-    part = f" ({claim.subject})" if claim.subject != TOTAL else ""
-    named = [c for c in finding.causes if c.kind is not CauseKind.ROUNDING]
-    causes = "".join(f"; {_short(c.amount, claim.unit)} {c.kind.value}: {c.why}" for c in named)
-    left = f"; {_short(finding.unexplained, claim.unit)} unexplained" if finding.unexplained else ""
-    said = f"said {_short(claim.claimed or 0, claim.unit)}, found {_short(finding.ours, claim.unit)}"
-    return f"{claim.id}{part} {finding.verdict.value}: {_says(finding)} {said}{causes}{left}"
+    subject = f" ({claim.subject})" if claim.subject != TOTAL else ""
+    causes = "".join(
+        f"; {_short(cause.amount, claim.unit)} {cause.kind.value}: {cause.why}"
+        for cause in finding.causes
+        if cause.kind is not CauseKind.ROUNDING
+    )
+    rest = f"; {_short(finding.unexplained, claim.unit)} unexplained" if finding.unexplained else ""
+    numbers = f"Claimed {_short(claim.claimed or 0, claim.unit)}, measured {_short(finding.ours, claim.unit)}"
+    return f"{claim.id}{subject} {finding.verdict.value}: {_sentence(finding)} {numbers}{causes}{rest}"
 
 
-def _says(finding: Finding) -> str:
-    claims = (c for d in documents().values() if d.id == finding.claim.source for c in d.claims)
-    return next((c.says for c in claims if c.id == finding.claim.id), "")
+def _sentence(finding: Finding) -> str:
+    """Return the claim as a sentence."""
+    claims = (
+        claim for document in documents().values() if document.id == finding.claim.source for claim in document.claims
+    )
+    return next((claim.says for claim in claims if claim.id == finding.claim.id), "")
 
 
 def _short(value: Exact, unit: str) -> str:
-    """Write an amount with four digits and a prefix.
+    """Format an amount with four digits and a prefix.
 
     Example:
         >>> _short(-1_500_000, "FLOP")
@@ -59,4 +71,4 @@ def _short(value: Exact, unit: str) -> str:
     """
     sign = "−" if value < 0 else ""
     size = abs(float(value))
-    return sign + (units.count(round(size), unit) if size >= 1 else f"{units.rounded(size)} {unit}".rstrip())
+    return sign + (units.count(round(size), unit) if size >= 1 else units.with_unit(units.rounded(size), unit))

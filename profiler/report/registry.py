@@ -51,10 +51,18 @@ class Formats(Generic[R]):
         Raises:
             UnknownNameError: There is no such format.
         """
+        return self.find(name)(result)
+
+    def find(self, name: str) -> Callable[[R], str]:
+        """Return the writer of a format.
+
+        Raises:
+            UnknownNameError: There is no such format.
+        """
         if name not in self._loaded:
             kind = "format"
             raise UnknownNameError(kind, name, self._loaded)
-        return self._loaded[name](result)
+        return self._loaded[name]
 
     @cached_property
     def _loaded(self) -> dict[str, Callable[[R], str]]:

@@ -1,5 +1,5 @@
-"""Run models: a forward pass, a training step, a timed pass or a derivation, with the model's state preserved.
+"""Run models: one forward pass, one training step, a timed pass, or a derivation. The model's state is restored.
 
-``count_target("resnet18")`` goes all the way from a name to a profile. Commands, document verification, budgets and
-the pytest fixture all run their models through this package.
+``count_target("resnet18")`` goes from a name to a profile. The command line, the verification of documents, budgets
+and the pytest fixture run their models through this package.
 """

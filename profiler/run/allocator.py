@@ -1,4 +1,4 @@
-"""The peak that CUDA's allocator measures, beside the peak that we count."""
+"""Measure the peak of CUDA's caching allocator, to compare with the counted peak of live memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 
 def with_allocator_peak(profile: Profile, run: Callable[[], object]) -> Profile:
-    """Run again unrecorded, and add the peak of CUDA's allocator; on other devices return *profile* unchanged."""
+    """Call *run* again without recording, and return *profile* with the peak of CUDA's allocator in bytes.
+
+    A profile of another device is returned unchanged, and *run* is not called.
+    """
     if profile.memory is None or not profile.device.startswith("cuda"):
         return profile
     torch.cuda.synchronize()

@@ -1,4 +1,4 @@
-"""From the words of a command to a profile."""
+"""``count_target()``: count a model by its name, as the command line does."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ def count_target(
     notify: Notify = lambda _: None,
     run: Run | None = None,
 ) -> Profile:
-    """Resolve a target by name, build it, make its inputs, and count one forward pass, or what *run* does with it.
+    """Build the model called *name* and its inputs, count one forward pass, and return the profile.
 
     Args:
         name: A target as on the command line: ``resnet18``, ``timm:NAME``, ``hf:NAME``, ``file.py:factory`` …
-        specs: Input specifications, such as ``3x224x224`` or ``input_ids=1x128``; by default the target's own.
-        batch: Size of the first dimension of every input.
+        specs: Input specifications, such as ``3x224x224`` or ``input_ids=1x128``; by default the target's own inputs.
+        batch: First dimension of every input.
         dtype: Floating dtype of parameters and inputs; None keeps the model's own.
-        device: "auto" is ``meta``, and the CPU where a model's control flow needs values.
+        device: Where to run; "auto" is ``meta``, or the CPU if the model's control flow depends on tensor values.
         notify: Called with each note for the user.
-        run: Takes the model, its positional and its keyword arguments, and returns a profile.
+        run: What to do with the model instead of a forward pass; called as ``run(model, args, kwargs)``.
 
     Raises:
-        ProfilerError: The name, an input, the dtype or the device is wrong, or the model raised.
+        ProfilerError: The name, an input, the dtype or the device is invalid, or the model raised.
 
     Example:
         >>> count_target("resnet18").totals.macs

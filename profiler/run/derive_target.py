@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class DeriveRequest:
-    """What to derive, in the words of the command line."""
+    """The options of ``profiler derive``, as text."""
 
     target: str
     vary: tuple[str, ...]
@@ -50,40 +50,45 @@ class DeriveRequest:
 
 
 def derive_target(request: DeriveRequest, notify: Notify = lambda _: None) -> DerivationResult:
-    """Derive, compare and solve as requested. Every option is validated before the model runs.
+    """Derive the closed form, compare it with a formula, and solve it for a budget, as requested.
+
+    Every option is checked before the model runs.
+
+    Args:
+        request: The options.
+        notify: Called with each note for the user.
 
     Raises:
-        ProfilerError: A word is wrong, the model refuses a size, or there is no closed form.
+        ProfilerError: An option is invalid, the model rejects a size, or the cost has no closed form.
     """
-    if request.count not in QUANTITIES:
-        kind = "quantity"
-        raise UnknownNameError(kind, request.count, QUANTITIES)
-    asked = parse_vary(request.vary)
-    names = tuple(a.name for a in asked)
+    quantity = _find_quantity(request.count)
+    options = parse_vary(request.vary)
+    names = tuple(option.name for option in options)
     shapes = tuple(text for text in request.inputs if is_symbolic_shape(text))
     sized = SizedTarget(find_configurable_target(request.target), names, shapes, request.settings)
-    values, renamed = read_letters(request.letters, names)
-    ranges = tuple(replace(v, letter=renamed.get(v.name, v.letter)) for v in variables(asked, sized))
+    constants, letters = read_letters(request.letters, names)
+    ranges = tuple(replace(v, letter=letters.get(v.name, v.letter)) for v in variables(options, sized))
     point, budget = read_point(request.at, ranges), read_budget(request.at_most, request.solve_for, ranges)
-    known = {v.letter: v.name for v in ranges} | {v.name: v.name for v in ranges}
-    formula = None if request.formula is None else parse(request.formula, [*known, *values])
-    quantity = QUANTITIES[request.count]
+    names_by_letter = {v.letter: v.name for v in ranges} | {v.name: v.name for v in ranges}
+    formula = None if request.formula is None else parse(request.formula, [*names_by_letter, *constants])
+
     runner = QuantityRunner(sized, quantity, request, notify)
     ranges, pieces = derive(runner, ranges)
     form = ClosedForm(request.target, quantity.name, quantity.unit, ranges, pieces, runner.notes())
-    compared = formula and compare(form.piece(point) or pieces[-1], formula, known, values)
-    solved = budget and (
-        find_largest_size(form, next(v for v in ranges if v.name == budget[0]), budget[1], point),
-        budget[1],
-    )
-    return DerivationResult(form, values, point, compared, solved)
+    result = DerivationResult(form, constants, point)
+    if formula is not None:
+        result = replace(result, comparison=compare(result.main, formula, names_by_letter, constants))
+    if budget is not None:
+        variable = next(v for v in ranges if v.name == budget[0])
+        result = replace(result, largest=find_largest_size(form, variable, budget[1], point))
+    return result
 
 
 class QuantityRunner:
-    """Measures a quantity of a model at a point; a model that is the same at two points is built once."""
+    """Runs a model at a point and returns one quantity of the profile, by origin."""
 
     def __init__(self, sized: SizedTarget, quantity: Quantity, request: DeriveRequest, notify: Notify) -> None:
-        """Prepare to measure *quantity* of *sized*."""
+        """Prepare to run *sized*; nothing is built yet."""
         self._sized, self._quantity = sized, quantity
         self._specs = [text for text in request.inputs if text not in sized.shapes]
         run = StepOptions() if request.train or quantity.needs_training else count_forward
@@ -91,10 +96,10 @@ class QuantityRunner:
         self._uncounted: set[str] = set()
 
     def __call__(self, point: Point) -> Mapping[Origin, int]:
-        """Run the model at a point and return the quantity by origin.
+        """Run the model at a point. It is rebuilt only if the point changes one of its settings.
 
         Raises:
-            ModelError: The model refuses these sizes, or fails.
+            ModelError: The model rejects these sizes, or raised.
         """
         target, batch = self._sized.target(point), point.get("batch") if self._specs else None
         with without_warnings():
@@ -103,6 +108,13 @@ class QuantityRunner:
         return self._quantity.by_origin(profile)
 
     def notes(self) -> tuple[str, ...]:
-        """Return what makes the form a lower bound."""
+        """Return a note if operators without a formula make the closed form a lower bound."""
         names = ", ".join(sorted(self._uncounted))
         return (f"a lower bound: no formula is known for {names}",) if names else ()
+
+
+def _find_quantity(name: str) -> Quantity:
+    if name not in QUANTITIES:
+        kind = "quantity"
+        raise UnknownNameError(kind, name, QUANTITIES)
+    return QUANTITIES[name]

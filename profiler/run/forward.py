@@ -1,4 +1,4 @@
-"""``count()``: one forward pass, with the model's state preserved."""
+"""``count()``: one forward pass, after which the model's state is restored."""
 
 from __future__ import annotations
 
@@ -21,10 +21,24 @@ if TYPE_CHECKING:
 
 
 def count(model: nn.Module, *args: Any, **kwargs: Any) -> Profile:
-    """Run one forward pass of *model*, without gradients, and return its profile.
+    """Run one forward pass of *model* under ``torch.no_grad()`` and return its profile.
 
-    The model runs in its present mode (``train()`` or ``eval()``). Its buffers, such as BatchNorm's running statistics,
-    and the random state are restored afterwards.
+    The model runs in its present mode: call ``model.eval()`` first to count inference. Its output is discarded. Any
+    device works; on ``meta`` nothing is computed or allocated, so that large models are counted in seconds. Afterwards
+    the buffers (such as BatchNorm's running statistics) and torch's random state are restored, and no hook is left on
+    the model.
+
+    ``totals`` has the sums: MACs, FLOPs, bytes, parameters, and the peak of live memory. ``operators``, ``modules`` and
+    ``tree`` split them up, ``print(p)`` writes the report, and ``p.save(path)`` saves the profile. To count several
+    calls, or a loop of your own, use :class:`profiler.profile`; to count a training step, :func:`profiler.count_step`.
+
+    Args:
+        model: The model.
+        *args: Positional arguments of its forward, on the model's device.
+        **kwargs: Keyword arguments of its forward.
+
+    Returns:
+        The profile, which holds no reference to the model or its tensors.
 
     Raises:
         ModelError: The model raised; the original error is the ``__cause__``.
@@ -32,8 +46,9 @@ def count(model: nn.Module, *args: Any, **kwargs: Any) -> Profile:
     Example:
         >>> import torch
         >>> model = torch.nn.Linear(20, 30, device="meta")
-        >>> count(model, torch.empty(4, 20, device="meta")).totals.macs
-        2400
+        >>> p = count(model, torch.empty(4, 20, device="meta"))  # 4 · 20 · 30 MACs, and 4 · 30 additions of the bias
+        >>> p.totals.macs, p.totals.flops, p.totals.params
+        (2400, 4920, 630)
     """
     session = Session(model)
     with recording(model, session), torch.no_grad():

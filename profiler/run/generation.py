@@ -1,4 +1,4 @@
-"""A language model at work: reading the prompt, and one decoding step after it."""
+"""Count text generation with a language model: the prefill of the prompt, and one decoding step."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Generation(NamedTuple):
-    """The profiles of the two passes, and the size of the key-value cache between them."""
+    """The profiles of prefill and decoding step, and the size of the key-value cache between them."""
 
     prefill: Profile
     step: Profile
@@ -25,10 +25,15 @@ class Generation(NamedTuple):
 
 
 def count_generation(target: str, batch: int, prompt: int) -> Generation:
-    """Count the prefill of *prompt* tokens, and one decoding step with the model's own cache, on ``meta``.
+    """Count the prefill of *prompt* tokens and one decoding step that reads its key-value cache, on ``meta``.
+
+    Args:
+        target: A language model, such as ``hf:llama-7b``.
+        batch: Number of sequences.
+        prompt: Tokens of each sequence's prompt.
 
     Raises:
-        PlanError: The model returns no cache that can be passed to its next step.
+        PlanError: The model returns no cache that its next step could take.
         ProfilerError: The model cannot be built, or raised.
     """
     model, args, kwargs = build_with_inputs(target, [f"input_ids={batch}x{prompt}"], device="meta")
@@ -39,9 +44,9 @@ def count_generation(target: str, batch: int, prompt: int) -> Generation:
         if cache is None:
             msg = f"{target} returns no {name}; a stage with tokens_per_s needs a language model"
             raise PlanError(msg)
-        last = torch.zeros(batch, 1, dtype=torch.int64, device="meta")
-        elements = sum(tensor.numel() for tensor in _tensors(cache))  # counted before the step adds to the cache
-        step = count(model, input_ids=last, use_cache=True, **{name: cache})
+        last_token = torch.zeros(batch, 1, dtype=torch.int64, device="meta")
+        elements = sum(tensor.numel() for tensor in _tensors(cache))  # before the step appends to the cache
+        step = count(model, input_ids=last_token, use_cache=True, **{name: cache})
     return Generation(prefill, step, elements)
 
 

@@ -1,4 +1,4 @@
-"""Meta kernels that older versions of torch lack."""
+"""Supply meta kernels that older versions of torch lack."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ _GROUPED_MM = torch.ops.aten._grouped_mm.default
 
 
 def missing_meta_kernels() -> AbstractContextManager[object]:
-    """Return a context in which float32 grouped products run on ``meta``, as they do on the CPU.
+    """Return a context in which grouped matrix products of float32 run on ``meta``, as they do on the CPU.
 
-    Before torch 2.15 the kernel on ``meta`` takes bfloat16 alone, so that mixtures of experts in float32 fail there.
+    Before torch 2.15 the meta kernel accepts bfloat16 only, so a mixture of experts in float32 fails on ``meta``.
     """
     return nullcontext() if _runs_in_float32() else _GroupedMatmul()
 
 
 class _GroupedMatmul(TorchDispatchMode):
-    """Computes the shape of a grouped product on ``meta``; passes every other operator on."""
+    """Returns the shape of a grouped matrix product on ``meta``; runs every other operator unchanged."""
 
     supports_higher_order_operators = True
 
@@ -30,7 +30,7 @@ class _GroupedMatmul(TorchDispatchMode):
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        """Do without torch's guard around the handler, which imports the compiler."""
+        """Return False: torch's guard around the handler would import the compiler."""
         return False
 
     def __torch_dispatch__(
@@ -42,7 +42,10 @@ class _GroupedMatmul(TorchDispatchMode):
 
 
 def _grouped_mm(left: torch.Tensor, right: torch.Tensor, offs: torch.Tensor | None = None, **_: Any) -> torch.Tensor:
-    """Return an empty result: ``(M, K)`` or ``(G, M, K)`` with ``(K, N)`` or ``(G, K, N)``; *offs* has G ends."""
+    """Return an empty result of a grouped product.
+
+    *left* is ``(M, K)`` or ``(G, M, K)``, *right* is ``(K, N)`` or ``(G, K, N)``; *offs* are the G ends of the groups.
+    """
     shape: tuple[int, ...] = (left.shape[-2], right.shape[-1])
     if left.dim() == right.dim():
         shape = (left.shape[0] if left.dim() == 3 or offs is None else offs.shape[0], *shape)  # noqa: PLR2004

@@ -1,4 +1,4 @@
-"""The one way from a target to a profile: build the model, make its inputs, run it on meta or else on the CPU."""
+"""Turn a target into a profile: build the model and its inputs, and run it, on meta if possible."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from profiler.targets import build, make_inputs
 if TYPE_CHECKING:
     from profiler.targets import Target
 
-#: What to do with a model and its arguments: count a forward pass, a training step …
+#: Called with a model, its positional and its keyword arguments: counts a forward pass, a training step …
 Run = Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], Profile]
 Notify = Callable[[str], None]
 
@@ -25,8 +25,8 @@ Notify = Callable[[str], None]
 class Runner:
     """Runs targets on one device in one dtype.
 
-    With the device "auto" a model runs on ``meta``. Once a model needs real values, it and all later ones run on the
-    CPU. A model is built once for consecutive calls with the same *settings*.
+    With device "auto" models run on ``meta``. The first model that needs tensor values runs on the CPU, and so does
+    every later one. A model is built once for consecutive calls with the same *settings*.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Runner:
         dtype: str | None = None,
         notify: Notify = lambda _: None,
     ) -> None:
-        """Prepare to run; *notify* is called with each note for the user."""
+        """Run models with *run*, by default one forward pass; *notify* is called with each note for the user."""
         self._run, self._dtype, self._notify = run, dtype, notify
         self._falls_back = device == "auto"
         self._device = "meta" if self._falls_back else device
@@ -46,30 +46,31 @@ class Runner:
     def __call__(
         self, target: Target, specs: Sequence[str] = (), *, batch: int | None = None, settings: object = None
     ) -> Profile:
-        """Build *target* unless it was just built with the same *settings*, make its inputs, and run it.
+        """Build *target* unless the previous call built it with the same *settings*, make its inputs, and run it.
 
         Args:
             target: The model to run.
             specs: Input specifications, as ``--input`` takes them.
-            batch: Size of the first dimension of every input.
-            settings: Identifies the model among other sizes of the same target; None builds it anew.
+            batch: First dimension of every input.
+            settings: A key for the model's sizes; if it equals that of the previous call, the model is reused. None
+                always builds a new model.
 
         Raises:
             ModelError: The model cannot be built, or raised.
-            ProfilerError: An input, the dtype or the device is wrong.
+            ProfilerError: An input, the dtype or the device is invalid.
         """
         try:
             return self._once(target, specs, batch, settings)
         except ModelError as error:
             if not (self._falls_back and self._device == "meta" and needs_values(error)):
                 raise
-            self._fall_back(f"{target.name} needs real values ({one_line(error.__cause__ or error)})")
+            self._fall_back(f"{target.name} needs tensor values ({one_line(error.__cause__ or error)})")
         return self._once(target, specs, batch, settings)
 
     def build(self, target: Target, settings: object = None) -> nn.Module:
-        """Return the model; the one of the previous call if *settings* are the same."""
+        """Return the model; that of the previous call if *settings* are the same."""
         if self._falls_back and self._device == "meta" and target.prefers == "cpu":
-            self._fall_back(f"{target.name} needs real values")
+            self._fall_back(f"{target.name} needs tensor values")
         if settings is None or self._built is None or self._built[0] != settings:
             self._built = None  # free the previous model before the next is built
             self._built = settings, build(target, device=self._device, dtype=self._dtype)
@@ -87,6 +88,6 @@ class Runner:
 
 
 def needs_values(error: ModelError) -> bool:
-    """Return whether a model failed because tensors on ``meta`` have no values; torch reports that in several ways."""
+    """Return whether a model failed because tensors on ``meta`` have no values, which torch reports in several ways."""
     cause = error.__cause__
     return isinstance(cause, NotImplementedError) or "meta" in str(cause).lower() or "data-dependent" in str(cause)

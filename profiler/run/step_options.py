@@ -1,4 +1,4 @@
-"""What a training step consists of: its optimizer, frozen parameters and activation checkpointing."""
+"""Options of a training step: its optimizer, frozen parameters and activation checkpointing."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class StepOptions:
-    """A training step in words; calling it counts that step of a model."""
+    """A training step as the command line describes it; calling it counts that step of a model."""
 
-    #: Name of an optimizer of ``torch.optim`` in lower case; None leaves the optimizer's step out.
+    #: Name of an optimizer in ``torch.optim``, in any case; None for no optimizer step.
     optimizer: str | None = None
     #: Run the top-level blocks under activation checkpointing.
     checkpoint: bool = False
-    #: Patterns of parameter names that get no gradients.
+    #: Patterns of the names of parameters to freeze.
     freeze: tuple[str, ...] = ()
 
     def __call__(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Profile:
-        """Count a training step of *model* in train mode; on CUDA also measure the allocator's peak.
+        """Put *model* in train mode, apply the options, and count one step; on CUDA also measure the allocator's peak.
 
         Raises:
             InputError: A pattern matches no parameter, or the model has no blocks to checkpoint.
@@ -54,32 +54,33 @@ class StepOptions:
 
 
 def make_optimizer(name: str, model: nn.Module) -> Optimizer:
-    """Make one of ``torch.optim`` by its name in small letters, with its defaults.
+    """Return an optimizer of ``torch.optim`` over the trainable parameters of *model*, with its default options.
+
+    The name may be in any case.
 
     Raises:
-        UnknownNameError: There is none of this name.
+        UnknownNameError: ``torch.optim`` has no such optimizer.
     """
     kinds = {kind.__name__.lower(): kind for kind in vars(torch.optim).values() if _is_optimizer(kind)}
     if name.lower() not in kinds:
         what = "optimizer"
         raise UnknownNameError(what, name, kinds)
     trainable = [p for p in model.parameters() if p.requires_grad]
-    options = {"lr": 0.01} if name.lower() == "sgd" else {}
-    optimizer: Optimizer = kinds[name.lower()](trainable, **options)
+    optimizer: Optimizer = kinds[name.lower()](trainable)
     return optimizer
 
 
 def freeze(model: nn.Module, patterns: Sequence[str]) -> None:
-    """Take the gradients of the parameters whose names match one of *patterns* (``*`` stands for anything).
+    """Set ``requires_grad`` to False for the parameters whose names match one of *patterns*, as in ``features.*``.
 
     Raises:
-        InputError: A pattern matches nothing.
+        InputError: A pattern matches no parameter.
     """
     for pattern in patterns:
         matched = [p for name, p in model.named_parameters() if fnmatchcase(name, pattern)]
         if not matched:
             names = [name for name, _ in model.named_parameters()]
-            msg = f"--freeze {pattern!r} matches no parameter; such as {', '.join(names[:3])}"
+            msg = f"--freeze {pattern!r} matches no parameter; the model has for example {', '.join(names[:3])}"
             raise InputError(msg)
         for parameter in matched:
             parameter.requires_grad_(False)
@@ -87,17 +88,17 @@ def freeze(model: nn.Module, patterns: Sequence[str]) -> None:
 
 @contextmanager
 def checkpointed(model: nn.Module) -> Iterator[list[str]]:
-    """Run the top-level blocks of *model* under activation checkpointing (not reentrant), and name them.
+    """Run the top-level blocks of *model* under activation checkpointing in the block; yield their paths.
 
-    A block is a child of the outermost list or sequence that holds several modules of one class, themselves with
-    children: the layers of a transformer, the residual blocks of a ResNet.
+    A block is a layer of a transformer or a residual block of a ResNet: a child of an outermost ``ModuleList`` or
+    ``Sequential`` that contains several non-leaf modules of that class. Checkpointing is not reentrant.
 
     Raises:
         InputError: The model has no such blocks.
     """
     blocks = dict(_blocks(model))
     if not blocks:
-        msg = "no blocks to checkpoint: no list or sequence holds several modules of one class that have children"
+        msg = "no blocks to checkpoint: no ModuleList or Sequential contains several non-leaf modules of one class"
         raise InputError(msg)
     with ExitStack() as stack:
         for block in blocks.values():
@@ -107,6 +108,7 @@ def checkpointed(model: nn.Module) -> Iterator[list[str]]:
 
 
 def _blocks(module: nn.Module, path: str = "") -> Iterator[tuple[str, nn.Module]]:
+    """Yield the path and module of every block below *module*; blocks inside a block are not searched."""
     children = dict(module.named_children())
     kinds = [type(child) for child in children.values() if any(True for _ in child.children())]
     repeated = isinstance(module, (nn.ModuleList, nn.Sequential)) and len(kinds) > len(set(kinds))

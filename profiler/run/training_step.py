@@ -1,4 +1,4 @@
-"""``count_step()``: one training step, with the state of model and optimizer preserved."""
+"""``count_step()``: one training step, after which the state of model and optimizer is restored."""
 
 from __future__ import annotations
 
@@ -30,21 +30,30 @@ if TYPE_CHECKING:
 def count_step(
     model: nn.Module, *args: Any, loss: Loss | None = None, optimizer: Optimizer | None = None, **kwargs: Any
 ) -> Profile:
-    """Run one training step of *model*, and give its profile: forward, backward, and the optimizer's step if given.
+    """Run one training step of *model* and return its profile: forward, backward, and the optimizer's step if given.
 
-    The model runs in the mode that it is in. Its parameters, gradients and buffers, the optimizer's state and the
-    random state are afterwards what they were: they are copied first, which takes as much memory again.
+    The model runs in its present mode: call ``model.train()`` first to count training. Afterwards gradients, buffers
+    and torch's random state are restored; with an optimizer, parameters and its state too. They are copied first,
+    which takes as much memory again (none on ``meta``). No hook is left on the model.
+
+    The profile's ``phases`` are "forward", "backward", "recompute" (with activation checkpointing) and "optimizer".
+    ``model_flops`` leaves the recompute out, as MFU does; ``hardware_flops`` has it, as HFU does. ``memory`` has the
+    peak of live memory by category, and the rule-of-thumb estimate where one exists for this optimizer and dtype.
 
     Args:
         model: The model.
-        *args: What its forward takes.
-        loss: From the output to the loss; if not given, the output's own ``loss``, or the sum of its floating tensors.
-        optimizer: One over the model's parameters.
-        **kwargs: What its forward takes by name.
+        *args: Positional arguments of its forward, on the model's device.
+        loss: A function from the output to a scalar tensor. By default the output's own ``loss``, as transformers
+            models return, or the sum of its floating-point tensors.
+        optimizer: An optimizer over the model's parameters; by default no optimizer step is run.
+        **kwargs: Keyword arguments of its forward.
+
+    Returns:
+        The profile, which holds no reference to the model or its tensors.
 
     Raises:
-        InputError: The optimizer has other parameters, or the loss needs no gradient.
-        ModelError: The model raised; the error is its cause.
+        InputError: The optimizer has parameters that are not the model's, or the loss does not require gradients.
+        ModelError: The model raised; the original error is the ``__cause__``.
 
     Example:
         >>> import torch
@@ -70,61 +79,62 @@ def run_step(
     loss: Loss | None = None,
     optimizer: Optimizer | None = None,
 ) -> None:
-    """Run one training step, and leave what it does.
+    """Run one training step without restoring anything.
 
     Raises:
-        InputError: The loss needs no gradient.
+        InputError: The loss does not require gradients.
     """
     with torch.enable_grad():
-        found = (loss or default_loss)(model(*args, **kwargs))
-        if not found.requires_grad:
-            msg = "the loss needs no gradient: every parameter is frozen, or the model detaches its output"
+        value = (loss or default_loss)(model(*args, **kwargs))
+        if not value.requires_grad:
+            msg = "the loss does not require gradients: every parameter is frozen, or the model detaches its output"
             raise InputError(msg)
-        found.backward()
+        value.backward()
         if optimizer is not None:
             optimizer.step()
 
 
 def default_loss(output: Any) -> torch.Tensor:
-    """Give the output's own ``loss``, or the sum of its floating tensors.
+    """Return the output's own ``loss``, or the sum of its floating-point tensors.
 
     Raises:
-        InputError: There is none.
+        InputError: The output has neither.
     """
     own = output.get("loss") if isinstance(output, dict) else getattr(output, "loss", None)
     if isinstance(own, torch.Tensor):
         return own
-    found = [tensor.sum() for tensor in _floating(output)]
-    if not found:
-        msg = "the output has no floating tensor to make a loss of; pass loss=, a function from the output to a scalar"
+    sums = [tensor.sum() for tensor in _floating_tensors(output)]
+    if not sums:
+        msg = "the output has no floating-point tensor to sum; pass loss=, a function from the output to a scalar"
         raise InputError(msg)
-    return torch.stack(found).sum() if len(found) > 1 else found[0]
+    return torch.stack(sums).sum() if len(sums) > 1 else sums[0]
 
 
 def _check_parameters(optimizer: Optimizer, model: nn.Module) -> None:
-    mine = {id(p) for p in model.parameters()}
-    others = [p for group in optimizer.param_groups for p in group["params"] if id(p) not in mine]
-    if others:
-        msg = f"the optimizer has {len(others)} parameters that are not the model's; make it over model.parameters()"
+    own = {id(p) for p in model.parameters()}
+    foreign = [p for group in optimizer.param_groups for p in group["params"] if id(p) not in own]
+    if foreign:
+        msg = f"the optimizer has {len(foreign)} parameters that are not the model's; make it over model.parameters()"
         raise InputError(msg)
 
 
-def _with_estimate(found: Profile, optimizer: Optimizer | None) -> Memory | None:
-    """Put the classical estimate beside what was live, where it has a rule for this optimizer and dtype."""
+def _with_estimate(profile: Profile, optimizer: Optimizer | None) -> Memory | None:
+    """Return the profile's memory with the rule-of-thumb estimate, if there is one for this optimizer and dtype."""
     name = type(optimizer).__name__.lower() if optimizer is not None else "sgd"
-    if found.memory is None or len(found.params_by_dtype) != 1:
-        return found.memory
+    memory, dtypes = profile.memory, profile.params_by_dtype
+    if memory is None or len(dtypes) != 1:
+        return memory
     with suppress(InputError):
-        return replace(found.memory, estimate=estimate_training(found.totals.params, found.params_by_dtype[0][0], name))
-    return found.memory
+        return replace(memory, estimate=estimate_training(profile.totals.params, dtypes[0][0], name))
+    return memory
 
 
-def _floating(output: Any) -> Iterator[torch.Tensor]:
+def _floating_tensors(output: Any) -> Iterator[torch.Tensor]:
     if isinstance(output, torch.Tensor):
         if output.is_floating_point():
             yield output
     elif isinstance(output, dict):
-        yield from _floating(list(output.values()))
+        yield from _floating_tensors(list(output.values()))
     elif isinstance(output, (list, tuple)):
         for item in output:
-            yield from _floating(item)
+            yield from _floating_tensors(item)

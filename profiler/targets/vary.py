@@ -142,12 +142,15 @@ def _divisibility(name: str, sized: SizedTarget, names: set[str]) -> tuple[int, 
     Attention heads split the hidden size evenly, and groups of them share a key-value head.
     """
     hidden, heads, kv_heads = (sized.model.size(word) or 0 for word in ("hidden", "heads", "kv_heads"))
-    has_own_head_dim = sized.model.size("head_dim") is not None and "head_dim" in sized.settings_at(
-        dict.fromkeys(sized.names, 1)
-    )
+    has_own_head_dim = _has_own_head_dim(sized)
     if name == "hidden" and heads and not has_own_head_dim:
         divisors = [n for n in range(1, heads + 1) if hidden % n == 0] if "heads" in names else [heads]
         return 2 * lcm(*divisors), 0
     if name == "heads" and hidden and not has_own_head_dim:
         return (kv_heads if 0 < kv_heads < heads and "kv_heads" not in names else 1), hidden
     return 1, heads if name == "kv_heads" else 0
+
+
+def _has_own_head_dim(sized: SizedTarget) -> bool:
+    """Return whether the head dimension is set on its own, so that it does not follow from hidden size and heads."""
+    return sized.model.size("head_dim") is not None and "head_dim" in sized.settings_at(dict.fromkeys(sized.names, 1))

@@ -1,1 +1,1 @@
-"""What pytest users get: the fixture ``profile_model`` and the marker ``flop_budget``."""
+"""The pytest plugin: the fixture ``profile_model`` and the marker ``flop_budget``."""

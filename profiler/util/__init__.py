@@ -1,1 +1,1 @@
-"""Helpers that know nothing of models: importing catalogues, reading TOML, writing files, starting processes."""
+"""Helpers that do not depend on models: autoloading, TOML, atomic writes, processes, timing."""

@@ -1,4 +1,4 @@
-"""Tables that fill themselves: every module of a package is imported, and what it registers is found."""
+"""Import every module of a package, so that each can register its entries in a catalogue."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ if TYPE_CHECKING:
 
 
 def import_all(package: ModuleType) -> list[ModuleType]:
-    """Import every module of *package*, in the order of their names, and list them."""
+    """Import every module of *package* and return them, sorted by name."""
     names = sorted(module.name for module in iter_modules(package.__path__))
     return [import_module(f"{package.__name__}.{name}") for name in names]

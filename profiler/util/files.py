@@ -1,4 +1,4 @@
-"""Writing a file whole, or not at all."""
+"""Write files atomically."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from profiler.errors import OutputError
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a file beside its place and rename it, so that nobody sees half of it.
+    """Write *text* to *path* atomically: to a temporary file in the same folder, which is then renamed.
+
+    A reader sees the old content or the new, never a part; an existing file is replaced.
 
     Raises:
         OutputError: The folder is missing or cannot be written.

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
 
 def cache_name(model: nn.Module) -> str:
-    """Return the name under which *model* takes and returns its cache.
+    """Return the name of the argument and output field in which *model* takes and returns its cache.
 
-    It is ``cache`` from transformers 5.24 on, where the name before, ``past_key_values``, logs a warning.
+    It is ``cache`` from transformers 5.24 on, where the older ``past_key_values`` logs a warning.
     """
     return "cache" if "cache" in signature(model.forward).parameters else "past_key_values"

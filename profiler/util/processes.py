@@ -1,4 +1,4 @@
-"""How processes of ours start: from a server that has imported what they need, where there are forks."""
+"""Start processes with their imports already done, by a fork server where the platform has one."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ if TYPE_CHECKING:
 
 
 def context_with_imports(imports: Sequence[str]) -> ForkServerContext | SpawnContext:
-    """Give a context whose processes find *imports* imported; what is not installed is passed over.
+    """Return a multiprocessing context whose processes start with *imports* done; missing modules are skipped.
 
-    The server has done nothing else, so that a fork of it is safe where one of a process that has computed is not.
+    Forking the server is safe, because it only imports: it has no threads, unlike a process that has used torch. Where
+    there is no fork server (Windows), processes are spawned and import by themselves.
     """
     if "forkserver" not in get_all_start_methods():
         return get_context("spawn")

@@ -1,12 +1,11 @@
-"""Hold what documents claim against live models, devices and their own arithmetic.
+"""Check what documents claim, against live models, the catalogue of devices and the documents' own arithmetic.
 
-for verified in verify(find_document("tops")):
-    print(verified.claim.id, verified.verdict)
+for result in verify(find_document("tops")):
+    print(result.claim.id, result.verdict)
 """
 
-from profiler.verify.about_model import findings_about
 from profiler.verify.measurements import Measurements
 from profiler.verify.parallel import verify_all
-from profiler.verify.verify import check, verify
+from profiler.verify.verify import check, findings_about, verify
 
 __all__ = ["Measurements", "check", "findings_about", "verify", "verify_all"]

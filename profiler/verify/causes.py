@@ -1,4 +1,4 @@
-"""From the causes that a claim names to amounts: each is a step from what is measured towards what is printed."""
+"""Compute the amounts of the causes that a claim states, as steps from the measured value to the printed one."""
 
 from __future__ import annotations
 
@@ -15,18 +15,16 @@ if TYPE_CHECKING:
 
     from profiler.documents import PrintedFigure, StatedCause
 
-    Evaluate = Callable[[sympy.Expr, sympy.Expr], sympy.Expr]
-
 
 class CauseStep(NamedTuple):
-    """A cause, and what it takes away: numbers without their unit."""
+    """A stated cause, and the amount that it subtracts, in base units."""
 
-    reason: StatedCause
+    cause: StatedCause
     amount: sympy.Expr
 
 
 class CauseSteps(NamedTuple):
-    """The causes that a claim names, and what they leave of the figure."""
+    """The stated causes with their amounts, and what remains of the measured value after them, in base units."""
 
     steps: tuple[CauseStep, ...]
     rest: sympy.Expr
@@ -35,32 +33,29 @@ class CauseSteps(NamedTuple):
 def apply_causes(
     figure: PrintedFigure, ours: sympy.Expr, evaluate: Callable[[str, sympy.Expr], sympy.Expr]
 ) -> CauseSteps:
-    """Take the causes in turn.
+    """Apply the stated causes of a figure in order.
 
     Args:
         figure: The figure.
-        ours: What is measured, with its unit.
-        evaluate: From the text of a step, and what the figure is before it, to what it is afterwards.
+        ours: The measured value, with its unit.
+        evaluate: Maps the formula of a step and the value before it to the value after it.
 
     Raises:
-        ClaimError: A step that is no change of unit changes the unit.
+        ClaimError: A step changes the unit, but is not of kind ``unit``.
     """
     now, steps = ours, []
-    for reason in figure.causes:
-        following = evaluate(reason.gives, now)
-        if (
-            CauseKind(reason.kind) is not CauseKind.UNIT
-            and 0 not in {now, following}
-            and dimension(following) != dimension(now)
-        ):
-            units = f"{dimension(following)} for {dimension(now)}"
-            msg = f"the cause {reason.why!r} gives {units}; only a cause of kind unit may"
+    for cause in figure.causes:
+        following = evaluate(cause.gives, now)
+        changes_unit = 0 not in {now, following} and dimension(following) != dimension(now)
+        if changes_unit and CauseKind(cause.kind) is not CauseKind.UNIT:
+            units = f"from {dimension(now)} to {dimension(following)}"
+            msg = f"the cause {cause.why!r} changes the unit {units}; only a cause of kind unit may"
             raise ClaimError(msg)
-        steps.append(CauseStep(reason, number(now) - number(following)))
+        steps.append(CauseStep(cause, magnitude(now) - magnitude(following)))
         now = following
-    return CauseSteps(tuple(steps), number(now))
+    return CauseSteps(tuple(steps), magnitude(now))
 
 
-def number(quantity: sympy.Expr) -> sympy.Expr:
-    """Leave a quantity's unit out."""
+def magnitude(quantity: sympy.Expr) -> sympy.Expr:
+    """Return a quantity in base units, without its unit."""
     return (quantity / dimension(quantity)).expand()

@@ -1,4 +1,4 @@
-"""Check a printed number: against what is measured, or against the document's own expression."""
+"""Check a printed number: compare it with a measured value, or with the document's own expression."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 from profiler.documents import FigureResult
 from profiler.expressions import base_magnitude, check_dimension, dimension, parse_unit, to_fraction
 from profiler.values.findings import Cause, CauseKind, Contribution, Finding
-from profiler.verify.causes import apply_causes, number
+from profiler.verify.causes import apply_causes, magnitude
 from profiler.verify.context import Context
-from profiler.verify.formatting import format_quantity
-from profiler.verify.printed_number import Printed, read_printed
+from profiler.verify.printed_number import PrintedNumber, parse_printed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,61 +23,59 @@ if TYPE_CHECKING:
     from profiler.verify.measurements import Measurements
 
 
-def check_number(figure: PrintedFigure, claim: Claim, bench: Measurements) -> FigureResult:
-    """Hold one number against another.
+def check_number(figure: PrintedFigure, claim: Claim, measurements: Measurements) -> FigureResult:
+    """Compare a printed number with what is measured, or arithmetic with its own expression.
 
     Raises:
-        ProfilerError: A name, a unit or a formula is wrong, or what is measured failed.
+        ProfilerError: A name, a unit or a formula is not valid, or a measurement failed.
     """
-    context = Context(figure, bench)
-    text = figure.expression if figure.kind == "arithmetic" else figure.measured
-    ours = in_unit(figure, context.at(context.parse(text or ""), {}))
+    context = Context(figure, measurements)
+    formula = figure.expression if figure.kind == "arithmetic" else figure.measured
+    ours = in_unit(figure, context.evaluate(context.parse(formula or ""), {}))
     printed = _printed(figure, context)
-    steps = apply_causes(figure, ours, lambda text, now: context.at(context.parse(text, "now"), {}, now=now))
-    left = to_fraction(steps.rest)
-    claimed = printed.nearest(left)
+    steps = apply_causes(figure, ours, lambda text, now: context.evaluate(context.parse(text, "now"), {}, now=now))
+    rest = to_fraction(steps.rest)
+    claimed = printed.nearest(rest)
     causes = [
-        Cause(reason.kind, CauseKind(reason.kind), reason.why, _share(to_fraction(amount)))
-        for reason, amount in steps.steps
+        Cause(cause.kind, CauseKind(cause.kind), cause.why, _contributions(to_fraction(amount)))
+        for cause, amount in steps.steps
         if amount
     ]
-    causes += _left(figure, left - claimed, printed.digit)
+    causes += _rounding_or_slip(figure, rest - claimed, printed.digit)
     finding = Finding(replace(claim, claimed=claimed), base_magnitude(ours, figure.unit), tuple(causes))
-    values = {name: format_quantity(context.value(name, {})) for name in (*context.known, *figure.measures)}
-    return FigureResult(figure, finding, values, sources=context.sources)
+    return FigureResult(figure, finding, context.values({}), sources=context.sources)
 
 
 def in_unit(figure: PrintedFigure, quantity: sympy.Expr) -> sympy.Expr:
-    """Take a plain number to be in the base unit of the claim: FLOP where its figure is in GFLOP.
+    """Return a quantity in the unit of a figure; a plain number is taken to be in base units (FLOP for GFLOP).
 
     Raises:
-        ExpressionError: It is a quantity of another kind.
+        ExpressionError: The quantity has a unit of another dimension.
     """
-    unit = parse_unit(figure.unit)
     if dimension(quantity) == 1:
-        return quantity * dimension(unit)
+        return quantity * dimension(parse_unit(figure.unit))
     check_dimension(quantity, figure.unit)
     return quantity
 
 
-def _printed(figure: PrintedFigure, context: Context) -> Printed:
-    """Read what is printed, or evaluate the expression that stands for it."""
+def _printed(figure: PrintedFigure, context: Context) -> PrintedNumber:
+    """Parse the printed number, or evaluate the expression in its place."""
     if figure.printed is not None:
-        return read_printed(figure.printed, to_fraction(number(parse_unit(figure.unit))))
-    quantity = context.at(context.parse(figure.expression or ""), {})
+        return parse_printed(figure.printed, to_fraction(magnitude(parse_unit(figure.unit))))
+    quantity = context.evaluate(context.parse(figure.expression or ""), {})
     value = base_magnitude(in_unit(figure, quantity), figure.unit)
-    return Printed(value, value, Fraction(0))
+    return PrintedNumber(value, value, Fraction(0))
 
 
-def _left(figure: PrintedFigure, rest: Fraction, digit: Fraction) -> Iterator[Cause]:
-    """Name what the causes leave, if it is a matter of digits or of reckoning."""
+def _rounding_or_slip(figure: PrintedFigure, rest: Fraction, digit: Fraction) -> Iterator[Cause]:
+    """Yield the cause of *rest*, the difference after all stated causes, if it is rounding or wrong arithmetic."""
     if rest and 2 * abs(rest) <= digit:
-        yield Cause("rounding", CauseKind.ROUNDING, "rounded to the printed digits", _share(rest))
+        yield Cause("rounding", CauseKind.ROUNDING, "rounded to the printed digits", _contributions(rest))
     elif 0 < rest < digit:
-        yield Cause("rounding", CauseKind.ROUNDING, "cut off at the last printed digit", _share(rest))
+        yield Cause("rounding", CauseKind.ROUNDING, "truncated after the last printed digit", _contributions(rest))
     elif rest and figure.kind == "arithmetic":
-        yield Cause("slip", CauseKind.SLIP, "the expression does not give what is printed", _share(rest))
+        yield Cause("slip", CauseKind.SLIP, "the expression has another result than is printed", _contributions(rest))
 
 
-def _share(amount: Fraction) -> tuple[Contribution]:
+def _contributions(amount: Fraction) -> tuple[Contribution]:
     return (Contribution("", "", amount),)

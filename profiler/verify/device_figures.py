@@ -1,4 +1,4 @@
-"""The figures of the catalogue's devices, as claims name them."""
+"""Look up figures of the catalogue's devices, by the names that claims use."""
 
 from __future__ import annotations
 
@@ -22,23 +22,29 @@ _UNITS = {"bandwidth": "byte/s", "memory": "byte"}
 
 
 def device_figure(measure: MeasureSpec) -> sympy.Expr:
-    """Read a figure of a device."""
+    """Return a figure of a device, with its unit.
+
+    Raises:
+        UnknownNameError: There is no such device, precision or kind of rate.
+        ClaimError: The catalogue does not have the figure for this device.
+    """
     device = find_device(measure.device or "")
     kind, _, precision = (measure.figure or "").rpartition(" ")
+    value: float | None
     if measure.figure == "memory":
-        found: float | None = device.memory_bytes
+        value = device.memory_bytes
     elif measure.figure == "bandwidth":
-        found = device.bandwidth_bytes_per_s
+        value = device.bandwidth_bytes_per_s
     else:
-        found = device.peak(precision) if not kind else _table(device, kind).get(precision)
-    if found is None:
+        value = device.peak(precision) if not kind else _rates(device, kind).get(precision)
+    if value is None:
         msg = f"the catalogue has no {measure.figure} of {device.id}"
         raise ClaimError(msg)
-    return to_rational(found) * parse_unit(_UNITS.get(measure.figure or "", "OPS"))
+    return to_rational(value) * parse_unit(_UNITS.get(measure.figure or "", "OPS"))
 
 
-def _table(device: Device, kind: str) -> Mapping[str, float]:
-    """Give one of the tables of rates beside the dense peaks."""
+def _rates(device: Device, kind: str) -> Mapping[str, float]:
+    """Return the rates of a kind other than the dense peaks, by precision."""
     tables: dict[str, Mapping[Any, float]] = {
         "sparse": device.sparse_ops_per_s,
         "vector": device.vector_ops_per_s,
@@ -52,6 +58,6 @@ def _table(device: Device, kind: str) -> Mapping[str, float]:
 
 
 def source(measure: MeasureSpec) -> str:
-    """Say where a device's figure comes from."""
+    """Return the source and the confidence of a device's figure."""
     device = find_device(measure.device or "")
     return f"{device.id} {device.cite((measure.figure or '').rpartition(' ')[2])}"

@@ -1,4 +1,4 @@
-"""Measure what claims are about: each model is run once for each setting, however many claims look at it."""
+"""Measure what claims are about. Each model runs once per setting, however many claims use it."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from profiler.expressions import parse_unit
 from profiler.peers import PeerFailure
 from profiler.peers import find as find_peer
 from profiler.verify.device_figures import device_figure
-from profiler.verify.models import Key, family, key_of, run, sized
-from profiler.verify.peer_queries import ask, query_key
-from profiler.verify.select_entries import select
+from profiler.verify.models import Key, configurable_target, run_key, run_model, sized_target
+from profiler.verify.peer_queries import query_key, query_measures
+from profiler.verify.select_entries import sum_by_origin
 from profiler.verify.sympy_conversion import to_rational, to_sympy
 
 if TYPE_CHECKING:
     from profiler.derive import Point
     from profiler.peers import PeerResult
     from profiler.tally import Profile
-    from profiler.verify.peer_queries import Answers
+    from profiler.verify.peer_queries import PeerAnswers
 
-#: Of what is counted; a FLOP where nothing else is said.
+#: The units of the counts that are not in FLOP.
 _UNITS = {
     "macs": "MAC", "masked_macs": "MAC", "bytes": "byte", "activations": "byte", "peak_memory": "byte",
     "params": "parameter", "transcendentals": "op",
 }  # fmt: skip
 
 
-class Form(NamedTuple):
-    """What a measure is in the variables, and the parts that it is made of."""
+class MeasureForm(NamedTuple):
+    """The closed form of a measure, its parts by origin, and the points at which it was measured."""
 
     whole: sympy.Expr
     parts: dict[Origin, sympy.Expr]
@@ -41,99 +41,101 @@ class Form(NamedTuple):
 
 
 class Measurements:
-    """Runs models, asks peers and reads catalogues, and remembers what came of it."""
+    """A cache of what was measured: profiles of models, answers of peers and closed forms."""
 
     def __init__(self) -> None:
-        """Begin with nothing measured."""
+        """Create an empty cache."""
         self._profiles: dict[Key, Profile] = {}
         self._answers: dict[Key, PeerResult | PeerFailure] = {}
-        self._forms: dict[Key, Form] = {}
+        self._forms: dict[Key, MeasureForm] = {}
 
-    def add_peer_answers(self, answers: Answers) -> None:
-        """Take what peers have answered already."""
+    def add_peer_answers(self, answers: PeerAnswers) -> None:
+        """Add answers of peers, so that these queries are not run again."""
         self._answers |= answers
 
     def add_profile(self, target: str, profile: Profile) -> None:
-        """Take a profile that was made already for a forward pass of a target with its default input."""
-        self._profiles[key_of(MeasureSpec(target), {})] = profile
+        """Add the profile of one forward pass of *target* with its default input, so that it is not run again."""
+        self._profiles[run_key(MeasureSpec(target), {})] = profile
 
     def value(self, measure: MeasureSpec, point: Point) -> sympy.Expr:
-        """Measure at one setting of the variables: a number times its unit.
+        """Measure at one setting of the variables, and return the number times its unit.
 
         Raises:
-            ProfilerError: A name in it is wrong, the model failed, or a peer did.
+            ProfilerError: A name in the measure is unknown, or the model or the peer failed.
         """
         if measure.device is not None:
             return device_figure(measure)
         if measure.setting is not None:
             return sympy.Integer(self._setting(measure, point))
         if measure.peer is not None:
-            return self._peers_figure(measure, point)
+            return self._peer_figure(measure, point)
         if measure.axis is not None:
-            return sympy.Integer(self._size(measure, point))
-        return to_rational(sum(select(measure, self.profile(measure, point)).values())) * unit_of(measure)
+            return sympy.Integer(self._output_size(measure, point))
+        return to_rational(sum(sum_by_origin(measure, self._profile(measure, point)).values())) * _unit_of(measure)
 
-    def form(self, measure: MeasureSpec, variables: tuple[Variable, ...]) -> Form:
-        """Derive the closed form of a measure in variables, verified at points that were not used to find it.
+    def closed_form(self, measure: MeasureSpec, variables: tuple[Variable, ...]) -> MeasureForm:
+        """Derive the closed form of a measure in *variables*; it is verified at points that were not used to fit it.
 
         Raises:
-            ProfilerError: As for a value, or there is no closed form.
+            ProfilerError: As for `value`, or there is no single closed form.
         """
-        key = (*key_of(measure, {}), measure.count, measure.modules, measure.operators, measure.phase, str(variables))
+        key = (*run_key(measure, {}), measure.count, measure.modules, measure.operators, measure.phase, str(variables))
         if key not in self._forms:
             self._forms[key] = self._derive(measure, variables)
         return self._forms[key]
 
-    def _derive(self, measure: MeasureSpec, variables: tuple[Variable, ...]) -> Form:
+    def _derive(self, measure: MeasureSpec, variables: tuple[Variable, ...]) -> MeasureForm:
         _, pieces = derive(
-            lambda point: select(measure, self.profile(measure, point)), variables, require_dependence=False
+            lambda point: sum_by_origin(measure, self._profile(measure, point)), variables, require_dependence=False
         )
         if len(pieces) > 1:
             msg = f"{measure.target} has no single closed form in these sizes; narrow the ranges of the variables"
             raise ClaimError(msg)
         (piece,) = pieces
-        unit = unit_of(measure)
-        parts = {o: to_sympy(write_in_sizes(part, piece.variables)) * unit for o, part in piece.parts.items()}
+        unit = _unit_of(measure)
+        parts = {o: to_sympy(write_in_sizes(part, piece.variables)) * unit for o, part in piece.polynomials.items()}
         whole = to_sympy(write_in_sizes(piece.total, piece.variables)) * unit
-        return Form(whole, parts, (*piece.used, *piece.verified))
+        return MeasureForm(whole, parts, (*piece.used, *piece.verified))
 
-    def profile(self, measure: MeasureSpec, point: Point) -> Profile:
-        """Run the model of a measure.
-
-        Raises:
-            ProfilerError: A name in it is wrong, or the model failed.
-        """
-        key = key_of(measure, point)
-        if key not in self._profiles and measure.count == "params":  # which needs no run, and so no inputs
-            key = ("params", measure.target, measure.dtype, str(sized(measure, point).settings_at(point)))
+    def _profile(self, measure: MeasureSpec, point: Point) -> Profile:
+        """Run the model of a measure, unless it has been run already."""
+        key = run_key(measure, point)
+        if key not in self._profiles and measure.count == "params":  # needs no run, so the inputs do not matter
+            key = ("params", measure.target, measure.dtype, str(sized_target(measure, point).settings_at(point)))
         if key not in self._profiles:
-            self._profiles[key] = run(measure, point)
+            self._profiles[key] = run_model(measure, point)
         return self._profiles[key]
 
-    def _size(self, measure: MeasureSpec, point: Point) -> int:
-        profile = self.profile(measure, point)
+    def _output_size(self, measure: MeasureSpec, point: Point) -> int:
+        """Return the size of one axis of the output of the measure's module."""
+        profile = self._profile(measure, point)
         shapes = {module.path: module.outputs[0] for module in profile.modules if module.outputs}
         (path,) = measure.modules or ("",)
         shape = shapes.get(path)
         if shape is None or measure.axis is None or measure.axis >= len(shape):
-            msg = f"no size {measure.axis} of an output of {path!r} in {measure.target}; its output is {shape}"
+            what = f"an output of {path!r}" if path else "the output"
+            msg = f"{what} in {measure.target} has no axis {measure.axis}; its shape is {shape}"
             raise ClaimError(msg)
         return int(shape[measure.axis])
 
     def _setting(self, measure: MeasureSpec, point: Point) -> int:
-        model = family(measure.target or "")
-        found = sized(measure, point).settings_at(point) | {k: v for k, v in model.settings.items() if v is not None}
+        """Return a number of the model's configuration."""
+        model = configurable_target(measure.target or "")
+        own = {name: value for name, value in model.settings.items() if value is not None}
+        settings = sized_target(measure, point).settings_at(point) | own
         name = model.setting(measure.setting or "")
-        if name is None or name not in found:
+        if name is None or name not in settings:
             kind = f"setting of {measure.target}"
             raise UnknownNameError(kind, measure.setting or "", model.setting_names())
-        return found[name]
+        return settings[name]
 
-    def _peers_figure(self, measure: MeasureSpec, point: Point) -> sympy.Expr:
+    def _peer_figure(self, measure: MeasureSpec, point: Point) -> sympy.Expr:
+        """Return the count of a peer, in its unit."""
         peer = find_peer(measure.peer or "")
-        if query_key(measure, point) not in self._answers:
-            self._answers |= ask([measure], point)
-        answer = self._answers[query_key(measure, point)]
+        key = query_key(measure, point)
+        if key not in self._answers:
+            self._answers |= query_measures([measure], point)
+        answer = self._answers[key]
         if isinstance(answer, PeerFailure):
             msg = f"{peer.name} failed on {measure.target}: {answer.error}"
             raise PeerError(msg)
@@ -142,11 +144,10 @@ class Measurements:
         return to_rational(answer.total) * parse_unit(peer.unit)
 
 
-def unit_of(measure: MeasureSpec) -> sympy.Expr:
-    """Give the unit of what is measured."""
-    return parse_unit(_UNITS.get(measure.count, "FLOP"))
-
-
 def is_count(measure: MeasureSpec) -> bool:
-    """Say whether it is what we count of a model that runs, and not a setting, a size or somebody else's figure."""
+    """Return whether a measure is one of our counts, not a setting, an output size, or a figure of a peer or device."""
     return measure.device is None and measure.setting is None and measure.axis is None and measure.peer is None
+
+
+def _unit_of(measure: MeasureSpec) -> sympy.Expr:
+    return parse_unit(_UNITS.get(measure.count, "FLOP"))

@@ -1,4 +1,4 @@
-"""Run the model of a measure."""
+"""Build and run the models of measures."""
 
 from __future__ import annotations
 
@@ -27,64 +27,64 @@ if TYPE_CHECKING:
     from profiler.run.runner import Run
     from profiler.tally import Profile
 
-#: A measure at which setting: what has the same key is run once.
+#: Identifies a run of a model or a query of a peer; used as a cache key.
 Key = tuple[object, ...]
-family = cache(find_configurable_target)
+configurable_target = cache(find_configurable_target)
 
 
-def run(measure: MeasureSpec, point: Point) -> Profile:
-    """Run the model of a measure on ``meta``, or on the CPU where it needs values.
+def run_model(measure: MeasureSpec, point: Point) -> Profile:
+    """Run the model of a measure at one setting, on ``meta`` or, if it needs values, on the CPU.
 
     Raises:
-        ProfilerError: A name in it is wrong, or the model failed.
+        ProfilerError: A name in the measure is unknown, or the model failed.
     """
-    target = sized(measure, point).target(point)
-    runner = Runner(_work(measure), device="cpu" if measure.values else "auto", dtype=measure.dtype)
+    target = sized_target(measure, point).target(point)
+    runner = Runner(_workload(measure), device="cpu" if measure.values else "auto", dtype=measure.dtype)
     with without_warnings():
         if measure.count == "params":
             return _count_parameters(runner.build(target))
-        return runner(target, _specs(measure), batch=measure.batch)
+        return runner(target, _input_specs(measure), batch=measure.batch)
 
 
-def make(measure: MeasureSpec, point: Point) -> tuple[nn.Module, tuple[Any, ...], dict[str, Any]]:
-    """Make the model of a measure on the CPU, with its inputs."""
-    target = sized(measure, point).target(point)
+def make_model(measure: MeasureSpec, point: Point) -> tuple[nn.Module, tuple[Any, ...], dict[str, Any]]:
+    """Build the model of a measure on the CPU, and its positional and keyword inputs."""
+    target = sized_target(measure, point).target(point)
     model = build(target, device="cpu", dtype=measure.dtype)
-    return (model, *make_inputs(target, model, _specs(measure), batch=measure.batch, device="cpu"))
+    return (model, *make_inputs(target, model, _input_specs(measure), batch=measure.batch, device="cpu"))
 
 
-def key_of(measure: MeasureSpec, point: Mapping[str, int]) -> Key:
-    """Say what makes one run of a model differ from another."""
-    asked = (measure.target, measure.input, str(measure.set), measure.batch, measure.dtype, measure.values)
-    return (*asked, measure.train, measure.optimizer, measure.checkpoint, measure.freeze, str(sorted(point.items())))
+def run_key(measure: MeasureSpec, point: Mapping[str, int]) -> Key:
+    """Return the fields of a measure that its run depends on, with the setting."""
+    inputs = (measure.target, measure.input, str(measure.set), measure.batch, measure.dtype, measure.values)
+    return (*inputs, measure.train, measure.optimizer, measure.checkpoint, measure.freeze, str(sorted(point.items())))
 
 
-def sized(measure: MeasureSpec, point: Point) -> SizedTarget:
-    """Put the sizes of a setting into a model and its inputs.
+def sized_target(measure: MeasureSpec, point: Point) -> SizedTarget:
+    """Return the model of a measure, with its settings and input shapes as formulas in the names of *point*.
 
     Raises:
-        ClaimError: A shape or a setting cannot be read.
+        ClaimError: A shape or a setting cannot be parsed.
     """
     assert measure.target is not None  # noqa: S101 - a device has no sizes
     settings = tuple(f"{name}={value}" for name, value in measure.set.items())
     shapes = tuple(text for text in measure.input if is_symbolic_shape(text))
     try:
-        return SizedTarget(family(measure.target), tuple(point), shapes, settings)
+        return SizedTarget(configurable_target(measure.target), tuple(point), shapes, settings)
     except InputError as error:
         raise ClaimError(str(error)) from error
 
 
 def _count_parameters(model: nn.Module) -> Profile:
-    """Return the profile of a model that did not run."""
+    """Return the profile of a model that does not run."""
     session = Session(model)
     with session:
         pass
     return tally(session.trace())
 
 
-def _work(measure: MeasureSpec) -> Run:
+def _workload(measure: MeasureSpec) -> Run:
     return StepOptions(measure.optimizer, measure.checkpoint, measure.freeze) if measure.train else count_forward
 
 
-def _specs(measure: MeasureSpec) -> list[str]:
+def _input_specs(measure: MeasureSpec) -> list[str]:
     return [text for text in measure.input if not is_symbolic_shape(text)]

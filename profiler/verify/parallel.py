@@ -1,4 +1,4 @@
-"""Check several documents at once, in several processes."""
+"""Check the claims of several documents in parallel processes."""
 
 from __future__ import annotations
 
@@ -16,94 +16,100 @@ if TYPE_CHECKING:
     from typing import Any
 
     from profiler.documents import ClaimResult, Document, DocumentClaim
-    from profiler.verify.peer_queries import Answers
+    from profiler.verify.peer_queries import PeerAnswers
 
-    Wanted = tuple[Document, tuple[DocumentClaim, ...]]
+    #: Some claims of one document.
+    Batch = tuple[Document, tuple[DocumentClaim, ...]]
+    OnResult = Callable[[ClaimResult], object]
 
-#: Every process imports torch, and runs its models on one thread.
-_AT_ONCE = 2
-#: Claims that one process checks before it is given others: neighbours are, as a rule, about the same models.
-_TOGETHER = 5
-#: What takes seconds to import is imported once for all processes.
-_IMPORTED = ["profiler.verify.measurements", "torchvision", "transformers.modeling_utils"]
+#: Few, because each process imports torch. Each runs its models on one thread.
+_PROCESSES = 2
+#: Claims that a process checks at a time. Neighbours are mostly about the same models, which then run once.
+_BATCH_SIZE = 5
+#: Imported once, before the processes fork, because they take seconds.
+_PRELOADED = ["profiler.verify.measurements", "torchvision", "transformers.modeling_utils"]
 
 
-def verify_all(wanted: Sequence[Wanted], tell: Callable[[ClaimResult], object] = lambda _: None) -> list[ClaimResult]:
-    """Check the claims of documents; few of them here, many in several processes.
+def verify_all(selection: Sequence[Batch], on_result: OnResult = lambda _: None) -> list[ClaimResult]:
+    """Check claims of several documents; a few in this process, more in parallel processes.
 
-    Those import the script that asks once more: it calls this under ``if __name__ == "__main__"``, as `multiprocessing`
-    has it. `verify` checks one after another, here.
+    Worker processes import the calling script again, as with `multiprocessing`: call this under
+    ``if __name__ == "__main__"``. To check claims in this process, use `verify`.
 
     Args:
-        wanted: The documents, with those of their claims that are wanted.
-        tell: Is given each claim as soon as it stands.
+        selection: The documents, each with the claims to check.
+        on_result: Called with each result as soon as it is there, in any order.
+
+    Returns:
+        The results in the order of *selection*.
 
     Raises:
-        ClaimError: A claim cannot be checked as it is written.
+        ClaimError: A claim is not valid.
     """
-    parts = [(d, claims[i : i + _TOGETHER]) for d, claims in wanted for i in range(0, len(claims), _TOGETHER)]
-    if len(parts) == 1:
-        ((document, claims),) = parts
-        bench = Measurements()
-        bench.add_peer_answers(query_peers(claims))
-        return _checked(document, claims, bench, tell)
-    return _in_processes(parts, tell)
+    batches = [
+        (document, claims[i : i + _BATCH_SIZE])
+        for document, claims in selection
+        for i in range(0, len(claims), _BATCH_SIZE)
+    ]
+    if len(batches) == 1:
+        measurements = Measurements()
+        measurements.add_peer_answers(query_peers(batches[0][1]))
+        return _check_batch(batches[0], measurements, on_result)
+    return _check_in_processes(batches, on_result)
 
 
-def _in_processes(parts: list[Wanted], tell: Callable[[ClaimResult], object]) -> list[ClaimResult]:
-    """Check parts in several processes; those that are about peers when these have answered."""
-    found: dict[int, list[ClaimResult]] = {}
+def _check_in_processes(batches: list[Batch], on_result: OnResult) -> list[ClaimResult]:
+    """Check batches in several processes; those that quote peers start when the peers have answered."""
+    results: dict[int, list[ClaimResult]] = {}
     with (
-        ThreadPoolExecutor(1) as apart,
-        ProcessPoolExecutor(_AT_ONCE, context_with_imports(_IMPORTED), _prepare) as pool,
+        ThreadPoolExecutor(1) as peer_thread,
+        ProcessPoolExecutor(_PROCESSES, context_with_imports(_PRELOADED), _start_worker) as pool,
     ):
-        asking = [i for i, (_, claims) in enumerate(parts) if any(map(_asks, claims))]
-        answers = apart.submit(query_peers, [claim for i in asking for claim in parts[i][1]])
-        numbers = {pool.submit(_part, *parts[i], {}): i for i in range(len(parts)) if i not in asking}
-        waiting: set[Future[Any]] = {answers, *numbers}
+        with_peers = [i for i, (_, claims) in enumerate(batches) if any(map(_quotes_peer, claims))]
+        answers = peer_thread.submit(query_peers, [claim for i in with_peers for claim in batches[i][1]])
+        indices = {pool.submit(_work, batches[i], {}): i for i in range(len(batches)) if i not in with_peers}
+        pending: set[Future[Any]] = {answers, *indices}
         try:
-            while waiting:
-                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            while pending:
+                done, pending = wait(pending, return_when=FIRST_COMPLETED)
                 if answers in done:
-                    anew = {pool.submit(_part, *parts[i], answers.result()): i for i in asking}
-                    numbers |= anew
-                    waiting |= anew.keys()
+                    submitted = {pool.submit(_work, batches[i], answers.result()): i for i in with_peers}
+                    indices |= submitted
+                    pending |= submitted.keys()
                 for future in done - {answers}:
-                    found[numbers[future]] = future.result()
-                    for verified in future.result():
-                        tell(verified)
+                    results[indices[future]] = future.result()
+                    for result in future.result():
+                        on_result(result)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    return [verified for i in range(len(parts)) for verified in found[i]]
+    return [result for i in range(len(batches)) for result in results[i]]
 
 
-def _checked(
-    document: Document, claims: tuple[DocumentClaim, ...], bench: Measurements, tell: Callable[[ClaimResult], object]
-) -> list[ClaimResult]:
-    found: list[ClaimResult] = []
+def _check_batch(batch: Batch, measurements: Measurements, on_result: OnResult) -> list[ClaimResult]:
+    document, claims = batch
+    results: list[ClaimResult] = []
     for claim in claims:
-        found.append(check(document, claim, bench))
-        tell(found[-1])
-    return found
+        results.append(check(document, claim, measurements))
+        on_result(results[-1])
+    return results
 
 
-def _asks(claim: DocumentClaim) -> bool:
-    """Say whether a claim is about what a peer says."""
+def _quotes_peer(claim: DocumentClaim) -> bool:
     return any(m.peer is not None for figure in claim.figures for m in figure.measures.values())
 
 
-_benches: list[Measurements] = []
+#: In a worker process: its one cache of measurements.
+_worker_measurements: list[Measurements] = []
 
 
-def _prepare() -> None:
-    """Begin a process that has others beside it."""
-    import torch  # noqa: PLC0415 - for here alone
+def _start_worker() -> None:
+    import torch  # noqa: PLC0415 - only worker processes need it here
 
     torch.set_num_threads(1)
-    _benches.append(Measurements())
+    _worker_measurements.append(Measurements())
 
 
-def _part(document: Document, claims: tuple[DocumentClaim, ...], answers: Answers) -> list[ClaimResult]:
-    _benches[0].add_peer_answers(answers)
-    return _checked(document, claims, _benches[0], lambda _: None)
+def _work(batch: Batch, answers: PeerAnswers) -> list[ClaimResult]:
+    _worker_measurements[0].add_peer_answers(answers)
+    return _check_batch(batch, _worker_measurements[0], lambda _: None)

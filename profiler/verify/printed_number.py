@@ -1,4 +1,4 @@
-"""Figures as they are printed: a number with its digits, a range, or a limit."""
+"""Parse printed numbers: a number with its digits, a range, or a limit."""
 
 from __future__ import annotations
 
@@ -13,31 +13,35 @@ _FORMS = re.compile(rf"(?P<sign>[<>]?)\s*(?P<low>{_NUMBER})(?:\s*\.\.\s*(?P<high
 
 
 @dataclass(frozen=True, slots=True)
-class Printed:
-    """A printed figure in base units: the numbers from *low* to *high*, rounded to a *digit*."""
+class PrintedNumber:
+    """A printed number in base units: any value from *low* to *high*, where None is no limit."""
 
     low: Fraction | None
     high: Fraction | None
-    #: What one in the last printed digit is worth; 0 for a range or a limit.
+    #: The value of one unit in the last printed digit; 0 for a range or a limit.
     digit: Fraction
 
     def nearest(self, value: Fraction) -> Fraction:
-        """Give the number that it stands for which is nearest to a value."""
+        """Return the value from *low* to *high* that is nearest to *value*."""
         if self.low is not None and value < self.low:
             return self.low
         return self.high if self.high is not None and value > self.high else value
 
 
-def read_printed(text: str, scale: Fraction = Fraction(1)) -> Printed:
-    """Read a figure, in a unit that is *scale* base units.
+def parse_printed(text: str, scale: Fraction = Fraction(1)) -> PrintedNumber:
+    """Parse a printed number.
+
+    Args:
+        text: A number, ``LOW..HIGH``, ``>NUMBER`` or ``<NUMBER``.
+        scale: The printed unit in base units.
 
     Raises:
-        ClaimError: It is no number, range or limit.
+        ClaimError: It is not a number, a range or a limit.
 
     Example:
-        >>> read_printed("17.6").digit
+        >>> parse_printed("17.6").digit
         Fraction(1, 10)
-        >>> read_printed("350..400").nearest(Fraction(423))
+        >>> parse_printed("350..400").nearest(Fraction(423))
         Fraction(400, 1)
     """
     match = _FORMS.fullmatch(text.strip())
@@ -46,18 +50,20 @@ def read_printed(text: str, scale: Fraction = Fraction(1)) -> Printed:
         raise ClaimError(msg)
     low = _number(match["low"]) * scale
     if match["high"]:
-        return Printed(low, _number(match["high"]) * scale, Fraction(0))
-    if match["sign"]:
-        return Printed(low, None, Fraction(0)) if match["sign"] == ">" else Printed(None, low, Fraction(0))
-    return Printed(low, low, _digit(match["low"]) * scale)
+        return PrintedNumber(low, _number(match["high"]) * scale, Fraction(0))
+    if match["sign"] == ">":
+        return PrintedNumber(low, None, Fraction(0))
+    if match["sign"] == "<":
+        return PrintedNumber(None, low, Fraction(0))
+    return PrintedNumber(low, low, _last_digit(match["low"]) * scale)
 
 
 def _number(text: str) -> Fraction:
     return Fraction(re.sub("[_,]", "", text))
 
 
-def _digit(text: str) -> Fraction:
-    """Say what one in the last digit is worth."""
+def _last_digit(text: str) -> Fraction:
+    """Return the value of one unit in the last digit."""
     mantissa, _, exponent = text.lower().partition("e")
     places = len(mantissa.partition(".")[2])
     return Fraction(10) ** (int(exponent or 0) - places)

@@ -1,4 +1,4 @@
-"""What of a profile a measure is about."""
+"""Select the part of a profile that a measure is about."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from profiler.tally import Profile
 
 
-def select(measure: MeasureSpec, profile: Profile) -> dict[Origin, int]:
-    """Sum what a measure is about, by origin.
+def sum_by_origin(measure: MeasureSpec, profile: Profile) -> dict[Origin, int]:
+    """Sum the count of a measure by origin, over its modules, operators and phase.
 
     Raises:
-        UnknownNameError: There is no such count, or a pattern matches nothing.
+        UnknownNameError: There is no such count, or a pattern matches no module or operator.
     """
     if measure.count == "peak_memory":
         return {Origin("", ""): profile.totals.peak_memory["total"]}
@@ -27,28 +27,28 @@ def select(measure: MeasureSpec, profile: Profile) -> dict[Origin, int]:
         raise UnknownNameError(kind, measure.count, [*QUANTITIES, "peak_memory"])
     sums: dict[Origin, int] = {}
     for module, operator, part, cost in QUANTITIES[measure.count].rows(profile):
-        if cost and _is_meant(measure, module, operator):
+        if cost and _is_selected(measure, module, operator):
             origin = Origin(path_pattern(module), operator, part)
             sums[origin] = sums.get(origin, 0) + cost
     if not sums and (measure.modules or measure.operators):
-        _check_names(measure, profile)
+        _check_patterns(measure, profile)
     return sums
 
 
-def _is_meant(measure: MeasureSpec, module: str, operator: str) -> bool:
-    """Say whether a row is one of those that a measure is about."""
+def _is_selected(measure: MeasureSpec, module: str, operator: str) -> bool:
+    """Return whether a measure selects a row; *operator* may end with a phase, as in ``aten.mm (backward)``."""
     name, _, phase = operator.partition(" ")
-    inside = not measure.modules or any(_is_inside(module, pattern) for pattern in measure.modules)
-    chosen = not measure.operators or any(fnmatchcase(name, pattern) for pattern in measure.operators)
-    return inside and chosen and measure.phase in {None, phase.strip("()") or "forward"}
+    in_modules = not measure.modules or any(_is_inside(module, pattern) for pattern in measure.modules)
+    in_operators = not measure.operators or any(fnmatchcase(name, pattern) for pattern in measure.operators)
+    return in_modules and in_operators and measure.phase in {None, phase.strip("()") or "forward"}
 
 
 def _is_inside(module: str, pattern: str) -> bool:
     return fnmatchcase(module, pattern) or fnmatchcase(module, f"{pattern}.*")
 
 
-def _check_names(measure: MeasureSpec, profile: Profile) -> None:
-    """Refuse a pattern that matches nothing: it would measure zero."""
+def _check_patterns(measure: MeasureSpec, profile: Profile) -> None:
+    """Raise an error for a pattern that matches nothing; otherwise a misspelled name would count as zero."""
     paths = [row.path for row in profile.modules]
     for pattern in measure.modules:
         if not any(_is_inside(path, pattern) for path in paths):

@@ -1,4 +1,4 @@
-"""Numbers and polynomials as exact expressions."""
+"""Convert numbers and polynomials to exact sympy expressions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def to_sympy(polynomial: Polynomial) -> sympy.Expr:
-    """Write a polynomial as an expression in its variables' names."""
+    """Convert a polynomial to an expression in the names of its variables."""
     total = sympy.Integer(0)
     for monomial, coefficient in polynomial.items():
         term = to_rational(coefficient)
@@ -25,6 +25,6 @@ def to_sympy(polynomial: Polynomial) -> sympy.Expr:
 
 
 def to_rational(value: Fraction | float) -> sympy.Expr:
-    """Write a number as an exact rational."""
+    """Convert a number to an exact rational."""
     fraction = Fraction(value)
     return sympy.Rational(fraction.numerator, fraction.denominator)

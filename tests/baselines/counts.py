@@ -1,10 +1,10 @@
-"""The counts of sixty models, by phase, operator and dtype, as a table under review.
+"""Regression baseline: the counts of sixty models, by phase, operator and dtype, in ``counts.csv``.
 
-    python tests/baselines/counts.py             # what would change
+    python tests/baselines/counts.py             # show the difference
     python tests/baselines/counts.py --update    # accept it
 
-A change of a formula changes lines of ``counts.csv``, and is accepted with them. The first line names the versions that
-counted: another version of torch, or of a library of models, may run other operators.
+A change of a formula changes lines of ``counts.csv``, which are reviewed with it. The first line of the table names the
+versions it was counted with: another version of torch, or of a model library, may run other operators.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 TABLE = Path(__file__).with_name("counts.csv")
 COSTS = ("macs", "masked_macs", "other_flops", "transcendentals", "bytes_read", "bytes_written")
-HELD = ("params", "trainable_params", "buffers")
-COLUMNS = ("model", "phase", "operator", "dtype", "calls", *COSTS, *HELD)
+MODEL_SIZES = ("params", "trainable_params", "buffers")
+COLUMNS = ("model", "phase", "operator", "dtype", "calls", *COSTS, *MODEL_SIZES)
 LIBRARIES = {"timm": "timm", "hf": "transformers"}
 
 TORCHVISION = (
@@ -53,48 +53,50 @@ HF = (
     "hf:llama-7b", "hf:mamba-130m", "hf:mistral-7b", "hf:mixtral-8x7b", "hf:phi-2", "hf:qwen2.5-7b", "hf:t5-base",
     "hf:vit-l-14", "hf:wav2vec2-base", "hf:whisper-tiny",
 )  # fmt: skip
-#: A step of training, for the backward formulas: the outputs summed, and their gradients.
+#: One forward and backward pass from the sum of the outputs, for the backward formulas.
 TRAINED = ("resnet18 trained", "vit_b_32 trained", "convnext_tiny trained")
 MODELS = (*TORCHVISION, *TIMM, *HF, *TRAINED)
 
 
 def read() -> tuple[dict[str, str], dict[str, list[str]]]:
-    """Read the table: the versions that counted, and the lines of each model."""
+    """Return the library versions that the table was counted with, and the lines of each model."""
     head, _, *lines = TABLE.read_text(encoding="utf-8").splitlines()
     versions = dict(part.split(" ", 1) for part in head.removeprefix("# ").split(", "))
-    found: dict[str, list[str]] = defaultdict(list)
+    lines_of_model: dict[str, list[str]] = defaultdict(list)
     for line in lines:
-        found[line.split(",", 1)[0]].append(line)
-    return versions, found
+        lines_of_model[line.split(",", 1)[0]].append(line)
+    return versions, lines_of_model
 
 
-def needed(name: str) -> list[str]:
-    """Name the libraries on whose versions the operators of a model depend."""
+def libraries_of(name: str) -> list[str]:
+    """List the libraries whose versions determine the operators of a model."""
     library = LIBRARIES.get(name.split(":", 1)[0]) if ":" in name else "torchvision"
     return ["torch", library or "torchvision"]
 
 
-def installed(library: str) -> str:
-    """Give the version of a library, without what its build adds."""
+def installed_version(library: str) -> str:
+    """Return the installed version of a library, without the build suffix (``+cpu``)."""
     return version(library).split("+")[0]
 
 
 def lines(name: str) -> list[str]:
-    """Count a model, and write its lines: what it holds, then its operators, costliest first."""
-    p = counted(name)
-    rows = [[name, "", "", "", *[""] * (len(COSTS) + 1), *(getattr(p.totals, held) for held in HELD)]]
+    """Count a model and return its lines: first its parameters and buffers, then one line per operator."""
+    p = count_model(name)
+    rows = [[name, "", "", "", *[""] * (len(COSTS) + 1), *(getattr(p.totals, size) for size in MODEL_SIZES)]]
     groups: dict[tuple[str, str, str], list[Entry]] = defaultdict(list)
     for entry in p.entries:
         groups[entry.record.phase, entry.record.packet, entry.dtype].append(entry)
     for (phase, operator, dtype), entries in sorted(groups.items()):
         sums = reduce(add, (entry.totals for entry in entries))
         calls = sum(entry.record.calls for entry in entries)
-        rows.append([name, phase, operator, dtype, calls, *(getattr(sums, cost) for cost in COSTS), *[""] * len(HELD)])
-    return written(rows)
+        rows.append(
+            [name, phase, operator, dtype, calls, *(getattr(sums, cost) for cost in COSTS), *[""] * len(MODEL_SIZES)]
+        )
+    return csv_lines(rows)
 
 
-def counted(name: str) -> profiler.Profile:
-    """Count one forward pass, or one step of training, on meta."""
+def count_model(name: str) -> profiler.Profile:
+    """Count one forward pass on meta, or forward and backward of a name that ends in " trained"."""
     target_name, _, trained = name.partition(" ")
     target = resolve(target_name)
     model = build(target, device="meta")
@@ -107,17 +109,17 @@ def counted(name: str) -> profiler.Profile:
     return p.result
 
 
-def written(rows: Iterable[list[object]]) -> list[str]:
-    """Write rows as lines of comma-separated values."""
+def csv_lines(rows: Iterable[list[object]]) -> list[str]:
+    """Return rows as lines of comma-separated values."""
     out = io.StringIO()
     csv.writer(out, lineterminator="\n").writerows(rows)
     return out.getvalue().splitlines()
 
 
 def main(*, update: bool) -> int:
-    """Show what changed, and accept it where that is asked for; the status is 1 if it is not."""
+    """Print the difference to the table, and write it if *update*; return 1 if there is one that is not written."""
     libraries = ("torch", "torchvision", "timm", "transformers")
-    head = "# " + ", ".join(f"{library} {installed(library)}" for library in libraries)
+    head = "# " + ", ".join(f"{library} {installed_version(library)}" for library in libraries)
     body = [line for name in MODELS for line in lines(name)]
     new = [head, ",".join(COLUMNS), *body]
     old = TABLE.read_text(encoding="utf-8").splitlines() if TABLE.exists() else []

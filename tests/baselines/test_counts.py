@@ -1,19 +1,19 @@
-"""The counts of sixty models are those that were reviewed."""
+"""The counts of sixty models equal the reviewed baseline."""
 
 from __future__ import annotations
 
 import pytest
-from baselines.counts import COSTS, HELD, MODELS, TABLE, installed, lines, needed, read
+from baselines.counts import COSTS, MODEL_SIZES, MODELS, TABLE, installed_version, libraries_of, lines, read
 
 VERSIONS, ACCEPTED = read()
 QUICK = ("resnet18", "mobilenet_v3_small", "vit_b_32", "vit_b_32 trained", "hf:gpt2")
-HINT = "the counts changed; if that is meant, run python tests/baselines/counts.py --update and review the lines"
+HINT = "the counts changed; if this is intended, run python tests/baselines/counts.py --update and review the lines"
 
 
 def assert_accepted(name: str) -> None:
-    for library in needed(name):
-        if installed(library).split(".")[:2] != VERSIONS[library].split(".")[:2]:
-            pytest.skip(f"counted with {library} {VERSIONS[library]}; this is {installed(library)}")
+    for library in libraries_of(name):
+        if installed_version(library).split(".")[:2] != VERSIONS[library].split(".")[:2]:
+            pytest.skip(f"the table has {library} {VERSIONS[library]}; {installed_version(library)} is installed")
     assert lines(name) == ACCEPTED[name], HINT
 
 
@@ -36,7 +36,7 @@ def test_there_are_sixty_models_and_each_has_lines():
 
 def test_the_table_can_be_read_by_column():
     _, columns, *_ = TABLE.read_text(encoding="utf-8").splitlines()
-    assert columns.split(",") == ["model", "phase", "operator", "dtype", "calls", *COSTS, *HELD]
+    assert columns.split(",") == ["model", "phase", "operator", "dtype", "calls", *COSTS, *MODEL_SIZES]
 
 
 def test_the_accepted_macs_of_resnet18_are_the_published_ones():

@@ -6,8 +6,8 @@ import json
 from xml.etree import ElementTree as ET
 
 import pytest
+from cli.command import run
 
-from profiler.cli import main
 from profiler.tally import load
 
 NETS = """
@@ -46,10 +46,8 @@ def width(folder, out: int) -> None:
     (folder / "nets.py").write_text(NETS.replace("WIDTH", str(out)))
 
 
-def check(capsys, *words) -> tuple[int, str, str]:
-    status = main(["check", "budgets.toml", *words])
-    captured = capsys.readouterr()
-    return status, captured.out, captured.err
+def check(capsys, *words):
+    return run(capsys, "check", "budgets.toml", *words)
 
 
 def fixed(folder, macs: int) -> None:

@@ -7,10 +7,9 @@ import subprocess
 import sys
 
 import pytest
+from cli.command import run
 
-from profiler.cli import main
-
-FACTORY = """
+NETS = """
 import torch
 from torch import nn
 
@@ -27,19 +26,6 @@ class Looks(nn.Module):
 class Writes(nn.Module):
     def forward(self, x): raise KeyboardInterrupt
 """
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    (tmp_path / "nets.py").write_text(FACTORY)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def run(capsys, *words) -> tuple[int, str, str]:
-    status = main(list(words))
-    captured = capsys.readouterr()
-    return status, captured.out, captured.err
 
 
 def test_resnet18_as_json(capsys):
@@ -90,7 +76,7 @@ def test_a_model_that_looks_at_its_values_runs_on_the_cpu_and_says_so(capsys, he
     assert status == 0
     assert json.loads(out)["device"] == "cpu"
     assert json.loads(out)["totals"]["macs"] == 16
-    assert err.startswith("note: nets.py:Looks needs real values")
+    assert err.startswith("note: nets.py:Looks needs tensor values")
     assert len(err.splitlines()) == 1
 
 

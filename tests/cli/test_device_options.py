@@ -1,32 +1,25 @@
-"""``--on`` and its companions, ``devices`` and ``plan``: words in; text, JSON and a status out."""
+"""``--on`` and related options, ``devices`` and ``plan``: from a command line to text, JSON and an exit status."""
 
 from __future__ import annotations
 
 import json
 
 import pytest
-
-from profiler.cli import main
+from cli.command import run
 
 VIT = ("vit_b_16", "--on", "jetson-orin-nx", "--fps", "30", "--precision", "int8")
-
-
-def run(capsys, *words) -> tuple[int, str, str]:
-    status = main(list(words))
-    captured = capsys.readouterr()
-    return status, captured.out, captured.err
 
 
 def test_vit_on_a_jetson_as_json(capsys):
     """35.24 G operations × 30/s ÷ 0.3 are 3.524 TOPS."""
     status, out, _ = run(capsys, *VIT, "--format", "json")
-    found = json.loads(out)["projection"]
+    projection = json.loads(out)["projection"]
     assert status == 0
-    assert found["device"]["value"] == "jetson-orin-nx-16gb"
-    assert found["required_ops_per_s"]["value"] == 35_240_537_877 * 30
-    assert found["required_tops"]["value"] == pytest.approx(3.524, abs=0.001)
-    assert found["headroom"]["value"] == pytest.approx(found["max_fps"]["value"] / 30)
-    assert all(figure["source"] for figure in found.values() if isinstance(figure, dict))
+    assert projection["device"]["value"] == "jetson-orin-nx-16gb"
+    assert projection["required_ops_per_s"]["value"] == 35_240_537_877 * 30
+    assert projection["required_tops"]["value"] == pytest.approx(3.524, abs=0.001)
+    assert projection["headroom"]["value"] == pytest.approx(projection["max_fps"]["value"] / 30)
+    assert all(figure["source"] for figure in projection.values() if isinstance(figure, dict))
 
 
 def test_vit_on_a_jetson_as_text(capsys):
@@ -61,13 +54,13 @@ def test_strict_is_silent_where_it_fits(capsys):
 
 def test_the_largest_batch_is_found_on_meta(capsys):
     _, out, _ = run(capsys, "squeezenet1_1", "--on", "jetson-nano", "--largest-batch", "--format", "json")
-    found = json.loads(out)["projection"]
-    assert found["largest_batch"]["value"] > 50
-    assert found["largest_batch"]["kind"] == "estimate"
+    projection = json.loads(out)["projection"]
+    assert projection["largest_batch"]["value"] > 50
+    assert projection["largest_batch"]["kind"] == "estimate"
 
 
 BAD = [
-    (("resnet18", "--on", "h100"), "may be more than one device: h100-sxm5-80gb"),
+    (("resnet18", "--on", "h100"), "matches more than one device: h100-sxm5-80gb"),
     (("resnet18", "--on", "l5"), "no device named 'l5'"),
     (("resnet18", "--on", "l4", "--precision", "fp64"), "l4 has no dense rate for 'fp64'; it has fp32"),
     (("resnet18", "--on", "l4", "--precision", "int3"), "no precision named 'int3'"),
@@ -108,12 +101,12 @@ def test_bad_input_is_one_line_and_status_two(capsys, tmp_path, monkeypatch, wor
 
 def test_devices_as_json(capsys):
     status, out, _ = run(capsys, "devices", "--format", "json")
-    found = {row["id"]: row for row in json.loads(out)["devices"]}
+    rows = {row["id"]: row for row in json.loads(out)["devices"]}
     assert status == 0
-    assert len(found) == 119
-    assert found["l4"]["peak_ops_per_s"]["int8"] == 242e12
-    assert found["l4"]["bandwidth_bytes_per_s"] == 300e9
-    assert all(row["source"] for row in found.values())
+    assert len(rows) == 119
+    assert rows["l4"]["peak_ops_per_s"]["int8"] == 242e12
+    assert rows["l4"]["bandwidth_bytes_per_s"] == 300e9
+    assert all(row["source"] for row in rows.values())
 
 
 @pytest.mark.parametrize(
@@ -143,14 +136,14 @@ GPT2 = (
 def test_a_training_run_is_planned_from_the_counted_step(capsys):
     """Days are the step's FLOPs a token × tokens over 64 devices at 0.4 of 19.5 TFLOP/s in fp32."""
     _, out, _ = run(capsys, *GPT2, "--devices", "64", "--deadline", "3", "--format", "json")
-    found = json.loads(out)["projection"]["training"]
-    flops = found["model_flops"]["value"] / 128 * 300e9
-    assert found["tokens_per_step"]["value"] == 128
-    assert found["six_n_t"]["value"] == 6 * 124_439_808 * 128
-    assert found["model_flops"]["value"] == pytest.approx(found["six_n_t"]["value"], rel=0.05)
-    assert found["days"]["value"] == pytest.approx(flops / (64 * 19.5e12 * 0.4 * 86_400))
-    assert found["devices_for_deadline"]["value"] == -(-flops // (19.5e12 * 0.4 * 86_400 * 3))
-    assert found["pf_days"]["value"] == pytest.approx(flops / 8.64e19)
+    figures = json.loads(out)["projection"]["training"]
+    flops = figures["model_flops"]["value"] / 128 * 300e9
+    assert figures["tokens_per_step"]["value"] == 128
+    assert figures["six_n_t"]["value"] == 6 * 124_439_808 * 128
+    assert figures["model_flops"]["value"] == pytest.approx(figures["six_n_t"]["value"], rel=0.05)
+    assert figures["days"]["value"] == pytest.approx(flops / (64 * 19.5e12 * 0.4 * 86_400))
+    assert figures["devices_for_deadline"]["value"] == -(-flops // (19.5e12 * 0.4 * 86_400 * 3))
+    assert figures["pf_days"]["value"] == pytest.approx(flops / 8.64e19)
 
 
 PIPELINE = """
@@ -174,8 +167,8 @@ def test_a_pipeline_reads_its_prompt_and_makes_tokens(capsys, tmp_path):
     status, out, _ = run(
         capsys, "plan", str(tmp_path / "p.toml"), "--on", "l4", "--precision", "fp16", "--format", "json"
     )
-    found = json.loads(out)["plan"]
-    see, say = found["stages"]
+    planned = json.loads(out)["plan"]
+    see, say = planned["stages"]
     assert status == 0
     assert (see["precision"], say["precision"]) == ("int8", "fp16")
     assert say["first_s"]["value"] > 0
@@ -184,7 +177,7 @@ def test_a_pipeline_reads_its_prompt_and_makes_tokens(capsys, tmp_path):
     assert say["tokens_per_s_bound"]["value"] == pytest.approx(1 / say["bound_s"]["value"], rel=1e-3)
     assert say["critical_batch"]["value"] > 100
     assert see["tokens_per_s_bound"] is None
-    assert found["fits"]
+    assert planned["fits"]
 
 
 def test_a_pipeline_that_does_not_fit_fails_when_strict(capsys, tmp_path):

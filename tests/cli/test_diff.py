@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-
-from profiler.cli import main
+from cli.command import run
 
 NETS = """
 from torch import nn
@@ -22,20 +21,7 @@ def wider(): return named(layer1=block(), fc=nn.Linear(8, 5))
 """
 
 
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    (tmp_path / "nets.py").write_text(NETS)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def run(capsys, *words) -> tuple[int, str, str]:
-    status = main(list(words))
-    captured = capsys.readouterr()
-    return status, captured.out, captured.err
-
-
-def diff(capsys, *words) -> tuple[int, str, str]:
+def diff(capsys, *words):
     return run(capsys, "diff", *words, "--input", "8")
 
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 
-import pytest
+from cli.command import run
 
-from profiler.cli import main
-
-FACTORY = """
+NETS = """
 import torch
 from torch import nn
 
@@ -19,19 +17,6 @@ class Tired(nn.Module):
         if parent_process(): raise ValueError("not for children")
         return x * 2
 """
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    (tmp_path / "nets.py").write_text(FACTORY)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def run(capsys, *words) -> tuple[int, str, str]:
-    status = main(list(words))
-    captured = capsys.readouterr()
-    return status, captured.out, captured.err
 
 
 def test_a_peer_is_asked_and_explained(capsys, here):

@@ -1,4 +1,4 @@
-"""``profiler verify`` and ``profiler documents``, and what a profile says of documents."""
+"""``profiler verify``, ``profiler documents``, and the claims of documents in a profile."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def test_a_file_of_ones_own_is_checked(capsys):
     captured = capsys.readouterr()
     assert "resnet18-gflops: contradicted" in captured.out
     assert "Margin: These are multiply-adds: 3.643 GFLOP in FLOPs." in captured.out
-    assert captured.err.strip() == "error: 1 of 3 claims do not hold: resnet18-gflops contradicted"
+    assert captured.err.strip() == "error: 1 of 3 claims does not hold: resnet18-gflops contradicted"
 
 
 def test_one_claim_can_be_asked_for(capsys):
     assert main(["verify", TEMPLATE, "--claim", "ridge"]) == 0
-    assert "1 claims: 1 agrees" in capsys.readouterr().out
+    assert "1 claim: 1 agrees" in capsys.readouterr().out
 
 
 def test_json_has_findings_with_the_id_of_their_claim(capsys):
@@ -39,7 +39,7 @@ def test_json_has_findings_with_the_id_of_their_claim(capsys):
 def test_markdown_is_a_page(capsys):
     main(["verify", TEMPLATE, "--claim", "ridge", "--format", "markdown"])
     out = capsys.readouterr().out
-    assert out.startswith("# What the documents say")
+    assert out.startswith("# Claims of documents")
     assert "### ridge: agrees" in out
 
 
@@ -51,18 +51,18 @@ def test_the_result_can_be_written_to_a_file(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["verify", "esstimate"], "no document named 'esstimate'; did you mean 'estimate'?"),
         (["verify", TEMPLATE, "--claim", "rigde"], "no claim named 'rigde'; did you mean 'ridge'?"),
         (["verify", "nothing.toml"], "cannot read nothing.toml: No such file or directory; give a TOML file"),
     ],
 )
-def test_a_wrong_word_is_one_line(words, said, capsys):
+def test_a_wrong_word_is_one_line(words, message, capsys):
     assert main(words) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert said in captured.err
+    assert message in captured.err
     assert captured.err.count("\n") == 1
 
 
@@ -84,9 +84,9 @@ def test_the_template_can_be_printed_and_checked(tmp_path, capsys):
 def test_a_profile_shows_what_documents_say_of_the_model(capsys):
     assert main(["vit_b_16", "--depth", "0"]) == 0
     out = " ".join(capsys.readouterr().out.split())
-    assert "What documents say of it: " in out
+    assert "Claims of documents about it: " in out
     assert "tops-vit-b16" in out
-    assert "said 17.60 GFLOP, found 35.24 GFLOP; 17.68 GFLOP unit: multiply-adds are printed as FLOPs" in out
+    assert "Claimed 17.60 GFLOP, measured 35.24 GFLOP; 17.68 GFLOP unit: multiply-adds are printed as FLOPs" in out
 
 
 def test_a_profile_names_the_claims_that_need_more_than_its_run(capsys):
@@ -94,7 +94,7 @@ def test_a_profile_names_the_claims_that_need_more_than_its_run(capsys):
     assert "see `python -m profiler verify --claim est-training`" in capsys.readouterr().out
 
 
-def test_nothing_is_said_of_another_run_than_the_default_one(capsys):
+def test_claims_are_shown_for_the_default_run_only(capsys):
     assert main(["vit_b_16", "--batch", "2", "--format", "json"]) == 0
     assert "findings" not in json.loads(capsys.readouterr().out)
     assert main(["vit_b_16", "--format", "json"]) == 0

@@ -1,4 +1,4 @@
-"""The peers' entry points, on this engine: the same signatures, result types and units; and the right numbers."""
+"""The replacements of other counters' entry points: the originals' signatures, result types and units, our counts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from profiler.errors import InputError, UnknownNameError
 
 
 class Net(nn.Module):
-    """A convolution of 8·6·6·27 = 7,776 MACs, a norm, and a product that no module knows, 8·8·36 = 2,304 MACs."""
+    """A convolution of 8·6·6·27 = 7,776 MACs, a norm, and a product outside any submodule, 8·8·36 = 2,304 MACs."""
 
     def __init__(self):
         super().__init__()
@@ -45,8 +45,8 @@ def names(function) -> list[tuple[str, object]]:
 
 
 def defaults(function) -> dict[str, object]:
-    found = {p.name: p.default for p in inspect.signature(function).parameters.values() if p.default is not p.empty}
-    return {name: getattr(value, "value", value) for name, value in found.items()}  # of an Enum, its value
+    values = {p.name: p.default for p in inspect.signature(function).parameters.values() if p.default is not p.empty}
+    return {name: getattr(value, "value", value) for name, value in values.items()}  # enums are compared by value
 
 
 def originals() -> dict[str, tuple[object, object]]:
@@ -74,10 +74,10 @@ def test_every_signature_is_the_originals():
 
 
 def test_thop_gives_macs_and_parameters_as_floats(net, x):
-    found = thop.profile(net, inputs=(x,))
-    assert found == (CONV + PRODUCT, PARAMS)
-    assert [type(value) for value in found] == [float, float]
-    assert thop.clever_format(found, "%.3f") == ("10.080K", "240.000B")
+    result = thop.profile(net, inputs=(x,))
+    assert result == (CONV + PRODUCT, PARAMS)
+    assert [type(value) for value in result] == [float, float]
+    assert thop.clever_format(result, "%.3f") == ("10.080K", "240.000B")
 
 
 def test_thop_nests_the_children(net, x):
@@ -95,12 +95,12 @@ def test_thop_leaves_the_model_as_it_was(net, x):
 
 
 def test_ptflops_gives_one_samples_macs(net):
-    found = ptflops.get_model_complexity_info(net, (3, 8, 8), as_strings=False, print_per_layer_stat=False)
-    assert found == (CONV + PRODUCT, PARAMS)
+    result = ptflops.get_model_complexity_info(net, (3, 8, 8), as_strings=False, print_per_layer_stat=False)
+    assert result == (CONV + PRODUCT, PARAMS)
     four = ptflops.get_model_complexity_info(
         net, (3, 8, 8), False, False, input_constructor=lambda size: torch.zeros(4, *size)
     )
-    assert four == found
+    assert four == result
     whole = ptflops.get_model_complexity_info(
         net, (3, 8, 8), False, False, input_constructor=lambda size: {"x": torch.zeros(4, *size)}, backend="aten"
     )
@@ -111,28 +111,28 @@ def test_ptflops_writes_the_originals_text_and_a_table(net):
     from io import StringIO
 
     out = StringIO()
-    found = ptflops.get_model_complexity_info(net, (3, 8, 8), ost=out)
-    assert found == ("10.08 KMac", "240")
+    result = ptflops.get_model_complexity_info(net, (3, 8, 8), ost=out)
+    assert result == ("10.08 KMac", "240")
     assert "conv Conv2d" in out.getvalue()
 
 
 def test_ptflops_ignores_classes(net):
-    found = ptflops.get_model_complexity_info(net, (3, 8, 8), False, False, ignore_modules=[nn.Conv2d])
-    assert found[0] == PRODUCT
+    result = ptflops.get_model_complexity_info(net, (3, 8, 8), False, False, ignore_modules=[nn.Conv2d])
+    assert result[0] == PRODUCT
 
 
 def test_fvcore_counts_macs_by_module_and_operator(net, x):
-    found = fvcore.FlopCountAnalysis(net.eval(), x)
-    assert found.total() == CONV + PRODUCT
-    assert found.total("conv") == CONV
-    assert found.by_module() == Counter({"": CONV + PRODUCT, "conv": CONV, "norm": 0})
-    assert found.by_operator() == Counter({"convolution": CONV, "bmm": PRODUCT})
-    assert found.by_module_and_operator()["conv"] == Counter({"convolution": CONV})
-    assert found.unsupported_ops() == Counter()
-    assert found.uncalled_modules() == set()
-    assert found.unsupported_ops_warnings(False).tracer_warnings("none").ancestor_mode("caller") is found
+    result = fvcore.FlopCountAnalysis(net.eval(), x)
+    assert result.total() == CONV + PRODUCT
+    assert result.total("conv") == CONV
+    assert result.by_module() == Counter({"": CONV + PRODUCT, "conv": CONV, "norm": 0})
+    assert result.by_operator() == Counter({"convolution": CONV, "bmm": PRODUCT})
+    assert result.by_module_and_operator()["conv"] == Counter({"convolution": CONV})
+    assert result.unsupported_ops() == Counter()
+    assert result.uncalled_modules() == set()
+    assert result.unsupported_ops_warnings(False).tracer_warnings("none").ancestor_mode("caller") is result
     with pytest.raises(UnknownNameError, match="'conv'"):
-        found.total("cnv")
+        result.total("cnv")
 
 
 def test_fvcore_lists_what_nobody_counts(x):
@@ -140,8 +140,8 @@ def test_fvcore_lists_what_nobody_counts(x):
         def forward(self, x):
             return torch.linalg.svdvals(x)
 
-    found = fvcore.FlopCountAnalysis(Decomposes(), torch.ones(3, 3))
-    assert found.unsupported_ops() == Counter({"aten::_linalg_svd": 1})
+    result = fvcore.FlopCountAnalysis(Decomposes(), torch.ones(3, 3))
+    assert result.unsupported_ops() == Counter({"aten::_linalg_svd": 1})
 
 
 def test_torchs_counter_sees_what_the_original_does_not(x):

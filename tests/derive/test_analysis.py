@@ -1,4 +1,4 @@
-"""What is made of a closed form: letters, notations, comparisons and solutions."""
+"""What follows from a closed form: letters, notations, comparisons and solutions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from profiler.derive.polynomials import evaluate, multiply_monomials, power
 from profiler.derive.result import DerivationResult
 from profiler.errors import DerivationError, InputError, ProfilerError
 from profiler.expressions import parse
-from profiler.report.closed_form_formats import WRITERS
+from profiler.report.closed_form_formats import CLOSED_FORM_FORMATS
 
 B = Variable("batch", range(1, 9), 1, "B")
 S = Variable("sequence", range(2, 1025), 1024, "S")
@@ -40,9 +40,9 @@ def transformer(point):
     return {BLOCK: 24 * b * s * E**2, ATTENTION: 4 * b * s**2 * E, NORM: 7 * b * s * E}
 
 
-def form(measure=transformer, variables=(B, S)):
-    found = derive(measure, variables)
-    return ClosedForm("model", "flops", "FLOP", found.variables, found.pieces)
+def form(cost=transformer, variables=(B, S)):
+    derivation = derive(cost, variables)
+    return ClosedForm("model", "flops", "FLOP", derivation.variables, derivation.pieces)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def attention():
     return form()
 
 
-def spelled(number, **letters):
+def expressed(number, **letters):
     notation = Notation(dict.fromkeys(letters) | {letter: letter for letter in letters})
     polynomial = express_in({(): Fraction(number)}, letters)
     return notation.text(dict(sorted(polynomial.items(), key=lambda item: -evaluate(dict([item]), letters))))
@@ -70,11 +70,11 @@ def spelled(number, **letters):
     ],
 )
 def test_constants_are_written_in_letters(number, letters, expected):
-    assert spelled(number, **letters) == expected
+    assert expressed(number, **letters) == expected
 
 
 @given(st.integers(-(10**15), 10**15).filter(bool), st.integers(2, 10**5), st.integers(2, 10**5))
-def test_a_spelling_is_an_identity(number, first, second):
+def test_an_expression_in_letters_is_an_identity(number, first, second):
     letters = {"E": first, "V": second}
     assert evaluate(express_in({(): Fraction(number, 3)}, letters), letters) == Fraction(number, 3)
 
@@ -115,18 +115,18 @@ def test_an_equal_formula_is_equal_in_letters_and_in_numbers(attention):
         assert compare(attention.pieces[0], parse(text), NAMES, letters).is_equal
 
 
-def test_missing_spurious_and_other_terms_are_told_with_their_origin(attention):
-    found = compare(attention.pieces[0], parse("16*B*S*E**2 + 4*B*S**2*E + 5*B*S**3"), NAMES, {"E": E})
-    told = {
+def test_missing_spurious_and_other_terms_have_their_origin(attention):
+    comparison = compare(attention.pieces[0], parse("16*B*S*E**2 + 4*B*S**2*E + 5*B*S**3"), NAMES, {"E": E})
+    differences = {
         (d.kind, NOTATION.monomial(d.monomial)): (d.measured, d.claimed, [o for o, _ in d.origins])
-        for d in found.differences
+        for d in comparison.differences
     }
-    assert told == {
+    assert differences == {
         ("other coefficient", "B·S·E²"): (24, 16, [BLOCK]),
         ("missing", "B·S·E"): (7, 0, [NORM]),
         ("spurious", "B·S³"): (0, 5, []),
     }
-    assert not found.is_equal
+    assert not comparison.is_equal
 
 
 def test_a_formula_in_steps_is_compared_in_steps():
@@ -158,37 +158,39 @@ def test_on_multiples_a_step_is_the_quotient():
         assert compare(patches.pieces[0], parse(text), NAMES, {}).is_equal
 
 
-def test_a_formula_that_is_no_polynomial_is_held_against_the_points(attention):
+def test_a_formula_that_is_no_polynomial_is_compared_at_the_points(attention):
     equal = "max(24*B*S*E**2, 1) + 4*B*S**2*E + 7*B*S*E"
     assert compare(attention.pieces[0], parse(equal), NAMES, {"E": E}).is_equal
-    found = compare(attention.pieces[0], parse("24*B*S*E**2 + 4*B*min(S, 512)**2*E + 7*B*S*E"), NAMES, {"E": E})
-    wrong = [point["sequence"] for point, measured, claimed in found.points if measured != claimed]
-    assert not found.is_equal
+    comparison = compare(attention.pieces[0], parse("24*B*S*E**2 + 4*B*min(S, 512)**2*E + 7*B*S*E"), NAMES, {"E": E})
+    wrong = [point["sequence"] for point, measured, claimed in comparison.points if measured != claimed]
+    assert not comparison.is_equal
     assert min(wrong) > 512
 
 
 def test_the_largest_size_is_the_last_within_the_budget(attention):
     for budget in (10**10, 10**12, 14161152 * 2 + 12288, 10**14):
-        found = find_largest_size(attention, S, Fraction(budget), {"batch": 1, "sequence": 1024})
+        largest = find_largest_size(attention, S, Fraction(budget), {"batch": 1, "sequence": 1024})
         cost = lambda n: sum(transformer({"batch": 1, "sequence": n}).values())
-        assert found.cost == cost(found.size) <= budget < cost(found.size + 1) == found.next_cost
-        assert found.is_beyond == (found.size > 1024)
+        assert largest.cost == cost(largest.size) <= budget < cost(largest.size + 1) == largest.next_cost
+        assert largest.is_beyond == (largest.size > 1024)
 
 
 def test_the_largest_size_keeps_to_the_steps_of_a_range():
     even = Variable("sequence", range(2, 1025, 2), 1024, "S")
-    found = find_largest_size(form(lambda p: {BLOCK: 3 * p["sequence"]}, (even,)), even, Fraction(100), {"sequence": 2})
-    assert (found.size, found.next_cost) == (32, 102)
+    largest = find_largest_size(
+        form(lambda p: {BLOCK: 3 * p["sequence"]}, (even,)), even, Fraction(100), {"sequence": 2}
+    )
+    assert (largest.size, largest.next_cost) == (32, 102)
 
 
 def test_the_largest_size_is_found_across_pieces():
     window = form(lambda p: {ATTENTION: sum(min(n, 100) for n in range(1, p["sequence"] + 1))}, (S,))
-    found = find_largest_size(window, S, Fraction(5050 + 150), {"sequence": 2})
-    assert (found.size, found.cost) == (101, 5150)
+    largest = find_largest_size(window, S, Fraction(5050 + 150), {"sequence": 2})
+    assert (largest.size, largest.cost) == (101, 5150)
 
 
 def test_a_budget_below_the_smallest_size_is_refused(attention):
-    with pytest.raises(DerivationError, match="sequence=2 costs"):
+    with pytest.raises(DerivationError, match="sequence=2 already costs"):
         find_largest_size(attention, S, Fraction(1), {"batch": 1, "sequence": 1024})
 
 
@@ -200,17 +202,17 @@ def test_a_cost_that_falls_has_no_largest_size():
 
 def test_attention_overtakes_the_rest_at_six_times_the_width(attention):
     contractions = attention.pieces[0].of_part("contraction")
-    found = find_crossover(
+    crossover = find_crossover(
         express_in(contractions, {"E": E}), "sequence", {"batch": 1, "sequence": 2, "E": E}, NOTATION
     )
-    assert (found.size, found.power, str(found.format_point)) == (6 * E, 2, "6*E")
+    assert (crossover.size, crossover.power, str(crossover.solution)) == (6 * E, 2, "6*E")
 
 
-def test_what_is_linear_overtakes_nothing(attention):
+def test_linear_terms_overtake_nothing(attention):
     assert find_crossover(attention.pieces[0].total, "batch", {"batch": 1, "sequence": 2}, NOTATION) is None
 
 
-def test_growth_is_the_power_in_the_end_and_the_slope_here(attention):
+def test_growth_is_the_asymptotic_and_the_local_exponent(attention):
     whole = attention.pieces[0].total
     assert growth_exponents(whole, "batch", {"batch": 3, "sequence": 100}) == (1, 1)
     # d log f / d log S of a·S + b·S² is 1 + b·S / (a + b·S)
@@ -219,12 +221,12 @@ def test_growth_is_the_power_in_the_end_and_the_slope_here(attention):
 
 
 @pytest.fixture(scope="module")
-def answers(attention):
+def result(attention):
     return DerivationResult(attention, {"E": E}, {"batch": 1, "sequence": 1024})
 
 
-def test_the_text_has_formula_origins_and_points_within_eighty_columns(answers):
-    text = WRITERS["text"](answers)
+def test_the_text_has_formula_origins_and_points_within_eighty_columns(result):
+    text = CLOSED_FORM_FORMATS.render(result, "text")
     assert "contraction = 24·B·S·E² + 4·B·S²·E" in text or "contraction = 4·B·S²·E + 24·B·S·E²" in text
     assert "pointwise = 7·B·S·E" in text
     assert "h.*.mlp addmm" in text
@@ -233,40 +235,40 @@ def test_the_text_has_formula_origins_and_points_within_eighty_columns(answers):
     assert max(map(len, text.splitlines())) <= 80
 
 
-def test_the_text_of_a_comparison_says_how_it_was_made(attention, answers):
-    def said(formula):
+def test_the_text_of_a_comparison_says_how_it_was_made(attention, result):
+    def report(formula):
         comparison = compare(attention.pieces[0], parse(formula), NAMES, {"E": E})
-        return WRITERS["text"](replace(answers, comparison=comparison))
+        return CLOSED_FORM_FORMATS.render(replace(result, comparison=comparison), "text")
 
-    assert "the formula is equal, term by term" in said("24*B*S*E**2 + 4*B*S**2*E + 7*B*S*E")
-    assert "the formula has all contractions, and lacks a pointwise term" in said("24*B*S*E**2 + 4*B*S**2*E")
-    assert "the formula differs in 2 terms" in said("24*B*S*E**2 + 4*B*S**2*E + B + S*B*E")
-    points = said("24*B*S*E**2 + 4*B*S*max(S, 2)*E + 7*B*S*E")
-    assert re.search(r"the formula is equal, at the \d+ points measured", points)
-    nowhere = " ".join(said("24*B*S*E**2 + 4*B*S**2*E + 7*B*S*E + min(0, 1/(S - 2))").split())
-    assert "it says no number, and the model costs" in nowhere
+    assert "the formula equals the closed form, term by term" in report("24*B*S*E**2 + 4*B*S**2*E + 7*B*S*E")
+    assert "the formula has all contractions but lacks a pointwise term" in report("24*B*S*E**2 + 4*B*S**2*E")
+    assert "the formula differs in 2 terms" in report("24*B*S*E**2 + 4*B*S**2*E + B + S*B*E")
+    points = report("24*B*S*E**2 + 4*B*S*max(S, 2)*E + 7*B*S*E")
+    assert re.search(r"the formula equals the closed form, at the \d+ sampled points", points)
+    undefined = " ".join(report("24*B*S*E**2 + 4*B*S**2*E + 7*B*S*E + min(0, 1/(S - 2))").split())
+    assert "it divides by zero, but the model costs" in undefined
 
 
 def test_many_origins_are_shown_with_the_rest_as_one_and_lose_nothing():
     many = {Origin(f"block.{chr(97 + i)}", "mul", "pointwise"): i + 1 for i in range(20)}
-    found = form(lambda p: {origin: n * p["sequence"] for origin, n in many.items()}, (S,))
-    lines = WRITERS["text"](DerivationResult(found, {}, {"sequence": 8})).splitlines()
+    closed_form = form(lambda p: {origin: n * p["sequence"] for origin, n in many.items()}, (S,))
+    lines = CLOSED_FORM_FORMATS.render(DerivationResult(closed_form, {}, {"sequence": 8}), "text").splitlines()
     shown = [line.split() for line in lines if "block." in line or "others  " in line]
     assert shown[-1][1] == "others"
     assert len(shown) - 1 + int(shown[-1][0]) == 20
     assert sum(int(words[-1]) for words in shown) == sum(range(1, 21))
 
 
-def test_the_python_runs(answers):
+def test_the_python_runs(result):
     scope: dict = {}
-    exec(WRITERS["python"](answers), scope)  # noqa: S102 - it is to be Python
+    exec(CLOSED_FORM_FORMATS.render(result, "python"), scope)  # noqa: S102 - it is to be Python
     assert scope["flops"](3, 100) == sum(transformer({"batch": 3, "sequence": 100}).values())
 
 
 def test_the_python_of_several_pieces_chooses():
     window = form(lambda p: {ATTENTION: sum(min(n, 100) for n in range(1, p["sequence"] + 1))}, (S,))
     scope: dict = {}
-    exec(WRITERS["python"](DerivationResult(window, {}, {"sequence": 1024})), scope)  # noqa: S102 - it is to be Python
+    exec(CLOSED_FORM_FORMATS.render(DerivationResult(window, {}, {"sequence": 1024}), "python"), scope)  # noqa: S102 - it is to be Python
     assert [scope["flops"](n) for n in (50, 100, 101, 200)] == [1275, 5050, 5150, 15050]
     with pytest.raises(ValueError, match="outside"):
         scope["flops"](5000)
@@ -274,20 +276,20 @@ def test_the_python_of_several_pieces_chooses():
 
 def test_the_latex_of_several_pieces_has_cases():
     window = form(lambda p: {ATTENTION: sum(min(n, 100) for n in range(1, p["sequence"] + 1))}, (S,))
-    text = WRITERS["latex"](DerivationResult(window, {}, {"sequence": 1024}))
+    text = CLOSED_FORM_FORMATS.render(DerivationResult(window, {}, {"sequence": 1024}), "latex")
     assert text.count(r"\text{for }") == 2
     assert r"101 \le S \le 1024" in text
 
 
-def test_the_json_has_every_term_and_point(answers):
-    document = json.loads(WRITERS["json"](answers))
+def test_the_json_has_every_term_and_point(result):
+    document = json.loads(CLOSED_FORM_FORMATS.render(result, "json"))
     (piece,) = document["pieces"]
     assert {term["term"]: term["coefficient"] for term in piece["terms"]} == {"B*S*E**2": 24, "B*S**2*E": 4, "B*S*E": 7}
     for row in piece["verified"]:
         assert row["cost"] == sum(transformer(row["at"]).values())
 
 
-def test_words_are_read():
+def test_options_are_parsed():
     assert read_letters(["E=768, V=50257", "T=sequence"], ["sequence"]) == ({"E": 768, "V": 50257}, {"sequence": "T"})
     assert read_point(["batch=4"], [B, S]) == {"batch": 4, "sequence": 1024}
     assert read_budget("1e12", "S", [B, S]) == ("sequence", 10**12)
@@ -307,7 +309,7 @@ def test_words_are_read():
         lambda: read_budget("ten", "batch", [B]),
     ],
 )
-def test_words_that_mean_nothing_are_refused_in_a_line(read):
+def test_invalid_options_are_refused_in_a_line(read):
     with pytest.raises(ProfilerError) as caught:
         read()
     assert "\n" not in str(caught.value)

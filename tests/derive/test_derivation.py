@@ -1,4 +1,4 @@
-"""Closed forms of functions that are known, found from their values alone."""
+"""Closed forms of known functions, derived from their values alone."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ONLY = Origin("", "operator")
 
 
 def only(function):
-    """Measure one origin."""
+    """Return a cost with a single origin."""
     return lambda point: {ONLY: function(**point)}
 
 
@@ -53,7 +53,7 @@ def test_a_half_is_exact():
 def test_every_origin_has_its_own_polynomial():
     first, second = Origin("a", "x"), Origin("b", "y", "pointwise")
     (piece,) = derive(lambda p: {first: p["batch"] * p["sequence"], second: 7}, (BATCH, SEQUENCE)).pieces
-    assert {origin: list(p.values()) for origin, p in piece.parts.items()} == {first: [1], second: [7]}
+    assert {origin: list(p.values()) for origin, p in piece.polynomials.items()} == {first: [1], second: [7]}
 
 
 @settings(deadline=None, max_examples=25)
@@ -68,16 +68,16 @@ def test_every_origin_has_its_own_polynomial():
 def test_any_polynomial_is_found_again(coefficients):
     variables = (BATCH, SEQUENCE, Variable("layers", range(1, 13), 12))
 
-    def measure(point):
+    def cost_at(point):
         sizes = [point[v.name] for v in variables]
         return {ONLY: sum(c * sizes[0] ** i * sizes[1] ** j * sizes[2] ** k for (i, j, k), c in coefficients.items())}
 
     used = [any(powers[axis] for powers in coefficients) for axis in range(3)]
     if not all(used):
         with pytest.raises(DerivationError, match="does not depend"):
-            derive(measure, variables)
+            derive(cost_at, variables)
         return
-    (piece,) = derive(measure, variables).pieces
+    (piece,) = derive(cost_at, variables).pieces
     expected = {
         plain(**{v.name: n for v, n in zip(variables, powers, strict=True) if n}): c
         for powers, c in coefficients.items()
@@ -87,19 +87,19 @@ def test_any_polynomial_is_found_again(coefficients):
 
 def test_terms_that_are_not_there_cost_few_points():
     """The full grid has 2·3·2·3·2·2 = 144 points; the terms are few, and so are the points."""
-    seen = []
+    calls = []
     variables = (BATCH, SEQUENCE, Variable("layers", range(1, 13), 12), Variable("hidden", range(64, 769), 768))
     variables += (Variable("vocab", range(100, 50000), 50000), Variable("intermediate", range(64, 4096), 4096))
 
     def cost(batch, sequence, layers, hidden, vocab, intermediate):
-        seen.append(batch)
+        calls.append(batch)
         body = 8 * hidden**2 + 4 * hidden * intermediate + 4 * sequence * hidden
         return batch * sequence * (layers * body + 2 * hidden * vocab)
 
     (piece,) = derive(only(cost), variables).pieces
     assert len(piece.total) == 4
     assert len(piece.used) < 100
-    assert len(seen) == len(piece.used) + len(piece.verified)
+    assert len(calls) == len(piece.used) + len(piece.verified)
 
 
 def test_points_are_verified_that_were_not_used_and_as_many_as_there_are_terms():
@@ -126,7 +126,7 @@ def test_floors_of_strides_are_found_as_steps():
         (BATCH, RESOLUTION),
     ).pieces
     for batch, resolution in product((1, 5), range(56, 449, 3)):
-        assert evaluate(piece.parts[Origin("b", "")], {"batch": batch, "resolution": resolution}) == cost(
+        assert evaluate(piece.polynomials[Origin("b", "")], {"batch": batch, "resolution": resolution}) == cost(
             batch, resolution
         )
     assert {step.size for monomial in piece.total for step, _ in monomial if step.variable == "resolution"} == {2, 4}
@@ -152,13 +152,13 @@ def test_a_padded_pool_that_depends_on_two_steps_is_found():
     """Max pooling 3×3 of stride 2 with padding compares only what is there; its input has a stride of 2 itself."""
     pool, convolution = Origin("pool", ""), Origin("convolution", "")
 
-    def measure(point):
+    def cost_at(point):
         before, after = up(point["resolution"], 2), up(point["resolution"], 4)
         return {convolution: before**2, Origin("next", ""): after**2, pool: (before + after - 1) ** 2 - after**2}
 
-    (piece,) = derive(measure, (RESOLUTION,)).pieces
+    (piece,) = derive(cost_at, (RESOLUTION,)).pieces
     for n in range(56, 449):
-        assert evaluate(piece.parts[pool], {"resolution": n}) == measure({"resolution": n})[pool]
+        assert evaluate(piece.polynomials[pool], {"resolution": n}) == cost_at({"resolution": n})[pool]
 
 
 def test_two_ways_of_working_are_two_pieces():
@@ -179,9 +179,9 @@ def test_a_batch_of_one_that_goes_its_own_way_is_a_piece():
 
 
 def test_operators_that_replace_each_other_are_taken_together():
-    measure = lambda p: {Origin("attention", "bmm" if p["batch"] > 1 else "mm"): p["batch"] * p["sequence"] ** 2}
-    (piece,) = derive(measure, (BATCH, SEQUENCE)).pieces
-    assert [origin.operator for origin in piece.parts] == ["several operators"]
+    cost_at = lambda p: {Origin("attention", "bmm" if p["batch"] > 1 else "mm"): p["batch"] * p["sequence"] ** 2}
+    (piece,) = derive(cost_at, (BATCH, SEQUENCE)).pieces
+    assert [origin.operator for origin in piece.polynomials] == ["several operators"]
     assert total(piece) == {plain(batch=1, sequence=2): 1}
 
 
@@ -209,12 +209,12 @@ def test_a_single_exception_inside_the_range_is_not_fitted_over():
         derive(only(lambda sequence: 3 * sequence + (sequence == odd)), (SEQUENCE,))
 
 
-def test_an_ignored_variable_is_told():
+def test_a_variable_without_effect_is_refused():
     with pytest.raises(DerivationError, match="does not depend on 'sequence'"):
         derive(only(lambda batch, sequence: 5 * batch), (BATCH, SEQUENCE))
 
 
-def refusing(point):
+def multiples_of_12(point):
     if point["hidden"] % 12:
         msg = f"hidden={point['hidden']} is not divisible by 12"
         raise ModelError(msg)
@@ -222,24 +222,24 @@ def refusing(point):
 
 
 def test_the_sizes_that_a_model_takes_are_found():
-    found = derive(refusing, (Variable("hidden", range(64, 513), 96),))
-    assert found.variables[0].sizes == range(72, 505, 12)
-    assert total(found.pieces[0]) == {plain(hidden=2): 1}
+    derivation = derive(multiples_of_12, (Variable("hidden", range(64, 513), 96),))
+    assert derivation.variables[0].sizes == range(72, 505, 12)
+    assert total(derivation.pieces[0]) == {plain(hidden=2): 1}
 
 
 def test_a_few_sizes_without_an_even_spacing_are_tried_one_by_one():
-    def measure(point):
+    def cost_at(point):
         if 12 % point["heads"]:
             msg = "does not divide"
             raise ModelError(msg)
         return {ONLY: 5 * point["heads"]}
 
-    assert tuple(derive(measure, (Variable("heads", range(1, 13), 12),)).variables[0].sizes) == (1, 2, 3, 4, 6, 12)
+    assert tuple(derive(cost_at, (Variable("heads", range(1, 13), 12),)).variables[0].sizes) == (1, 2, 3, 4, 6, 12)
 
 
 def test_a_size_that_is_refused_is_named():
     with pytest.raises(DerivationError, match=r"no cost at hidden=\d+: hidden=\d+ is not divisible by 12"):
-        derive(refusing, (Variable("hidden", range(65, 512, 12), 96),))
+        derive(multiples_of_12, (Variable("hidden", range(65, 512, 12), 96),))
 
 
 def test_patches_of_even_sizes_have_whole_coefficients():

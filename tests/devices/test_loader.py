@@ -1,4 +1,4 @@
-"""Every device has a source, sane figures, and where it is known of what it is made, two roads to them."""
+"""Every device has a source and plausible figures, which agree with its hardware parameters if these are listed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A name finds its device, and never another in its place."""
+"""A name matches its device, and never another one."""
 
 from __future__ import annotations
 

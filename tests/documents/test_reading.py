@@ -1,4 +1,4 @@
-"""Files of claims: what is read, and the one line that is said of what cannot be."""
+"""Reading files of claims, and the error messages for files that are not valid."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_figures_inherit_what_stands_in_their_claim(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("", "mine.toml has no claims"),
         ("claims = 3", "mine.toml has no claims"),
@@ -59,14 +59,14 @@ def test_figures_inherit_what_stands_in_their_claim(tmp_path):
         (CLAIM + CLAIM, "mine.toml: two claims are named 'mine'"),
     ],
 )
-def test_a_mistake_names_the_file_the_claim_and_the_field(tmp_path, text, said):
+def test_a_mistake_names_the_file_the_claim_and_the_field(tmp_path, text, message):
     with pytest.raises(ClaimError) as caught:
         read(tmp_path, text)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_a_file_that_is_not_there_is_said(tmp_path):
+def test_a_missing_file_is_reported(tmp_path):
     with pytest.raises(ClaimError, match=r"cannot read .*nothing.toml: No such file"):
         find_document(str(tmp_path / "nothing.toml"))
 

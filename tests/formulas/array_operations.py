@@ -1,6 +1,7 @@
-"""Arrays of scalars that count what is done with them, and the costs that the profiler gives for a call.
+"""NumPy arrays of scalars that count the operations on them, and the profiler's cost of one operator call.
 
-A test writes the definition of an operator on such arrays; its value must be torch's, its tally the formula's.
+A test computes an operator from its definition on such arrays. The values must equal torch's, and the counted
+operations the formula's.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from formulas.operation_tally import OperationTally
 
 import profiler
+from profiler.formulas import RuleKind
 from profiler.tally.tally import cost_record
 from profiler.values.records import OpRecord, TensorSpec
 
@@ -21,38 +24,27 @@ if TYPE_CHECKING:
     from profiler.tally import Entry
 
 
-class Tally:
-    """What was computed so far."""
-
-    def __init__(self) -> None:
-        """Begin at nothing."""
-        self.flops = 0
-        self.transcendentals = 0
+class Tally(OperationTally):
+    """A counter, and the arrays whose operations it counts."""
 
     def array(self, tensor: torch.Tensor) -> np.ndarray[Any, Any]:
-        """Wrap every element; what is computed with them is counted here."""
+        """Return *tensor* as an array of scalars whose operations are counted here."""
         wrapped = [Scalar(value, self) for value in tensor.detach().double().flatten().tolist()]
         result = np.empty(len(wrapped), dtype=object)
         result[:] = wrapped
         return result.reshape(tuple(tensor.shape))
 
     def zeros(self, *shape: int) -> np.ndarray[Any, Any]:
-        """Make an array of zeros to accumulate into."""
+        """Return an array of zeros to accumulate into."""
         return self.array(torch.zeros(shape))
-
-    @property
-    def counts(self) -> tuple[int, int]:
-        """FLOPs and transcendentals."""
-        return self.flops, self.transcendentals
 
 
 class Scalar:
-    """A number; plain numbers beside it are constants."""
+    """A number that counts the operations on it; plain numbers are constants."""
 
     __slots__ = ("tally", "value")
 
     def __init__(self, value: float, tally: Tally) -> None:
-        """Keep the value and where to count."""
         self.value, self.tally = value, tally
 
     def _flop(self, value: float) -> Scalar:
@@ -168,25 +160,25 @@ rsqrt, floor, sign, log1p, i0 = (
 
 
 def values(array: Any) -> torch.Tensor:
-    """Unwrap an array."""
+    """Return the values of an array of scalars."""
     return torch.tensor(np.vectorize(_value, otypes=[float])(array), dtype=torch.float64)
 
 
-def agree(ours: Iterable[Any], theirs: Iterable[torch.Tensor | None]) -> None:
-    """Assert that what was computed here is what torch computed; None of ours is not looked at."""
-    for mine, other in zip(ours, theirs, strict=True):
-        if mine is not None:
-            assert other is not None
-            torch.testing.assert_close(values(mine).flatten(), other.double().flatten(), rtol=1e-4, atol=1e-5)
+def assert_agree(ours: Iterable[Any], theirs: Iterable[torch.Tensor | None]) -> None:
+    """Assert that our arrays have the values of torch's tensors; arrays that are None are skipped."""
+    for array, tensor in zip(ours, theirs, strict=True):
+        if array is not None:
+            assert tensor is not None
+            torch.testing.assert_close(values(array).flatten(), tensor.double().flatten(), rtol=1e-4, atol=1e-5)
 
 
 def backward(y: torch.Tensor) -> None:
-    """Run a backward pass from any gradient."""
+    """Run the backward pass of *y* with an uninitialised gradient."""
     y.backward(torch.empty_like(y))
 
 
 def moments(x: Any, axes: tuple[int, ...]) -> tuple[Any, Any, Any]:
-    """Give the mean over *axes*, the deviations from it, and the variance."""
+    """Return the mean over *axes*, the deviations from it, and the variance."""
     n = math.prod(x.shape[a] for a in axes)
     mean = x.sum(axis=axes, keepdims=True) / n
     d = x - mean
@@ -194,38 +186,39 @@ def moments(x: Any, axes: tuple[int, ...]) -> tuple[Any, Any, Any]:
 
 
 def affine(y: Any, weight: Any, bias: Any) -> Any:
-    """Weight and shift, where there is something to do it with."""
+    """Return ``y * weight + bias``, skipping what is None."""
     y = y if weight is None else y * weight
     return y if bias is None else y + bias
 
 
 def entry(operator: str | tuple[str, ...], run: Callable[[], Any]) -> Entry:
-    """Give the one call of *operator* (``aten.mm``), by any of its names, in what *run* does."""
+    """Run *run* and return the entry of its single call of *operator* (``aten.mm``, or several alternative names)."""
     with profiler.profile() as p:
         run()
     names = (operator,) if isinstance(operator, str) else operator
-    found = [e for e in p.entries if e.record.packet in names]
-    assert len(found) == 1, f"{operator} ran {len(found)} times, beside {sorted({e.record.packet for e in p.entries})}"
-    assert found[0].record.calls == 1
-    assert found[0].kind == "formula"
-    return found[0]
+    entries = [e for e in p.entries if e.record.packet in names]
+    operators = sorted({e.record.packet for e in p.entries})
+    assert len(entries) == 1, f"expected one entry of {operator}, got {len(entries)}; the operators are {operators}"
+    assert entries[0].record.calls == 1
+    assert entries[0].kind == RuleKind.FORMULA
+    return entries[0]
 
 
-def counts(found: Entry) -> tuple[int, int]:
-    """FLOPs (without MACs) and transcendentals of an entry."""
-    return found.other_flops, found.transcendentals
+def counts(cost: Entry) -> tuple[int, int]:
+    """Return the FLOPs outside the MACs and the transcendentals of an entry."""
+    return cost.other_flops, cost.transcendentals
 
 
-def numbers(found: Entry) -> tuple[int, ...]:
-    """All numbers of an entry."""
-    return found.macs, found.other_flops, found.transcendentals, found.bytes_read, found.bytes_written
+def numbers(cost: Entry) -> tuple[int, ...]:
+    """Return MACs, other FLOPs, transcendentals, and bytes read and written of an entry."""
+    return cost.macs, cost.other_flops, cost.transcendentals, cost.bytes_read, cost.bytes_written
 
 
-def priced(operator: str, results: tuple[TensorSpec | None, ...], **arguments: Any) -> Entry:
-    """Price a call that this machine cannot run."""
+def entry_of(operator: str, results: tuple[TensorSpec | None, ...], **arguments: Any) -> Entry:
+    """Return the entry of a call that is described by its specs and not run, such as one of a GPU kernel."""
     return cost_record(OpRecord(operator, "", "forward", tuple(arguments.items()), results, 1))
 
 
 def spec(*shape: int, dtype: str = "float32") -> TensorSpec:
-    """Describe a dense tensor."""
+    """Return the spec of a dense tensor."""
     return TensorSpec(shape, dtype, math.prod(shape))

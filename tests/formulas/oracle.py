@@ -1,6 +1,6 @@
-"""The oracle of ones, and what the profiler finds in a call.
+"""The oracle of ones, and the profiler's counts of one call.
 
-An operator on operands of ones multiplies ones alone, so that the sum of its result is the number of its products.
+If all operands of a contraction are ones, every product is 1, so that the sum of the result is the number of products.
 """
 
 from __future__ import annotations
@@ -19,32 +19,32 @@ if TYPE_CHECKING:
 
 
 def products(run: Callable[..., torch.Tensor], *operands: Any) -> int:
-    """Ask the oracle: run on ones, and add up the result."""
+    """Return the number of products: run on operands of ones and sum the result."""
     result = run(*map(_ones, operands)).detach()
     return int((result.to_dense() if result.is_sparse else result).double().sum())
 
 
-def seen(run: Callable[..., Any], *operands: Any) -> Profile:
-    """Profile a call, with gradients where its operands ask for them."""
-    wanted = any(isinstance(o, torch.Tensor) and o.requires_grad for o in operands)
-    with torch.set_grad_enabled(wanted), profiler.profile() as p:
+def profile_call(run: Callable[..., Any], *operands: Any) -> Profile:
+    """Profile a call, with autograd enabled only if an operand requires a gradient."""
+    requires_grad = any(isinstance(o, torch.Tensor) and o.requires_grad for o in operands)
+    with torch.set_grad_enabled(requires_grad), profiler.profile() as p:
         run(*operands)
     assert p.is_complete, p.uncounted
     return p.result
 
 
 def totals(run: Callable[..., Any], *operands: Any) -> Totals:
-    """Give the work of a call."""
-    return seen(run, *operands).totals
+    """Return the total cost of a call."""
+    return profile_call(run, *operands).totals
 
 
-def arithmetic(found: Totals) -> tuple[int, int, int]:
-    """Leave the bytes aside, which depend on what is fused."""
-    return found.macs, found.other_flops, found.transcendentals
+def arithmetic(cost: Totals) -> tuple[int, int, int]:
+    """Return the MACs, other FLOPs and transcendentals, without the bytes, which depend on fusion."""
+    return cost.macs, cost.other_flops, cost.transcendentals
 
 
-def filled_with_ones(module: nn.Module) -> nn.Module:
-    """Set all weights of a module to one, in float64, and its biases to zero."""
+def fill_with_ones(module: nn.Module) -> nn.Module:
+    """Return *module* in float64 and evaluation mode, with weights of one and biases of zero."""
     module = module.double().eval()
     for name, parameter in module.named_parameters():
         nn.init.constant_(parameter, 0 if "bias" in name else 1)
@@ -52,7 +52,7 @@ def filled_with_ones(module: nn.Module) -> nn.Module:
 
 
 def ones(*shape: int, dtype: torch.dtype = torch.float64) -> torch.Tensor:
-    """Make a tensor of ones."""
+    """Return a tensor of ones."""
     return torch.ones(shape, dtype=dtype)
 
 

@@ -1,7 +1,7 @@
-"""A number that counts what is done with it: the oracle of the formulas of arithmetic.
+"""A number that counts the operations on it, to check formulas of elementwise arithmetic and reductions.
 
-A test writes an operator from its mathematical definition and evaluates it on such numbers. The value must be torch's,
-and the tally the formula's. Nothing here knows of the formulas.
+A test evaluates the mathematical definition of an operator on such numbers. The values must equal torch's, and the
+counted operations the formula's. Nothing here uses the formulas.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
+from formulas.operation_tally import OperationTally
 
 import profiler
 from profiler.tally import Entry
@@ -23,46 +24,34 @@ from profiler.tally.tally import cost_record
 from profiler.values.records import OpRecord, TensorSpec
 
 
-class Tally:
-    """What was computed so far."""
-
-    def __init__(self) -> None:
-        """Begin at nothing."""
-        self.flops = 0
-        self.transcendentals = 0
-
-    @property
-    def counts(self) -> tuple[int, int]:
-        """FLOPs and transcendentals."""
-        return self.flops, self.transcendentals
+class Tally(OperationTally):
+    """A counter, and the numbers whose operations it counts."""
 
     def numbers(self, tensor: torch.Tensor) -> list[Any]:
-        """Wrap the elements, nested as the tensor is."""
-        return _wrapped(tensor.detach().double().tolist(), self)
+        """Return the elements as counting numbers, in lists nested like the tensor."""
+        return _wrap(tensor.detach().double().tolist(), self)
 
 
 class Number:
-    """A value, and the tally of what made it; plain numbers beside it are constants."""
+    """A number that counts the operations on it; plain numbers are constants."""
 
     __slots__ = ("tally", "value")
 
     def __init__(self, value: float, tally: Tally) -> None:
-        """Keep the value, and where to count."""
         self.value, self.tally = value, tally
 
     def __repr__(self) -> str:
-        """Show the value."""
         return f"Number({self.value})"
 
     __hash__ = None  # type: ignore[assignment]
 
     def __bool__(self) -> bool:
-        """Test for zero, for nothing."""
+        """Return whether the number is nonzero; the test is not counted."""
         return bool(self.value)
 
 
-def _wrapped(value: Any, tally: Tally) -> Any:
-    return [_wrapped(v, tally) for v in value] if isinstance(value, list) else Number(value, tally)
+def _wrap(value: Any, tally: Tally) -> Any:
+    return [_wrap(v, tally) for v in value] if isinstance(value, list) else Number(value, tally)
 
 
 def _value(number: Any) -> Any:
@@ -70,7 +59,7 @@ def _value(number: Any) -> Any:
 
 
 def _counting(function: Callable[..., Any], flops: int, transcendentals: int) -> Callable[..., Any]:
-    """Make a function of plain numbers count when it is given a counting one; among constants it is free."""
+    """Return *function* extended to counting numbers; a call with constants only is free."""
 
     def counted(*numbers: Any) -> Any:
         result = function(*map(_value, numbers))
@@ -107,75 +96,92 @@ i0 = _transcendental(lambda x: torch.tensor(x, dtype=torch.float64).i0().item())
 
 
 def where(condition: Any, yes: Any, no: Any) -> Any:
-    """Choose, for nothing; both sides were computed."""
+    """Return *yes* or *no*; the selection is free, since both sides are computed."""
     return yes if condition else no
 
 
 def total(numbers: Iterable[Any], join: Callable[[Any, Any], Any] = operator.add) -> Any:
-    """Join numbers pairwise: one operation fewer than there are numbers."""
+    """Reduce n numbers with *join*, in n − 1 operations."""
     return reduce(join, numbers)
 
 
-def same(numbers: Any, tensor: torch.Tensor) -> bool:
-    """Say whether nested counting numbers have a tensor's values."""
-    return torch.allclose(torch.tensor(_unwrapped(numbers), dtype=torch.float64), tensor.double(), equal_nan=True)
+def matches(numbers: Any, tensor: torch.Tensor) -> bool:
+    """Return whether nested counting numbers have the values of *tensor*."""
+    return torch.allclose(torch.tensor(_unwrap(numbers), dtype=torch.float64), tensor.double(), equal_nan=True)
 
 
-def _unwrapped(numbers: Any) -> Any:
-    return [_unwrapped(n) for n in numbers] if isinstance(numbers, (list, tuple)) else _value(numbers)
+def _unwrap(numbers: Any) -> Any:
+    return [_unwrap(n) for n in numbers] if isinstance(numbers, (list, tuple)) else _value(numbers)
 
 
 def entry(packet: str, run: Callable[[], Any]) -> Entry:
-    """Give the one call of an operator (``aten.sum``) in what *run* does."""
+    """Run *run* and return the entry of its single call of an operator (``aten.sum``)."""
     with profiler.profile() as p:
         run()
-    found = [e for e in p.entries if e.record.packet == packet]
-    assert len(found) == 1, f"{packet} ran {len(found)} times, beside {sorted({e.record.packet for e in p.entries})}"
-    assert found[0].kind != "uncounted"
-    return found[0]
+    entries = [e for e in p.entries if e.record.packet == packet]
+    operators = sorted({e.record.packet for e in p.entries})
+    assert len(entries) == 1, f"expected one entry of {packet}, got {len(entries)}; the operators are {operators}"
+    assert entries[0].kind != "uncounted"
+    return entries[0]
 
 
-def counts(found: Entry) -> tuple[int, int]:
-    """FLOPs and transcendentals of an entry; there is no MAC in it."""
-    assert found.macs == 0
-    return found.other_flops, found.transcendentals
+def counts(cost: Entry) -> tuple[int, int]:
+    """Return the FLOPs and transcendentals of an entry without MACs."""
+    assert cost.macs == 0
+    return cost.other_flops, cost.transcendentals
+
+
+def count_operations(run: Callable[[], Any]) -> tuple[int, int]:
+    """Run *run* and return the FLOPs outside the MACs and the transcendentals of all its operators."""
+    with profiler.profile() as p:
+        run()
+    assert not p.uncounted
+    return p.totals.other_flops, p.totals.transcendentals
+
+
+def count_flops(run: Callable[[], Any]) -> int:
+    """Run *run*, which must compute no transcendentals, and return its FLOPs outside the MACs."""
+    flops, transcendentals = count_operations(run)
+    assert transcendentals == 0
+    return flops
 
 
 class Elementwise(NamedTuple):
-    """An operator of which each element of the result is defined by the elements at its place."""
+    """A test case: an operator whose result elements depend only on the operands' elements at the same index."""
 
-    #: Runs the operator on tensors, as many as the definition has parameters in small letters.
+    #: Runs the operator on one tensor for each lower-case parameter of *define*.
     run: Callable[..., Any]
-    #: From numbers to a number, or to one for each result; parameters in capitals are the operator's arguments.
+    #: Maps numbers to one number, or to one per result; upper-case parameters are the operator's arguments.
     define: Callable[..., Any]
     arguments: Mapping[str, Any] = MappingProxyType({})
-    #: Where the elements lie.
+    #: Bounds of the elements.
     low: float = -4.0
     high: float = 4.0
-    #: Whether the operator comes whole to a dispatch mode, on a device that every machine has.
-    seen: bool = True
+    #: Whether a dispatch mode sees the operator on the CPU; False if it decomposes first or needs another device.
+    traced: bool = True
 
 
 def evaluate(name: str, case: Elementwise, formula: Callable[..., Any]) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Run an operator, and evaluate *formula* on the same elements; the values must agree.
+    """Run an operator and evaluate *formula* on the same elements; assert that the values agree.
 
-    Give the profiler's counts for the operator, and what the formula tallied.
+    Returns:
+        The profiler's counts of the operator, and the operations counted in *formula*.
     """
     names = [name for name in signature(case.define).parameters if not name.isupper()]
     tensors = [torch.empty(11, dtype=torch.float64).uniform_(case.low, case.high) for _ in names]
     results: list[torch.Tensor] = []
-    found = _priced(name, case, lambda: results.extend(_listed(case.run(*tensors))))
+    cost = _entry(name, case, lambda: results.extend(_as_list(case.run(*tensors))))
     tally = Tally()
     rows = zip(*map(tally.numbers, tensors), strict=True)
-    outcomes = [_listed(formula(**dict(zip(names, row, strict=True)), **case.arguments)) for row in rows]
+    outcomes = [_as_list(formula(**dict(zip(names, row, strict=True)), **case.arguments)) for row in rows]
     for of_row, result in zip(zip(*outcomes, strict=True), results, strict=True):
-        assert same(of_row, result), f"{name}: {_unwrapped(of_row)} is not {result.tolist()}"
-    return counts(found), tally.counts
+        assert matches(of_row, result), f"{name}: {_unwrap(of_row)} is not {result.tolist()}"
+    return counts(cost), tally.counts
 
 
-def _priced(name: str, case: Elementwise, run: Callable[[], Any]) -> Entry:
-    """Profile the call; or else price what would have been recorded of it."""
-    if case.seen:
+def _entry(name: str, case: Elementwise, run: Callable[[], Any]) -> Entry:
+    """Return the entry of a profiled call, or of a made-up record if no dispatch mode sees the operator."""
+    if case.traced:
         return entry(f"aten.{name}", run)
     run()
     arguments = tuple((key.lower(), value) for key, value in case.arguments.items())
@@ -184,11 +190,11 @@ def _priced(name: str, case: Elementwise, run: Callable[[], Any]) -> Entry:
     )
 
 
-def _listed(outcome: Any) -> list[Any]:
+def _as_list(outcome: Any) -> list[Any]:
     return list(outcome) if isinstance(outcome, (tuple, list)) else [outcome]
 
 
-#: What the notation of an expression means, in counting numbers.
+#: The functions and constants of an expression, on counting numbers.
 NOTATION = {
     "abs": absolute, "cos": cos, "erf": erf, "exp": exp, "exp2": exp2, "floor": floor, "i0": i0, "log": log,
     "log1p": log1p, "log2": log2, "max": maximum, "min": minimum, "round": rounded, "sin": sin, "sqrt": sqrt,
@@ -196,12 +202,12 @@ NOTATION = {
 }  # fmt: skip
 
 
-def written(expression: str, results: int = 1) -> Callable[..., Any]:
-    """Read an expression as Python: a function of its names, which gives the last of its steps."""
+def compile_expression(expression: str, results: int = 1) -> Callable[..., Any]:
+    """Compile an expression to a function of its names, which returns the last *results* of its steps."""
     code = compile(f"({expression})", "expression", "eval")
 
     def formula(**names: Any) -> Any:
-        steps = _listed(eval(code, NOTATION | names))  # noqa: S307 - the package's own table
+        steps = _as_list(eval(code, NOTATION | names))  # noqa: S307 - the package's own table
         return steps[-results:]
 
     return formula

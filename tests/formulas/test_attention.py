@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from formulas.array_operations import Tally, entry, maximum, priced, spec
+from formulas.array_operations import Tally, entry, entry_of, maximum, spec
 from formulas.oracle import arithmetic, ones, products, totals
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +15,7 @@ from torch.nn.attention.flex_attention import create_block_mask
 from torch.nn.attention.flex_attention import flex_attention as flex
 
 import profiler
-from profiler.formulas.attention_windows import visible
+from profiler.formulas.attention_windows import visible_pairs
 from profiler.formulas.families import attention
 from profiler.formulas.families.attention import Scores
 
@@ -61,11 +61,11 @@ def test_a_mask_costs_what_it_costs_to_add_it(kind):
 def test_dropout_costs_three_operations_for_each_probability():
     arguments = {"query": spec(2, 4, 6, 8), "key": spec(2, 4, 7, 8), "value": spec(2, 4, 7, 8), "is_causal": False}
     operator, results = "aten._scaled_dot_product_flash_attention.default", (spec(2, 4, 6, 8),)
-    without, kept = (priced(operator, results, **arguments, dropout_p=p) for p in (0.0, None))
-    assert kept.other_flops - without.other_flops == 3 * BATCH * HEADS * QUERIES * KEYS
+    without, with_dropout = (entry_of(operator, results, **arguments, dropout_p=p) for p in (0.0, None))
+    assert with_dropout.other_flops - without.other_flops == 3 * BATCH * HEADS * QUERIES * KEYS
     with sdpa_kernel(SDPBackend.MATH):
         run = lambda: F.scaled_dot_product_attention(QUERY, KEY, KEY, dropout_p=0.3)
-        assert totals(run).other_flops == kept.other_flops
+        assert totals(run).other_flops == with_dropout.other_flops
 
 
 @pytest.mark.parametrize("kind", _masks())
@@ -73,29 +73,29 @@ def test_masked_macs_are_those_of_the_scores_that_a_mask_lets_through(kind):
     mask = _masks()[kind]
     scores = torch.zeros(BATCH, HEADS, QUERIES, KEYS)
     probabilities = (scores.masked_fill(~mask, -torch.inf) if mask.dtype is torch.bool else scores + mask).exp()
-    found = entry(FLASH, lambda: F.scaled_dot_product_attention(QUERY, KEY, KEY, attn_mask=mask))
-    assert found.masked_macs == int(probabilities.count_nonzero()) * 2 * WIDTH < found.macs == _two_products()
+    cost = entry(FLASH, lambda: F.scaled_dot_product_attention(QUERY, KEY, KEY, attn_mask=mask))
+    assert cost.masked_macs == int(probabilities.count_nonzero()) * 2 * WIDTH < cost.macs == _two_products()
 
 
 @pytest.mark.parametrize("expanded", [False, True])
 def test_a_mask_that_is_expanded_stands_for_all_that_it_covers(expanded):
     mask = torch.ones(BATCH, 1, QUERIES, KEYS, dtype=torch.bool).tril()
     mask = mask.expand(-1, HEADS, -1, -1) if expanded else mask
-    found = entry(FLASH, lambda: F.scaled_dot_product_attention(QUERY, KEY, KEY, attn_mask=mask))
-    assert found.masked_macs * mask[0, 0].numel() == found.macs * int(mask[0, 0].sum())
+    cost = entry(FLASH, lambda: F.scaled_dot_product_attention(QUERY, KEY, KEY, attn_mask=mask))
+    assert cost.masked_macs * mask[0, 0].numel() == cost.macs * int(mask[0, 0].sum())
 
 
 def test_a_mask_whose_values_are_not_there_leaves_the_dense_count():
     shapes = {"query": spec(2, 4, 6, 8), "key": spec(2, 4, 7, 8), "value": spec(2, 4, 7, 8), "attn_mask": spec(6, 7)}
-    found = priced(f"{FLASH}.default", (spec(2, 4, 6, 8),), **shapes, dropout_p=0.0, is_causal=False)
-    assert found.masked_macs == found.macs
+    cost = entry_of(f"{FLASH}.default", (spec(2, 4, 6, 8),), **shapes, dropout_p=0.0, is_causal=False)
+    assert cost.masked_macs == cost.macs
 
 
 @pytest.mark.parametrize(("queries", "keys"), [(5, 5), (3, 7), (7, 3), (1, 4), (4, 1)])
 def test_a_causal_query_sees_the_keys_up_to_its_own_place(queries, keys):
     q, k = torch.ones(1, 2, queries, 4), torch.ones(1, 2, keys, 4)
-    found = entry(FLASH, lambda: F.scaled_dot_product_attention(q, k, k, is_causal=True))
-    assert found.masked_macs == 2 * int(torch.ones(queries, keys).tril().sum()) * (4 + 4)
+    cost = entry(FLASH, lambda: F.scaled_dot_product_attention(q, k, k, is_causal=True))
+    assert cost.masked_macs == 2 * int(torch.ones(queries, keys).tril().sum()) * (4 + 4)
 
 
 @pytest.mark.parametrize("groups", [1, 2, 4])
@@ -112,11 +112,11 @@ def test_values_may_be_of_another_width():
     value = torch.ones(BATCH, HEADS, KEYS, 5)
     assert totals(F.scaled_dot_product_attention, QUERY, KEY, value).macs == _two_products(value=value)
     shapes = {"query": spec(2, 4, 6, 8), "key": spec(2, 4, 7, 8), "value": spec(2, 4, 7, 5)}
-    found = priced(
+    cost = entry_of(
         "aten._scaled_dot_product_flash_attention.default", (spec(2, 4, 6, 5),),
         **shapes, dropout_p=0.0, is_causal=False,
     )  # fmt: skip
-    assert found.macs == _two_products(value=value)
+    assert cost.macs == _two_products(value=value)
 
 
 #: Kernels of other devices on ``(B, H, L, E)``, and what they call the mask.
@@ -129,16 +129,16 @@ DENSE = {
 }
 
 
-def _on(*shape, **known):
-    return spec(*shape)._replace(**known)
+def _on(*shape, **arguments):
+    return spec(*shape)._replace(**arguments)
 
 
 @pytest.mark.parametrize("operator", DENSE)
 @pytest.mark.parametrize("causal", [False, True])
 def test_the_kernels_of_other_devices_cost_what_the_cpus_does(operator, causal):
     shapes = {"query": spec(2, 4, 6, 8), "key": spec(2, 4, 7, 8), "value": spec(2, 4, 7, 8)}
-    known = shapes | {"dropout_p": 0.0, "is_causal": causal} | ({DENSE[operator]: None} if DENSE[operator] else {})
-    there = priced(f"aten.{operator}.default", (spec(2, 4, 6, 8),), **known)
+    arguments = shapes | {"dropout_p": 0.0, "is_causal": causal} | ({DENSE[operator]: None} if DENSE[operator] else {})
+    there = entry_of(f"aten.{operator}.default", (spec(2, 4, 6, 8),), **arguments)
     here = entry(FLASH, lambda: F.scaled_dot_product_attention(QUERY, KEY, KEY, is_causal=causal))
     assert arithmetic(there) == arithmetic(here)
     assert there.masked_macs == here.masked_macs
@@ -148,8 +148,8 @@ def test_the_kernels_of_other_devices_cost_what_the_cpus_does(operator, causal):
 def test_the_masks_of_other_devices_are_read(operator):
     mask = {DENSE[operator]: _on(2, 1, 6, 7, unmasked=40)}
     shapes = {"query": spec(2, 4, 6, 8), "key": spec(2, 4, 7, 8), "value": spec(2, 4, 7, 8)}
-    found = priced(f"aten.{operator}.default", (spec(2, 4, 6, 8),), **shapes, **mask, dropout_p=0.0, is_causal=False)
-    assert found.masked_macs == 40 * HEADS * 2 * WIDTH
+    cost = entry_of(f"aten.{operator}.default", (spec(2, 4, 6, 8),), **shapes, **mask, dropout_p=0.0, is_causal=False)
+    assert cost.masked_macs == 40 * HEADS * 2 * WIDTH
 
 
 GRADIENTS = ["_scaled_dot_product_flash_attention_for_cpu_backward"] + [
@@ -168,24 +168,24 @@ def test_the_gradients_take_five_products(operator):
         products(torch.matmul, scores, key),
         products(lambda s, q: s.mT @ q, scores, query),
     ]
-    found = priced(
+    cost = entry_of(
         f"aten.{operator}.default", (), grad_out=spec(*grad.shape),
         query=spec(*query.shape), key=spec(*key.shape), value=spec(*value.shape),
         attn_mask=None, attn_bias=None, dropout_p=0.0, is_causal=True,
     )  # fmt: skip
-    assert found.macs == sum(five)
+    assert cost.macs == sum(five)
     # Every product is over the scores, so that a mask leaves as large a share of all.
-    assert found.masked_macs * scores[0, 0].numel() == found.macs * int(scores[0, 0].tril().sum())
+    assert cost.masked_macs * scores[0, 0].numel() == cost.macs * int(scores[0, 0].tril().sum())
 
 
 def test_the_backward_of_the_cpu_is_counted_with_its_mask():
     mask = torch.ones(QUERIES, KEYS, dtype=torch.bool).tril()
     query = QUERY.clone().requires_grad_()
     run = lambda: F.scaled_dot_product_attention(query, KEY, KEY, attn_mask=mask).sum().backward()
-    found = entry(f"{FLASH}_backward", run)
-    assert found.record.phase == "backward"
-    assert found.macs == BATCH * HEADS * QUERIES * KEYS * 5 * WIDTH
-    assert found.masked_macs * mask.numel() == found.macs * int(mask.sum())
+    cost = entry(f"{FLASH}_backward", run)
+    assert cost.record.phase == "backward"
+    assert cost.macs == BATCH * HEADS * QUERIES * KEYS * 5 * WIDTH
+    assert cost.masked_macs * mask.numel() == cost.macs * int(mask.sum())
 
 
 L, S, E, V = 3, 4, 2, 5
@@ -210,9 +210,9 @@ def test_the_forward_arithmetic_is_that_of_the_definition(masked):
     assert (exponents / exponents.sum(axis=1, keepdims=True) @ v).shape == (L, V)
     # Of the K products of a sum the first is not added to anything: a product of matrices has one add less a result.
     first_products = L * S + L * V
-    found = attention.forward(Scores(((L, S),), 1), E, V, mask=masked, dropout=False)
-    assert tally.flops + first_products + looking == 2 * found.macs + found.other_flops
-    assert tally.transcendentals == found.transcendentals
+    cost = attention.forward(Scores(((L, S),), 1), E, V, mask=masked, dropout=False)
+    assert tally.flops + first_products + looking == 2 * cost.macs + cost.other_flops
+    assert tally.transcendentals == cost.transcendentals
 
 
 @pytest.mark.parametrize("masked", [False, True])
@@ -226,15 +226,17 @@ def test_the_backward_arithmetic_is_that_of_the_definition(masked):
     of_scores = p * (grad @ v.T - row_sums)
     gradients = of_scores @ k * 0.5, of_scores.T @ q * 0.5, p.T @ grad
     first_products = 2 * L * S + sum(g.size for g in gradients)
-    found = attention.backward(Scores(((L, S),), 1), E, V, mask=masked, dropout=False, shared=0)
-    assert tally.flops + first_products == 2 * found.macs + found.other_flops
-    assert tally.transcendentals == found.transcendentals
+    cost = attention.backward(Scores(((L, S),), 1), E, V, mask=masked, dropout=False, shared=0)
+    assert tally.flops + first_products == 2 * cost.macs + cost.other_flops
+    assert tally.transcendentals == cost.transcendentals
 
 
 def test_gradients_of_shared_keys_are_added_up():
-    known = {"grad_out": spec(2, 4, 6, 5), "query": spec(2, 4, 6, 8), "attn_mask": None, "dropout_p": 0.0}
+    arguments = {"grad_out": spec(2, 4, 6, 5), "query": spec(2, 4, 6, 8), "attn_mask": None, "dropout_p": 0.0}
     shared, own = (
-        priced(f"{FLASH}_backward.default", (), **known, key=spec(2, g, 7, 8), value=spec(2, g, 7, 5), is_causal=False)
+        entry_of(
+            f"{FLASH}_backward.default", (), **arguments, key=spec(2, g, 7, 8), value=spec(2, g, 7, 5), is_causal=False
+        )
         for g in (1, 4)
     )
     assert shared.macs == own.macs
@@ -249,16 +251,16 @@ def test_nested_sequences_attend_each_to_itself(layout):
     nested = nested.transpose(1, 2) if layout is torch.jagged else nested.transpose(1, 2).contiguous()
     alone = [torch.ones(1, HEADS, n, WIDTH) for n in lengths]
     expected = [totals(F.scaled_dot_product_attention, x, x, x) for x in alone]
-    found = totals(F.scaled_dot_product_attention, nested, nested, nested)
-    assert found.macs == sum(each.macs for each in expected)
-    assert found.transcendentals == sum(each.transcendentals for each in expected)
+    cost = totals(F.scaled_dot_product_attention, nested, nested, nested)
+    assert cost.macs == sum(each.macs for each in expected)
+    assert cost.transcendentals == sum(each.transcendentals for each in expected)
 
 
 @given(*[st.integers(0, 9)] * 2, st.integers(-4, 9), *[st.none() | st.integers(0, 9)] * 2)
 def test_a_window_leaves_as_many_pairs_as_there_are(queries, keys, offset, before, after):
     pairs = [(i + offset, j) for i in range(queries) for j in range(keys)]
-    seen = [(p, j) for p, j in pairs if (before is None or j >= p - before) and (after is None or j <= p + after)]
-    assert visible(queries, keys, offset, before, after) == len(seen)
+    visible = [(p, j) for p, j in pairs if (before is None or j >= p - before) and (after is None or j <= p + after)]
+    assert visible_pairs(queries, keys, offset, before, after) == len(visible)
 
 
 def _flex(query, key, value, **options):
@@ -270,14 +272,14 @@ def _flex(query, key, value, **options):
 def test_flex_attention_counts_its_products_once_and_knows_its_mask(causal):
     query, key, value = torch.ones(2, 4, 128, 16), torch.ones(2, 2, 128, 16), torch.ones(2, 2, 128, 24)
     mask = create_block_mask(lambda b, h, i, j: i >= j, None, None, 128, 128, device="cpu") if causal else None
-    found = entry("higher_order.flex_attention", _flex(query, key, value, block_mask=mask, enable_gqa=True))
+    cost = entry("higher_order.flex_attention", _flex(query, key, value, block_mask=mask, enable_gqa=True))
     everything = totals(_flex(query, key, value, block_mask=mask, enable_gqa=True))
-    assert found.macs == everything.macs == 2 * 4 * 128 * 128 * (16 + 24)
-    kept = 128 * 129 // 2 if causal else 128 * 128
-    assert found.masked_macs == everything.masked_macs == 2 * 4 * kept * (16 + 24)
+    assert cost.macs == everything.macs == 2 * 4 * 128 * 128 * (16 + 24)
+    unmasked = 128 * 129 // 2 if causal else 128 * 128
+    assert cost.masked_macs == everything.masked_macs == 2 * 4 * unmasked * (16 + 24)
     # Queries and keys, the scores back, and values, which heads that share them have each their own copy of.
-    assert found.bytes_read == 4 * 2 * 4 * 128 * (16 + 16 + 128 + 24)
-    assert found.bytes_written == 4 * 2 * 4 * 128 * (128 + 24)
+    assert cost.bytes_read == 4 * 2 * 4 * 128 * (16 + 16 + 128 + 24)
+    assert cost.bytes_written == 4 * 2 * 4 * 128 * (128 + 24)
 
 
 @pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
@@ -303,6 +305,6 @@ def test_flex_attention_counts_the_products_of_the_score_function_too():
 @pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
 def test_flex_attention_in_half_precision_computes_its_scores_in_single():
     query = torch.ones(1, 2, 128, 16, dtype=torch.bfloat16)
-    found = entry("higher_order.flex_attention", _flex(query, query, query))
-    assert found.bytes_read == 4 * 2 * 128 * (16 + 16) + 2 * 2 * 128 * (128 + 16)
-    assert found.bytes_written == 4 * 2 * 128 * 128 + 2 * 2 * 128 * 16
+    cost = entry("higher_order.flex_attention", _flex(query, query, query))
+    assert cost.bytes_read == 4 * 2 * 128 * (16 + 16) + 2 * 2 * 128 * (128 + 16)
+    assert cost.bytes_written == 4 * 2 * 128 * 128 + 2 * 2 * 128 * 16

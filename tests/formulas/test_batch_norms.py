@@ -9,13 +9,13 @@ import torch
 from formulas.array_operations import (
     Tally,
     affine,
-    agree,
+    assert_agree,
     backward,
     counts,
     entry,
+    entry_of,
     moments,
     numbers,
-    priced,
     rsqrt,
     spec,
     values,
@@ -43,10 +43,10 @@ def test_evaluation_costs_its_definition(with_weight, with_bias):
     y = (t.array(x) - channels(t, mean)) * rsqrt(channels(t, var) + EPS)
     y = affine(y, channels(t, w), channels(t, b))
     run = lambda: F.batch_norm(x, mean, var, w, b)
-    agree([y], [run()])
-    found = entry(FORWARD, run)
-    assert counts(found) == t.counts
-    assert found.bytes_written == N * 4
+    assert_agree([y], [run()])
+    cost = entry(FORWARD, run)
+    assert counts(cost) == t.counts
+    assert cost.bytes_written == N * 4
 
 
 @pytest.mark.parametrize(("with_weight", "with_bias"), PARAMETERS)
@@ -61,12 +61,12 @@ def test_training_costs_its_definition_and_the_running_statistics(running, with_
         n = N // C
         new_mean = 0.9 * channels(t, mean) + 0.1 * batch_mean
         new_var = 0.9 * channels(t, var) + 0.1 * (batch_var * (n / (n - 1)))
-    found = entry(FORWARD, lambda: F.batch_norm(x, *statistics, w, b, training=True))
-    agree([y], [F.batch_norm(x, None, None, w, b, training=True)])
+    cost = entry(FORWARD, lambda: F.batch_norm(x, *statistics, w, b, training=True))
+    assert_agree([y], [F.batch_norm(x, None, None, w, b, training=True)])
     if running:
-        agree([new_mean, new_var], statistics)
-    assert counts(found) == t.counts
-    assert found.bytes_written == (N + 2 * C + 2 * C * running) * 4
+        assert_agree([new_mean, new_var], statistics)
+    assert counts(cost) == t.counts
+    assert cost.bytes_written == (N + 2 * C + 2 * C * running) * 4
 
 
 @pytest.mark.parametrize("mask", MASKS)
@@ -84,10 +84,10 @@ def test_backward_in_training_costs_the_gradients_asked_for(mask, with_weight):
         n = N // C
         dx = (g - db / n - xhat * (dw / n)) * (r if w is None else channels(t, w) * r)
     run = lambda: aten.native_batch_norm_backward(dy, x, w, None, None, mean, rho, True, EPS, mask)
-    agree([dx, dw if of_weight else None, db if of_bias else None], run())
-    found = entry("aten.native_batch_norm_backward", run)
-    assert counts(found) == t.counts
-    assert found.bytes_read == (2 * N + C * with_weight + 2 * C) * 4
+    assert_agree([dx, dw if of_weight else None, db if of_bias else None], run())
+    cost = entry("aten.native_batch_norm_backward", run)
+    assert counts(cost) == t.counts
+    assert cost.bytes_read == (2 * N + C * with_weight + 2 * C) * 4
 
 
 @pytest.mark.parametrize("mask", MASKS)
@@ -101,10 +101,10 @@ def test_backward_in_evaluation_costs_the_gradients_asked_for(mask, with_weight)
     dw = (g * ((t.array(x) - channels(t, mean)) * r)).sum(AXES) if of_weight else None
     dx = g * (r if w is None else channels(t, w) * r) if of_input else None
     run = lambda: aten.native_batch_norm_backward(dy, x, w, mean, var, None, None, False, EPS, mask)
-    agree([dx, dw, db], run())
-    found = entry("aten.native_batch_norm_backward", run)
-    assert counts(found) == t.counts
-    assert found.bytes_read == (2 * N + C * with_weight + 2 * C) * 4
+    assert_agree([dx, dw, db], run())
+    cost = entry("aten.native_batch_norm_backward", run)
+    assert counts(cost) == t.counts
+    assert cost.bytes_read == (2 * N + C * with_weight + 2 * C) * 4
 
 
 def test_instance_norm_costs_a_batch_norm_of_each_sample():
@@ -135,7 +135,7 @@ def test_every_form_of_the_operator_costs_the_same(training):
     names = ["native_batch_norm", "_native_batch_norm_legit", "_native_batch_norm_legit_functional"]
     names += ["_batch_norm_with_update" if training else "_batch_norm_no_update"]
     names += [] if training else ["_native_batch_norm_legit_no_training"]
-    assert len({numbers(priced(f"aten.{name}.default", (x, w, w), **arguments)) for name in names}) == 1
+    assert len({numbers(entry_of(f"aten.{name}.default", (x, w, w), **arguments)) for name in names}) == 1
 
 
 @pytest.mark.parametrize("library", ["cudnn", "miopen"])
@@ -143,28 +143,37 @@ def test_every_form_of_the_operator_costs_the_same(training):
 def test_libraries_cost_what_torch_itself_costs(library, training):
     x, w = spec(*SHAPE), spec(C)
     common = {"input": x, "weight": w, "bias": w, "running_mean": w, "running_var": w, "training": training}
-    own = priced("aten.native_batch_norm.default", (x, w, w), **common, momentum=None, eps=None)
-    found = priced(
+    own = entry_of("aten.native_batch_norm.default", (x, w, w), **common, momentum=None, eps=None)
+    cost = entry_of(
         f"aten.{library}_batch_norm.default", (x, w, w), **common, exponential_average_factor=None, epsilon=None
     )
-    assert numbers(found) == numbers(own)
+    assert numbers(cost) == numbers(own)
 
 
 @pytest.mark.parametrize("library", ["cudnn", "miopen"])
 def test_backward_of_libraries_costs_all_gradients_in_training(library):
     x, w = spec(*SHAPE), spec(C)
-    own = priced("aten.native_batch_norm_backward.default", (x, w, w), grad_out=x, input=x, weight=w, running_mean=None,
-                 running_var=None, train=True, output_mask=(True, True, True))  # fmt: skip
-    found = priced(f"aten.{library}_batch_norm_backward.default", (x, w, w), input=x, grad_output=x, weight=w)
-    assert numbers(found) == numbers(own)
+    own = entry_of(
+        "aten.native_batch_norm_backward.default",
+        (x, w, w),
+        grad_out=x,
+        input=x,
+        weight=w,
+        running_mean=None,
+        running_var=None,
+        train=True,
+        output_mask=(True, True, True),
+    )
+    cost = entry_of(f"aten.{library}_batch_norm_backward.default", (x, w, w), input=x, grad_output=x, weight=w)
+    assert numbers(cost) == numbers(own)
 
 
 @pytest.mark.parametrize("with_weight", [True, False])
 def test_synchronised_normalisation_is_the_two_halves_of_training(with_weight):
     x, w = spec(*SHAPE), spec(C) if with_weight else None
-    stats = priced("aten.batch_norm_stats.default", (spec(C), spec(C)), input=x)
-    scaled = priced("aten.batch_norm_elemt.default", (x,), input=x, weight=w, bias=w, mean=spec(C), invstd=spec(C))
-    whole = priced("aten._native_batch_norm_legit.no_stats", (x, spec(C), spec(C)), input=x, weight=w, bias=w)
+    stats = entry_of("aten.batch_norm_stats.default", (spec(C), spec(C)), input=x)
+    scaled = entry_of("aten.batch_norm_elemt.default", (x,), input=x, weight=w, bias=w, mean=spec(C), invstd=spec(C))
+    whole = entry_of("aten._native_batch_norm_legit.no_stats", (x, spec(C), spec(C)), input=x, weight=w, bias=w)
     # Each half subtracts the mean from every element; at once that is done once.
     assert stats.other_flops + scaled.other_flops == whole.other_flops + N
     assert stats.transcendentals + scaled.transcendentals == whole.transcendentals
@@ -174,14 +183,14 @@ def test_update_of_statistics_costs_mean_and_variance():
     x, t = torch.randn(SHAPE), Tally()
     mean, var = torch.randn(C), torch.rand(C)
     old = (mean.clone(), var.clone())
-    found = entry("aten.batch_norm_update_stats", lambda: aten.batch_norm_update_stats(x, mean, var, 0.1))
+    cost = entry("aten.batch_norm_update_stats", lambda: aten.batch_norm_update_stats(x, mean, var, 0.1))
     batch_mean, _, batch_var = moments(t.array(x), AXES)
     n = N // C
     new_mean = 0.9 * channels(t, old[0]) + 0.1 * batch_mean
     new_var = 0.9 * channels(t, old[1]) + 0.1 * (batch_var * (n / (n - 1)))
-    agree([new_mean, new_var], [mean, var])
-    assert counts(found) == t.counts
-    assert found.bytes_written == 4 * C * 4
+    assert_agree([new_mean, new_var], [mean, var])
+    assert counts(cost) == t.counts
+    assert cost.bytes_written == 4 * C * 4
 
 
 @pytest.mark.parametrize("running", [True, False])
@@ -203,12 +212,12 @@ def test_gathered_statistics_are_those_of_the_whole_batch(running):
     if running:
         _ = 0.9 * old + 0.1 * average, 0.9 * old + 0.1 * (squares / 31)
     expected = x.flatten(0, 1)
-    agree([average, result], [expected.mean(0), (expected.var(0, unbiased=False) + eps).rsqrt()])
+    assert_agree([average, result], [expected.mean(0), (expected.var(0, unbiased=False) + eps).rsqrt()])
     extra = spec(C) if running else None
-    found = priced("aten.batch_norm_gather_stats_with_counts.default", (spec(C), spec(C)), input=spec(32, C),
+    cost = entry_of("aten.batch_norm_gather_stats_with_counts.default", (spec(C), spec(C)), input=spec(32, C),
                    mean=spec(4, C), invstd=spec(4, C), running_mean=extra, running_var=extra)  # fmt: skip
-    assert counts(found) == t.counts
-    assert found.bytes_written == (2 * C + 2 * C * running) * 4
+    assert counts(cost) == t.counts
+    assert cost.bytes_written == (2 * C + 2 * C * running) * 4
 
 
 @pytest.mark.parametrize("with_weight", [True, False])
@@ -220,7 +229,7 @@ def test_synchronised_backward_costs_its_definition(with_weight):
     g, r = t.array(dy), channels(t, rho)
     sum_dy, sum_dy_xmu = g.sum(AXES), (g * (t.array(x) - channels(t, mean))).sum(AXES)
     _ = sum_dy_xmu * t.array(rho)
-    reduce = priced("aten.batch_norm_backward_reduce.default", (spec(C),) * 4, grad_out=spec(*SHAPE),
+    reduce = entry_of("aten.batch_norm_backward_reduce.default", (spec(C),) * 4, grad_out=spec(*SHAPE),
                     input=spec(*SHAPE), weight_g=True)  # fmt: skip
     assert counts(reduce) == t.counts
 
@@ -230,7 +239,13 @@ def test_synchronised_backward_costs_its_definition(with_weight):
     m, f = sum_dy * one, r.reshape(-1) * r.reshape(-1) * sum_dy_xmu * one
     scale = channels(t, w) * r if with_weight else r
     dx = (g - m.reshape(1, C, 1, 1) - (t.array(x) - channels(t, mean)) * f.reshape(1, C, 1, 1)) * scale
-    agree([dx], [x.grad])
-    elemt = priced("aten.batch_norm_backward_elemt.default", (spec(*SHAPE),), grad_out=spec(*SHAPE), input=spec(*SHAPE),
-                   weight=spec(C) if with_weight else None, count=spec(2))  # fmt: skip
+    assert_agree([dx], [x.grad])
+    elemt = entry_of(
+        "aten.batch_norm_backward_elemt.default",
+        (spec(*SHAPE),),
+        grad_out=spec(*SHAPE),
+        input=spec(*SHAPE),
+        weight=spec(C) if with_weight else None,
+        count=spec(2),
+    )
     assert counts(elemt) == t.counts

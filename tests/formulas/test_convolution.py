@@ -8,8 +8,8 @@ from math import prod
 import pytest
 import torch
 import torchvision
-from formulas.array_operations import entry, priced, spec
-from formulas.oracle import arithmetic, filled_with_ones, ones, products, totals
+from formulas.array_operations import entry, entry_of, spec
+from formulas.oracle import arithmetic, fill_with_ones, ones, products, totals
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - its usual name
 
@@ -58,9 +58,9 @@ def test_a_bias_is_an_add_for_each_result(name):
 def test_each_gradient_takes_as_many_macs_as_the_forward_pass(name, wanted):
     run, *operands = _case(name)
     asked = [operands[i].requires_grad_() for i in wanted]
-    found = entry("aten.convolution_backward", lambda: run(*operands).sum().backward())
+    cost = entry("aten.convolution_backward", lambda: run(*operands).sum().backward())
     # The gradient of a sum of ones is itself a number of products.
-    assert found.macs == sum(int(operand.grad.sum()) for operand in asked) == len(asked) * products(run, *operands)
+    assert cost.macs == sum(int(operand.grad.sum()) for operand in asked) == len(asked) * products(run, *operands)
 
 
 @pytest.mark.parametrize("name", UNPADDED)
@@ -73,22 +73,22 @@ def test_meta_counts_what_the_cpu_counts(name):
 @pytest.mark.parametrize("operator", ["convolution_backward", "convolution_backward_overrideable"])
 def test_a_gradient_that_is_not_asked_for_costs_nothing(operator, wanted):
     grad, x, w = spec(2, 6, 7, 7), spec(2, 4, 9, 9), spec(6, 2, 3, 3)
-    found = priced(
+    cost = entry_of(
         f"aten.{operator}.default", (x, w, spec(6)),
         grad_output=grad, input=x, weight=w, stride=(1, 1), transposed=False, output_mask=wanted,
     )  # fmt: skip
     of_input, of_weight, of_bias = wanted
     forward = products(lambda x, w: F.conv2d(x, w, groups=2), ones(2, 4, 9, 9), ones(6, 2, 3, 3))
-    assert found.macs == forward * (of_input + of_weight)
-    assert found.other_flops == (2 * 6 * 7 * 7 - 6) * of_bias
-    assert found.bytes_read == grad.bytes + w.bytes * of_input + x.bytes * of_weight
+    assert cost.macs == forward * (of_input + of_weight)
+    assert cost.other_flops == (2 * 6 * 7 * 7 - 6) * of_bias
+    assert cost.bytes_read == grad.bytes + w.bytes * of_input + x.bytes * of_weight
 
 
 def test_the_gradient_of_a_bias_sums_over_all_but_the_channels():
     x, w, b = torch.ones(2, 4, 9, 9), torch.ones(6, 4, 3, 3), torch.ones(6, requires_grad=True)
-    found = entry("aten.convolution_backward", lambda: F.conv2d(x, w, b).sum().backward())
-    assert (found.macs, found.other_flops) == (0, 2 * 7 * 7 * 6 - 6)
-    assert int(b.grad.sum()) == found.other_flops + 6
+    cost = entry("aten.convolution_backward", lambda: F.conv2d(x, w, b).sum().backward())
+    assert (cost.macs, cost.other_flops) == (0, 2 * 7 * 7 * 6 - 6)
+    assert int(b.grad.sum()) == cost.other_flops + 6
 
 
 def test_padding_is_multiplied_like_any_other_position():
@@ -106,7 +106,7 @@ def test_a_grouped_convolution_of_the_same_length_takes_its_kernel_at_every_posi
     assert run(x, w).shape == (2, 6, 9)
     assert totals(run, x, w).macs == 2 * 9 * 6 * 2 * kernel
     # On a circle every position has a full window: the oracle can tell.
-    circular = filled_with_ones(nn.Conv1d(4, 6, kernel, padding="same", groups=2, padding_mode="circular", bias=False))
+    circular = fill_with_ones(nn.Conv1d(4, 6, kernel, padding="same", groups=2, padding_mode="circular", bias=False))
     assert totals(run, x, w).macs == products(circular, x)
 
 
@@ -142,8 +142,8 @@ KERNELS = {
 
 @pytest.mark.parametrize("operator", KERNELS)
 def test_the_kernels_of_a_device_count_what_they_multiply(operator):
-    found, result = entry(operator, KERNELS[operator]), KERNELS[operator]()
-    assert (found.macs, found.other_flops) == (int(result.double().sum()), result.numel())
+    cost, result = entry(operator, KERNELS[operator]), KERNELS[operator]()
+    assert (cost.macs, cost.other_flops) == (int(result.double().sum()), result.numel())
 
 
 @pytest.mark.parametrize(
@@ -181,21 +181,21 @@ ELSEWHERE = {
 def test_a_convolution_of_another_device_counts_the_same(operator):
     # What is fused, for each result: bias; bias and ReLU; bias, scale, sum and ReLU.
     x = spec(2, 4, 9, 9)
-    found = priced(
+    cost = entry_of(
         operator, (OUT2,), self=x, input=x, weight=spec(6, 4, 3, 3), bias=spec(6), stride=(1, 1), transposed=False,
         z=OUT2, alpha=0.5,
     )  # fmt: skip
-    assert found.macs == products(F.conv2d, X2, W2)
-    assert found.other_flops == ELSEWHERE[operator] * prod(OUT2.shape)
+    assert cost.macs == products(F.conv2d, X2, W2)
+    assert cost.other_flops == ELSEWHERE[operator] * prod(OUT2.shape)
 
 
 @pytest.mark.parametrize(("alpha", "flops"), [(None, 3), (1, 3), (1.0, 3), (2, 4)])
 def test_a_scale_of_one_is_no_scale(alpha, flops):
-    found = priced(
+    cost = entry_of(
         "aten.cudnn_convolution_add_relu.default", (OUT2,), self=spec(2, 4, 9, 9), weight=spec(6, 4, 3, 3),
         bias=spec(6), stride=(1, 1), z=OUT2, alpha=alpha,
     )  # fmt: skip
-    assert found.other_flops == flops * prod(OUT2.shape)
+    assert cost.other_flops == flops * prod(OUT2.shape)
 
 
 @pytest.mark.parametrize(
@@ -208,9 +208,9 @@ def test_a_scale_of_one_is_no_scale(alpha, flops):
 )
 def test_a_transposed_convolution_of_another_device_counts_the_same(operator, biases):
     out = spec(2, 6, 11, 11)
-    found = priced(operator, (out,), self=spec(2, 4, 9, 9), weight=spec(4, 6, 3, 3), bias=spec(6), stride=(1, 1))
-    assert found.macs == products(F.conv_transpose2d, X2, T2)
-    assert found.other_flops == biases * prod(out.shape)
+    cost = entry_of(operator, (out,), self=spec(2, 4, 9, 9), weight=spec(4, 6, 3, 3), bias=spec(6), stride=(1, 1))
+    assert cost.macs == products(F.conv_transpose2d, X2, T2)
+    assert cost.other_flops == biases * prod(out.shape)
 
 
 @pytest.mark.parametrize(
@@ -224,13 +224,13 @@ def test_a_transposed_convolution_of_another_device_counts_the_same(operator, bi
 def test_the_backward_of_another_device_counts_the_same(operator, transposed):
     x, w, grad = (X2, T2, spec(2, 6, 11, 11)) if transposed else (X2, W2, OUT2)
     wanted = (True, True) if "transpose" in operator else (True, True, True)
-    found = priced(
+    cost = entry_of(
         operator, (spec(*x.shape), spec(*w.shape)),
         self=spec(*x.shape), grad_output=grad, weight=spec(*w.shape), stride=(1, 1), output_mask=wanted,
     )  # fmt: skip
     run = F.conv_transpose2d if transposed else F.conv2d
-    assert found.macs == 2 * products(run, x, w)
-    assert found.other_flops == (0 if transposed else 2 * 7 * 7 * 6 - 6)
+    assert cost.macs == 2 * products(run, x, w)
+    assert cost.other_flops == (0 if transposed else 2 * 7 * 7 * 6 - 6)
 
 
 def test_resnet18_has_the_published_count():

@@ -7,7 +7,7 @@ from functools import reduce
 
 import pytest
 import torch
-from formulas.array_operations import Scalar, Tally, agree, counts, entry, priced, spec
+from formulas.array_operations import Scalar, Tally, assert_agree, counts, entry, entry_of, spec
 from torch.nn import functional as F  # noqa: N812 - its usual name
 
 FRAMES, LABELS, CLASSES = 6, 3, 4
@@ -20,7 +20,7 @@ def example():
 
 
 def join(terms):
-    """Give ``log Σ exp``, held up by the largest term; a term of −∞ is one."""
+    """Return ``log Σ exp``, stabilised by the largest term; terms of −∞ are computed like others."""
     largest = reduce(lambda a, b: a.maximum(b), terms)
     if largest.value == -math.inf:
         largest = Scalar(0.0, largest.tally)
@@ -53,7 +53,7 @@ def test_the_loss_costs_the_recursion():
         alpha = fill(probs[:frames, b], states(targets[b, :length].tolist()), t)
         losses.append(-join(alpha[-1][-2:]))
     run = lambda: F.ctc_loss(log_probs, targets, INPUTS, TARGETS, reduction="none")
-    agree([losses], [run()])
+    assert_agree([losses], [run()])
     assert counts(entry("aten._ctc_loss", run)) == t.counts
 
 
@@ -61,7 +61,7 @@ def test_the_gradient_costs_the_recursion_backwards_and_the_classes():
     (log_probs, targets), t = example(), Tally()
     losses = F.ctc_loss(log_probs, targets, INPUTS, TARGETS, reduction="none")
     dy = torch.randn(BATCH)
-    found = entry("aten._ctc_loss_backward", lambda: losses.backward(dy))
+    cost = entry("aten._ctc_loss_backward", lambda: losses.backward(dy))
     probs, upstream, nll = t.array(log_probs), t.array(dy), t.array(losses)
     gradient = t.zeros(FRAMES, BATCH, CLASSES)
     for b, (frames, length) in enumerate(zip(INPUTS, TARGETS, strict=True)):
@@ -79,27 +79,27 @@ def test_the_gradient_costs_the_recursion_backwards_and_the_classes():
             for c in range(CLASSES):
                 p = probs[frame, b, c]
                 gradient[frame, b, c] = (p.exp() - (joined[c] + nll[b] - p).exp()) * upstream[b]
-    agree([gradient], [log_probs.grad])
-    assert counts(found) == t.counts
+    assert_agree([gradient], [log_probs.grad])
+    assert counts(cost) == t.counts
 
 
 @pytest.mark.parametrize("name", ["_ctc_loss", "_ctc_loss_backward"])
 def test_lengths_in_tensors_are_taken_as_the_longest(name):
     tensors = {"log_probs": spec(FRAMES, BATCH, CLASSES), "targets": spec(BATCH, LABELS, dtype="int64")}
     unknown = {"input_lengths": spec(BATCH, dtype="int64"), "target_lengths": spec(BATCH, dtype="int64")}
-    known = {"input_lengths": (FRAMES,) * BATCH, "target_lengths": (LABELS,) * BATCH}
+    arguments = {"input_lengths": (FRAMES,) * BATCH, "target_lengths": (LABELS,) * BATCH}
     bound, exact = (
-        priced(f"aten.{name}.{overload}", (spec(BATCH),), **tensors, **lengths)
-        for overload, lengths in [("Tensor", unknown), ("default", known)]
+        entry_of(f"aten.{name}.{overload}", (spec(BATCH),), **tensors, **lengths)
+        for overload, lengths in [("Tensor", unknown), ("default", arguments)]
     )
     assert counts(bound) == counts(exact)
 
 
 def test_a_library_that_computes_the_gradient_too_costs_both():
-    known = {"log_probs": spec(FRAMES, BATCH, CLASSES), "targets": spec(6, dtype="int32"), "input_lengths": INPUTS,
-             "target_lengths": TARGETS}  # fmt: skip
+    arguments = {"log_probs": spec(FRAMES, BATCH, CLASSES), "targets": spec(6, dtype="int32"), "input_lengths": INPUTS,
+                 "target_lengths": TARGETS}  # fmt: skip
     loss, gradient, both = (
-        priced(f"aten.{name}.default", (spec(BATCH),), **known)
+        entry_of(f"aten.{name}.default", (spec(BATCH),), **arguments)
         for name in ("_ctc_loss", "_ctc_loss_backward", "_cudnn_ctc_loss")
     )
     assert counts(both) == (loss.other_flops + gradient.other_flops, loss.transcendentals + gradient.transcendentals)

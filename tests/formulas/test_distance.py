@@ -9,13 +9,13 @@ import pytest
 import torch
 from formulas.array_operations import (
     Tally,
-    agree,
+    assert_agree,
     backward,
     counts,
     entry,
+    entry_of,
     maximum,
     numbers,
-    priced,
     sign,
     spec,
     values,
@@ -44,7 +44,7 @@ def distance(a, b, p, tally):
 def test_distances_cost_differences_and_norms(p):
     a, b, t = torch.randn(2, 4, 3), torch.randn(2, 5, 3), Tally()
     ours = distance(t.array(a)[:, :, None], t.array(b)[:, None], p, t)
-    agree([ours], [torch.cdist(a, b, p)])
+    assert_agree([ours], [torch.cdist(a, b, p)])
     assert counts(entry("aten._cdist_forward", lambda: torch.cdist(a, b, p))) == t.counts
 
 
@@ -53,15 +53,17 @@ def test_distances_among_vectors_are_of_each_pair_once(p):
     x, t = torch.randn(5, 3), Tally()
     first, second = np.triu_indices(5, 1)
     a = t.array(x)
-    agree([distance(a[first], a[second], p, t)], [F.pdist(x, p)])
+    assert_agree([distance(a[first], a[second], p, t)], [F.pdist(x, p)])
     assert counts(entry("aten._pdist_forward", lambda: F.pdist(x, p))) == t.counts
 
 
 def test_the_largest_difference_takes_compares_and_no_power():
     a, b, t = torch.randn(4, 3), torch.randn(5, 3), Tally()
-    agree([norm(t.array(a)[:, None] - t.array(b), inf)], [torch.cdist(a, b, inf)])
-    found = priced("aten._cdist_forward.default", (spec(4, 5),), x1=spec(4, 3), x2=spec(5, 3), p=inf, compute_mode=None)
-    assert counts(found) == t.counts
+    assert_agree([norm(t.array(a)[:, None] - t.array(b), inf)], [torch.cdist(a, b, inf)])
+    cost = entry_of(
+        "aten._cdist_forward.default", (spec(4, 5),), x1=spec(4, 3), x2=spec(5, 3), p=inf, compute_mode=None
+    )
+    assert counts(cost) == t.counts
 
 
 def test_a_distance_by_products_is_a_contraction_of_width_two_more():
@@ -73,13 +75,13 @@ def test_a_distance_by_products_is_a_contraction_of_width_two_more():
     # The product itself is made apart, so that it is not counted twice.
     products = torch.einsum("bpm,brm->bpr", values(left[0]), values(right[0]))
     squares = products + values(left[1])[:, :, None] + values(right[1])[:, None]
-    held = t.array(squares)
-    agree([np.sqrt(maximum(held, 0))], [torch.cdist(a, b)])
+    distances = t.array(squares)
+    assert_agree([np.sqrt(maximum(distances, 0))], [torch.cdist(a, b)])
     assert counts(entry("aten._euclidean_dist", lambda: torch.cdist(a, b))) == t.counts
 
 
 def terms(d, g, dist, p):
-    """Give the gradient of each difference; *g* and *dist* are of its pair."""
+    """Return the gradient of each difference; *g* and *dist* are those of its pair."""
     if p == 1:
         return sign(d) * g[..., None]
     if p == 2:
@@ -92,10 +94,10 @@ def test_backward_of_distances_costs_a_term_for_each_pair_and_their_sums(p):
     a, b, t = torch.randn(2, 4, 3, requires_grad=True), torch.randn(2, 5, 3), Tally()
     y = torch.cdist(a, b, p)
     dy = torch.randn_like(y)
-    found = entry("aten._cdist_backward", lambda: y.backward(dy))
+    cost = entry("aten._cdist_backward", lambda: y.backward(dy))
     d = t.array(a)[:, :, None] - t.array(b)[:, None]
-    agree([terms(d, t.array(dy), t.array(y), p).sum(2)], [a.grad])
-    assert counts(found) == t.counts
+    assert_agree([terms(d, t.array(dy), t.array(y), p).sum(2)], [a.grad])
+    assert counts(cost) == t.counts
 
 
 @pytest.mark.parametrize("p", NORMS[1:])
@@ -103,7 +105,7 @@ def test_backward_of_pairs_gives_each_term_to_both(p):
     x, t = torch.randn(5, 3, requires_grad=True), Tally()
     y = F.pdist(x, p)
     dy = torch.randn_like(y)
-    found = entry("aten._pdist_backward", lambda: y.backward(dy))
+    cost = entry("aten._pdist_backward", lambda: y.backward(dy))
     first, second = np.triu_indices(5, 1)
     a = t.array(x)
     given = terms(a[first] - a[second], t.array(dy), t.array(y), p)
@@ -115,8 +117,8 @@ def test_backward_of_pairs_gives_each_term_to_both(p):
         for term, side in mine[1:]:
             total = total + term if side == 1 else total - term
         rows.append(total)
-    agree([np.stack(rows)], [x.grad])
-    assert counts(found) == t.counts
+    assert_agree([np.stack(rows)], [x.grad])
+    assert counts(cost) == t.counts
 
 
 def test_counting_differences_has_no_gradient():
@@ -126,9 +128,16 @@ def test_counting_differences_has_no_gradient():
 
 def test_the_gradient_of_the_largest_difference_is_where_it_is():
     # For each of 20 pairs and 3 elements: difference, size, whether it is the largest, sign, product; 4·3 sums of 5.
-    found = priced("aten._cdist_backward.default", (spec(4, 3),), grad_output=spec(4, 5), x1=spec(4, 3), x2=spec(5, 3),
-                   p=inf, cdist=spec(4, 5))  # fmt: skip
-    assert counts(found) == (20 * 3 * 5 + 4 * 3 * 4, 0)
+    cost = entry_of(
+        "aten._cdist_backward.default",
+        (spec(4, 3),),
+        grad_output=spec(4, 5),
+        x1=spec(4, 3),
+        x2=spec(5, 3),
+        p=inf,
+        cdist=spec(4, 5),
+    )
+    assert counts(cost) == (20 * 3 * 5 + 4 * 3 * 4, 0)
 
 
 def test_meta_and_cpu_cost_the_same():

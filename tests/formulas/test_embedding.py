@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from formulas.array_operations import Tally, agree, backward, counts, entry, numbers, priced, spec
+from formulas.array_operations import Tally, assert_agree, backward, counts, entry, entry_of, numbers, spec
 from torch.nn import functional as F  # noqa: N812 - its usual name
 
 ROWS, WIDTH = 10, 4
@@ -18,30 +18,30 @@ def table(**options):
 
 
 def test_a_look_up_computes_nothing_and_reads_what_it_picks():
-    found = entry("aten.embedding", lambda: F.embedding(INDICES, table()))
+    cost = entry("aten.embedding", lambda: F.embedding(INDICES, table()))
     # Six indices of 8 bytes, six rows of four floats; the other rows stay where they are.
-    assert numbers(found) == (0, 0, 0, 6 * 8 + 24 * 4, 24 * 4)
+    assert numbers(cost) == (0, 0, 0, 6 * 8 + 24 * 4, 24 * 4)
 
 
 def test_backward_of_a_look_up_adds_every_gradient_to_its_row():
     y = F.embedding(INDICES, table(requires_grad=True))
-    found = entry("aten.embedding_dense_backward", lambda: backward(y))
-    assert counts(found) == (24, 0)
-    assert found.bytes_written == ROWS * WIDTH * 4
+    cost = entry("aten.embedding_dense_backward", lambda: backward(y))
+    assert counts(cost) == (24, 0)
+    assert cost.bytes_written == ROWS * WIDTH * 4
 
 
 def test_scaling_by_frequency_counts_the_indices_and_divides():
     weight, t = table(requires_grad=True), Tally()
     y = F.embedding(INDICES, weight, scale_grad_by_freq=True)
     dy = torch.randn_like(y)
-    found = entry("aten.embedding_dense_backward", lambda: y.backward(dy))
+    cost = entry("aten.embedding_dense_backward", lambda: y.backward(dy))
     frequency, dw = t.zeros(ROWS), t.zeros(ROWS, WIDTH)
     for i in INDICES.flatten().tolist():
         frequency[i] = frequency[i] + 1
     for i, g in zip(INDICES.flatten().tolist(), t.array(dy).reshape(6, WIDTH), strict=True):
         dw[i] = dw[i] + g / frequency[i]
-    agree([dw], [weight.grad])
-    assert counts(found) == t.counts
+    assert_agree([dw], [weight.grad])
+    assert counts(cost) == t.counts
 
 
 @pytest.mark.parametrize("p", [1.0, 2.0, 3.0])
@@ -55,15 +55,15 @@ def test_renormalisation_is_bounded_by_every_row_picked_being_too_long(p):
         norms = abs(rows).sum(1, keepdims=True) if p == 1 else (abs(rows) ** p).sum(1, keepdims=True) ** (1 / p)
     assert (norms > 1).all()
     shortened = rows * (1 / (norms + 1e-7))
-    found = entry("aten.embedding_renorm_", lambda: torch.embedding_renorm_(weight, picked, 1.0, p))
-    agree([shortened], [weight[picked]])
-    assert counts(found) == t.counts
-    assert (found.bytes_read, found.bytes_written) == (3 * 8 + 12 * 4, 12 * 4)
+    cost = entry("aten.embedding_renorm_", lambda: torch.embedding_renorm_(weight, picked, 1.0, p))
+    assert_agree([shortened], [weight[picked]])
+    assert counts(cost) == t.counts
+    assert (cost.bytes_read, cost.bytes_written) == (3 * 8 + 12 * 4, 12 * 4)
 
 
 def test_renormalisation_touches_no_more_rows_than_there_are():
-    found = entry("aten.embedding_renorm_", lambda: torch.embedding_renorm_(table(), torch.zeros(100).long(), 1.0, 2.0))
-    assert found.bytes_written == ROWS * WIDTH * 4
+    cost = entry("aten.embedding_renorm_", lambda: torch.embedding_renorm_(table(), torch.zeros(100).long(), 1.0, 2.0))
+    assert cost.bytes_written == ROWS * WIDTH * 4
 
 
 @pytest.mark.parametrize(("trained", "name"), [(True, "_embedding_bag"), (False, "_embedding_bag_forward_only")])
@@ -73,12 +73,12 @@ def test_a_bag_joins_its_rows(mode, trained, name):
     rows = t.array(weight[INDICES])
     ours = {"sum": lambda: rows.sum(1), "mean": lambda: rows.sum(1) / 3, "max": lambda: rows.max(1)}[mode]()
     run = lambda: F.embedding_bag(INDICES, weight, mode=mode)
-    agree([ours], [run()])
-    found = entry(f"aten.{name}", run)
-    assert counts(found) == t.counts
-    assert found.macs == 0
-    assert found.bytes_read == 6 * 8 + 2 * 8 + 24 * 4
-    assert found.bytes_written == 8 * 4 + (8 * 8 if mode == "max" else 0)
+    assert_agree([ours], [run()])
+    cost = entry(f"aten.{name}", run)
+    assert counts(cost) == t.counts
+    assert cost.macs == 0
+    assert cost.bytes_read == 6 * 8 + 2 * 8 + 24 * 4
+    assert cost.bytes_written == 8 * 4 + (8 * 8 if mode == "max" else 0)
 
 
 def test_bags_of_varying_length_cost_what_equal_ones_do():
@@ -91,12 +91,12 @@ def test_bags_of_varying_length_cost_what_equal_ones_do():
 def test_weights_make_a_bag_a_sparse_matrix_product():
     weight, scale = torch.ones(ROWS, WIDTH), torch.ones(2, 3)
     run = lambda: F.embedding_bag(INDICES, weight, mode="sum", per_sample_weights=scale)
-    found = entry("aten._embedding_bag_forward_only", run)
+    cost = entry("aten._embedding_bag_forward_only", run)
     # The sum of a product of ones is the number of its products.
-    assert found.macs == run().sum()
-    assert counts(found) == (0, 0)
+    assert cost.macs == run().sum()
+    assert counts(cost) == (0, 0)
     # Six indices and two offsets of 8 bytes, six rows of four and six weights of 4; two bags of four.
-    assert (found.bytes_read, found.bytes_written) == ((6 + 2) * 8 + (24 + 6) * 4, 8 * 4)
+    assert (cost.bytes_read, cost.bytes_written) == ((6 + 2) * 8 + (24 + 6) * 4, 8 * 4)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -104,7 +104,7 @@ def test_backward_of_a_bag_adds_to_its_rows(mode):
     weight, t = table(requires_grad=True), Tally()
     y = F.embedding_bag(INDICES, weight, mode=mode)
     dy = torch.randn_like(y)
-    found = entry("aten._embedding_bag_backward", lambda: y.backward(dy))
+    cost = entry("aten._embedding_bag_backward", lambda: y.backward(dy))
     dw, gradients = t.zeros(ROWS, WIDTH), t.array(dy)
     winners = weight[INDICES].argmax(1)
     for bag in range(2):
@@ -116,10 +116,10 @@ def test_backward_of_a_bag_adds_to_its_rows(mode):
         g = gradients[bag] / 3 if mode == "mean" else gradients[bag]
         for i in INDICES[bag].tolist():
             dw[i] = dw[i] + g
-    agree([dw], [weight.grad])
-    assert counts(found) == t.counts
+    assert_agree([dw], [weight.grad])
+    assert counts(cost) == t.counts
     # Two gradients of four; for each the index that won, or six indices and the bag of each.
-    assert found.bytes_read == 8 * 4 + (8 if mode == "max" else 2 * 6) * 8
+    assert cost.bytes_read == 8 * 4 + (8 if mode == "max" else 2 * 6) * 8
 
 
 @pytest.mark.parametrize(("mode", "divided"), [("sum", 0), ("mean", 8)])
@@ -148,11 +148,11 @@ def test_backward_of_a_weighted_bag_is_two_products():
 @pytest.mark.parametrize(("mode", "weighted", "flops"), [("sum", False, 0), ("mean", False, 8), ("sum", True, 24)])
 def test_a_sparse_gradient_of_a_bag_adds_nothing(mode, weighted, flops):
     # Two bags of four are divided by their size; or each of six rows of four is weighted.
-    found = priced("aten._embedding_bag_backward.default", (spec(ROWS, WIDTH),), grad=spec(2, WIDTH),
+    cost = entry_of("aten._embedding_bag_backward.default", (spec(ROWS, WIDTH),), grad=spec(2, WIDTH),
                    indices=spec(6, dtype="int64"), scale_grad_by_freq=False, mode=MODES[mode], sparse=True,
                    per_sample_weights=spec(6) if weighted else None)  # fmt: skip
-    assert counts(found) == (flops, 0)
-    assert found.bytes_read == 8 * 4 + 2 * 6 * 8 + 6 * 4 * weighted
+    assert counts(cost) == (flops, 0)
+    assert cost.bytes_read == 8 * 4 + 2 * 6 * 8 + 6 * 4 * weighted
     if not weighted:
         y = F.embedding_bag(INDICES, table(requires_grad=True), mode=mode, sparse=True)
         assert counts(entry("aten._embedding_bag_backward", lambda: backward(y))) == (flops, 0)

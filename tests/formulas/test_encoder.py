@@ -91,35 +91,35 @@ def _masks():
 
 @pytest.mark.parametrize("kind", _masks())
 def test_a_mask_applies_to_the_attention_and_not_to_the_projections(kind):
-    options, seen = _masks()[kind]
-    found = _fast(ATTENTION, lambda: _attention()(X, X, X, **options))
-    kept = int(seen.expand(BATCH, HEADS, LENGTH, LENGTH).sum())
-    assert found.macs - found.masked_macs == (SCORES - kept) * 2 * WIDTH // HEADS
+    options, visible = _masks()[kind]
+    cost = _fast(ATTENTION, lambda: _attention()(X, X, X, **options))
+    unmasked = int(visible.expand(BATCH, HEADS, LENGTH, LENGTH).sum())
+    assert cost.macs - cost.masked_macs == (SCORES - unmasked) * 2 * WIDTH // HEADS
 
 
 def test_an_encoder_layer_knows_its_mask():
-    found = _fast(LAYER, lambda: _layer()(X, src_mask=nn.Transformer.generate_square_subsequent_mask(LENGTH)))
-    kept = BATCH * HEADS * LENGTH * (LENGTH + 1) // 2
-    assert found.macs - found.masked_macs == (SCORES - kept) * 2 * WIDTH // HEADS
+    cost = _fast(LAYER, lambda: _layer()(X, src_mask=nn.Transformer.generate_square_subsequent_mask(LENGTH)))
+    unmasked = BATCH * HEADS * LENGTH * (LENGTH + 1) // 2
+    assert cost.macs - cost.masked_macs == (SCORES - unmasked) * 2 * WIDTH // HEADS
 
 
 @pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors is in prototype stage")
 def test_padding_that_is_dropped_is_not_projected_but_attended_to():
     encoder = nn.TransformerEncoder(_layer(), 1).eval()
     with torch.no_grad():
-        found = entry(LAYER, lambda: encoder(X, src_key_padding_mask=PADDING))
+        cost = entry(LAYER, lambda: encoder(X, src_key_padding_mask=PADDING))
     attention = SCORES * 2 * WIDTH // HEADS
-    assert found.macs == sum(TOKENS) * (4 * WIDTH * WIDTH + 2 * WIDTH * HIDDEN) + attention
+    assert cost.macs == sum(TOKENS) * (4 * WIDTH * WIDTH + 2 * WIDTH * HIDDEN) + attention
     real = HEADS * sum(n * n for n in TOKENS)
-    assert found.macs - found.masked_macs == (SCORES - real) * 2 * WIDTH // HEADS
+    assert cost.macs - cost.masked_macs == (SCORES - real) * 2 * WIDTH // HEADS
     # Of the padded tokens: three biases, and queries scaled. Of those that are there, the rest.
     padded, tokens = BATCH * LENGTH * WIDTH, sum(TOKENS)
     norm = totals(F.layer_norm, torch.rand(tokens, WIDTH), (WIDTH,), torch.ones(WIDTH), torch.ones(WIDTH))
     rows = [torch.rand(HEADS, n, n) for n in TOKENS]
     softmax = sum(totals(lambda x: torch.softmax(x, -1), x).other_flops for x in rows)
     rest = tokens * (4 * WIDTH + 2 * HIDDEN)  # two sums, two biases; a bias and ReLU of what is hidden
-    assert found.other_flops == 4 * padded + softmax + rest + 2 * norm.other_flops
-    assert found.transcendentals == real + 2 * norm.transcendentals
+    assert cost.other_flops == 4 * padded + softmax + rest + 2 * norm.other_flops
+    assert cost.transcendentals == real + 2 * norm.transcendentals
 
 
 def test_vit_b_16_takes_the_fast_path_and_as_many_macs_as_the_slow_one():

@@ -6,9 +6,8 @@ import math
 
 import pytest
 import torch
-from formulas.scalar_operations import NOTATION, Tally, counts, entry, maximum, same, sqrt
+from formulas.scalar_operations import NOTATION, Tally, count_operations, counts, entry, matches, maximum, sqrt
 
-import profiler
 from profiler.formulas.families.foreach import STEPS
 
 aten = torch.ops.aten
@@ -47,8 +46,8 @@ def sgd(p, grad, state, of):
     """Source: https://docs.pytorch.org/docs/stable/generated/torch.optim.SGD.html."""
     g = gradient(p, grad, of)
     if of.get("momentum"):
-        kept = 1 - of.get("dampening", 0)
-        buffer = of["momentum"] * state["momentum_buffer"] + (kept * g if kept != 1 else g)
+        share = 1 - of.get("dampening", 0)
+        buffer = of["momentum"] * state["momentum_buffer"] + (share * g if share != 1 else g)
         g = g + of["momentum"] * buffer if of.get("nesterov") else buffer
     return p - LR * g
 
@@ -104,20 +103,20 @@ def test_a_fused_step_costs_what_its_algorithm_computes(name, make, algorithm, c
         state = {k: v for k, v in optimizer.state[p].items() if isinstance(v, torch.Tensor) and v.shape == p.shape}
         rows = zip(*(tally.numbers(t) for t in (p, p.grad, *state.values())), strict=True)
         expected.append([algorithm(row[0], row[1], dict(zip(state, row[2:], strict=True)), chosen) for row in rows])
-    held = {
+    states = {
         (key, i): t
         for i, p in enumerate(params)
         for key, t in {"p": p, **optimizer.state[p]}.items()
         if isinstance(t, torch.Tensor) and t.shape == p.shape
     }
-    before = {place: t.detach().clone() for place, t in held.items()}
-    found = entry(f"aten._fused_{name}_", optimizer.step)
+    before = {place: t.detach().clone() for place, t in states.items()}
+    cost = entry(f"aten._fused_{name}_", optimizer.step)
     for made, p in zip(expected, params, strict=True):
-        assert same(made, p)
-    assert counts(found) == tally.counts
+        assert matches(made, p)
+    assert counts(cost) == tally.counts
     # everything is written; the largest of the averages may be what it was
-    assert all(not torch.equal(t, before[key, i]) for (key, i), t in held.items() if key != "max_exp_avg_sq")
-    assert found.bytes_written == sum(t.numel() * t.element_size() for t in held.values())
+    assert all(not torch.equal(t, before[key, i]) for (key, i), t in states.items() if key != "max_exp_avg_sq")
+    assert cost.bytes_written == sum(t.numel() * t.element_size() for t in states.values())
 
 
 NAMES = {
@@ -145,10 +144,10 @@ def test_an_expression_of_the_table_evaluates_to_the_step_that_torch_makes(name,
         letters = {letter: tally.numbers(tensors[key]) for letter, key in NAMES.items() if key in tensors}
         rows = [dict(zip(letters, row, strict=True)) for row in zip(*letters.values(), strict=True)]
         expected.append([eval(code, NOTATION | GIVEN | arguments | row)[-1] for row in rows])  # noqa: S307
-    found = entry(f"aten._fused_{name}_", optimizer.step)
+    cost = entry(f"aten._fused_{name}_", optimizer.step)
     for made, p in zip(expected, params, strict=True):
-        assert same(made, p)
-    assert counts(found) == tally.counts
+        assert matches(made, p)
+    assert counts(cost) == tally.counts
 
 
 def fused_adam(grad_scale=None):
@@ -172,13 +171,6 @@ def test_the_first_step_of_a_momentum_copies_the_gradient():
     p.grad = torch.randn(7)
     optimizer = torch.optim.SGD([p], lr=LR, momentum=0.9, dampening=0.1, fused=True)
     assert counts(entry("aten._fused_sgd_", optimizer.step)) == (14, 0)
-
-
-def cost(run):
-    with profiler.profile() as p:
-        run()
-    assert not p.uncounted
-    return p.totals.other_flops, p.totals.transcendentals
 
 
 X, Y = torch.rand(2, 3), torch.rand(5)
@@ -210,16 +202,16 @@ X, Y = torch.rand(2, 3), torch.rand(5)
     ],
 )  # fmt: skip
 def test_an_operator_on_lists_costs_what_it_costs_on_each_tensor(on_lists, on_tensors):
-    assert cost(on_lists) == cost(on_tensors)
+    assert count_operations(on_lists) == count_operations(on_tensors)
 
 
 def test_power_sums_of_lists_are_norms_without_their_roots():
     powsum = getattr(aten, "_foreach_powsum", None)
     if powsum is None:
         pytest.skip("this version of torch has no power sums")
-    assert cost(lambda: powsum([X, Y], 2)) == (6 + 5 + 5 + 4, 0)
-    assert cost(lambda: powsum([X, Y], 1)) == (6 + 5 + 5 + 4, 0)
-    assert cost(lambda: powsum([X, Y], 3)) == (6 + 5 + 5 + 4, 11)
+    assert count_operations(lambda: powsum([X, Y], 2)) == (6 + 5 + 5 + 4, 0)
+    assert count_operations(lambda: powsum([X, Y], 1)) == (6 + 5 + 5 + 4, 0)
+    assert count_operations(lambda: powsum([X, Y], 3)) == (6 + 5 + 5 + 4, 11)
 
 
 def test_to_unscale_tests_and_multiplies_each_gradient():
@@ -232,5 +224,5 @@ def test_a_step_that_is_not_fused_is_counted_whole(make):
     for foreach in (False, True):
         p = torch.nn.Parameter(torch.randn(7))
         p.grad = torch.randn(7)
-        flops, _ = cost(make([p], lr=0.1, foreach=foreach).step)
+        flops, _ = count_operations(make([p], lr=0.1, foreach=foreach).step)
         assert flops >= 2 * 7

@@ -12,14 +12,14 @@ import torch
 from formulas.array_operations import (
     Scalar,
     Tally,
-    agree,
+    assert_agree,
     counts,
     entry,
+    entry_of,
     floor,
     maximum,
     minimum,
     numbers,
-    priced,
     spec,
 )
 from torch.nn import functional as F  # noqa: N812 - its usual name
@@ -50,14 +50,14 @@ def cubic_weights(t):
 
 
 def cubic_slopes(t):
-    """Give how fast the weights fall, as torch does."""
+    """Return the derivatives of the cubic weights, as torch computes them."""
     far = lambda x, sign: (sign * 3 * A * x - 10 * A) * x
     near = lambda x, sign: (sign * 3 * (A + 2) * x - 2 * (A + 3)) * x
     return [far(-1 - t, -1) - 8 * A, near(-t, -1), near(1 - t, 1), far(2 - t, 1) + 8 * A]
 
 
 def linear_taps(point, sizes, padding, aligned):
-    """Give for each axis the two places and their weights."""
+    """Return the two neighbours on each axis and their weights."""
     taps = []
     for g, n in zip(point, sizes, strict=True):
         x = padded(position(g, n, aligned), n, padding, aligned)
@@ -123,7 +123,7 @@ def test_sampling_costs_its_definition(mode, dims, padding, aligned):
     x, t = torch.randn(2, 3, *(5, 4, 3)[:dims]), Tally()
     grid = torch.rand(2, *(3, 2, 2)[:dims], dims) * 3 - 1.5
     run = lambda: F.grid_sample(x, grid, mode, padding, aligned)
-    agree([sample(t.array(x), t.array(grid), mode, padding, aligned, t)], [run()])
+    assert_agree([sample(t.array(x), t.array(grid), mode, padding, aligned, t)], [run()])
     assert counts(entry(f"aten.grid_sampler_{dims}d", run)) == t.counts
 
 
@@ -163,14 +163,14 @@ def gradients(dy, x, grid, mode, aligned, mask, tally):
 
 
 def slopes_of(mode, point, sizes, aligned, of_grid):
-    """Give how each neighbour's weight changes along each axis: by −1 and 1, or along a cubic."""
+    """Return the derivative of each neighbour's weight along each axis: −1 and 1, or that of a cubic."""
     if mode == "bilinear" or not of_grid:
         return [[-1, 1]] * len(sizes)
-    found = []
+    slopes = []
     for g, n in zip(point, sizes, strict=True):
         x = position(Scalar(g.value, Tally()), n, aligned)
-        found.append(cubic_slopes(Scalar(x.value - np.floor(x.value), g.tally)))
-    return found
+        slopes.append(cubic_slopes(Scalar(x.value - np.floor(x.value), g.tally)))
+    return slopes
 
 
 def signed_sum(terms):
@@ -192,7 +192,7 @@ def test_backward_costs_the_gradients_asked_for(mode, dims, aligned, mask):
     operator = getattr(torch.ops.aten, f"grid_sampler_{dims}d_backward")
     run = lambda: operator(dy, x, grid, MODES[mode], 0, aligned, mask)
     dx, dgrid = run()
-    agree(gradients(t.array(dy), t.array(x), t.array(grid), mode, aligned, mask, t), (dx, dgrid))
+    assert_agree(gradients(t.array(dy), t.array(x), t.array(grid), mode, aligned, mask, t), (dx, dgrid))
     assert counts(entry(f"aten.grid_sampler_{dims}d_backward", run)) == t.counts
 
 
@@ -211,31 +211,33 @@ def test_backward_of_the_nearest_adds_to_the_input_alone():
 def test_cudnn_samples_linearly_with_aligned_corners():
     x, grid = torch.randn(1, 2, 4, 4), torch.rand(1, 3, 3, 2)
     own = entry("aten.grid_sampler_2d", lambda: F.grid_sample(x, grid, align_corners=True))
-    found = priced("aten.cudnn_grid_sampler.default", (spec(1, 2, 3, 3),), self=spec(1, 2, 4, 4), grid=spec(1, 3, 3, 2))
-    assert counts(found) == counts(own)
+    measured = entry_of(
+        "aten.cudnn_grid_sampler.default", (spec(1, 2, 3, 3),), self=spec(1, 2, 4, 4), grid=spec(1, 3, 3, 2)
+    )
+    assert counts(measured) == counts(own)
     y = F.grid_sample(x.requires_grad_(), grid.requires_grad_(), align_corners=True)
     own = entry("aten.grid_sampler_2d_backward", lambda: y.sum().backward())
-    found = priced("aten.cudnn_grid_sampler_backward.default", (spec(1, 2, 4, 4), spec(1, 3, 3, 2)),
+    measured = entry_of("aten.cudnn_grid_sampler_backward.default", (spec(1, 2, 4, 4), spec(1, 3, 3, 2)),
                    self=spec(1, 2, 4, 4), grid=spec(1, 3, 3, 2), grad_output=spec(1, 2, 3, 3))  # fmt: skip
-    assert counts(found) == counts(own)
+    assert counts(measured) == counts(own)
 
 
 @pytest.mark.parametrize("size", [(2, 3, 4, 5), (2, 3, 4, 5, 6)])
 def test_an_affine_grid_is_a_matrix_product(size):
     dims = len(size) - 2
     theta = torch.randn(2, dims, dims + 1)
-    found = entry("aten.affine_grid_generator", lambda: F.affine_grid(theta, size, align_corners=False))
+    measured = entry("aten.affine_grid_generator", lambda: F.affine_grid(theta, size, align_corners=False))
     points = torch.ones(2, int(np.prod(size[2:])), dims + 1)
     # With every base point (1, 1, …) and a map of ones, each product is one.
-    assert found.macs == (points @ torch.ones_like(theta).transpose(1, 2)).sum()
+    assert measured.macs == (points @ torch.ones_like(theta).transpose(1, 2)).sum()
 
 
 def test_backward_of_an_affine_grid_is_the_product_transposed():
     forward = entry(
         "aten.affine_grid_generator", lambda: F.affine_grid(torch.ones(2, 2, 3), (2, 1, 4, 5), align_corners=False)
     )
-    found = priced("aten.cudnn_affine_grid_generator_backward.default", (spec(2, 2, 3),), grad=spec(2, 4, 5, 2))
-    assert found.macs == forward.macs
+    measured = entry_of("aten.cudnn_affine_grid_generator_backward.default", (spec(2, 2, 3),), grad=spec(2, 4, 5, 2))
+    assert measured.macs == forward.macs
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from formulas.scalar_operations import Tally, absolute, counts, entry, log, same, sqrt, total, where
+from formulas.scalar_operations import Tally, absolute, counts, entry, log, matches, sqrt, total, where
 
 import profiler
 from profiler.tally.tally import cost_record
@@ -125,9 +125,9 @@ def as_number(x, tally):
 def test_a_cholesky_decomposition_costs_what_the_algorithm_computes():
     x = matrix(N, N)
     a, tally, result = x @ x.T + 1 * torch.eye(N, dtype=torch.float64), Tally(), []
-    found = entry("aten.linalg_cholesky_ex", lambda: result.append(torch.linalg.cholesky(a)))
-    assert same(cholesky(tally.numbers(a)), result[0])
-    assert counts(found) == tally.counts
+    measured = entry("aten.linalg_cholesky_ex", lambda: result.append(torch.linalg.cholesky(a)))
+    assert matches(cholesky(tally.numbers(a)), result[0])
+    assert counts(measured) == tally.counts
 
 
 @pytest.mark.parametrize("shape", [(N, N), (M, N), (N, M), (1, 1), (1, 4)])
@@ -136,7 +136,7 @@ def test_an_elimination_costs_what_the_algorithm_computes(shape, pivot):
     a, tally = diagonally_heavy(*shape), Tally()
     record = entry("aten.linalg_lu_factor_ex", lambda: torch.linalg.lu_factor(a)).record
     made = eliminate(tally.numbers(a), pivot)
-    assert same(made, torch.linalg.lu_factor(a).LU)
+    assert matches(made, torch.linalg.lu_factor(a).LU)
     if not pivot:  # a decomposition that this device does not have
         record = replace(record, arguments=tuple((n, False if n == "pivot" else v) for n, v in record.arguments))
         assert counts(cost_record(record)) == tally.counts
@@ -151,111 +151,111 @@ def test_a_triangular_system_costs_what_substitution_computes(unit, upper):
     a, b, tally, result = diagonally_heavy(N, N), matrix(N, K), Tally(), []
     a = a.triu() if upper else a.tril()
     run = lambda: result.append(torch.linalg.solve_triangular(a, b, upper=upper, unitriangular=unit))
-    found = entry("aten.linalg_solve_triangular", run)
+    measured = entry("aten.linalg_solve_triangular", run)
     numbers = tally.numbers(a)
     made = [substitute(numbers, column, unit, upper=upper) for column in tally.numbers(b.T)]
-    assert same(made, result[0].T)
-    assert counts(found) == tally.counts
+    assert matches(made, result[0].T)
+    assert counts(measured) == tally.counts
 
 
 def test_a_system_costs_an_elimination_and_two_substitutions_a_column():
     a, b, tally, result = diagonally_heavy(N, N), matrix(N, K), Tally(), []
-    found = entry("aten._linalg_solve_ex", lambda: result.append(torch.linalg.solve(a, b)))
-    assert same(solve(tally.numbers(a), tally.numbers(b.T)), result[0].T)
-    assert counts(found) == tally.counts
+    measured = entry("aten._linalg_solve_ex", lambda: result.append(torch.linalg.solve(a, b)))
+    assert matches(solve(tally.numbers(a), tally.numbers(b.T)), result[0].T)
+    assert counts(measured) == tally.counts
 
 
 def test_a_system_that_was_eliminated_costs_two_substitutions_a_column():
     a, b, tally = diagonally_heavy(N, N), matrix(N, K), Tally()
     factors = torch.linalg.lu_factor(a)
-    found = entry("aten.linalg_lu_solve", lambda: torch.linalg.lu_solve(*factors, b))
+    measured = entry("aten.linalg_lu_solve", lambda: torch.linalg.lu_solve(*factors, b))
     numbers = tally.numbers(factors.LU)
     for column in tally.numbers(b.T):
         substitute(numbers, substitute(numbers, column, True, upper=False), False, upper=True)
-    assert counts(found) == tally.counts
+    assert counts(measured) == tally.counts
 
 
 def test_an_inverse_costs_the_system_of_the_identity():
     a, tally, result = diagonally_heavy(N, N), Tally(), []
-    found = entry("aten.linalg_inv_ex", lambda: result.append(torch.linalg.inv(a)))
-    assert same(solve(tally.numbers(a), tally.numbers(torch.eye(N))), result[0].T)
-    assert counts(found) == tally.counts
+    measured = entry("aten.linalg_inv_ex", lambda: result.append(torch.linalg.inv(a)))
+    assert matches(solve(tally.numbers(a), tally.numbers(torch.eye(N))), result[0].T)
+    assert counts(measured) == tally.counts
 
 
 def test_a_cholesky_solution_costs_two_substitutions_a_column():
     a, b, tally, result = diagonally_heavy(N, N).tril(), matrix(N, K), Tally(), []
-    found = entry("aten.cholesky_solve", lambda: result.append(torch.cholesky_solve(b, a)))
+    measured = entry("aten.cholesky_solve", lambda: result.append(torch.cholesky_solve(b, a)))
     lower, upper = tally.numbers(a), tally.numbers(a.T)
     made = [
         substitute(upper, substitute(lower, column, False, upper=False), False, upper=True)
         for column in tally.numbers(b.T)
     ]
-    assert same(made, result[0].T)
-    assert counts(found) == tally.counts
+    assert matches(made, result[0].T)
+    assert counts(measured) == tally.counts
     of_identity = counts(entry("aten.cholesky_solve", lambda: torch.cholesky_solve(torch.eye(N).double(), a)))
     assert counts(entry("aten.cholesky_inverse", lambda: torch.cholesky_inverse(a))) == of_identity
 
 
 def test_a_determinant_costs_an_elimination_and_the_product_of_the_diagonal():
     a, tally, result = diagonally_heavy(N, N), Tally(), []
-    found = entry("aten._linalg_det", lambda: result.append(torch.linalg.det(a)))
+    measured = entry("aten._linalg_det", lambda: result.append(torch.linalg.det(a)))
     made = eliminate(tally.numbers(a), pivot=True)
     sign = as_number(1.0, tally)
-    assert same(total([sign, *(made[i][i] for i in range(N))], lambda x, y: x * y), result[0])
-    assert counts(found) == tally.counts
+    assert matches(total([sign, *(made[i][i] for i in range(N))], lambda x, y: x * y), result[0])
+    assert counts(measured) == tally.counts
 
 
 def test_a_logarithm_of_a_determinant_costs_a_logarithm_a_row():
     a, tally, result = diagonally_heavy(N, N), Tally(), []
-    found = entry("aten._linalg_slogdet", lambda: result.extend(torch.linalg.slogdet(a)))
+    measured = entry("aten._linalg_slogdet", lambda: result.extend(torch.linalg.slogdet(a)))
     made = eliminate(tally.numbers(a), pivot=True)
     diagonal = [made[i][i] for i in range(N)]
-    assert same(total(log(absolute(x)) for x in diagonal), result[1])
+    assert matches(total(log(absolute(x)) for x in diagonal), result[1])
     signs = [as_number(where(x > 0, 1.0, -1.0), tally) for x in diagonal]
-    assert same(total([as_number(1.0, tally), *signs], lambda x, y: x * y), result[0])
-    assert counts(found) == tally.counts
+    assert matches(total([as_number(1.0, tally), *signs], lambda x, y: x * y), result[0])
+    assert counts(measured) == tally.counts
 
 
 @pytest.mark.parametrize("shape", [(N, N), (M, N), (N, M), (2, 1), (1, 1)])
 @pytest.mark.parametrize("mode", ["reduced", "complete", "r"])
 def test_a_qr_decomposition_costs_what_reflections_compute(shape, mode):
     a, tally, result = matrix(*shape), Tally(), []
-    found = entry("aten.linalg_qr", lambda: result.extend(torch.linalg.qr(a, mode)))
+    measured = entry("aten.linalg_qr", lambda: result.extend(torch.linalg.qr(a, mode)))
     numbers = tally.numbers(a)
     made = reflections(numbers)
     rank = min(shape)
     triangle = [[x if k >= i else 0.0 for k, x in enumerate(row)] for i, row in enumerate(numbers[:rank])]
-    assert same(triangle, result[1][:rank])
+    assert matches(triangle, result[1][:rank])
     if mode != "r":
         columns = shape[0] if mode == "complete" else rank
-        assert same(multiply_out(made, shape[0], columns, tally), result[0])
-    assert counts(found) == tally.counts
+        assert matches(multiply_out(made, shape[0], columns, tally), result[0])
+    assert counts(measured) == tally.counts
 
 
 def test_reflections_are_made_multiplied_out_and_applied_at_the_cost_of_the_algorithm():
     a, b, result = matrix(M, N), matrix(M, K), []
     making, out, applying = Tally(), Tally(), Tally()
-    found = entry("aten.geqrf", lambda: result.extend(torch.geqrf(a)))
+    measured = entry("aten.geqrf", lambda: result.extend(torch.geqrf(a)))
     made = reflections(making.numbers(a))
-    assert counts(found) == making.counts
+    assert counts(measured) == making.counts
     plain = [([getattr(e, "value", e) for e in v], tau.value) for v, tau in made]
     counted = [([as_number(e, out) for e in v], as_number(tau, out)) for v, tau in plain]
-    found = entry("aten.linalg_householder_product", lambda: torch.linalg.householder_product(*result))
-    assert same(multiply_out(counted, M, N, out), torch.linalg.householder_product(*result))
-    assert counts(found) == out.counts
+    measured = entry("aten.linalg_householder_product", lambda: torch.linalg.householder_product(*result))
+    assert matches(multiply_out(counted, M, N, out), torch.linalg.householder_product(*result))
+    assert counts(measured) == out.counts
     numbers = applying.numbers(b)
     for j, (v, tau) in reversed(list(enumerate(plain))):
         for k in range(K):
             reflect(numbers, j, k, [as_number(e, applying) for e in v], tau)
-    found = entry("aten.ormqr", lambda: torch.ormqr(*result, b))
-    assert same(numbers, torch.ormqr(*result, b))
-    assert counts(found) == applying.counts
+    measured = entry("aten.ormqr", lambda: torch.ormqr(*result, b))
+    assert matches(numbers, torch.ormqr(*result, b))
+    assert counts(measured) == applying.counts
     assert counts(entry("aten.ormqr", lambda: torch.ormqr(*result, b.T.contiguous(), left=False))) == applying.counts
 
 
 def test_a_cross_product_takes_two_products_and_a_difference_a_component():
-    found = entry("aten.linalg_cross", lambda: torch.linalg.cross(torch.rand(4, 3), torch.rand(1, 3)))
-    assert counts(found) == (3 * 12, 0)
+    measured = entry("aten.linalg_cross", lambda: torch.linalg.cross(torch.rand(4, 3), torch.rand(1, 3)))
+    assert counts(measured) == (3 * 12, 0)
 
 
 @pytest.mark.parametrize(

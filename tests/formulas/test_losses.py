@@ -7,7 +7,7 @@ import pytest
 import torch
 from formulas.array_operations import (
     Tally,
-    agree,
+    assert_agree,
     backward,
     counts,
     entry,
@@ -96,7 +96,7 @@ def test_a_loss_costs_its_definition_and_its_reduction(name, reduction):
     operator, function, definition, _ = LOSSES[name]
     x, target, t = torch.rand(SHAPE), torch.rand(SHAPE), Tally()
     run = lambda: function(x, target, reduction=reduction)
-    agree([reduced(definition(t.array(x), t.array(target)), reduction)], [run()])
+    assert_agree([reduced(definition(t.array(x), t.array(target)), reduction)], [run()])
     assert counts(entry(f"aten.{operator}", run)) == t.counts
 
 
@@ -107,18 +107,18 @@ def test_backward_of_a_loss_costs_its_derivative(name, reduction):
     x, target, t = torch.rand(SHAPE, requires_grad=True), torch.rand(SHAPE), Tally()
     y = function(x, target, reduction=reduction)
     dy = torch.randn_like(y)
-    found = entry(f"aten.{operator}_backward", lambda: y.backward(dy))
+    cost = entry(f"aten.{operator}_backward", lambda: y.backward(dy))
     g = t.array(dy)
     g = g / 12 if reduction == "mean" else g
-    agree([(derivative or soft_margin_backward)(t.array(x), t.array(target), g)], [x.grad])
-    assert counts(found) == t.counts
+    assert_agree([(derivative or soft_margin_backward)(t.array(x), t.array(target), g)], [x.grad])
+    assert counts(cost) == t.counts
 
 
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 def test_a_weight_is_one_multiply_of_each_element(reduction):
     x, target, w, t = torch.rand(SHAPE, requires_grad=True), torch.rand(SHAPE), torch.rand(SHAPE), Tally()
     run = lambda: F.binary_cross_entropy(x, target, w, reduction=reduction)
-    agree([reduced(cross_entropy(t.array(x), t.array(target)) * t.array(w), reduction)], [run()])
+    assert_agree([reduced(cross_entropy(t.array(x), t.array(target)) * t.array(w), reduction)], [run()])
     assert counts(entry("aten.binary_cross_entropy", run)) == t.counts
     plain, weighted = (
         entry("aten.binary_cross_entropy_backward", lambda w=w: backward(F.binary_cross_entropy(x, target, w)))
@@ -136,7 +136,7 @@ def test_cross_entropy_of_logits_costs_its_definition(reduction, weighted, odds)
     run = lambda: F.binary_cross_entropy_with_logits(x, target, w, reduction=reduction, pos_weight=p)
     a, b = t.array(x), t.array(target)
     losses = (1 - b) * a + (1 + (t.array(p) - 1) * b) * np.log(1 + np.exp(-a)) if odds else with_logits(a, b)
-    agree([reduced(losses * t.array(w) if weighted else losses, reduction)], [run()])
+    assert_agree([reduced(losses * t.array(w) if weighted else losses, reduction)], [run()])
     assert counts(entry("aten.binary_cross_entropy_with_logits", run)) == t.counts
 
 
@@ -153,12 +153,12 @@ def test_negative_log_likelihood_picks_and_negates(reduction, weighted, places):
         ours = -picked if weights is None else -picked * weights
     else:
         total = -(picked if weights is None else picked * weights).sum()
-        held = len(picked) if weights is None else weights.sum()
-        ours = total / held if reduction == "mean" else total
-    agree([ours], [run()])
-    found = entry("aten.nll_loss2d_forward" if places else "aten.nll_loss_forward", run)
-    assert counts(found) == t.counts
-    assert found.bytes_read == target.numel() * (8 + 4 + 4 * weighted)
+        divisor = len(picked) if weights is None else weights.sum()
+        ours = total / divisor if reduction == "mean" else total
+    assert_agree([ours], [run()])
+    cost = entry("aten.nll_loss2d_forward" if places else "aten.nll_loss_forward", run)
+    assert counts(cost) == t.counts
+    assert cost.bytes_read == target.numel() * (8 + 4 + 4 * weighted)
 
 
 @pytest.mark.parametrize("places", [(), (2, 2)])
@@ -169,24 +169,24 @@ def test_backward_of_negative_log_likelihood_places_gradients(reduction, weighte
     w = torch.rand(3) if weighted else None
     y = F.nll_loss(x, target, w, reduction=reduction)
     dy = torch.randn_like(y)
-    found = entry(f"aten.nll_loss{'2d' if places else ''}_backward", lambda: y.backward(dy))
+    cost = entry(f"aten.nll_loss{'2d' if places else ''}_backward", lambda: y.backward(dy))
     g = -t.array(dy)
     if reduction == "mean":
         g = g / (target.numel() if w is None else w[target].sum().item())
     given = g * t.array(w[target]) if weighted else g
     expected = x.grad.gather(1, target[:, None]).squeeze(1)
-    agree([np.broadcast_to(given, target.shape)], [expected])
-    assert counts(found) == t.counts
-    assert found.bytes_written == x.numel() * 4
+    assert_agree([np.broadcast_to(given, target.shape)], [expected])
+    assert counts(cost) == t.counts
+    assert cost.bytes_written == x.numel() * 4
     # The gradients, the targets, their weights, and for a mean the sum of those; not the log-probabilities.
-    assert found.bytes_read == dy.numel() * 4 + target.numel() * (8 + 4 * weighted) + 4 * (reduction == "mean")
+    assert cost.bytes_read == dy.numel() * 4 + target.numel() * (8 + 4 * weighted) + 4 * (reduction == "mean")
 
 
 def test_a_loss_of_broadcast_operands_costs_the_elements_of_the_result():
     x, target = torch.rand(4, 3), torch.rand(3)
-    found = entry("aten.mse_loss", lambda: torch.ops.aten.mse_loss(x, target, 2))
+    cost = entry("aten.mse_loss", lambda: torch.ops.aten.mse_loss(x, target, 2))
     # Twelve differences and squares, eleven adds.
-    assert counts(found) == (12 * 2 + 11, 0)
+    assert counts(cost) == (12 * 2 + 11, 0)
 
 
 @pytest.mark.parametrize("reduction", REDUCTIONS)

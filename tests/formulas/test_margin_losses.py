@@ -1,11 +1,11 @@
-"""Margin losses against their definition, on numbers that count."""
+"""Margin losses against their definition, on numbers that count their operations."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import torch
-from formulas.array_operations import Tally, agree, backward, counts, entry, maximum
+from formulas.array_operations import Tally, assert_agree, backward, counts, entry, maximum
 from torch.nn import functional as F  # noqa: N812 - its usual name
 
 REDUCTIONS = ["none", "mean", "sum"]
@@ -31,7 +31,7 @@ def test_a_margin_of_one_class_costs_its_definition(p, weighted, reduction):
         z = maximum(np.delete(row, y) + room, 0)
         loss = (z if p == 1 else z * z).sum() / 5
         losses.append(loss * t.array(w)[y] if weighted else loss)
-    agree([reduced(losses, reduction)], [run()])
+    assert_agree([reduced(losses, reduction)], [run()])
     assert counts(entry("aten.multi_margin_loss", run)) == t.counts
 
 
@@ -39,12 +39,12 @@ def test_a_margin_of_one_class_costs_its_definition(p, weighted, reduction):
 @pytest.mark.parametrize("weighted", [True, False])
 @pytest.mark.parametrize("p", [1, 2])
 def test_backward_of_a_margin_of_one_class_costs_its_definition(p, weighted, reduction):
-    # Scores so close that every class is within the margin: then every gradient is made.
+    # The scores are so close that every class is within the margin and gets a gradient.
     x, target, t = (torch.rand(4, 5) / 4).requires_grad_(), torch.randint(5, (4,)), Tally()
     w = torch.rand(5) if weighted else None
     y = F.multi_margin_loss(x, target, p=p, weight=w, reduction=reduction)
     dy = torch.randn_like(y)
-    found = entry("aten.multi_margin_loss_backward", lambda: y.backward(dy))
+    cost = entry("aten.multi_margin_loss_backward", lambda: y.backward(dy))
     g = t.array(dy)
     g = np.broadcast_to(g / 4 if reduction == "mean" else g, (4,))
     rows = []
@@ -56,8 +56,8 @@ def test_backward_of_a_margin_of_one_class_costs_its_definition(p, weighted, red
         others = [unit if p == 1 else 2 * each * unit for each in z]
         own = -sum(others[1:], others[0])
         rows.append([*others[:y_], own, *others[y_:]])
-    agree([np.array(rows, dtype=object)], [x.grad])
-    assert counts(found) == t.counts
+    assert_agree([np.array(rows, dtype=object)], [x.grad])
+    assert counts(cost) == t.counts
 
 
 @pytest.mark.parametrize("reduction", REDUCTIONS)
@@ -67,11 +67,11 @@ def test_margins_of_several_classes_are_bounded_by_half_of_them_as_targets(reduc
     run = lambda: F.multilabel_margin_loss(x, target, reduction=reduction)
     losses = []
     for row, labels in zip(t.array(x), target.tolist(), strict=True):
-        wanted = [label for label in labels if label >= 0]
-        room = [1 - row[label] for label in wanted]
-        others = [row[i] for i in range(5) if i not in wanted]
+        targets = [label for label in labels if label >= 0]
+        room = [1 - row[label] for label in targets]
+        others = [row[i] for i in range(5) if i not in targets]
         losses.append(np.array([maximum(r + o, 0) for r in room for o in others]).sum() / 5)
-    agree([reduced(losses, reduction)], [run()])
+    assert_agree([reduced(losses, reduction)], [run()])
     assert counts(entry("aten.multilabel_margin_loss_forward", run)) == t.counts
 
 
@@ -81,21 +81,21 @@ def test_backward_of_margins_of_several_classes_has_the_same_bound(reduction):
     target = torch.tensor([[0, 3, -1, -1], [1, 2, -1, -1]])
     y = F.multilabel_margin_loss(x, target, reduction=reduction)
     dy = torch.randn_like(y)
-    found = entry("aten.multilabel_margin_loss_backward", lambda: y.backward(dy))
+    cost = entry("aten.multilabel_margin_loss_backward", lambda: y.backward(dy))
     g = t.array(dy)
     g = np.broadcast_to(g / 2 if reduction == "mean" else g, (2,))
     rows = []
     for row, labels, grad in zip(t.array(x), target.tolist(), g, strict=True):
-        wanted, gradient = [label for label in labels if label >= 0], t.zeros(4)
-        room = {label: 1 - row[label] for label in wanted}
-        for label in wanted:
-            for i in set(range(4)) - set(wanted):
+        targets, gradient = [label for label in labels if label >= 0], t.zeros(4)
+        room = {label: 1 - row[label] for label in targets}
+        for label in targets:
+            for i in set(range(4)) - set(targets):
                 assert room[label] + row[i] > 0
                 gradient[i] = gradient[i] + 1
                 gradient[label] = gradient[label] - 1
         rows.append(gradient * (grad / 4))
-    agree([np.array(rows, dtype=object)], [x.grad])
-    assert counts(found) == t.counts
+    assert_agree([np.array(rows, dtype=object)], [x.grad])
+    assert counts(cost) == t.counts
 
 
 @pytest.mark.parametrize("shape", [(3, 1), ()])
@@ -104,7 +104,7 @@ def test_one_class_has_no_pairs(shape):
     samples = len(x) if shape else 1
     y = F.multilabel_margin_loss(x, target, reduction="sum")
     run = lambda: F.multilabel_margin_loss(x, target, reduction="sum")
-    # Only the division by the number of classes is left, and the sum; backward a division and a product.
+    # Only the division by the number of classes and the sum remain; backward, a division and a multiply.
     assert counts(entry("aten.multilabel_margin_loss_forward", run)) == (samples + samples - 1, 0)
     assert counts(entry("aten.multilabel_margin_loss_backward", lambda: backward(y))) == (2 * samples, 0)
 
@@ -112,6 +112,6 @@ def test_one_class_has_no_pairs(shape):
 def test_a_single_score_has_no_other_class():
     x, target = torch.randn((), requires_grad=True), torch.tensor(0)
     y = F.multi_margin_loss(x, target, reduction="sum")
-    # The room of the target, and a division; backward the unit of the gradient and its sign as well.
+    # The subtraction ``m − x_t`` and the division; backward, the gradient's unit and the negation too.
     assert counts(entry("aten.multi_margin_loss", lambda: F.multi_margin_loss(x, target, reduction="sum"))) == (2, 0)
     assert counts(entry("aten.multi_margin_loss_backward", lambda: backward(y))) == (3, 0)

@@ -1,4 +1,4 @@
-"""Products of dense matrices and vectors, against the oracle of ones."""
+"""Dense matrix and vector products against the oracle of ones."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 import torch
-from formulas.array_operations import entry, priced, spec
+from formulas.array_operations import entry, entry_of, spec
 from formulas.oracle import arithmetic, ones, products, totals
 from torch.nn import functional as F  # noqa: N812 - its usual name
 
@@ -40,9 +40,9 @@ CONTRACTIONS = {
 def test_a_contraction_takes_a_mac_for_each_product(name):
     run, *shapes = CONTRACTIONS[name]
     operands = [ones(*shape, dtype=torch.float32) for shape in shapes]
-    found = totals(run, *operands)
-    assert found.macs == found.masked_macs == products(run, *operands)
-    assert found.other_flops == found.transcendentals == 0
+    cost = totals(run, *operands)
+    assert cost.macs == cost.masked_macs == products(run, *operands)
+    assert cost.other_flops == cost.transcendentals == 0
 
 
 @pytest.mark.parametrize("name", CONTRACTIONS)
@@ -150,16 +150,16 @@ def test_an_opaque_linear_layer_counts_as_an_open_one():
     assert (opaque.macs, opaque.other_flops) == (2 * 4 * 3, 6)
 
 
-@pytest.mark.parametrize("wanted", list(itertools.product([True, False], repeat=3)))
-def test_the_backward_of_a_linear_layer_costs_what_is_asked_for(wanted):
-    found = priced(
+@pytest.mark.parametrize("output_mask", list(itertools.product([True, False], repeat=3)))
+def test_the_backward_of_a_linear_layer_costs_what_is_asked_for(output_mask):
+    cost = entry_of(
         "aten.linear_backward.default", (spec(6, 4), spec(3, 4), spec(3)),
-        self=spec(6, 4), grad_output=spec(6, 3), weight=spec(3, 4), output_mask=wanted,
+        self=spec(6, 4), grad_output=spec(6, 3), weight=spec(3, 4), output_mask=output_mask,
     )  # fmt: skip
     grad, x, w = ones(6, 3), ones(6, 4), ones(3, 4)
     parts = products(torch.mm, grad, w), products(torch.mm, grad.T, x)
-    assert found.macs == sum(part for part, asked in zip(parts, wanted[:2], strict=True) if asked)
-    assert found.other_flops == (6 * 3 - 3) * wanted[2]
+    assert cost.macs == sum(part for part, is_set in zip(parts, output_mask[:2], strict=True) if is_set)
+    assert cost.other_flops == (6 * 3 - 3) * output_mask[2]
 
 
 BILINEAR = {
@@ -190,58 +190,59 @@ def test_a_bilinear_layer_takes_a_mac_for_each_weight_and_one_more_for_each_seco
 
 
 def _by_hand(one, two, three, expand1, expand2, expand3, sumdim, unroll_dim):
-    """Compute a sum of three factors in the steps of its definition, each of them an operator."""
-    factors = [_inserted(f, dims) for f, dims in ((one, expand1), (two, expand2), (three, expand3))]
+    """Compute ``_trilinear`` in the steps of its definition, each of them an operator."""
+    factors = [_unsqueeze(f, dims) for f, dims in ((one, expand1), (two, expand2), (three, expand3))]
     sizes = torch.broadcast_shapes(*(f.shape for f in factors))
     result = torch.zeros([1 if d in sumdim else n for d, n in enumerate(sizes)])
-    summed = set(sumdim) - {unroll_dim}
+    reduced_dims = set(sumdim) - {unroll_dim}
     for k in range(sizes[unroll_dim]):
         a, b, c = (f.narrow(unroll_dim, min(k, f.shape[unroll_dim] - 1), 1) for f in factors)
-        part = _pair(_pair(a, b, summed & set(expand3)), c, summed - set(expand3))
+        part = _pair(_pair(a, b, reduced_dims & set(expand3)), c, reduced_dims - set(expand3))
         (result if unroll_dim in sumdim else result.narrow(unroll_dim, k, 1)).add_(part)
     return result.squeeze(sumdim)
 
 
-def _inserted(tensor, dims):
+def _unsqueeze(tensor, dims):
     for dim in sorted(dims):
         tensor = tensor.unsqueeze(dim)
     return tensor
 
 
-def _pair(a, b, summed):
-    if not summed:
+def _pair(a, b, reduced_dims):
+    """Compute ``(a · b).sum(reduced_dims, keepdim=True)`` as a contraction, or as a product if nothing is reduced."""
+    if not reduced_dims:
         return a * b
-    lone = [d for d in summed if 1 in {a.shape[d], b.shape[d]}]
-    if lone:
-        a, b = a.sum(lone, keepdim=True), b.sum(lone, keepdim=True)
-    if summed == set(lone):  # what is left are products of one number by one
+    in_one_factor = [d for d in reduced_dims if 1 in {a.shape[d], b.shape[d]}]
+    if in_one_factor:
+        a, b = a.sum(in_one_factor, keepdim=True), b.sum(in_one_factor, keepdim=True)
+    if reduced_dims == set(in_one_factor):  # only products of single numbers remain
         a, b = torch.broadcast_tensors(a, b)
         return torch.bmm(a.reshape(-1, 1, 1), b.reshape(-1, 1, 1)).view(a.shape)
     letters = "abcd"[: a.dim()]
-    kept = "".join(letter for d, letter in enumerate(letters) if d not in summed)
-    return _inserted(torch.einsum(f"{letters},{letters}->{kept}", a, b), summed)
+    output = "".join(letter for d, letter in enumerate(letters) if d not in reduced_dims)
+    return _unsqueeze(torch.einsum(f"{letters},{letters}->{output}", a, b), reduced_dims)
 
 
 def test_nested_matrices_are_multiplied_component_by_component():
-    # Two heads, of 5 and of 3 rows of width 4, by their own transposes.
+    # Two components of two heads, with 5 and 3 rows of width 4, times their transposes.
     left = TensorSpec((2, 2, 5, 4), "float32", 64, "nested", values=(2, 5, 4, 2, 3, 4))
     right = TensorSpec((2, 2, 4, 5), "float32", 64, "nested", values=(2, 4, 5, 2, 4, 3))
     out = TensorSpec((2, 2, 5, 5), "float32", 68, "nested", values=(2, 5, 5, 2, 3, 3))
     expected = sum(products(torch.bmm, ones(2, n, 4), ones(2, 4, n)) for n in (5, 3))
-    assert priced("aten.matmul.default", (out,), self=left, other=right).macs == expected
+    assert entry_of("aten.matmul.default", (out,), self=left, other=right).macs == expected
     for mask in ((True, False), (True, True)):
-        asked = {"grad": out, "self": left, "other": right, "mask": mask}
-        assert priced("aten.matmul_backward.default", (left, None), **asked).macs == sum(mask) * expected
+        arguments = {"grad": out, "self": left, "other": right, "mask": mask}
+        assert entry_of("aten.matmul_backward.default", (left, None), **arguments).macs == sum(mask) * expected
 
 
 @pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors is in prototype stage")
 def test_a_nested_linear_layer_multiplies_the_rows_that_are_there():
     rows = torch.nested.nested_tensor([torch.ones(n, 8) for n in (5, 3)])
-    found = entry("aten.linear", lambda: F.linear(rows, torch.ones(3, 8), torch.ones(3)))
-    assert (found.macs, found.other_flops) == (8 * 8 * 3, 8 * 3)
+    cost = entry("aten.linear", lambda: F.linear(rows, torch.ones(3, 8), torch.ones(3)))
+    assert (cost.macs, cost.other_flops) == (8 * 8 * 3, 8 * 3)
 
 
 def test_lists_of_matrices_are_multiplied_pair_by_pair():
     pairs = [spec(3, 4), spec(2, 5)], [spec(4, 5), spec(5, 7)]
-    found = priced("aten._foreach_mm.default", (spec(3, 5), spec(2, 7)), self=tuple(pairs[0]), mat2=tuple(pairs[1]))
-    assert found.macs == 3 * 4 * 5 + 2 * 5 * 7
+    cost = entry_of("aten._foreach_mm.default", (spec(3, 5), spec(2, 7)), self=tuple(pairs[0]), mat2=tuple(pairs[1]))
+    assert cost.macs == 3 * 4 * 5 + 2 * 5 * 7

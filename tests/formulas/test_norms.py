@@ -1,4 +1,4 @@
-"""The normalisations against their definitions, computed on numbers that count."""
+"""Normalisations against their definitions, on numbers that count their operations."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import torch
 from formulas.array_operations import (
     Tally,
     affine,
-    agree,
+    assert_agree,
     backward,
     counts,
     entry,
+    entry_of,
     moments,
     numbers,
-    priced,
     rsqrt,
     spec,
 )
@@ -33,7 +33,7 @@ def standardised(x, axes):
 
 
 def gradients(dy, x, mean, rho, weight, axes, of_parameter, mask):
-    """Differentiate ``(x − μ)·ρ·w + b`` through μ and ρ, which are sums over *axes*."""
+    """Return the gradients of ``(x − μ)·ρ·w + b`` in *mask*, where μ and ρ depend on x over *axes*."""
     n, of_input, of_weight, of_bias = np.prod([x.shape[a] for a in axes]), *mask
     xhat = (x - mean) * rho if of_input or of_weight else None
     dx = None
@@ -55,7 +55,7 @@ def test_layer_norm_costs_its_definition(shape, with_weight, with_bias):
     b = torch.randn(shape) if with_bias else None
     axes = tuple(range(3 - len(shape), 3))
     y = affine(standardised(t.array(x), axes), *(p if p is None else t.array(p) for p in (w, b)))
-    agree([y], [F.layer_norm(x, shape, w, b, EPS)])
+    assert_agree([y], [F.layer_norm(x, shape, w, b, EPS)])
     assert counts(entry("aten.native_layer_norm", lambda: F.layer_norm(x, shape, w, b))) == t.counts
 
 
@@ -66,7 +66,7 @@ def test_layer_norm_backward_costs_the_gradients_asked_for(mask, with_weight):
     arrays = [p if p is None else t.array(p) for p in (dy, x, mean, rstd, w)]
     ours = gradients(*arrays, (2,), (0, 1), mask)
     run = lambda: aten.native_layer_norm_backward(dy, x, (4,), mean, rstd, w, w, mask)
-    agree(ours, run())
+    assert_agree(ours, run())
     assert counts(entry("aten.native_layer_norm_backward", run)) == t.counts
 
 
@@ -74,7 +74,7 @@ def test_group_norm_costs_its_definition():
     x, w, b, t = torch.randn(2, 6, 5), torch.randn(6), torch.randn(6), Tally()
     y = standardised(t.array(x).reshape(2, 3, 10), (2,)).reshape(2, 6, 5)
     y = affine(y, t.array(w[:, None]), t.array(b[:, None]))
-    agree([y], [F.group_norm(x, 3, w, b, EPS)])
+    assert_agree([y], [F.group_norm(x, 3, w, b, EPS)])
     assert counts(entry("aten.native_group_norm", lambda: F.group_norm(x, 3, w, b))) == t.counts
 
 
@@ -86,7 +86,7 @@ def test_group_norm_backward_costs_the_gradients_asked_for(mask):
     weight = t.array(w).reshape(3, 2, 1)
     ours = gradients(split(dy), split(x), *map(split, map(per_group, (mean, rstd))), weight, (2, 3), (0, 3), mask)
     run = lambda: aten.native_group_norm_backward(dy, x, mean, rstd, w, 2, 6, 5, 3, mask)
-    agree(ours, run())
+    assert_agree(ours, run())
     assert counts(entry("aten.native_group_norm_backward", run)) == t.counts
 
 
@@ -100,12 +100,12 @@ def test_fused_rms_norm_costs_its_definition(with_weight):
     a = t.array(x)
     r = rsqrt((a * a).sum(-1, keepdims=True) / 4 + EPS)
     y = affine(a * r, None if w is None else t.array(w), None)
-    agree([y], [F.rms_norm(x, (4,), w, EPS)])
+    assert_agree([y], [F.rms_norm(x, (4,), w, EPS)])
     weight = spec(4) if with_weight else None
-    found = priced("aten._fused_rms_norm.default", (spec(2, 3, 4),), input=spec(2, 3, 4), normalized_shape=(4,),
+    cost = entry_of("aten._fused_rms_norm.default", (spec(2, 3, 4),), input=spec(2, 3, 4), normalized_shape=(4,),
                    weight=weight, eps=None)  # fmt: skip
-    assert counts(found) == t.counts
-    assert found.bytes_written == (24 + 6) * 4
+    assert counts(cost) == t.counts
+    assert cost.bytes_written == (24 + 6) * 4
 
 
 @pytest.mark.parametrize("mask", [(True, True), (True, False), (False, True)])
@@ -121,12 +121,12 @@ def test_fused_rms_norm_backward_costs_the_gradients_asked_for(mask):
     if mask[0]:
         scaled = g * weight
         dx = (scaled - xhat * ((scaled * xhat).sum(-1, keepdims=True) / 4)) * r
-    agree([dx, dw], [x.grad, w.grad])
-    found = priced("aten._fused_rms_norm_backward.default", (spec(2, 3, 4), spec(4)), grad_out=spec(2, 3, 4),
+    assert_agree([dx, dw], [x.grad, w.grad])
+    cost = entry_of("aten._fused_rms_norm_backward.default", (spec(2, 3, 4), spec(4)), grad_out=spec(2, 3, 4),
                    input=spec(2, 3, 4), normalized_shape=(4,), rstd=spec(2, 3, 1), weight=spec(4),
                    output_mask=mask)  # fmt: skip
-    assert counts(found) == t.counts
-    assert found.bytes_read == (24 + 24 + 6 + 4) * 4
+    assert counts(cost) == t.counts
+    assert cost.bytes_read == (24 + 24 + 6 + 4) * 4
 
 
 @pytest.mark.parametrize(("dim", "g_shape"), [(0, (3, 1)), (1, (1, 4))])
@@ -134,7 +134,7 @@ def test_weight_norm_costs_its_definition(dim, g_shape):
     v, g, t = torch.randn(3, 4), torch.randn(g_shape), Tally()
     a = t.array(v)
     w = a * (t.array(g) / np.sqrt((a * a).sum(axis=1 - dim, keepdims=True)))
-    agree([w], [torch._weight_norm(v, g, dim)])
+    assert_agree([w], [torch._weight_norm(v, g, dim)])
     assert counts(entry("aten._weight_norm_interface", lambda: torch._weight_norm(v, g, dim))) == t.counts
 
 
@@ -146,28 +146,28 @@ def test_weight_norm_backward_costs_its_definition():
     a = g_ / n_
     dv = a * dw_ - (a * dg / n_) * v_
     run = lambda: aten._weight_norm_interface_backward(dw, v, g, norms, 0)
-    agree([dv, dg], run())
+    assert_agree([dv, dg], run())
     assert counts(entry("aten._weight_norm_interface_backward", run)) == t.counts
 
 
 @pytest.mark.parametrize(
     ("operator", "run", "read", "written"),
     [
-        # (2, 3, 4) in six rows with four weights and biases; a mean and a reciprocal deviation of each row are kept.
+        # (2, 3, 4): six rows, four weights and biases; a mean and a reciprocal deviation per row are saved.
         ("native_layer_norm", lambda x, w: F.layer_norm(x, (4,), w, w), 24 + 8, 24 + 12),
         ("native_layer_norm_backward", lambda x, w: backward(F.layer_norm(x, (4,), w, w)), 48 + 12 + 4, 24 + 8),
-        # One group of each of two samples, with three weights and biases.
+        # One group in each of two samples, with three weights and biases.
         ("native_group_norm", lambda x, w: F.group_norm(x, 1, w[:3], w[:3]), 24 + 6, 24 + 4),
         ("native_group_norm_backward", lambda x, w: backward(F.group_norm(x, 1, w[:3], w[:3])), 48 + 4 + 3, 24 + 6),
-        # Two norms of twelve, of which each is kept.
+        # Two norms of twelve elements, both saved.
         ("_weight_norm_interface", lambda x, _: torch._weight_norm(x, x[:, :1, :1]), 24 + 2, 24 + 2),
         ("_weight_norm_interface_backward", lambda x, _: backward(torch._weight_norm(x, x[:, :1, :1])), 48 + 4, 24 + 2),
     ],
 )
 def test_operands_and_kept_statistics_are_moved_once(operator, run, read, written):
     x, w = torch.randn(2, 3, 4, requires_grad=True), torch.randn(4, requires_grad=True)
-    found = entry(f"aten.{operator}", lambda: run(x, w))
-    assert (found.bytes_read, found.bytes_written) == (read * 4, written * 4)
+    cost = entry(f"aten.{operator}", lambda: run(x, w))
+    assert (cost.bytes_read, cost.bytes_written) == (read * 4, written * 4)
 
 
 @pytest.mark.parametrize("half", [torch.bfloat16, torch.float32])

@@ -39,7 +39,7 @@ UNCOUNTED = {
 
 
 def samples(info):
-    """Give sample inputs on this device, with gradients where the operator has them."""
+    """Return sample inputs on the CPU, which require gradients if the operator supports them."""
     dtypes = sorted(info.supported_dtypes("cpu"), key=str)
     if not dtypes:
         return []

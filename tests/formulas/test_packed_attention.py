@@ -1,4 +1,4 @@
-"""Attention on packed sequences, sequence by sequence against attention on each of them alone."""
+"""Attention on packed sequences, compared with the sum of dense attention on each sequence."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from itertools import accumulate
 import pytest
 import torch
 import torch.nn.attention.varlen
-from formulas.array_operations import priced, spec
+from formulas.array_operations import entry_of, spec
 from formulas.oracle import arithmetic
 
 from profiler.values.records import TensorSpec
@@ -22,16 +22,17 @@ PACKED = {
     "key": spec(TOTAL[1], GROUPS, WIDTH),
     "value": spec(TOTAL[1], GROUPS, DEPTH),
 }
-NOTHING = {
+#: Arguments of all operators, without masks, dropout or a KV cache.
+DEFAULTS = {
     "seqused_k": None, "seqlen_k": None, "attn_bias": None, "bias": None, "dropout_p": 0.0, "is_causal": False,
     "window_size": None, "window_size_left": None, "window_size_right": None, "custom_mask_type": 0,
     "max_q": 5, "max_k": LONGEST, "max_seqlen_q": 5, "max_seqlen_k": LONGEST,
 }  # fmt: skip
 
 
-def _offsets(lengths, *, known=True):
+def _offsets(lengths, *, has_values=True):
     starts = tuple(accumulate(lengths, initial=0))
-    return TensorSpec((len(starts),), "int32", len(starts), values=starts if known else None)
+    return TensorSpec((len(starts),), "int32", len(starts), values=starts if has_values else None)
 
 
 def _prefix(operator):
@@ -40,42 +41,43 @@ def _prefix(operator):
     return "cu_seq" if "varlen" in operator else "cum_seq"
 
 
-def _packed(operator, *, known=True, **options):
+def _packed(operator, *, has_values=True, **options):
     name = _prefix(operator)
-    starts = {f"{name}_q": _offsets([q for q, _ in LENGTHS], known=known)}
-    starts |= {f"{name}_k": _offsets([k for _, k in LENGTHS], known=known)}
+    starts = {f"{name}_q": _offsets([q for q, _ in LENGTHS], has_values=has_values)}
+    starts |= {f"{name}_k": _offsets([k for _, k in LENGTHS], has_values=has_values)}
     shapes = PACKED
     if "efficient" in operator:
         shapes = {key: spec(1, *value.shape) for key, value in PACKED.items()}
-    return priced(f"{operator}.default", (), **shapes, **NOTHING | starts | options)
+    return entry_of(f"{operator}.default", (), **shapes, **DEFAULTS | starts | options)
 
 
 def _alone(**options):
-    """Add up what every sequence costs on its own, with a mask of all that it sees."""
-    found = []
+    """Return the summed costs of dense attention on each sequence, with an explicit mask if there are *options*."""
+    costs = []
     for queries, keys in LENGTHS:
-        mask = _seen(queries, keys, **options)
-        known = {
+        mask = _visible(queries, keys, **options)
+        arguments = {
             "query": spec(1, HEADS, queries, WIDTH),
             "key": spec(1, GROUPS, keys, WIDTH),
             "value": spec(1, GROUPS, keys, DEPTH),
             "attn_bias": spec(*mask.shape)._replace(unmasked=int(mask.sum())) if options else None,
         }
         operator = "aten._scaled_dot_product_efficient_attention.default"
-        found.append(_numbers(priced(operator, (), **known, dropout_p=0.0, is_causal=False)))
-    return [sum(column) for column in zip(*found, strict=True)]
+        costs.append(_numbers(entry_of(operator, (), **arguments, dropout_p=0.0, is_causal=False)))
+    return [sum(column) for column in zip(*costs, strict=True)]
 
 
-def _seen(queries, keys, *, before=None, after=None, from_the_end=True):
-    place = torch.arange(queries)[:, None] + (keys - queries if from_the_end else 0)
+def _visible(queries, keys, *, before=None, after=None, from_the_end=True):
+    """Return the Boolean mask of a causal mask or window, from its definition."""
+    position = torch.arange(queries)[:, None] + (keys - queries if from_the_end else 0)
     key = torch.arange(keys)[None]
-    seen = torch.ones(queries, keys, dtype=torch.bool)
-    seen &= key >= place - before if before is not None else seen
-    return seen & (key <= place + after) if after is not None else seen
+    mask = torch.ones(queries, keys, dtype=torch.bool)
+    mask &= key >= position - before if before is not None else mask
+    return mask & (key <= position + after) if after is not None else mask
 
 
-def _numbers(found):
-    return [*arithmetic(found), found.masked_macs]
+def _numbers(cost):
+    return [*arithmetic(cost), cost.masked_macs]
 
 
 FORWARD = [
@@ -90,7 +92,7 @@ def test_packed_sequences_cost_what_they_cost_alone(operator):
 
 
 @pytest.mark.parametrize(
-    ("operator", "told", "seen"),
+    ("operator", "arguments", "window"),
     [
         ("aten._flash_attention_forward", {"is_causal": True}, {"after": 0}),
         ("aten._flash_attention_forward", {"window_size_left": 2, "window_size_right": 1}, {"before": 2, "after": 1}),
@@ -107,8 +109,8 @@ def test_packed_sequences_cost_what_they_cost_alone(operator):
         ("aten._cudnn_attention_forward", {"is_causal": True}, {"after": 0, "from_the_end": False}),
     ],
 )
-def test_packed_sequences_are_masked_each_for_itself(operator, told, seen):
-    assert _numbers(_packed(operator, **told)) == _alone(**seen)
+def test_packed_sequences_are_masked_each_for_itself(operator, arguments, window):
+    assert _numbers(_packed(operator, **arguments)) == _alone(**window)
 
 
 @pytest.mark.parametrize(
@@ -116,11 +118,11 @@ def test_packed_sequences_are_masked_each_for_itself(operator, told, seen):
     ["aten._flash_attention", "aten._efficient_attention", "aten._cudnn_attention", "torch_attn._varlen_attn"],
 )
 def test_the_gradients_of_packed_sequences_take_five_products(operator):
-    found = _packed(f"{operator}_backward")
-    assert found.macs == sum(q * k for q, k in LENGTHS) * HEADS * (3 * WIDTH + 2 * DEPTH)
-    # Twice scaled, four operations on each score but the last, sums of rows, and gradients of keys that are shared.
+    cost = _packed(f"{operator}_backward")
+    assert cost.macs == sum(q * k for q, k in LENGTHS) * HEADS * (3 * WIDTH + 2 * DEPTH)
+    # Scaling of queries and keys, three FLOPs per score, the row sums, and the sums of gradients of shared keys.
     per_score, per_row = 3, 2 * DEPTH - 1
-    assert found.other_flops == (
+    assert cost.other_flops == (
         2 * HEADS * sum(TOTAL) * WIDTH
         + HEADS * sum(q * k for q, k in LENGTHS) * per_score
         + HEADS * TOTAL[0] * per_row
@@ -130,39 +132,41 @@ def test_the_gradients_of_packed_sequences_take_five_products(operator):
 
 @pytest.mark.parametrize("operator", FORWARD)
 def test_sequences_of_unknown_lengths_are_taken_to_be_the_longest(operator):
-    found = _packed(operator, known=False, is_causal=True, custom_mask_type=1)
-    assert found.macs == found.masked_macs == TOTAL[0] * LONGEST * HEADS * (WIDTH + DEPTH)
+    cost = _packed(operator, has_values=False, is_causal=True, custom_mask_type=1)
+    assert cost.macs == cost.masked_macs == TOTAL[0] * LONGEST * HEADS * (WIDTH + DEPTH)
 
 
 def test_keys_in_a_cache_count_as_far_as_they_are_used():
     used = TensorSpec((3,), "int32", 3, values=(5, 4, 2))
-    found = _packed("torch_attn._varlen_attn", seqused_k=used, cu_seq_k=None)
-    assert found.macs == (5 * 5 + 3 * 4 + 0 * 2) * HEADS * (WIDTH + DEPTH)
+    cost = _packed("torch_attn._varlen_attn", seqused_k=used, cu_seq_k=None)
+    assert cost.macs == (5 * 5 + 3 * 4 + 0 * 2) * HEADS * (WIDTH + DEPTH)
     causal = _packed("aten._cudnn_attention_forward", seqused_k=used, is_causal=True)
-    assert causal.masked_macs == (15 + (2 + 3 + 4)) * HEADS * (WIDTH + DEPTH)  # the last query at the last key
+    assert causal.masked_macs == (15 + (2 + 3 + 4)) * HEADS * (
+        WIDTH + DEPTH
+    )  # the last query is aligned with the last key
 
 
 @pytest.mark.parametrize("causal", [False, True])
 def test_heads_may_come_after_the_sequence(causal):
     query, key, value = spec(2, 6, HEADS, 8), spec(2, 6, GROUPS, 8), spec(2, 6, GROUPS, 8)
     starts = {"cum_seq_q": None, "cum_seq_k": None}
-    found = priced(
+    cost = entry_of(
         "aten._flash_attention_forward.default", (), query=query, key=key, value=value,
-        **NOTHING | starts | {"is_causal": causal},
+        **DEFAULTS | starts | {"is_causal": causal},
     )  # fmt: skip
-    turned = (spec(s.shape[0], s.shape[2], s.shape[1], s.shape[3]) for s in (query, key, value))
-    dense = priced(
+    heads_first = (spec(s.shape[0], s.shape[2], s.shape[1], s.shape[3]) for s in (query, key, value))
+    dense = entry_of(
         "aten._scaled_dot_product_flash_attention.default", (),
-        **dict(zip(("query", "key", "value"), turned, strict=True)), dropout_p=0.0, is_causal=causal,
+        **dict(zip(("query", "key", "value"), heads_first, strict=True)), dropout_p=0.0, is_causal=causal,
     )  # fmt: skip
-    assert _numbers(found) == _numbers(dense)
+    assert _numbers(cost) == _numbers(dense)
 
 
 def test_a_bias_of_known_values_masks_packed_scores_too():
     query = spec(2, 6, HEADS, 8)
-    found = priced(
+    cost = entry_of(
         "aten._efficient_attention_forward.default", (), query=query, key=query, value=query,
-        **NOTHING | {"cu_seqlens_q": None, "cu_seqlens_k": None, "bias": spec(2, 1, 6, 6)._replace(unmasked=50)},
+        **DEFAULTS | {"cu_seqlens_q": None, "cu_seqlens_k": None, "bias": spec(2, 1, 6, 6)._replace(unmasked=50)},
     )  # fmt: skip
-    assert found.masked_macs == 50 * HEADS * 16
-    assert found.macs == 2 * HEADS * 36 * 16
+    assert cost.masked_macs == 50 * HEADS * 16
+    assert cost.macs == 2 * HEADS * 36 * 16

@@ -1,4 +1,4 @@
-"""Pooling against its definition: every window is cut out, and averaged or compared, on numbers that count."""
+"""Pooling against its definition: every window is averaged or compared on numbers that count their operations."""
 
 from __future__ import annotations
 
@@ -8,12 +8,22 @@ from math import ceil, floor
 import numpy as np
 import pytest
 import torch
-from formulas.array_operations import Scalar, Tally, agree, backward, counts, entry, numbers, priced, spec
+from formulas.array_operations import (
+    Scalar,
+    Tally,
+    assert_agree,
+    backward,
+    counts,
+    entry,
+    entry_of,
+    numbers,
+    spec,
+)
 from torch.nn import functional as F  # noqa: N812 - its usual name
 
-#: Kernel, stride, padding, ceil_mode; what hangs over the border is less than a window.
+#: Kernel, stride, padding, ceil_mode; every window has at least one element inside the input.
 STRIDED = [(2, 2, 0, False), (3, 2, 1, False), (3, 2, 0, True), (2, 3, 1, True), (3, 1, 1, False), (5, 4, 2, True)]
-#: One window, as the operators of other libraries are given it.
+#: The arguments of oneDNN's and quantized pooling operators.
 WINDOW = {"kernel_size": (3, 3), "stride": (2, 2), "padding": (1, 1), "dilation": (1, 1), "ceil_mode": False}
 
 
@@ -27,7 +37,7 @@ def adaptive_windows(length, outputs):
 
 
 def pooled(x, windows, join):
-    """Give ``join`` of the elements of every window of the last dimensions."""
+    """Return ``join`` of the elements of every window over the last dimensions."""
     out = np.empty((*x.shape[: -len(windows)], *map(len, windows)), dtype=object)
     for plane in np.ndindex(out.shape[: -len(windows)]):
         for place in np.ndindex(out.shape[-len(windows) :]):
@@ -37,15 +47,15 @@ def pooled(x, windows, join):
 
 
 def spread(dy, shape, windows, share):
-    """Give each gradient's share to the elements of its window, adding only where there is something already."""
+    """Return the sum of each gradient's share over its window; the first share of an element takes no add."""
     dx = np.zeros(shape, dtype=object)
     for plane in np.ndindex(dy.shape[: -len(windows)]):
         for place in np.ndindex(dy.shape[-len(windows) :]):
             inputs = list(product(*(w[o] for w, o in zip(windows, place, strict=True))))
-            given = share(dy[plane + place], len(inputs))
+            gradient = share(dy[plane + place], len(inputs))
             for i in inputs:
-                held = dx[plane + i]
-                dx[plane + i] = held + given if isinstance(held, Scalar) else given
+                current = dx[plane + i]
+                dx[plane + i] = current + gradient if isinstance(current, Scalar) else gradient
     return dx
 
 
@@ -62,7 +72,7 @@ def test_average_costs_what_the_windows_hold(dims, kernel, stride, padding, ceil
     y = run()
     sizes = zip(x.shape[2:], y.shape[2:], strict=True)
     ours = pooled(t.array(x), [strided_windows(n, o, kernel, stride, padding) for n, o in sizes], mean)
-    agree([ours], [y])
+    assert_agree([ours], [y])
     assert counts(entry(f"aten.avg_pool{max(dims, 2)}d", run)) == t.counts
 
 
@@ -82,12 +92,12 @@ def test_backward_of_an_average_adds_where_windows_overlap(dims, kernel, stride,
     pool = {2: F.avg_pool2d, 3: F.avg_pool3d}[dims]
     y = pool(x, kernel, stride, padding, ceil_mode, count_include_pad=False)
     dy = torch.randn_like(y)
-    found = entry(f"aten.avg_pool{dims}d_backward", lambda: y.backward(dy))
+    cost = entry(f"aten.avg_pool{dims}d_backward", lambda: y.backward(dy))
     sizes = zip(x.shape[2:], y.shape[2:], strict=True)
     windows = [strided_windows(n, o, kernel, stride, padding) for n, o in sizes]
-    agree([spread(t.array(dy), x.shape, windows, lambda g, size: g / size)], [x.grad])
-    assert counts(found) == t.counts
-    assert found.bytes_read == dy.numel() * 4
+    assert_agree([spread(t.array(dy), x.shape, windows, lambda g, size: g / size)], [x.grad])
+    assert counts(cost) == t.counts
+    assert cost.bytes_read == dy.numel() * 4
 
 
 @pytest.mark.parametrize("dilation", [1, 2])
@@ -100,7 +110,7 @@ def test_maximum_compares_what_the_windows_hold(dims, kernel, stride, padding, c
     y = run()
     sizes = zip(x.shape[2:], y.shape[2:], strict=True)
     ours = pooled(t.array(x), [strided_windows(n, o, kernel, stride, padding, dilation) for n, o in sizes], np.max)
-    agree([ours], [y])
+    assert_agree([ours], [y])
     assert counts(entry(f"aten.max_pool{max(dims, 2)}d_with_indices", run)) == t.counts
 
 
@@ -109,9 +119,9 @@ def test_maximum_compares_what_the_windows_hold(dims, kernel, stride, padding, c
 def test_backward_of_a_maximum_adds_only_where_windows_overlap(dims, stride, adds):
     pool = {2: F.max_pool2d, 3: F.max_pool3d}[dims]
     y = pool(torch.randn(2, 3, *[6] * dims, requires_grad=True), 2, stride)
-    found = entry(f"aten.max_pool{dims}d_with_indices_backward", lambda: backward(y))
-    assert counts(found) == (adds * y.numel(), 0)
-    assert found.bytes_read == y.numel() * (4 + 8)
+    cost = entry(f"aten.max_pool{dims}d_with_indices_backward", lambda: backward(y))
+    assert counts(cost) == (adds * y.numel(), 0)
+    assert cost.bytes_read == y.numel() * (4 + 8)
 
 
 @pytest.mark.parametrize("outputs", [2, 3, 5, 7, 9])
@@ -121,7 +131,7 @@ def test_adaptive_average_costs_windows_of_varying_size(dims, outputs):
     pool = {1: F.adaptive_avg_pool1d, 2: F.adaptive_avg_pool2d, 3: F.adaptive_avg_pool3d}[dims]
     size = (outputs,) + (2,) * (dims - 1)
     windows = [adaptive_windows(n, o) for n, o in zip(x.shape[2:], size, strict=True)]
-    agree([pooled(t.array(x), windows, mean)], [pool(x, size)])
+    assert_agree([pooled(t.array(x), windows, mean)], [pool(x, size)])
     assert counts(entry(f"aten._adaptive_avg_pool{max(dims, 2)}d", lambda: pool(x, size))) == t.counts
 
 
@@ -132,10 +142,10 @@ def test_backward_of_an_adaptive_average_adds_where_windows_overlap(dims, output
     pool = {2: F.adaptive_avg_pool2d, 3: F.adaptive_avg_pool3d}[dims]
     y = pool(x, (outputs,) + (3,) * (dims - 1))
     dy = torch.randn_like(y)
-    found = entry(f"aten._adaptive_avg_pool{dims}d_backward", lambda: y.backward(dy))
+    cost = entry(f"aten._adaptive_avg_pool{dims}d_backward", lambda: y.backward(dy))
     windows = [adaptive_windows(n, o) for n, o in zip(x.shape[2:], y.shape[2:], strict=True)]
-    agree([spread(t.array(dy), x.shape, windows, lambda g, size: g / size)], [x.grad])
-    assert counts(found) == t.counts
+    assert_agree([spread(t.array(dy), x.shape, windows, lambda g, size: g / size)], [x.grad])
+    assert counts(cost) == t.counts
 
 
 @pytest.mark.parametrize("outputs", [1, 3, 5])
@@ -145,7 +155,7 @@ def test_adaptive_maximum_compares_windows_of_varying_size(dims, outputs):
     pool = {1: F.adaptive_max_pool1d, 2: F.adaptive_max_pool2d, 3: F.adaptive_max_pool3d}[dims]
     size = (outputs,) + (2,) * (dims - 1)
     windows = [adaptive_windows(n, o) for n, o in zip(x.shape[2:], size, strict=True)]
-    agree([pooled(t.array(x), windows, np.max)], [pool(x, size)])
+    assert_agree([pooled(t.array(x), windows, np.max)], [pool(x, size)])
     assert counts(entry(f"aten.adaptive_max_pool{max(dims, 2)}d", lambda: pool(x, size))) == t.counts
 
 
@@ -186,23 +196,23 @@ def test_one_number_for_all_dimensions_is_each_of_them():
 
 def test_average_of_a_large_window_counts_each_element_once():
     # Global pooling of 512 planes of 7·7: 48 adds and a divide each.
-    found = entry("aten.avg_pool2d", lambda: F.avg_pool2d(torch.ones(1, 512, 7, 7), 7))
-    assert counts(found) == (512 * 49, 0)
+    cost = entry("aten.avg_pool2d", lambda: F.avg_pool2d(torch.ones(1, 512, 7, 7), 7))
+    assert counts(cost) == (512 * 49, 0)
 
 
 @pytest.mark.parametrize("name", ["mkldnn_max_pool2d", "quantized_max_pool2d"])
 def test_other_kernels_of_a_maximum_cost_the_same(name):
     own = entry("aten.max_pool2d_with_indices", lambda: F.max_pool2d(torch.ones(2, 3, 9, 9), 3, 2, 1))
-    found = priced(f"aten.{name}.default", (spec(2, 3, 5, 5),), self=spec(2, 3, 9, 9), **WINDOW)
-    assert counts(found) == counts(own)
+    cost = entry_of(f"aten.{name}.default", (spec(2, 3, 5, 5),), self=spec(2, 3, 9, 9), **WINDOW)
+    assert counts(cost) == counts(own)
 
 
 def test_backward_of_another_kernel_costs_the_same():
     y = F.max_pool2d(torch.ones(2, 3, 9, 9, requires_grad=True), 3, 2, 1)
     own = entry("aten.max_pool2d_with_indices_backward", lambda: backward(y))
-    found = priced("aten.mkldnn_max_pool2d_backward.default", (spec(2, 3, 9, 9),), grad_output=spec(2, 3, 5, 5),
+    cost = entry_of("aten.mkldnn_max_pool2d_backward.default", (spec(2, 3, 9, 9),), grad_output=spec(2, 3, 5, 5),
                    output=spec(2, 3, 5, 5), input=spec(2, 3, 9, 9), **WINDOW)  # fmt: skip
-    assert counts(found) == counts(own) == (2 * 3 * 25, 0)
+    assert counts(cost) == counts(own) == (2 * 3 * 25, 0)
 
 
 @pytest.mark.parametrize(
@@ -215,9 +225,9 @@ def test_backward_of_another_kernel_costs_the_same():
 )
 def test_backward_of_a_maximum_reads_gradients_and_indices_alone(operator, pool):
     y = pool(torch.ones(1, 2, 9, 9, requires_grad=True))
-    found = entry(f"aten.{operator}_backward", lambda: backward(y))
+    cost = entry(f"aten.{operator}_backward", lambda: backward(y))
     # 18 gradients of 4 bytes and as many indices of 8; the result is of the input's size.
-    assert (found.bytes_read, found.bytes_written) == (18 * (4 + 8), 2 * 81 * 4)
+    assert (cost.bytes_read, cost.bytes_written) == (18 * (4 + 8), 2 * 81 * 4)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from formulas.oracle import filled_with_ones, ones, products, totals
+from formulas.oracle import fill_with_ones, ones, products, totals
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -28,7 +28,7 @@ class Case:
     oracle: Callable[[nn.Module, torch.Tensor], int]
 
     def module(self):
-        return filled_with_ones(self.make())
+        return fill_with_ones(self.make())
 
     def batch(self, size):
         return ones(size, *self.sample)

@@ -1,12 +1,12 @@
-"""Quantized modules against the floating-point ones that they stand for, and models of them without a gap."""
+"""Quantized modules against their floating-point equivalents, and quantized models without uncounted operators."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 import torchvision
-from formulas.array_operations import entry, priced, spec
-from formulas.oracle import arithmetic, ones, products, seen, totals
+from formulas.array_operations import entry, entry_of, spec
+from formulas.oracle import arithmetic, ones, products, profile_call, totals
 from torch import nn
 from torch.ao import quantization
 from torch.ao.nn import quantized as nnq
@@ -23,7 +23,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:must run observer"),
 ]
 
-#: Divide, round, add the zero point, and two compares; or dequantize: subtract it, and multiply.
+#: FLOPs to quantize (divide, round, add the zero point, two compares) and to dequantize (subtract it, multiply).
 QUANTIZE, DEQUANTIZE = 5, 2
 
 
@@ -31,7 +31,7 @@ def _quantized(*shape, zero_point=3):
     return torch.quantize_per_tensor(torch.rand(shape), 0.1, zero_point, torch.quint8)
 
 
-#: The quantized class, the one that it stands for, what both are built with, and the input's shape.
+#: Quantized class, floating-point class, arguments of both constructors, and shape of the input.
 MODULES = {
     "linear": (nnq.Linear, nn.Linear, (8, 6), (5, 8)),
     "1-d": (nnq.Conv1d, nn.Conv1d, (4, 6, 3), (2, 4, 9)),
@@ -47,16 +47,16 @@ MODULES = {
 
 @pytest.mark.parametrize("name", MODULES)
 def test_a_quantized_module_multiplies_as_much_as_the_one_it_stands_for(name):
-    quantized, plain, built, shape = MODULES[name]
-    module, floating = quantized(*built), plain(*built)
+    quantized, plain, arguments, shape = MODULES[name]
+    module, floating = quantized(*arguments), plain(*arguments)
     module.zero_point = 3
-    found, expected = totals(module, _quantized(*shape)), totals(floating, torch.rand(shape))
-    assert found.macs == expected.macs
-    assert found.other_flops == expected.other_flops + QUANTIZE * floating(torch.rand(shape)).numel()
+    cost, expected = totals(module, _quantized(*shape)), totals(floating, torch.rand(shape))
+    assert cost.macs == expected.macs
+    assert cost.other_flops == expected.other_flops + QUANTIZE * floating(torch.rand(shape)).numel()
 
 
 def test_the_macs_are_those_of_integers():
-    (row,) = [row for row in seen(nnq.Conv2d(4, 6, 3), _quantized(2, 4, 9, 9)).operators if row.totals.macs]
+    (row,) = [row for row in profile_call(nnq.Conv2d(4, 6, 3), _quantized(2, 4, 9, 9)).operators if row.totals.macs]
     assert row.dtype in {"quint8", "qint8"}
 
 
@@ -68,9 +68,9 @@ def test_a_zero_point_of_zero_is_not_added():
 
 
 def test_packed_weights_are_read_as_they_are():
-    found = entry("quantized.linear", lambda: nnq.Linear(8, 6)(_quantized(5, 8)))
-    assert found.bytes_read == 5 * 8 + 6 * 8 + 4 * 6
-    assert found.bytes_written == 5 * 6
+    cost = entry("quantized.linear", lambda: nnq.Linear(8, 6)(_quantized(5, 8)))
+    assert cost.bytes_read == 5 * 8 + 6 * 8 + 4 * 6
+    assert cost.bytes_written == 5 * 6
 
 
 def test_packed_weights_are_unpacked_once_and_let_go_of():
@@ -92,10 +92,10 @@ def _dynamic(module, *kinds, dtype=torch.qint8):
 def test_a_dynamic_layer_quantizes_its_input_by_its_own_range():
     plain = nn.Linear(8, 6)
     x, elements, results = torch.rand(5, 8), 5 * 8, 5 * 6
-    found, floating = totals(_dynamic(plain, nn.Linear), x), totals(plain, x)
-    assert found.macs == floating.macs
+    cost, floating = totals(_dynamic(plain, nn.Linear), x), totals(plain, x)
+    assert cost.macs == floating.macs
     range_of_input = 2 * (elements - 1)
-    assert found.other_flops == floating.other_flops + range_of_input + QUANTIZE * elements + results
+    assert cost.other_flops == floating.other_flops + range_of_input + QUANTIZE * elements + results
 
 
 def test_a_layer_with_half_precision_weights_quantizes_nothing():
@@ -115,29 +115,29 @@ def test_a_dynamic_recurrent_layer_multiplies_as_much_as_the_one_it_stands_for(n
     kind, options = RECURRENT[name]
     plain = kind(8, 6, **options)
     x = torch.rand(5, 3, 8)
-    found = totals(_dynamic(plain, kind), x)
+    cost = totals(_dynamic(plain, kind), x)
     floating = totals(kind(8, 6, **options, device="meta"), x.to("meta"))
-    assert (found.macs, found.transcendentals) == (floating.macs, floating.transcendentals)
+    assert (cost.macs, cost.transcendentals) == (floating.macs, floating.transcendentals)
 
 
 @pytest.mark.parametrize("batch_first", [True, False])
 def test_a_dynamic_lstm_quantizes_its_input_at_once_and_its_state_at_every_step(batch_first):
     plain, time, batch = nn.LSTM(8, 6, batch_first=batch_first), 5, 3
     x = torch.rand(batch, time, 8) if batch_first else torch.rand(time, batch, 8)
-    found, floating = totals(_dynamic(plain, nn.LSTM), x), totals(plain, x)
+    cost, floating = totals(_dynamic(plain, nn.LSTM), x), totals(plain, x)
     of_input = 2 * (time * batch * 8 - 1) + QUANTIZE * time * batch * 8
     of_state = time * (2 * (batch * 6 - 1) + QUANTIZE * batch * 6)
     scaled_back = 2 * time * batch * 4 * 6
-    assert found.other_flops == floating.other_flops + of_input + of_state + scaled_back
+    assert cost.other_flops == floating.other_flops + of_input + of_state + scaled_back
     half = totals(_dynamic(plain, nn.LSTM, dtype=torch.float16), x)
     assert half.other_flops == floating.other_flops
 
 
 def test_the_weights_and_biases_of_a_dynamic_lstm_are_read_once():
     x, module = torch.rand(5, 3, 8), _dynamic(nn.LSTM(8, 6), nn.LSTM)
-    found = entry("aten.quantized_lstm", lambda: module(x))
+    cost = entry("aten.quantized_lstm", lambda: module(x))
     weights, biases, states = 4 * 6 * (8 + 6), 2 * 4 * 6, 2 * 3 * 6
-    assert found.bytes_read == weights + 4 * (x.numel() + biases + states)
+    assert cost.bytes_read == weights + 4 * (x.numel() + biases + states)
 
 
 def test_a_dynamic_lstm_steps_through_packed_sequences():
@@ -152,11 +152,11 @@ def test_a_dynamic_lstm_steps_through_packed_sequences():
 )
 def test_a_dynamic_cell_multiplies_as_much_as_the_one_it_stands_for(cell, options):
     plain, x = cell(8, 6, **options), torch.rand(5, 8)
-    found, floating = totals(_dynamic(plain, cell), x), totals(plain, x)
-    assert (found.macs, found.transcendentals) == (floating.macs, floating.transcendentals)
+    cost, floating = totals(_dynamic(plain, cell), x), totals(plain, x)
+    assert (cost.macs, cost.transcendentals) == (floating.macs, floating.transcendentals)
     gates = plain.weight_ih.shape[0]
-    added = 2 * (5 * 8 - 1) + QUANTIZE * 5 * 8 + 2 * (5 * 6 - 1) + QUANTIZE * 5 * 6 + 2 * 5 * gates
-    assert found.other_flops == floating.other_flops + added
+    quantization_flops = 2 * (5 * 8 - 1) + QUANTIZE * 5 * 8 + 2 * (5 * 6 - 1) + QUANTIZE * 5 * 6 + 2 * 5 * gates
+    assert cost.other_flops == floating.other_flops + quantization_flops
 
 
 SLOW = pytest.mark.slow
@@ -202,10 +202,10 @@ def test_an_elementwise_operator_is_that_of_dequantized_elements(operator):
 
 
 def test_a_sigmoid_of_quantized_elements_is_transcendental_too():
-    found = entry("quantized.sigmoid", lambda: ops.sigmoid(_quantized(4, 6), 0.1, 3))
+    cost = entry("quantized.sigmoid", lambda: ops.sigmoid(_quantized(4, 6), 0.1, 3))
     floating = totals(torch.sigmoid, torch.rand(4, 6))
-    assert found.transcendentals == floating.transcendentals
-    assert found.other_flops == floating.other_flops + (DEQUANTIZE + QUANTIZE) * 4 * 6
+    assert cost.transcendentals == floating.transcendentals
+    assert cost.other_flops == floating.other_flops + (DEQUANTIZE + QUANTIZE) * 4 * 6
 
 
 NORMS = {
@@ -231,15 +231,15 @@ NORMS = {
 def test_a_normalisation_is_that_of_dequantized_elements(operator):
     quantized, floating, shape = NORMS[operator]
     w, b = torch.rand(shape), torch.rand(shape)
-    found = entry(f"quantized.{operator}", lambda: quantized(_quantized(2, 6, 4, 4), w, b))
+    cost = entry(f"quantized.{operator}", lambda: quantized(_quantized(2, 6, 4, 4), w, b))
     plain = totals(floating, torch.rand(2, 6, 4, 4), w, b)
-    assert found.other_flops == plain.other_flops + (DEQUANTIZE + QUANTIZE) * 2 * 6 * 4 * 4
-    assert found.transcendentals == plain.transcendentals
+    assert cost.other_flops == plain.other_flops + (DEQUANTIZE + QUANTIZE) * 2 * 6 * 4 * 4
+    assert cost.transcendentals == plain.transcendentals
 
 
 def test_batch_normalisation_multiplies_and_adds():
-    found = totals(nnq.BatchNorm2d(6).eval(), _quantized(2, 6, 4, 4))
-    assert found.other_flops == (DEQUANTIZE + 2 + QUANTIZE) * 2 * 6 * 4 * 4
+    cost = totals(nnq.BatchNorm2d(6).eval(), _quantized(2, 6, 4, 4))
+    assert cost.other_flops == (DEQUANTIZE + 2 + QUANTIZE) * 2 * 6 * 4 * 4
 
 
 def _embedding(module):
@@ -248,10 +248,10 @@ def _embedding(module):
 
 
 def test_an_embedding_dequantizes_the_rows_that_it_picks():
-    picked = torch.tensor([[1, 2], [3, 4]])
-    found = totals(_embedding(nn.Embedding(10, 4)), picked)
-    assert (found.other_flops, found.bytes_read) == (DEQUANTIZE * 4 * 4, 8 * 4 + 4 * 4)
-    bag = totals(_embedding(nn.EmbeddingBag(10, 4, mode="sum")), picked)
+    indices = torch.tensor([[1, 2], [3, 4]])
+    cost = totals(_embedding(nn.Embedding(10, 4)), indices)
+    assert (cost.other_flops, cost.bytes_read) == (DEQUANTIZE * 4 * 4, 8 * 4 + 4 * 4)
+    bag = totals(_embedding(nn.EmbeddingBag(10, 4, mode="sum")), indices)
     assert bag.other_flops == DEQUANTIZE * 4 * 4 + (4 - 2) * 4
 
 
@@ -261,29 +261,29 @@ def test_an_observer_searches_averages_and_quantizes(per_channel):
     state = [torch.zeros(ranges) for _ in range(3)] + [torch.zeros(ranges, dtype=torch.int32)]
     on, x = torch.ones(1), torch.rand(6, 8)
     run = lambda: torch._fused_moving_avg_obs_fq_helper(x, on, on, *state, 0.01, 0, 255, 0, per_channel, False)
-    found = entry("aten._fused_moving_avg_obs_fq_helper", run)
+    cost = entry("aten._fused_moving_avg_obs_fq_helper", run)
     fake = totals(torch.fake_quantize_per_tensor_affine, x, torch.ones(1), torch.ones(1, dtype=torch.int32), 0, 255)
-    # Two ends, each an average of three operations a range.
-    assert found.other_flops == 2 * (n - ranges) + 2 * 3 * ranges + fake.other_flops
+    # Minimum and maximum; each takes three FLOPs per range for its moving average.
+    assert cost.other_flops == 2 * (n - ranges) + 2 * 3 * ranges + fake.other_flops
 
 
 def test_a_dynamic_quantization_searches_the_range_first():
-    found = entry(
+    cost = entry(
         "aten.quantize_per_tensor_dynamic",
         lambda: torch.quantize_per_tensor_dynamic(torch.rand(6, 8), torch.quint8, False),
     )
-    assert found.other_flops == 2 * (48 - 1) + QUANTIZE * 48
+    assert cost.other_flops == 2 * (48 - 1) + QUANTIZE * 48
 
 
 def test_two_quantized_matrices_are_multiplied():
-    found = entry("quantized.matmul", lambda: ops.matmul(_quantized(2, 4, 6), _quantized(2, 6, 5), 0.1, 3))
-    assert found.macs == products(torch.bmm, ones(2, 4, 6), ones(2, 6, 5))
-    assert found.other_flops == QUANTIZE * 2 * 4 * 5
+    cost = entry("quantized.matmul", lambda: ops.matmul(_quantized(2, 4, 6), _quantized(2, 6, 5), 0.1, 3))
+    assert cost.macs == products(torch.bmm, ones(2, 4, 6), ones(2, 6, 5))
+    assert cost.other_flops == QUANTIZE * 2 * 4 * 5
 
 
 def test_a_sum_may_be_fused_into_a_convolution():
     packed = (spec(6, 4, 3, 3, dtype="qint8"), spec(6))
-    known = {"qx": spec(2, 4, 9, 9, dtype="quint8"), "packed_weight": packed, "output_zero_point": 3}
-    found = priced("quantized.conv2d_add.default", (spec(2, 6, 7, 7, dtype="quint8"),), **known)
-    assert found.macs == products(F.conv2d, ones(2, 4, 9, 9), ones(6, 4, 3, 3))
-    assert found.other_flops == (1 + QUANTIZE + DEQUANTIZE + 1) * 2 * 6 * 7 * 7
+    arguments = {"qx": spec(2, 4, 9, 9, dtype="quint8"), "packed_weight": packed, "output_zero_point": 3}
+    cost = entry_of("quantized.conv2d_add.default", (spec(2, 6, 7, 7, dtype="quint8"),), **arguments)
+    assert cost.macs == products(F.conv2d, ones(2, 4, 9, 9), ones(6, 4, 3, 3))
+    assert cost.other_flops == (1 + QUANTIZE + DEQUANTIZE + 1) * 2 * 6 * 7 * 7

@@ -1,20 +1,14 @@
-"""Random numbers: what a draw reads, writes and computes."""
+"""Random number operators: the bytes they read and write, and their FLOPs."""
 
 from __future__ import annotations
 
 import pytest
 import torch
+from formulas.oracle import totals
 
 import profiler
 
 X = torch.rand(3, 4)
-
-
-def totals(run):
-    with profiler.profile() as p:
-        run()
-    assert not p.uncounted
-    return p.totals
 
 
 @pytest.mark.parametrize(
@@ -28,8 +22,8 @@ def totals(run):
     ],
 )  # fmt: skip
 def test_a_draw_computes_and_reads_nothing_and_writes_its_numbers(run):
-    made = totals(run)
-    assert (made.flops, made.transcendentals, made.bytes_read, made.bytes_written) == (0, 0, 0, 12 * 4)
+    cost = totals(run)
+    assert (cost.flops, cost.transcendentals, cost.bytes_read, cost.bytes_written) == (0, 0, 0, 12 * 4)
 
 
 def test_integers_are_written_in_their_own_size():
@@ -74,14 +68,14 @@ def test_a_bernoulli_variable_is_a_number_compared_with_its_probability(run, rea
 @pytest.mark.parametrize(
     ("samples", "replacement", "flops"),
     [
-        (1, False, 4 + 3),  # quotients, and the largest of four
+        (1, False, 4 + 3),  # divides, and the maximum of four
         (1, True, 4 + 3),
-        (3, False, 4 + 4 * 2),  # quotients, and the three largest: ⌈log₂ 4⌉ for each
-        (6, True, 3 + 4 + 6 * 2),  # sums, quotients, and six searches among four
+        (3, False, 4 + 4 * 2),  # divides, and the three largest: ⌈log₂ 4⌉ compares per weight
+        (6, True, 3 + 4 + 6 * 2),  # adds, divides, and six searches among four
     ],
 )
 def test_a_category_is_selected_by_its_weight(samples, replacement, flops):
     with profiler.profile() as p:
         torch.multinomial(X, samples, replacement)
-    found = next(e for e in p.entries if e.record.packet == "aten.multinomial")
-    assert found.other_flops == 3 * flops
+    cost = next(e for e in p.entries if e.record.packet == "aten.multinomial")
+    assert cost.other_flops == 3 * flops

@@ -1,4 +1,4 @@
-"""Recurrent kernels against the steps that they replace, and gradients against autograd."""
+"""Fused recurrent kernels against the decomposed steps, and expressions of gradients against autograd."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import itertools
 
 import pytest
 import torch
-from formulas.array_operations import entry, priced, spec
-from formulas.oracle import arithmetic, ones, products, seen, totals
+from formulas.array_operations import entry, entry_of, spec
+from formulas.oracle import arithmetic, ones, products, profile_call, totals
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - its usual name
 from torch.nn.utils.rnn import pack_sequence
@@ -20,7 +20,7 @@ X = torch.rand(TIME, BATCH, INPUT)
 
 
 def _products(width, *, gates=4, hidden=HIDDEN):
-    """Ask the oracle for the two products of all steps of one layer in one direction."""
+    """Return the oracle's count of the two products of one layer in one direction, over all steps."""
     of_input = products(F.linear, ones(TIME, BATCH, width), ones(gates * hidden, width))
     return of_input + TIME * products(F.linear, ones(BATCH, hidden), ones(gates * hidden, hidden))
 
@@ -29,9 +29,9 @@ def _products(width, *, gates=4, hidden=HIDDEN):
     "options", [{}, {"num_layers": 2, "bidirectional": True}, {"bias": False}, {"batch_first": True}]
 )
 def test_an_lstm_on_the_cpu_costs_what_its_steps_do(options):
-    fused = seen(nn.LSTM(INPUT, HIDDEN, **options).eval(), X)
+    fused = profile_call(nn.LSTM(INPUT, HIDDEN, **options).eval(), X)
     assert {row.operator for row in fused.operators if row.totals.macs} == {"aten.mkldnn_rnn_layer"}
-    steps = seen(nn.LSTM(INPUT, HIDDEN, **options, device="meta").eval(), X.to("meta"))
+    steps = profile_call(nn.LSTM(INPUT, HIDDEN, **options, device="meta").eval(), X.to("meta"))
     assert arithmetic(fused.totals) == arithmetic(steps.totals)
 
 
@@ -44,8 +44,8 @@ def test_an_lstm_takes_the_products_of_every_layer_and_direction():
 @pytest.mark.parametrize("device", ["cpu", "meta"])
 def test_a_recurrent_layer_takes_the_products_of_its_gates(module, device):
     gates = {nn.LSTM: 4, nn.GRU: 3, nn.RNN: 1}[module]
-    found = totals(module(INPUT, HIDDEN, device=device).eval(), X.to(device))
-    assert found.macs == _products(INPUT, gates=gates)
+    cost = totals(module(INPUT, HIDDEN, device=device).eval(), X.to(device))
+    assert cost.macs == _products(INPUT, gates=gates)
 
 
 @pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
@@ -73,11 +73,11 @@ def test_matrices_that_stand_in_for_biases_are_not_read_for_it():
 @pytest.mark.parametrize("bias", [True, False])
 def test_the_backward_of_an_lstm_takes_twice_the_forward_products(bias):
     module = nn.LSTM(INPUT, HIDDEN, bias=bias)
-    found = entry("aten.mkldnn_rnn_layer_backward", lambda: module(X)[0].sum().backward())
-    assert found.macs == 2 * _products(INPUT)
-    # 22 operations and a tanh for each unit (below), and the gradients of the gates summed over the tokens.
-    assert found.other_flops == 22 * TOKENS * HIDDEN + bias * (TOKENS - 1) * 4 * HIDDEN
-    assert found.transcendentals == TOKENS * HIDDEN
+    cost = entry("aten.mkldnn_rnn_layer_backward", lambda: module(X)[0].sum().backward())
+    assert cost.macs == 2 * _products(INPUT)
+    # 22 FLOPs and a tanh per unit (see below), and the sums of the gate gradients over the tokens.
+    assert cost.other_flops == 22 * TOKENS * HIDDEN + bias * (TOKENS - 1) * 4 * HIDDEN
+    assert cost.transcendentals == TOKENS * HIDDEN
 
 
 MODES = {"relu": (0, 1), "tanh": (1, 1), "lstm": (2, 4), "gru": (3, 3)}
@@ -90,7 +90,7 @@ MODULES = {
 
 
 def _device_call(mode, *, layers, directions, bias, projection=0):
-    """Give the arguments of the kernel of a device: all weights of all layers and directions."""
+    """Return the arguments of a cuDNN or MIOpen call, with the weights of all layers and directions."""
     number, gates = MODES[mode]
     state = projection or HIDDEN
     weights = []
@@ -108,23 +108,23 @@ def _device_call(mode, *, layers, directions, bias, projection=0):
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(("layers", "directions", "bias"), [(1, 1, True), (2, 2, True), (3, 1, False)])
 def test_the_kernel_of_a_device_costs_what_its_steps_do(operator, mode, layers, directions, bias):
-    known = _device_call(mode, layers=layers, directions=directions, bias=bias)
+    arguments = _device_call(mode, layers=layers, directions=directions, bias=bias)
     module = MODULES[mode](
         INPUT, HIDDEN, num_layers=layers, bidirectional=directions == 2, bias=bias, device="meta"
     ).eval()
-    assert arithmetic(priced(f"{operator}.default", (), **known)) == arithmetic(totals(module, X.to("meta")))
+    assert arithmetic(entry_of(f"{operator}.default", (), **arguments)) == arithmetic(totals(module, X.to("meta")))
 
 
 def test_the_kernel_of_a_device_projects():
-    known = _device_call("lstm", layers=2, directions=2, bias=True, projection=2)
+    arguments = _device_call("lstm", layers=2, directions=2, bias=True, projection=2)
     module = nn.LSTM(INPUT, HIDDEN, num_layers=2, bidirectional=True, proj_size=2, device="meta").eval()
-    assert arithmetic(priced("aten._cudnn_rnn.default", (), **known)) == arithmetic(totals(module, X.to("meta")))
+    assert arithmetic(entry_of("aten._cudnn_rnn.default", (), **arguments)) == arithmetic(totals(module, X.to("meta")))
 
 
 def test_dropout_between_layers_costs_what_the_operator_does():
-    known = _device_call("lstm", layers=3, directions=2, bias=True)
-    without = priced("aten._cudnn_rnn.default", (), **known)
-    dropped = priced("aten._cudnn_rnn.default", (), **known | {"dropout": None, "train": True})
+    arguments = _device_call("lstm", layers=3, directions=2, bias=True)
+    without = entry_of("aten._cudnn_rnn.default", (), **arguments)
+    dropped = entry_of("aten._cudnn_rnn.default", (), **arguments | {"dropout": None, "train": True})
     between = torch.rand(TIME, BATCH, 2 * HIDDEN, requires_grad=True)
     assert dropped.other_flops - without.other_flops == 2 * totals(lambda x: F.dropout(x, 0.1), between).other_flops
 
@@ -132,42 +132,42 @@ def test_dropout_between_layers_costs_what_the_operator_does():
 @pytest.mark.parametrize("operator", ["aten._cudnn_rnn_backward", "aten.miopen_rnn_backward"])
 @pytest.mark.parametrize("of_weights", [True, False])
 def test_the_gradients_of_weights_are_half_of_the_backward_products(operator, of_weights):
-    known = _device_call("gru", layers=2, directions=2, bias=True)
-    forward = priced("aten._cudnn_rnn.default", (), **known).macs
-    found = priced(f"{operator}.default", (), **known, output_mask=(True, True, True, of_weights))
-    assert found.macs == (1 + of_weights) * forward
+    arguments = _device_call("gru", layers=2, directions=2, bias=True)
+    forward = entry_of("aten._cudnn_rnn.default", (), **arguments).macs
+    cost = entry_of(f"{operator}.default", (), **arguments, output_mask=(True, True, True, of_weights))
+    assert cost.macs == (1 + of_weights) * forward
     units, sums = 4 * TOKENS * HIDDEN, 2 * 4 * 3 * HIDDEN * (TOKENS - 1)
-    assert found.other_flops == 16 * units + of_weights * sums
+    assert cost.other_flops == 16 * units + of_weights * sums
 
 
 def test_the_kernel_of_another_device_counts_its_list_of_weights():
-    known = _device_call("lstm", layers=2, directions=1, bias=True)
+    arguments = _device_call("lstm", layers=2, directions=1, bias=True)
     states = (spec(2, BATCH, HIDDEN), spec(2, BATCH, HIDDEN))
-    found = priced(
-        "aten._lstm_mps.default", (), input=known["input"], hx=states, params=known["weight"],
+    cost = entry_of(
+        "aten._lstm_mps.default", (), input=arguments["input"], hx=states, params=arguments["weight"],
         has_biases=True, num_layers=2, bidirectional=False,
     )  # fmt: skip
-    assert arithmetic(found) == arithmetic(priced("aten._cudnn_rnn.default", (), **known))
+    assert arithmetic(cost) == arithmetic(entry_of("aten._cudnn_rnn.default", (), **arguments))
 
 
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize(("cell", "gates"), [(nn.LSTMCell, 4), (nn.GRUCell, 3)])
 def test_a_fused_cell_costs_what_the_cell_does_without_its_products(cell, gates, bias):
-    whole = totals(cell(INPUT, HIDDEN, bias=bias), torch.rand(BATCH, INPUT))
+    whole_cell = totals(cell(INPUT, HIDDEN, bias=bias), torch.rand(BATCH, INPUT))
     biases = spec(gates * HIDDEN) if bias else None
     name = cell.__name__.lower().replace("cell", "_cell")
-    found = priced(
+    cost = entry_of(
         f"aten._thnn_fused_{name}.default", (), cx=spec(BATCH, HIDDEN), hx=spec(BATCH, HIDDEN),
         input_gates=spec(BATCH, gates * HIDDEN), hidden_gates=spec(BATCH, gates * HIDDEN),
         input_bias=biases, hidden_bias=biases,
     )  # fmt: skip
-    assert arithmetic(found) == (0, whole.other_flops, whole.transcendentals)
+    assert arithmetic(cost) == (0, whole_cell.other_flops, whole_cell.transcendentals)
 
 
 @pytest.mark.parametrize("bias", [True, False])
 def test_the_gradients_of_a_fused_cell_sum_its_biases(bias):
-    lstm = priced("aten._thnn_fused_lstm_cell_backward_impl.default", (), cx=spec(BATCH, HIDDEN), has_bias=bias)
-    gru = priced("aten._thnn_fused_gru_cell_backward.default", (), grad_hy=spec(BATCH, HIDDEN), has_bias=bias)
+    lstm = entry_of("aten._thnn_fused_lstm_cell_backward_impl.default", (), cx=spec(BATCH, HIDDEN), has_bias=bias)
+    gru = entry_of("aten._thnn_fused_gru_cell_backward.default", (), grad_hy=spec(BATCH, HIDDEN), has_bias=bias)
     assert lstm.other_flops == BATCH * HIDDEN * 22 + bias * (BATCH - 1) * 4 * HIDDEN
     assert gru.other_flops == BATCH * HIDDEN * 16 + 2 * bias * (BATCH - 1) * 3 * HIDDEN
     assert (lstm.transcendentals, gru.transcendentals) == (BATCH * HIDDEN, 0)

@@ -1,4 +1,7 @@
-"""Interpolation against its definition, axis by axis, on numbers that count; weights are plain numbers."""
+"""Interpolation against its definition, axis by axis, on numbers that count their operations.
+
+Weights are plain numbers, so that computing them is free.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from math import floor, pi, sin
 import numpy as np
 import pytest
 import torch
-from formulas.array_operations import Scalar, Tally, agree, backward, counts, entry, numbers
+from formulas.array_operations import Scalar, Tally, assert_agree, backward, counts, entry, numbers
 from torch.nn import functional as F  # noqa: N812 - its usual name
 
 SIZES = [(4, 8), (5, 7), (7, 3), (6, 6), (1, 5), (9, 2)]
@@ -16,7 +19,7 @@ MODES = {"linear": (1, 2), "bilinear": (2, 2), "trilinear": (3, 2), "bicubic": (
 
 
 def taps(length, outputs, count, align_corners):
-    """Give for each output the inputs that it reads, with their weights."""
+    """Return, for each output, the inputs that it reads with their weights."""
     positions = [(o + 0.5) * length / outputs - 0.5 for o in range(outputs)]
     if align_corners:
         positions = [o * (length - 1) / (outputs - 1) if outputs > 1 else 0.0 for o in range(outputs)]
@@ -46,7 +49,7 @@ def lanczos(x, a=3):
 
 
 def interpolated(x, axes):
-    """Give one output: ``Σ w·(…)`` over the first axis, of what the other axes give."""
+    """Return one output: ``Σ w·(…)`` over the first axis, of the values interpolated on the other axes."""
     (first, *others) = axes
     terms = [w * (interpolated(x[i], others) if others else x[i]) for i, w in first]
     return sum(terms[1:], terms[0])
@@ -69,14 +72,14 @@ def transposed(dy, shape, axes):
 
 
 def spread(dx, g, axes):
-    """Give each neighbour its share, adding only where there is something already."""
+    """Add the weighted gradient to each neighbour; the first share of an element takes no add."""
     (first, *others) = axes
     for i, w in first:
         if others:
             spread(dx[i], w * g, others)
         else:
-            given = g if w is None else w * g
-            dx[i] = dx[i] + given if isinstance(dx[i], Scalar) else given
+            share = g if w is None else w * g
+            dx[i] = dx[i] + share if isinstance(dx[i], Scalar) else share
 
 
 def operator(mode):
@@ -92,7 +95,7 @@ def test_interpolation_costs_its_definition(mode, length, outputs, align_corners
     size = (outputs, 4, 3)[:dims]
     run = lambda: F.interpolate(x, size=size, mode=mode, align_corners=align_corners)
     axes = [taps(n, o, count, align_corners) for n, o in zip(x.shape[2:], size, strict=True)]
-    agree([resampled(t.array(x), axes)], [run()])
+    assert_agree([resampled(t.array(x), axes)], [run()])
     assert counts(entry(operator(mode), run)) == t.counts
 
 
@@ -104,18 +107,18 @@ def test_backward_of_interpolation_costs_the_transpose(mode, length, outputs, al
     x, t = torch.randn(1, 2, *(length, 3, 2)[:dims], requires_grad=True), Tally()
     y = F.interpolate(x, size=(outputs, 4, 3)[:dims], mode=mode, align_corners=align_corners)
     dy = torch.randn_like(y)
-    found = entry(f"{operator(mode)}_backward", lambda: y.backward(dy))
+    cost = entry(f"{operator(mode)}_backward", lambda: y.backward(dy))
     axes = [taps(n, o, count, align_corners) for n, o in zip(x.shape[2:], y.shape[2:], strict=True)]
-    agree([transposed(t.array(dy), x.shape, axes)], [x.grad])
-    assert counts(found) == t.counts
+    assert_agree([transposed(t.array(dy), x.shape, axes)], [x.grad])
+    assert counts(cost) == t.counts
 
 
 @pytest.mark.parametrize(("mode", "flops"), [("linear", 3), ("bilinear", 9), ("trilinear", 21), ("bicubic", 35)])
 def test_an_output_costs_a_known_number(mode, flops):
     # Two neighbours: w·a + w·b is 3; of two such 2·3 + 3 = 9; of two such 2·9 + 3 = 21. Four: 7; 4·7 + 7 = 35.
     x = torch.ones(1, 1, *[4] * MODES[mode][0])
-    found = entry(operator(mode), lambda: F.interpolate(x, scale_factor=2, mode=mode))
-    assert counts(found) == (8 ** MODES[mode][0] * flops, 0)
+    cost = entry(operator(mode), lambda: F.interpolate(x, scale_factor=2, mode=mode))
+    assert counts(cost) == (8 ** MODES[mode][0] * flops, 0)
 
 
 @pytest.mark.parametrize("exact", [True, False])
@@ -126,14 +129,14 @@ def test_backward_of_the_nearest_adds_the_copies(length, outputs, dims, exact):
     y = F.interpolate(x, size=(outputs, 4, 3)[:dims], mode="nearest-exact" if exact else "nearest")
     dy = torch.randn_like(y)
     name = f"aten.{'_upsample_nearest_exact' if exact else 'upsample_nearest'}{dims}d_backward"
-    found = entry(name, lambda: y.backward(dy))
+    cost = entry(name, lambda: y.backward(dy))
     half = 0.5 if exact else 0
     axes = [
         [[(floor((o + half) * n / m + 1e-9), None)] for o in range(m)]
         for n, m in zip(x.shape[2:], y.shape[2:], strict=True)
     ]
-    agree([copied(t.array(dy), x.shape, axes)], [x.grad])
-    assert counts(found) == t.counts
+    assert_agree([copied(t.array(dy), x.shape, axes)], [x.grad])
+    assert counts(cost) == t.counts
 
 
 def copied(dy, shape, axes):
@@ -148,7 +151,7 @@ FILTERS = {"bilinear": (triangle, 1), "bicubic": (lambda x: cubic(x, -0.5), 2), 
 
 
 def filtered(length, outputs, mode):
-    """Give for each output the inputs whose centres the filter covers, with weights that sum to one."""
+    """Return, for each output, the inputs whose centres the filter covers, with weights that sum to one."""
     shape, reach = FILTERS[mode]
     scale = length / outputs
     stretch = max(scale, 1.0)
@@ -175,7 +178,7 @@ def test_antialiasing_filters_rows_then_columns(mode, length, outputs):
     y = run()
     rows = resampled(t.array(x), [filtered(5, 3, mode)])
     ours = resampled(rows.swapaxes(2, 3), [filtered(length, outputs, mode)]).swapaxes(2, 3)
-    agree([ours], [y])
+    assert_agree([ours], [y])
     assert counts(entry(f"aten._upsample_{mode}2d_aa", run)) == t.counts
 
 
@@ -188,18 +191,18 @@ def test_backward_of_antialiasing_costs_the_transpose(mode, length, outputs):
     )
     columns = transposed(t.array(dy).swapaxes(2, 3), (1, 2, 3, length), [filtered(length, outputs, mode)])
     ours = transposed(columns.swapaxes(2, 3), (1, 2, length, 5), [filtered(5, 3, mode)])
-    agree([ours], [run()])
+    assert_agree([ours], [run()])
     assert counts(entry(f"aten._upsample_{mode}2d_aa_backward", run)) == t.counts
 
 
 @pytest.mark.parametrize("outputs", [1, 4])
 @pytest.mark.parametrize("align_corners", [True, False])
 def test_an_antialiased_impulse_is_felt_where_the_filter_reads(align_corners, outputs):
-    # Each output along a row reads what moves it: as many inputs as give it a weight.
+    # An output along the row reads exactly the inputs whose impulse changes it.
     x = torch.eye(9).reshape(9, 1, 1, 9)
     run = lambda x: F.interpolate(x, (1, outputs), mode="bilinear", antialias=True, align_corners=align_corners)
     reads = int(run(x).count_nonzero())
-    # One row: 2·reads less its outputs along it; and down its columns one input each, a multiply for each output.
+    # Along the single row: 2·reads − outputs. Along the columns, of one input each: a multiply per output.
     assert counts(entry("aten._upsample_bilinear2d_aa", lambda: run(x[:1]))) == (2 * reads - outputs + outputs, 0)
 
 
@@ -219,12 +222,13 @@ def test_folding_adds_where_columns_overlap(size, kernel, dilation, padding, str
     columns, t = torch.randn(2, 3 * kernel**2, places[0] * places[1]), Tally()
     run = lambda: F.fold(columns, size, kernel, dilation, padding, stride)
     image = np.zeros((2, 3, *size), dtype=object)
-    held = t.array(columns).reshape(2, 3, kernel, kernel, *places)
-    for n, c, i, j, u, v in product(*map(range, held.shape)):
+    values = t.array(columns).reshape(2, 3, kernel, kernel, *places)
+    for n, c, i, j, u, v in product(*map(range, values.shape)):
         at = (n, c, u * stride - padding + i * dilation, v * stride - padding + j * dilation)
         if all(0 <= a < limit for a, limit in zip(at[2:], size, strict=True)):
-            image[at] = image[at] + held[n, c, i, j, u, v] if isinstance(image[at], Scalar) else held[n, c, i, j, u, v]
-    agree([image], [run()])
+            value = values[n, c, i, j, u, v]
+            image[at] = image[at] + value if isinstance(image[at], Scalar) else value
+    assert_agree([image], [run()])
     assert counts(entry("aten.col2im", run)) == t.counts
 
 

@@ -1,13 +1,11 @@
-"""Accumulations: one operation for each element that is joined to its place."""
+"""Scatter and index operators: one operation per source element."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-from formulas.scalar_operations import counts, entry
+from formulas.scalar_operations import count_flops, counts, entry
 from torch.nn import functional
-
-import profiler
 
 aten = torch.ops.aten
 INDEX = torch.tensor([[0, 1, 1, 2], [2, 2, 0, 1], [1, 1, 1, 1]])
@@ -19,14 +17,6 @@ def zeros():
     return torch.zeros(6, 4)
 
 
-def cost(run):
-    with profiler.profile() as p:
-        run()
-    assert not p.uncounted
-    assert p.totals.transcendentals == 0
-    return p.totals.other_flops
-
-
 @pytest.mark.parametrize(
     ("run", "flops"),
     [
@@ -35,7 +25,7 @@ def cost(run):
         (lambda: zeros().scatter(0, INDEX, 2.0, reduce="add"), 12),
         (lambda: zeros().scatter(0, INDEX, SOURCE), 0),
         (lambda: zeros().scatter_reduce(0, INDEX, SOURCE, "amax"), 12),
-        (lambda: zeros().scatter_reduce(0, INDEX, SOURCE, "mean"), 12 + 12 + 24),  # sums, how many, quotients
+        (lambda: zeros().scatter_reduce(0, INDEX, SOURCE, "mean"), 12 + 12 + 24),  # adds, sources per result, divides
         (lambda: zeros().index_add(0, PLACES, SOURCE), 12),
         (lambda: zeros().index_add(0, PLACES, SOURCE, alpha=2), 24),
         (lambda: zeros().index_reduce(0, PLACES, SOURCE, "prod"), 12),
@@ -52,11 +42,11 @@ def cost(run):
 )  # fmt: skip
 @pytest.mark.filterwarnings("ignore:The reduce argument of torch.scatter", "ignore:index_reduce")
 def test_each_source_is_one_operation(run, flops):
-    assert cost(run) == flops
+    assert count_flops(run) == flops
 
 
 @pytest.mark.parametrize(
-    ("operator", "run", "index", "moved"),
+    ("operator", "run", "index_bytes", "source_bytes"),
     [
         ("scatter_add_", lambda x: x.scatter_add_(0, INDEX, SOURCE), 12 * 8, 12 * 4),
         ("scatter_reduce_", lambda x: x.scatter_reduce_(0, INDEX, SOURCE, "amax"), 12 * 8, 12 * 4),
@@ -66,16 +56,16 @@ def test_each_source_is_one_operation(run, flops):
     ],
 )
 @pytest.mark.filterwarnings("ignore:index_reduce")
-def test_in_place_only_the_places_are_read_and_written(operator, run, index, moved):
-    found = entry(f"aten.{operator}", lambda: run(torch.zeros(1000, 4)))
-    assert counts(found) == (12, 0)
-    assert found.bytes_read == index + 2 * moved  # what is joined, and what is there
-    assert found.bytes_written == moved
+def test_in_place_only_the_places_are_read_and_written(operator, run, index_bytes, source_bytes):
+    cost = entry(f"aten.{operator}", lambda: run(torch.zeros(1000, 4)))
+    assert counts(cost) == (12, 0)
+    assert cost.bytes_read == index_bytes + 2 * source_bytes  # the sources, and the elements they are added to
+    assert cost.bytes_written == source_bytes
 
 
 def test_to_put_values_in_place_reads_nothing_of_what_was_there():
-    found = entry("aten.put_", lambda: zeros().put_(INDEX, SOURCE))
-    assert (found.bytes_read, found.bytes_written) == (12 * 8 + 12 * 4, 12 * 4)
+    cost = entry("aten.put_", lambda: zeros().put_(INDEX, SOURCE))
+    assert (cost.bytes_read, cost.bytes_written) == (12 * 8 + 12 * 4, 12 * 4)
 
 
 @pytest.mark.filterwarnings("ignore:Sparse invariant checks")
@@ -87,21 +77,21 @@ def test_coalescing_adds_what_shares_a_place():
 @pytest.mark.parametrize("mode", ["reflect", "replicate"])
 @pytest.mark.parametrize("dims", [1, 2, 3])
 def test_the_gradient_of_padding_adds_the_copies(mode, dims):
-    """Each element of the result is the gradient of one operand, and an operand has as many as it has copies."""
+    """Each element of the padded result contributes one gradient to the element that it copies."""
     x = torch.rand(2, *[4] * dims, requires_grad=True)
     result = functional.pad(x, [1, 2] * dims, mode=mode)
-    found = entry(
+    cost = entry(
         f"aten.{'reflection' if mode == 'reflect' else 'replication'}_pad{dims}d_backward",
         lambda: torch.autograd.grad(result.sum(), x),
     )
-    assert counts(found) == (2 * (7**dims - 4**dims), 0)
+    assert counts(cost) == (2 * (7**dims - 4**dims), 0)
 
 
 @pytest.mark.parametrize(("size", "step"), [(3, 1), (3, 2), (2, 2), (2, 3), (7, 1), (1, 1)])
 def test_the_gradient_of_windows_adds_where_they_overlap(size, step):
-    """Count how often each element lies in a window: each time but the first is an addition."""
+    """An element in n windows sums n gradients: n − 1 adds."""
     x = torch.rand(3, 7, requires_grad=True)
     windows = x.unfold(1, size, step)
-    found = entry("aten.unfold_backward", lambda: torch.autograd.grad(windows.sum(), x))
-    times = torch.autograd.grad(x.unfold(1, size, step).sum(), x)[0]
-    assert counts(found) == (int((times - 1).clamp_min(0).sum()), 0)
+    cost = entry("aten.unfold_backward", lambda: torch.autograd.grad(windows.sum(), x))
+    windows_per_element = torch.autograd.grad(x.unfold(1, size, step).sum(), x)[0]
+    assert counts(cost) == (int((windows_per_element - 1).clamp_min(0).sum()), 0)

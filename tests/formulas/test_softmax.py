@@ -1,4 +1,4 @@
-"""Softmax and its relatives, each from its definition on counting numbers."""
+"""Softmax variants against their definitions, on numbers that count their operations."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from formulas.scalar_operations import Tally, counts, entry, exp, log, maximum, same, total
+from formulas.scalar_operations import Tally, counts, entry, exp, log, matches, maximum, total
 
 aten = torch.ops.aten
 F64 = torch.float64
@@ -27,11 +27,11 @@ def log_softmax(row):
 
 
 def safe_softmax(row):
-    """All of a row at −∞ gives zeros: each is compared, and the verdicts are joined."""
-    verdicts = [type(x)(float(x == -math.inf), x.tally) for x in row]
-    nothing = total(verdicts, lambda a, b: a * b)
-    made = softmax(row)
-    return [0.0] * len(row) if nothing.value else made
+    """Return zeros for a row of only −∞: every element is compared, and the results are combined with AND."""
+    outcomes = [type(x)(float(x == -math.inf), x.tally) for x in row]
+    all_infinite = total(outcomes, lambda a, b: a * b)
+    result = softmax(row)
+    return [0.0] * len(row) if all_infinite.value else result
 
 
 def of_softmax(grads, outputs):
@@ -62,9 +62,9 @@ FORWARD = [
 @pytest.mark.parametrize(("name", "run", "define"), FORWARD, ids=[name for name, _, _ in FORWARD])
 def test_a_softmax_costs_what_its_definition_computes(name, run, define):
     x, result, tally = torch.randn(3, 5, dtype=F64), [], Tally()
-    found = entry(f"aten.{name}", lambda: result.append(run(x)))
-    assert same([define(row) for row in tally.numbers(x)], result[0])
-    assert counts(found) == tally.counts
+    cost = entry(f"aten.{name}", lambda: result.append(run(x)))
+    assert matches([define(row) for row in tally.numbers(x)], result[0])
+    assert counts(cost) == tally.counts
 
 
 BACKWARD = [
@@ -76,19 +76,19 @@ BACKWARD = [
 @pytest.mark.parametrize(("name", "forward", "define"), BACKWARD, ids=[name for name, _, _ in BACKWARD])
 def test_a_gradient_costs_what_its_definition_computes(name, forward, define):
     grad, output, result, tally = torch.randn(3, 5, dtype=F64), forward(torch.randn(3, 5, dtype=F64), -1), [], Tally()
-    found = entry(f"aten.{name}", lambda: result.append(getattr(aten, name)(grad, output, -1, F64)))
-    made = [define(*rows) for rows in zip(tally.numbers(grad), tally.numbers(output), strict=True)]
-    assert same(made, result[0])
-    assert counts(found) == tally.counts
+    cost = entry(f"aten.{name}", lambda: result.append(getattr(aten, name)(grad, output, -1, F64)))
+    expected = [define(*rows) for rows in zip(tally.numbers(grad), tally.numbers(output), strict=True)]
+    assert matches(expected, result[0])
+    assert counts(cost) == tally.counts
 
 
 def test_the_gradient_of_a_masked_softmax_costs_that_of_a_softmax():
     grad, output, result, tally = torch.randn(3, 5), torch.softmax(torch.randn(3, 5), -1), [], Tally()
     mask = torch.zeros(3, 5, dtype=torch.bool)
     run = lambda: result.append(aten._masked_softmax_backward(grad, output, mask, 1))
-    found = entry("aten._masked_softmax_backward", run)
+    cost = entry("aten._masked_softmax_backward", run)
     [of_softmax(*rows) for rows in zip(tally.numbers(grad), tally.numbers(output), strict=True)]
-    assert counts(found) == tally.counts
+    assert counts(cost) == tally.counts
 
 
 def test_a_masked_softmax_without_a_dimension_runs_along_the_last():
@@ -104,26 +104,26 @@ def test_a_masked_softmax_without_a_dimension_runs_along_the_last():
 @pytest.mark.parametrize(("dim", "rows"), [(0, 20), (1, 15), (2, 12), (-1, 12), (-3, 20)])
 def test_the_rows_lie_along_the_dimension(dim, rows):
     """2·N + 2·(N − R) FLOPs and N exp, N = 60."""
-    found = entry("aten._softmax", lambda: torch.softmax(torch.randn(3, 4, 5), dim))
-    assert counts(found) == (4 * 60 - 2 * rows, 60)
+    cost = entry("aten._softmax", lambda: torch.softmax(torch.randn(3, 4, 5), dim))
+    assert counts(cost) == (4 * 60 - 2 * rows, 60)
 
 
 @pytest.mark.parametrize("shape", [(), (0, 3), (3, 0)])
 def test_what_has_no_elements_or_no_dimensions_is_counted(shape):
     count = math.prod(shape)
-    found = entry("aten._softmax", lambda: torch.softmax(torch.randn(shape), -1))
-    assert counts(found) == (2 * count, count) if not shape else (0, 0)
+    cost = entry("aten._softmax", lambda: torch.softmax(torch.randn(shape), -1))
+    assert counts(cost) == (2 * count, count) if not shape else (0, 0)
 
 
 def test_a_row_at_minus_infinity_is_computed_like_any_other():
     x = torch.full((2, 4), -math.inf)
-    found = entry("aten._safe_softmax", lambda: aten._safe_softmax(x, -1))
-    assert counts(found) == (6 * 8 - 3 * 2, 8)
+    cost = entry("aten._safe_softmax", lambda: aten._safe_softmax(x, -1))
+    assert counts(cost) == (6 * 8 - 3 * 2, 8)
 
 
 @pytest.mark.parametrize(("dim", "rows"), [(1, 6 + 6), (2, 2 + 4), (-1, 2 + 4)])
 @pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
 def test_a_nested_softmax_counts_the_rows_of_its_components(dim, rows):
     x = torch.nested.nested_tensor([torch.rand(2, 6), torch.rand(4, 6)])
-    found = entry("aten._softmax", lambda: aten._softmax(x, dim, False))
-    assert counts(found) == (4 * 36 - 2 * rows, 36)
+    cost = entry("aten._softmax", lambda: aten._softmax(x, dim, False))
+    assert counts(cost) == (4 * 36 - 2 * rows, 36)

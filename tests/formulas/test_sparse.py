@@ -1,11 +1,11 @@
-"""Products with sparse operands: of stored ones, the oracle counts those that are there."""
+"""Sparse matrix products against the oracle of ones, which counts only stored elements."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-from formulas.array_operations import entry, priced, spec
-from formulas.oracle import ones, products, seen, totals
+from formulas.array_operations import entry, entry_of, spec
+from formulas.oracle import ones, products, profile_call, totals
 from torch.nn import functional as F  # noqa: N812 - its usual name
 
 import profiler
@@ -76,8 +76,8 @@ def test_a_batch_of_sparse_matrices_is_counted_together():
 
 
 def test_the_sum_of_a_sparse_product_is_an_add_for_each_result():
-    found = totals(lambda: torch.sparse.addmm(torch.ones(4, 3), LAYOUTS["COO"](), torch.ones(5, 3)))
-    assert found.other_flops == 4 * 3
+    cost = totals(lambda: torch.sparse.addmm(torch.ones(4, 3), LAYOUTS["COO"](), torch.ones(5, 3)))
+    assert cost.other_flops == 4 * 3
     assert totals(lambda: torch.sparse.mm(LAYOUTS["COO"](), torch.ones(5, 3))).other_flops == 0
 
 
@@ -93,19 +93,19 @@ def test_a_sampled_product_is_made_where_there_is_something():
     [("sum", 7 * 3, 0), ("mean", 7 * 3, 4 * 3), ("amax", 0, 2 * 7 * 3), ("amin", 0, 2 * 7 * 3)],
 )
 def test_a_reduced_product_sums_or_compares(reduce, macs, flops):
-    found = totals(lambda: torch.sparse.mm(LAYOUTS["CSR"](), torch.ones(5, 3), reduce))
-    assert (found.macs, found.other_flops) == (macs, flops)
+    cost = totals(lambda: torch.sparse.mm(LAYOUTS["CSR"](), torch.ones(5, 3), reduce))
+    assert (cost.macs, cost.other_flops) == (macs, flops)
 
 
 def test_the_gradient_of_a_sparse_product_is_one_too():
     dense = torch.ones(5, 3, requires_grad=True)
-    backward = seen(lambda d: torch.sparse.mm(LAYOUTS["COO"](), d).sum().backward(), dense).phases["backward"]
+    backward = profile_call(lambda d: torch.sparse.mm(LAYOUTS["COO"](), d).sum().backward(), dense).phases["backward"]
     assert backward.macs == products(torch.mm, LAYOUTS["COO"]().t(), torch.ones(4, 3))
 
 
 def test_stored_values_are_what_is_read():
-    found = entry("aten.mm", lambda: torch.mm(LAYOUTS["CSR"](), torch.ones(5, 3)))
-    assert found.bytes_read == 4 * (7 + 5 * 3)
+    cost = entry("aten.mm", lambda: torch.mm(LAYOUTS["CSR"](), torch.ones(5, 3)))
+    assert cost.bytes_read == 4 * (7 + 5 * 3)
 
 
 @pytest.mark.parametrize("layout", ["COO", "CSR"])
@@ -122,21 +122,21 @@ M, K, N = 32, 64, 16
 
 
 def test_of_a_compressed_matrix_half_is_multiplied():
-    known = {"compressed_A": spec(M * K * 9 // 16, dtype="float16"), "dense_B": spec(K, N, dtype="float16")}
-    found = priced("aten._cslt_sparse_mm.default", (spec(M, N),), **known, bias=spec(M), alpha=None)
-    assert found.macs == products(torch.mm, ones(M, K), ones(K, N)) // 2
-    assert found.other_flops == M * N
+    arguments = {"compressed_A": spec(M * K * 9 // 16, dtype="float16"), "dense_B": spec(K, N, dtype="float16")}
+    cost = entry_of("aten._cslt_sparse_mm.default", (spec(M, N),), **arguments, bias=spec(M), alpha=None)
+    assert cost.macs == products(torch.mm, ones(M, K), ones(K, N)) // 2
+    assert cost.other_flops == M * N
 
 
 @pytest.mark.parametrize(
-    ("operator", "known", "flops"),
+    ("operator", "arguments", "flops"),
     [
         ("mm", {"mat1": spec(M, K // 2), "mat2": spec(K, N)}, 0),
         ("addmm", {"mat1": spec(M, K // 2), "mat2": spec(K, N), "alpha": 1, "beta": 1}, 1),
         ("linear", {"input": spec(N, K), "weight": spec(M, K // 2), "bias": spec(M), "activation": "relu"}, 2),
     ],
 )
-def test_of_a_semi_structured_matrix_what_is_stored_is_multiplied(operator, known, flops):
-    found = priced(f"aten._sparse_semi_structured_{operator}.default", (spec(M, N),), **known)
-    assert found.macs == products(torch.mm, ones(M, K // 2), ones(K // 2, N))
-    assert found.other_flops == flops * M * N
+def test_of_a_semi_structured_matrix_what_is_stored_is_multiplied(operator, arguments, flops):
+    cost = entry_of(f"aten._sparse_semi_structured_{operator}.default", (spec(M, N),), **arguments)
+    assert cost.macs == products(torch.mm, ones(M, K // 2), ones(K // 2, N))
+    assert cost.other_flops == flops * M * N

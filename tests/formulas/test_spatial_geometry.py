@@ -21,13 +21,13 @@ def test_sliding_windows_are_clipped_to_the_inputs(length, outputs, window):
     windows = spatial_geometry.strided(length, outputs, kernel, stride, padding, dilation)
     assert list(map(list, windows)) == listed
     assert spatial_geometry.reads(windows) == sum(map(len, listed))
-    assert spatial_geometry.reached(windows) == len(set().union(*listed))
+    assert spatial_geometry.distinct_inputs(windows) == len(set().union(*listed))
 
 
 @given(some, some)
 def test_adaptive_windows_reach_every_input(length, outputs):
     windows = spatial_geometry.adaptive(length, outputs)
-    assert spatial_geometry.reached(windows) == length
+    assert spatial_geometry.distinct_inputs(windows) == length
     # Torch averages a one-hot input: a window holds as many inputs as give it something.
     y = torch.nn.functional.adaptive_avg_pool1d(torch.eye(length)[None], outputs)
     assert [len(window) for window in windows] == y[0].count_nonzero(0).tolist()
@@ -44,4 +44,4 @@ def test_a_filter_reads_the_inputs_within_its_width(length, outputs, width):
 
 def test_windows_of_a_long_signal_are_not_listed():
     windows = spatial_geometry.strided(100_000, 1_001, 99_000, 1, 0)
-    assert (spatial_geometry.reads(windows), spatial_geometry.reached(windows)) == (1_001 * 99_000, 100_000)
+    assert (spatial_geometry.reads(windows), spatial_geometry.distinct_inputs(windows)) == (1_001 * 99_000, 100_000)

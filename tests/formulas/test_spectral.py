@@ -1,4 +1,4 @@
-"""Fourier transforms: the convention in closed form, and what is executed by another road."""
+"""Fourier transforms: the convention against the butterflies of a radix-2 FFT, and in closed form."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from math import ceil, log2
 
 import pytest
 import torch
-from formulas.array_operations import counts, entry, numbers, priced, spec
+from formulas.array_operations import counts, entry, entry_of, numbers, spec
 
 
 def radix_2_flops(n):
-    """Count the real FLOPs of a radix-2 transform: n/2 butterflies on each level, of 10 (a product 6, two sums 4)."""
+    """Return the real FLOPs of a radix-2 FFT: n/2 butterflies per level, of 10 FLOPs (a product 6, two sums 4)."""
     return 0 if n == 1 else 2 * radix_2_flops(n // 2) + n // 2 * 10
 
 
@@ -61,8 +61,8 @@ def test_frequencies_are_scaled_indices():
 
 def test_no_transforms_cost_nothing():
     empty = spec(0, 8, dtype="complex64")
-    found = priced("aten._fft_c2c.default", (empty,), self=empty, dim=(1,), normalization=0, forward=True)
-    assert counts(found) == (0, 0)
+    cost = entry_of("aten._fft_c2c.default", (empty,), self=empty, dim=(1,), normalization=0, forward=True)
+    assert counts(cost) == (0, 0)
 
 
 def test_meta_and_cpu_cost_the_same():

@@ -6,6 +6,7 @@ from functools import cache
 
 import pytest
 import torch
+from peers.models import matmul
 from peers.zoo import Zoo, causes, given
 from torch import nn
 
@@ -57,17 +58,8 @@ class Times(torch.autograd.Function):
         return torch.bmm(a, b)
 
 
-def ones(*shape, dtype=torch.float32):
-    return torch.ones(shape, dtype=dtype)
-
-
-def does(function, *inputs):
+def call(function, *inputs):
     return given(Does(function), *inputs)
-
-
-def matmul(a, b):
-    """Look torch's function up when it is called, as a model's code does."""
-    return torch.matmul(a, b)
 
 
 def tied():
@@ -85,6 +77,7 @@ def unused(x):
     return x + 1
 
 
+ones = torch.ones
 ATTENTION = [ones(1, 2, 4, 8)] * 3  # 2·4·4 scores, 16 MACs each
 COMPLEX = [ones(1, 2, 3, dtype=torch.complex64), ones(1, 3, 4, dtype=torch.complex64)]
 
@@ -104,7 +97,7 @@ CASES = {
     # 84 weights for 2·4 elements instead of 2 steps
     ("torchinfo", "gru"): (lambda: given(nn.GRU(3, 4, bias=False), ones(2, 3)), 672, {"TI-RNN": -504}),
     ("torchinfo", "norm"): (lambda: given(nn.LayerNorm(4), ones(2, 3, 4)), 16, {"TI-WEIGHT": -8, "TI-BIAS": -8}),
-    ("torchinfo", "function"): (lambda: does(torch.matmul, ones(2, 3), ones(3, 4)), 0, {"TI-FUNC": 24}),
+    ("torchinfo", "function"): (lambda: call(torch.matmul, ones(2, 3), ones(3, 4)), 0, {"TI-FUNC": 24}),
     ("torchinfo", "attention"): (
         lambda: given(nn.MultiheadAttention(8, 2, batch_first=True), *[ones(1, 5, 8)] * 3), 0,
         {"TI-LEAF": 5 * (4 * 64 + 2 * 5 * 8)},
@@ -122,12 +115,12 @@ CASES = {
     ("calflops", "transposed"): (
         lambda: given(nn.ConvTranspose2d(4, 4, 3, groups=2, bias=False), ones(1, 4, 5, 5)), 900, {"CF-CONVT": 900},
     ),
-    ("calflops", "broadcast"): (lambda: does(matmul, ones(5, 6), ones(3, 6, 7)), 210, {"CF-MATMUL": 420}),
+    ("calflops", "broadcast"): (lambda: call(matmul, ones(5, 6), ones(3, 6, 7)), 210, {"CF-MATMUL": 420}),
     ("calflops", "attention"): (
-        lambda: does(nn.functional.scaled_dot_product_attention, *ATTENTION), 0, {"CF-SDPA": 512},
+        lambda: call(nn.functional.scaled_dot_product_attention, *ATTENTION), 0, {"CF-SDPA": 512},
     ),
     ("calflops", "lstm"): (lambda: given(nn.LSTM(3, 4), ones(2, 1, 3)), 0, {"CF-RNN": 2 * 4 * 4 * 7}),
-    ("calflops", "operator"): (lambda: does(lambda a, b: a @ b, ones(2, 3), ones(3, 4)), 0, {"CF-PRODUCTS": 24}),
+    ("calflops", "operator"): (lambda: call(lambda a, b: a @ b, ones(2, 3), ones(3, 4)), 0, {"CF-PRODUCTS": 24}),
     # an encoder layer: 5 tokens through 4·8² and 2·8·16 weights are seen, 2·5·8 of attention are not
     ("calflops", "encoder layer"): (
         lambda: given(nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), ones(1, 5, 8)), 5 * (256 + 256),
@@ -135,7 +128,7 @@ CASES = {
     ),
     ("calflops", "shared"): (lambda: given(Shared(), ones(2, 3)), 48, {"CF-ALIAS": -24}),
     ("calflops", "frozen"): (frozen, 24, {}),
-    ("torchprofile", "product"): (lambda: does(torch.mul, ones(2, 3), ones(2, 3)), 6, {"TP-MUL": -6}),
+    ("torchprofile", "product"): (lambda: call(torch.mul, ones(2, 3), ones(2, 3)), 6, {"TP-MUL": -6}),
     ("torchprofile", "norm"): (lambda: given(nn.LayerNorm(4), ones(2, 4)), 8, {"TP-NORM": -8}),
     ("torchprofile", "pool"): (lambda: given(nn.AvgPool2d(2), ones(1, 3, 4, 4)), 12, {"TP-POOL": -12}),
     ("torchprofile", "leaky"): (lambda: given(nn.LeakyReLU(), ones(2, 5)), 10, {"TP-LEAKY": -10}),
@@ -145,8 +138,8 @@ CASES = {
     ("torchprofile", "same"): (
         lambda: given(nn.Conv2d(1, 1, 3, padding="same", bias=False), ones(1, 1, 4, 4)), 0, {"TP-SAME": 144},
     ),
-    ("torchprofile", "mm"): (lambda: does(torch.mm, ones(2, 3), ones(3, 4)), 0, {"TP-UNSUPPORTED": 24}),
-    ("torchprofile", "complex"): (lambda: does(torch.bmm, *COMPLEX), 24, {"TP-COMPLEX": 72}),
+    ("torchprofile", "mm"): (lambda: call(torch.mm, ones(2, 3), ones(3, 4)), 0, {"TP-UNSUPPORTED": 24}),
+    ("torchprofile", "complex"): (lambda: call(torch.bmm, *COMPLEX), 24, {"TP-COMPLEX": 72}),
     # 7·7 places of 4 channels, 2·3·3 weights each; and in truth 25 places of 4 channels
     ("torchprofile", "transposed"): (
         lambda: given(nn.ConvTranspose2d(4, 4, 3, groups=2, bias=False), ones(1, 4, 5, 5)), 3528, {"TP-CONVT": -1728},
@@ -154,13 +147,13 @@ CASES = {
     # 2 steps of 4·2·(3 + 2), and in truth of 4·4·(3 + 2) and 2·4
     ("torchprofile", "projected"): (lambda: given(nn.LSTM(3, 4, proj_size=2), ones(2, 1, 3)), 80, {"TP-LSTM": 96}),
     ("torchprofile", "ellipsis"): (
-        lambda: does(lambda a, b: torch.einsum("...ij,...jk->...ik", a, b), ones(1, 2, 3), ones(1, 3, 4)), 0,
+        lambda: call(lambda a, b: torch.einsum("...ij,...jk->...ik", a, b), ones(1, 2, 3), ones(1, 3, 4)), 0,
         {"TP-EINSUM": 24},
     ),
     ("torchprofile", "autograd function"): (
-        lambda: does(Times.apply, ones(1, 2, 3), ones(1, 3, 4)), 0, {"TP-FUNCTION": 24},
+        lambda: call(Times.apply, ones(1, 2, 3), ones(1, 3, 4)), 0, {"TP-FUNCTION": 24},
     ),
-    ("torchprofile", "unused"): (lambda: does(unused, ones(1, 3, 3)), 0, {"TP-UNUSED": 27}),
+    ("torchprofile", "unused"): (lambda: call(unused, ones(1, 3, 3)), 0, {"TP-UNUSED": 27}),
 }  # fmt: skip
 PEERS = ("torchinfo", "calflops", "torchprofile")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from peers.models import FunctionModule
 from peers.zoo import Zoo, causes, given
 from torch import nn
 
@@ -11,23 +12,8 @@ from profiler.peers import find
 from profiler.values.findings import Verdict
 
 
-class Calls(nn.Module):
-    """Calls a function on its inputs."""
-
-    def __init__(self, function):
-        super().__init__()
-        self.function = function
-
-    def forward(self, *inputs):
-        return self.function(*inputs)
-
-
-def calls(function, *inputs):
-    return given(Calls(function), *inputs)
-
-
-def ones(*shape, dtype=torch.float32):
-    return torch.ones(shape, dtype=dtype)
+def call(function, *inputs):
+    return given(FunctionModule(function), *inputs)
 
 
 class Shared(nn.Module):
@@ -46,6 +32,8 @@ def diagonal(n):
     return torch.eye(n).to_sparse_csr()
 
 
+ones = torch.ones
+
 #: By case: what makes it; what is claimed; what we count; the causes.
 CASES = {
     # 2·3 rows·4·5; a bias of 15 adds; a ReLU of 15 compares
@@ -62,39 +50,39 @@ CASES = {
     ),
     # 2 steps of 1 sequence, 4 gates of 4 units: 4·4·(3 + 4) MACs a step
     "lstm": (lambda: given(nn.LSTM(3, 4), ones(2, 1, 3)), 0, None, {"FCM-RNN": 2 * 2 * 4 * 4 * 7}),
-    "mv": (lambda: calls(torch.mv, ones(3, 4), ones(4)), 0, 24, {"FCM-GEMV": 24}),
-    "dot": (lambda: calls(torch.dot, ones(7), ones(7)), 0, 14, {"FCM-GEMV": 14}),
+    "mv": (lambda: call(torch.mv, ones(3, 4), ones(4)), 0, 24, {"FCM-GEMV": 24}),
+    "dot": (lambda: call(torch.dot, ones(7), ones(7)), 0, 14, {"FCM-GEMV": 14}),
     # the sum over the batch and `self` are 4·4 adds
-    "addbmm": (lambda: calls(torch.addbmm, ones(4, 4), ones(2, 4, 3), ones(2, 3, 4)), 0, None, {"FCM-GEMV": 2 * 96}),
+    "addbmm": (lambda: call(torch.addbmm, ones(4, 4), ones(2, 4, 3), ones(2, 3, 4)), 0, None, {"FCM-GEMV": 2 * 96}),
     "addmm in place": (
-        lambda: calls(lambda x, y: x.clone().addmm_(y, y), ones(4, 4), ones(4, 4)), 0, 144,
+        lambda: call(lambda x, y: x.clone().addmm_(y, y), ones(4, 4), ones(4, 4)), 0, 144,
         {"FCM-INPLACE": 128, "FCM-BIAS": 16},
     ),
     "experts": (
-        lambda: calls(
+        lambda: call(
             lambda x, w, offs: torch._grouped_mm(x, w, offs=offs),
             ones(8, 16, dtype=torch.bfloat16), ones(2, 16, 8, dtype=torch.bfloat16),
             torch.tensor([4, 8], dtype=torch.int32),
         ), 0, 2 * 8 * 16 * 8, {"FCM-MOE": 2048},
     ),
     "int8": (
-        lambda: calls(torch._int_mm, ones(32, 16, dtype=torch.int8), ones(16, 8, dtype=torch.int8)), 0, 8192,
+        lambda: call(torch._int_mm, ones(32, 16, dtype=torch.int8), ones(16, 8, dtype=torch.int8)), 0, 8192,
         {"FCM-INT": 8192},
     ),
     # four stored elements by four columns
-    "compressed": (lambda: calls(torch.mm, diagonal(4), ones(4, 4)), 128, 32, {"FCM-SPARSE": -96}),
+    "compressed": (lambda: call(torch.mm, diagonal(4), ones(4, 4)), 128, 32, {"FCM-SPARSE": -96}),
     "coordinates": (
-        lambda: calls(torch.sparse.mm, torch.eye(4).to_sparse(), ones(4, 4)), 0, 32, {"FCM-SPARSE-OPS": 32},
+        lambda: call(torch.sparse.mm, torch.eye(4).to_sparse(), ones(4, 4)), 0, 32, {"FCM-SPARSE-OPS": 32},
     ),
     "complex": (
-        lambda: calls(torch.mm, ones(4, 4, dtype=torch.complex64), ones(4, 4, dtype=torch.complex64)), 128, 512,
+        lambda: call(torch.mm, ones(4, 4, dtype=torch.complex64), ones(4, 4, dtype=torch.complex64)), 128, 512,
         {"FCM-COMPLEX": 384},
     ),
     # 5 outputs for 2 samples: a weight for each pair of 3·4 inputs
     "bilinear": (lambda: given(nn.Bilinear(3, 4, 5, bias=False), ones(2, 3), ones(2, 4)), 0, None, {"FCM-OTHER": 320}),
     # both calls are counted under b.0.0, one of them ran under a.0.0; the sum of the results is 8 adds
     "shared": (lambda: given(Shared(), ones(2, 3)), 96, 104, {"FCM-ELEMENTWISE": 8, "FCM-ALIAS": 0}),
-    "agreed": (lambda: calls(torch.mm, ones(2, 3), ones(3, 4)), 48, 48, {}),
+    "agreed": (lambda: call(torch.mm, ones(2, 3), ones(3, 4)), 48, 48, {}),
 }  # fmt: skip
 pytestmark = pytest.mark.filterwarnings("ignore:Sparse CSR tensor support is in beta state")
 ZOO = Zoo("flop_counter", {name: case[0] for name, case in CASES.items()})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from peers.models import FunctionModule, call, encoder_layer, layer, padded_encoder
 from peers.zoo import Zoo, causes, given
 from torch import nn
 from torch.nn import functional
@@ -15,18 +16,6 @@ from profiler.reconcile import count_with_facts, reconcile
 from profiler.values.findings import Verdict
 
 pytestmark = pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
-
-
-class Does(nn.Module):
-    """A module whose forward is a function: of the module inside too, if there is one."""
-
-    def __init__(self, function, inside=None):
-        super().__init__()
-        self.function = function
-        self.inside = inside
-
-    def forward(self, *args):
-        return self.function(*args) if self.inside is None else self.function(self.inside, *args)
 
 
 class Times(torch.autograd.Function):
@@ -79,14 +68,6 @@ class Named(nn.Module):
         return {"out": [self.layer(x), self.layer(y) if twice else None]}
 
 
-def does(function, *shapes):
-    return lambda: given(Does(function), *(torch.ones(shape) for shape in shapes))
-
-
-def layer(make, *shape):
-    return lambda: given(make(), torch.ones(shape))
-
-
 def training(make, *shape):
     def case():
         return make().train(), (torch.ones(shape),), {}
@@ -96,21 +77,11 @@ def training(make, *shape):
 
 def attending():
     """Give an attention module one tensor as query, key and value."""
-    return Does(lambda model, q: model(q, q, q)[0], nn.MultiheadAttention(8, 2, batch_first=True))
+    return FunctionModule(lambda model, q: model(q, q, q)[0], nn.MultiheadAttention(8, 2, batch_first=True))
 
 
 def pasted(masks, boxes):
     return roi_heads.paste_masks_in_image(masks, boxes * torch.tensor([1.0, 1.0, 6.0, 6.0]), (8, 8))
-
-
-def encoder():
-    return nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
-
-
-def padded():
-    """Give an encoder a batch whose second sequence has three steps of five: inside, it becomes a nested tensor."""
-    mask = torch.tensor([[False] * 5, [False] * 3 + [True] * 2])
-    return given(nn.TransformerEncoder(encoder(), 1), torch.ones(2, 5, 8), None, mask)
 
 
 def frozen(model):
@@ -121,8 +92,8 @@ def frozen(model):
 CASES = {
     # 2 rows · 3 · 4
     "linear": (layer(lambda: nn.Linear(3, 4), 2, 3), 24, {}),
-    "addmm": (does(torch.addmm, (2, 4), (2, 3), (3, 4)), 24, {}),
-    "bmm": (does(torch.bmm, (5, 2, 3), (5, 3, 4)), 120, {}),
+    "addmm": (call(torch.addmm, (2, 4), (2, 3), (3, 4)), 24, {}),
+    "bmm": (call(torch.bmm, (5, 2, 3), (5, 3, 4)), 120, {}),
     # 36 places of a 3 × 3 kernel · 9 · 2 channels of each of 2 groups · 4 in all
     "grouped convolution": (layer(lambda: nn.Conv2d(4, 4, 3, groups=2), 1, 4, 8, 8), 36 * 9 * 2 * 4, {}),
     # each of 64 inputs times a 3 × 3 kernel, 2 groups of 2 × 2 channels
@@ -131,10 +102,10 @@ CASES = {
     # cells are made of linear layers, and the tracer looks into them: 2 · (8 + 4) · 4 gates of 4
     "lstm cell": (layer(lambda: nn.LSTMCell(8, 4), 2, 8), 2 * 12 * 16, {}),
     "gru cell": (layer(lambda: nn.GRUCell(8, 4), 2, 8), 2 * 12 * 12, {}),
-    "mean like a pool": (does(lambda x: x.mean((-1, -2), keepdim=True), (1, 3, 8, 8)), 0, {}),
+    "mean like a pool": (call(lambda x: x.mean((-1, -2), keepdim=True), (1, 3, 8, 8)), 0, {}),
     "written into a part": (lambda: given(Filled(), torch.ones(5, 6), torch.ones(6, 7)), 210, {}),
     "keywords": (lambda: given(Named(), torch.ones(2, 3), twice=True, y=torch.ones(1, 3)), 36, {}),
-    "by forward": (lambda: given(Does(nn.Linear.forward, nn.Linear(3, 4)), torch.ones(2, 3)), 24, {}),
+    "by forward": (lambda: given(FunctionModule(nn.Linear.forward, nn.Linear(3, 4)), torch.ones(2, 3)), 24, {}),
     # 30 elements: 5 each with a weight, 4 without
     "layer norm": (layer(lambda: nn.LayerNorm(6), 5, 6), 150, {"FV-NORM": -150}),
     "layer norm, plain": (
@@ -148,17 +119,17 @@ CASES = {
     "batch norm, training": (training(lambda: nn.BatchNorm2d(3), 1, 3, 8, 8), 960, {"FV-NORM": -960}),
     "pool": (layer(lambda: nn.AdaptiveAvgPool2d(1), 1, 3, 8, 8), 192, {"FV-POOL": -192}),
     "pool by function": (
-        does(lambda x: functional.adaptive_avg_pool2d(x, (2, 3)), (1, 3, 8, 8)), 192, {"FV-POOL": -192}),
+        call(lambda x: functional.adaptive_avg_pool2d(x, (2, 3)), (1, 3, 8, 8)), 192, {"FV-POOL": -192}),
     # 3 channels of 16 × 16: 4 each, or 1
     "bilinear": (layer(lambda: nn.Upsample(scale_factor=2, mode="bilinear"), 1, 3, 8, 8), 3072, {"FV-RESAMPLE": -3072}),
     "nearest": (layer(lambda: nn.Upsample(scale_factor=2), 1, 3, 8, 8), 768, {"FV-RESAMPLE": -768}),
     "bicubic": (layer(lambda: nn.Upsample(scale_factor=2, mode="bicubic"), 1, 3, 8, 8), 0, {}),
     # 3 channels of 4 × 4, 4 each
     "grid": (
-        does(lambda x, g: functional.grid_sample(x, g, align_corners=False), (1, 3, 8, 8), (1, 4, 4, 2)),
+        call(lambda x, g: functional.grid_sample(x, g, align_corners=False), (1, 3, 8, 8), (1, 4, 4, 2)),
         192, {"FV-RESAMPLE": -192}),
     # two products of 2 · 2 heads, 3 × 3 scores of 4
-    "attention": (does(functional.scaled_dot_product_attention, *[(2, 2, 3, 4)] * 3), 0, {"FV-SDPA": 2 * 4 * 9 * 4}),
+    "attention": (call(functional.scaled_dot_product_attention, *[(2, 2, 3, 4)] * 3), 0, {"FV-SDPA": 2 * 4 * 9 * 4}),
     # 10 steps · (8 + 4) · 4 hidden · gates
     "lstm": (layer(lambda: nn.LSTM(8, 4), 5, 2, 8), 0, {"FV-RNN": 10 * 12 * 4 * 4}),
     "gru": (layer(lambda: nn.GRU(8, 4), 5, 2, 8), 0, {"FV-RNN": 10 * 12 * 4 * 3}),
@@ -166,24 +137,24 @@ CASES = {
     "relu rnn": (layer(lambda: nn.RNN(8, 4, nonlinearity="relu"), 5, 2, 8), 0, {"FV-RNN": 10 * 12 * 4}),
     "same": (layer(lambda: nn.Conv2d(3, 4, 3, padding="same"), 1, 3, 8, 8), 0, {"FV-SAME": 64 * 9 * 3 * 4}),
     "valid": (layer(lambda: nn.Conv1d(3, 4, 3, padding="valid"), 1, 3, 8), 0, {"FV-SAME": 6 * 3 * 3 * 4}),
-    "baddbmm": (does(torch.baddbmm, (2, 3, 5), (2, 3, 4), (2, 4, 5)), 0, {"FV-UNSUPPORTED": 120}),
-    "vector": (does(torch.mv, (5, 6), (6,)), 0, {"FV-UNSUPPORTED": 30}),
+    "baddbmm": (call(torch.baddbmm, (2, 3, 5), (2, 3, 4), (2, 4, 5)), 0, {"FV-UNSUPPORTED": 120}),
+    "vector": (call(torch.mv, (5, 6), (6,)), 0, {"FV-UNSUPPORTED": 30}),
     "in place": (
-        does(lambda c, a, b: c.clone().addmm_(a, b), (2, 4), (2, 3), (3, 4)), 0, {"FV-UNSUPPORTED": 24}),
-    "tensordot": (does(lambda a, b: torch.tensordot(a, b, 1), (5, 6), (6, 7)), 0, {"FV-UNSUPPORTED": 210}),
+        call(lambda c, a, b: c.clone().addmm_(a, b), (2, 4), (2, 3), (3, 4)), 0, {"FV-UNSUPPORTED": 24}),
+    "tensordot": (call(lambda a, b: torch.tensordot(a, b, 1), (5, 6), (6, 7)), 0, {"FV-UNSUPPORTED": 210}),
     # (5, 6) times each of three (6, 7)
-    "broadcast": (does(torch.matmul, (5, 6), (3, 6, 7)), 210, {"FV-BROADCAST": 420}),
-    "other side": (does(torch.matmul, (3, 5, 6), (6, 7)), 630, {}),
+    "broadcast": (call(torch.matmul, (5, 6), (3, 6, 7)), 210, {"FV-BROADCAST": 420}),
+    "other side": (call(torch.matmul, (3, 5, 6), (6, 7)), 630, {}),
     # a product that is not summed is no multiply-add; numpy says 90
-    "outer": (does(lambda a, b: torch.einsum("i,j->ij", a, b), (9,), (10,)), 45, {"FV-EINSUM": -45}),
+    "outer": (call(lambda a, b: torch.einsum("i,j->ij", a, b), (9,), (10,)), 45, {"FV-EINSUM": -45}),
     # 3 · 123 · 57 · 91 = 1,914,003, of which numpy writes four digits
     "rounded": (
-        does(lambda a, b: torch.einsum("b i k, b k j -> b i j", a, b), (3, 123, 57), (3, 57, 91)),
+        call(lambda a, b: torch.einsum("b i k, b k j -> b i j", a, b), (3, 123, 57), (3, 57, 91)),
         1_914_000, {"FV-EINSUM": 3}),
     "known": (
-        does(lambda a, b: torch.einsum("bti,btj->bij", a, b), (3, 123, 57), (3, 123, 91)), 1_914_003, {}),
+        call(lambda a, b: torch.einsum("bti,btj->bij", a, b), (3, 123, 57), (3, 123, 91)), 1_914_003, {}),
     "known, transposed": (
-        does(lambda a, b: torch.einsum("btc,bsc->bst", a, b), (3, 123, 57), (3, 91, 57)), 3 * 123 * 57 * 91, {}),
+        call(lambda a, b: torch.einsum("btc,bsc->bst", a, b), (3, 123, 57), (3, 91, 57)), 3 * 123 * 57 * 91, {}),
     "complex": (
         lambda: given(nn.Linear(3, 4, dtype=torch.complex64), torch.ones(2, 3, dtype=torch.complex64)),
         24, {"FV-COMPLEX": 72}),
@@ -192,21 +163,21 @@ CASES = {
         lambda: given(
             nn.Conv2d(3, 4, 3, padding=1, dtype=torch.complex64), torch.ones(1, 3, 8, 8, dtype=torch.complex64)),
         3 * 6912, {}),
-    "function": (does(lambda a, b: Times.apply(a, b) @ b, (2, 3), (3, 3)), 18, {"FV-FUNCTION": 18}),
+    "function": (call(lambda a, b: Times.apply(a, b) @ b, (2, 3), (3, 3)), 18, {"FV-FUNCTION": 18}),
     # its resampling is in a scripted function while it is traced
-    "pasted masks": (does(pasted, (1, 1, 4, 4), (1, 4)), 0, {}),
+    "pasted masks": (call(pasted, (1, 1, 4, 4), (1, 4)), 0, {}),
     "unused": (lambda: given(Wasteful(), torch.ones(2, 3)), 24, {"FV-UNUSED": 30}),
     "shared": (lambda: given(Shared(), torch.ones(2, 3)), 72, {"FV-ALIAS": 0}),
     # 10 tokens: 3 · 8 · 8 into the heads and 8 · 8 out of them, 2 · 8 · 16 in the layers; both norms 5 of 80;
     # 2 · 2 heads' two products of 5 × 5 scores of 4
     "encoder layer": (
-        lambda: given(encoder(), torch.ones(2, 5, 8)), 10 * (256 + 256) + 800,
+        lambda: given(encoder_layer(), torch.ones(2, 5, 8)), 10 * (256 + 256) + 800,
         {"FV-NORM": -800, "FV-SDPA": 800, "FV-FASTPATH": 0}),
     "encoder layer, training": (
-        training(encoder, 2, 5, 8), 10 * (256 + 256) + 800, {"FV-NORM": -800, "FV-SDPA": 800}),
+        training(encoder_layer, 2, 5, 8), 10 * (256 + 256) + 800, {"FV-NORM": -800, "FV-SDPA": 800}),
     # without its padding, 8 of 10 tokens are left, where we run
     "encoder, nested": (
-        padded, 10 * (256 + 256) + 800, {"FV-NORM": -800, "FV-SDPA": 800, "FV-FASTPATH": -2 * (256 + 256)}),
+        padded_encoder, 10 * (256 + 256) + 800, {"FV-NORM": -800, "FV-SDPA": 800, "FV-FASTPATH": -2 * (256 + 256)}),
     # without parameters that need gradients the tracer, too, takes the fast path of the attention
     "frozen attention": (
         lambda: given(frozen(attending()), torch.ones(2, 5, 8)), 0, {"FV-UNSUPPORTED": 10 * 256 + 800}),
@@ -215,7 +186,7 @@ CASES = {
 
 #: What it cannot count, and the first of its words.
 FAILURES = {
-    "matrix with vector": (does(torch.matmul, (3, 5, 6), (6,)), "IndexError"),
+    "matrix with vector": (call(torch.matmul, (3, 5, 6), (6,)), "IndexError"),
     "norm of one dimension": (layer(lambda: nn.LayerNorm(6), 6), "AssertionError"),
     "convolution on meta": (
         lambda: given(nn.Conv1d(3, 4, 3, device="meta"), torch.ones(1, 3, 8, device="meta")), "TypeError"),

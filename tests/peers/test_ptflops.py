@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from peers.models import LinearSubclass, encoder_layer, matmul
 from peers.zoo import Case, Zoo, causes, given
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - its usual name
@@ -29,10 +30,6 @@ class Own(nn.Module):
 
     def forward(self, a, b=None):
         return self.code(self, a) if b is None else self.code(self, a, b)
-
-
-class Mine(nn.Linear):
-    """A Linear, but not by name."""
 
 
 class Odd(nn.Linear):
@@ -79,10 +76,6 @@ def frozen():
     return model
 
 
-def encoder_layer():
-    return nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
-
-
 def sparse():
     """Multiply a matrix of which 2 elements are stored."""
     left = torch.tensor([[1.0, 0, 0], [0, 2, 0]]).to_sparse()
@@ -92,10 +85,6 @@ def sparse():
 def deformable(mask=None):
     offset = torch.zeros(1, 18, 2, 2)
     return Own(lambda m, a: m.it(a, offset, mask), it=DeformConv2d(2, 3, 3))
-
-
-def multiply(a, b):
-    return torch.matmul(a, b)
 
 
 def add(a, b):
@@ -129,7 +118,7 @@ WORK = {
     "half": Case(
         lambda: given(Own(lambda m, a: m.it(a[:1]), it=nn.Linear(3, 1, bias=False)), x(2, 3)), 3, 1, {"PT-BATCH": 2}),
     "batch by keyword": Case(
-        lambda: given(Own(lambda m, a: m.it(a), it=Mine(3, 4)), a=x(2, 3)), 24, 0, {"PT-SUBCLASS": 24}),
+        lambda: given(Own(lambda m, a: m.it(a), it=LinearSubclass(3, 4)), a=x(2, 3)), 24, 0, {"PT-SUBCLASS": 24}),
     "keyword": Case(
         lambda: given(Own(lambda m, a: m.it(a), it=nn.Linear(3, 4, bias=False)), a=x(2, 3)), 24, 24, {}),
     "positional and keyword": Case(
@@ -165,7 +154,7 @@ WORK = {
         lambda: applied(lambda a, b: torch.addmm(x(2, 4), a, b), x(2, 3), x(3, 4)), 24, 32, {"PT-ELEMENTS": -8}),
     "addmm of nothing": Case(
         lambda: applied(lambda a, b: torch.addmm(x(2, 4), a, b, beta=0), x(2, 3), x(3, 4)), 24, 24, {}),
-    "matmul": Case(lambda: applied(multiply, x(2, 3), x(3, 4)), 24, 24, {}),
+    "matmul": Case(lambda: applied(matmul, x(2, 3), x(3, 4)), 24, 24, {}),
     # the function itself, taken from its place before another is put there
     "matmul, taken before": Case(lambda: applied(torch.matmul, x(2, 3), x(3, 4)), 24, 0, {"PT-FUNCTIONAL": 24}),
     "matmul, in a module": Case(
@@ -173,17 +162,17 @@ WORK = {
         {"PT-TOTAL-ONLY": 0}),
     # 4 products of 2·3·5, counted as one
     "matmul, broadcast": Case(
-        lambda: applied(multiply, x(1, 2, 3), x(4, 3, 5)), 120, 30,
+        lambda: applied(matmul, x(1, 2, 3), x(4, 3, 5)), 120, 30,
         {"PT-BROADCAST": 90}),
     # 6 elements, by the 3 of the vector
     "matmul by a vector": Case(
-        lambda: applied(multiply, x(2, 3), x(3)), 6, 18,
+        lambda: applied(matmul, x(2, 3), x(3)), 6, 18,
         {"PT-BROADCAST": -12}),
     "@": Case(lambda: applied(lambda a, b: a @ b, x(2, 3), x(3, 4)), 24, 0, {"PT-FUNCTIONAL": 24}),
     "matmul and @": Case(
         lambda: applied(lambda a, b: torch.matmul(a, a) @ b, x(2, 2), x(2, 3)), 20, 8, {"PT-FUNCTIONAL": 12}),
     "linear as a function": Case(lambda: applied(F.linear, x(2, 3), x(4, 3)), 24, 0, {"PT-FUNCTIONAL": 24}),
-    "subclass": Case(lambda: given(Mine(3, 4), x(2, 3)), 24, 0, {"PT-SUBCLASS": 24}),
+    "subclass": Case(lambda: given(LinearSubclass(3, 4), x(2, 3)), 24, 0, {"PT-SUBCLASS": 24}),
     "subclass, by a function": Case(lambda: given(Odd(3, 4), x(2, 3)), 24, 24, {}),
     # 3 tokens: 8·24 in, 2·3·8 for scores and values, 8·8 out. The hook adds 3·8 scalings, 3·24 + 3·8 biases, 2·3·3 for
     # the softmax; its functions count 2 products of 72, and those 18 again

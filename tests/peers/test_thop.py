@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 import torchvision
+from peers.models import LinearSubclass
 from peers.zoo import Case, Zoo, causes, given
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - its usual name
@@ -33,10 +34,6 @@ class Own(nn.Module):
 
     def forward(self, *inputs):
         return self.code(self, *inputs)
-
-
-class Mine(nn.Linear):
-    """A Linear, but not by name."""
 
 
 def shared():
@@ -124,7 +121,7 @@ WORK = {
     # 3 tokens: 8·24 in, 2·3·8 for scores and values, 8·8 out
     "attention": Case(
         lambda: given(nn.MultiheadAttention(8, 2, batch_first=True), *3 * [x(1, 3, 8)]), 912, 0, {"TH-RULES": 912}),
-    "subclass": Case(lambda: given(Mine(3, 4), x(2, 3)), 24, 0, {"TH-SUBCLASS": 24}),
+    "subclass": Case(lambda: given(LinearSubclass(3, 4), x(2, 3)), 24, 0, {"TH-SUBCLASS": 24}),
     "matrix product": Case(lambda: given(Own(lambda _, a, b: a @ b), x(2, 3), x(3, 4)), 24, 0, {"TH-FUNCTIONAL": 24}),
     "keyword argument": Case(lambda: given(Own(lambda m, a: m.fc(a), fc=nn.Linear(3, 4)), x(2, 3)), 24, 24, {}),
     # a 1×1 convolution of 2·2 places: 3·2 MACs each; uᵀ·(W·v) of the weight (3, 2) is 6 + 3 more, in a hook of its own

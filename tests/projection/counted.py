@@ -1,4 +1,4 @@
-"""Profiles that several tests project; each is counted once in a process."""
+"""Profiles that several tests share; each is counted once per process."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ from profiler.tally import Profile
 
 @cache
 def counted(name: str, *specs: str, batch: int | None = None) -> Profile:
-    """Count a target on meta."""
+    """Return the profile of a target, counted on meta."""
     return count_target(name, specs=specs, batch=batch, device="meta")

@@ -1,4 +1,4 @@
-"""What a run needs, what a device gives, and the largest batch."""
+"""The memory that a run needs, the usable memory of a device, and the largest batch."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def linear(batch: int) -> profiler.Profile:
 
 
 def test_a_linear_layer_needs_its_weights_input_and_result():
-    found = memory_needed(linear(1000), FP32)
-    assert found.value == 4 * (100 * 50 + 50 + 1000 * 100 + 1000 * 50)
+    needed = memory_needed(linear(1000), FP32)
+    assert needed.value == 4 * (100 * 50 + 50 + 1000 * 100 + 1000 * 50)
 
 
 def test_half_the_bits_need_half_the_bytes():
@@ -38,9 +38,9 @@ def test_the_largest_batch_fits_and_the_next_does_not(usable):
     def needed(batch: int) -> int:
         return 50 + 7 * batch
 
-    found = largest_batch(needed, usable)
-    assert found == 0 or needed(found) <= usable
-    assert needed(found + 1) > usable
+    batch = largest_batch(needed, usable)
+    assert batch == 0 or needed(batch) <= usable
+    assert needed(batch + 1) > usable
 
 
 def test_memory_that_does_not_grow_has_no_largest_batch():
@@ -49,9 +49,9 @@ def test_memory_that_does_not_grow_has_no_largest_batch():
 
 
 def test_the_smallest_device_holds_it_and_no_smaller_one_does():
-    found = smallest_device(30 * 2**30, parse_precision("bf16"))
-    held = [d for d in all_devices().values() if (usable_bytes(d) or 0) >= 30 * 2**30 and "bf16" in d.peak_ops_per_s]
-    assert find_device(found.value).memory_gib == min(d.memory_gib for d in held if d.count == 1)
+    smallest = smallest_device(30 * 2**30, parse_precision("bf16"))
+    large = [d for d in all_devices().values() if (usable_bytes(d) or 0) >= 30 * 2**30 and "bf16" in d.peak_ops_per_s]
+    assert find_device(smallest.value).memory_gib == min(d.memory_gib for d in large if d.count == 1)
     assert smallest_device(280 * 2**30, parse_precision("bf16")) is None, "systems hold it, and no single device"
 
 
@@ -59,6 +59,6 @@ def test_a_70b_model_does_not_fit_an_l4_in_sixteen_bits():
     with torch.device("meta"):
         model = nn.Linear(100_000, 700_000, bias=False)
     profile = profiler.count(model, torch.empty(1, 100_000, device="meta"))
-    found = project(profile, find_device("l4"), precision="bf16")
-    assert not found.fits
-    assert found.memory_share.value == pytest.approx(140e9 / usable_bytes(find_device("l4")), rel=1e-3)
+    projection = project(profile, find_device("l4"), precision="bf16")
+    assert not projection.fits
+    assert projection.memory_share.value == pytest.approx(140e9 / usable_bytes(find_device("l4")), rel=1e-3)

@@ -1,4 +1,4 @@
-"""Caches of keys and values against live ones, and decoding against closed forms."""
+"""Key-value caches, against those of live models; decoding steps, against closed forms."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ SMALL = {
 }  # fmt: skip
 
 
-def live(model, tokens: int) -> int:
-    """Count the elements that a model of transformers really keeps of so many tokens."""
+def cached_elements(model, tokens: int) -> int:
+    """Return the elements of the key-value cache of a live transformers model after *tokens* tokens."""
     with torch.no_grad():
         output = model.eval()(input_ids=torch.zeros(1, tokens, dtype=torch.int64), use_cache=True)
     cache = getattr(output, cache_name(model))
@@ -29,7 +29,7 @@ def live(model, tokens: int) -> int:
 @pytest.mark.parametrize("kv_heads", [1, 2, 4])
 def test_a_cache_of_grouped_heads_is_the_live_one(kv_heads):
     config = LlamaConfig(**SMALL, num_key_value_heads=kv_heads)
-    assert KVCache.of_config(config).bytes_for(7, itemsize=1) == live(LlamaForCausalLM(config), 7)
+    assert KVCache.of_config(config).bytes_for(7, itemsize=1) == cached_elements(LlamaForCausalLM(config), 7)
     assert KVCache.of_config(config) == KVCache.of_heads(layers=3, kv_heads=kv_heads, head_dim=16)
 
 
@@ -40,7 +40,7 @@ def test_a_sliding_window_stops_the_cache_from_growing(tokens):
     cache = KVCache.of_config(config)
     per_token = 3 * 2 * 2 * 16
     assert cache.bytes_for(tokens, itemsize=1) == per_token * min(tokens, 8)
-    assert live(MistralForCausalLM(config), tokens) == per_token * min(tokens, 7)
+    assert cached_elements(MistralForCausalLM(config), tokens) == per_token * min(tokens, 7)
 
 
 def test_a_latent_is_shared_by_all_heads():

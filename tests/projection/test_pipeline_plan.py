@@ -1,4 +1,4 @@
-"""Pipelines: files, shared devices, and the two that are shipped."""
+"""Pipelines: files, plans on shared devices, and the two included pipelines."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def test_the_load_is_the_rate_over_the_largest():
 
 
 def test_a_stage_on_a_device_of_its_own_does_not_load_the_other():
-    found = plan_pipeline("two", [stage(10), replace(stage(10, "b"), device=A10)])
-    assert [device.device for device in found.devices] == ["l4", "a10"]
-    assert found.devices[0].load.value == pytest.approx(plan_pipeline("one", [stage(10)]).devices[0].load.value)
+    planned = plan_pipeline("two", [stage(10), replace(stage(10, "b"), device=A10)])
+    assert [device.device for device in planned.devices] == ["l4", "a10"]
+    assert planned.devices[0].load.value == pytest.approx(plan_pipeline("one", [stage(10)]).devices[0].load.value)
 
 
 def test_memory_that_is_too_much_together_does_not_fit():
@@ -52,24 +52,24 @@ def test_memory_that_is_too_much_together_does_not_fit():
 
 def test_a_cache_is_read_at_every_step():
     """24 GB at 300 GB/s add 80 ms to a step."""
-    plain, held = plan_pipeline("p", [stage(1)]), plan_pipeline("c", [replace(stage(1), cache_bytes=24 * 10**9)])
-    assert held.stages[0].estimate_s.value - plain.stages[0].estimate_s.value == pytest.approx(0.08)
+    plain, cached = plan_pipeline("p", [stage(1)]), plan_pipeline("c", [replace(stage(1), cache_bytes=24 * 10**9)])
+    assert cached.stages[0].estimate_s.value - plain.stages[0].estimate_s.value == pytest.approx(0.08)
     weights = counted("resnet18").totals.params * 2
-    assert held.stages[0].bound_s.value == pytest.approx((weights + 24e9) / 300e9, rel=1e-3)
+    assert cached.stages[0].bound_s.value == pytest.approx((weights + 24e9) / 300e9, rel=1e-3)
     reads = (weights + counted("resnet18").inputs[0][1].elements * 2 + 2000 + 24e9 * 0.69) / (300e9 * 0.69)
-    assert held.stages[0].load.value == pytest.approx(reads, rel=1e-6)
+    assert cached.stages[0].load.value == pytest.approx(reads, rel=1e-6)
 
 
 def test_tokens_on_a_device_of_unknown_bandwidth_have_no_bound():
-    profile, dry = counted("hf:gpt2", "input_ids=1x1"), replace(L4, bandwidth_bytes_per_s=None)
-    asked = Stage("a", "hf:gpt2", tokens_per_s=20.0, prompt=8)
-    known, unknown = (
-        plan_pipeline("x", [CountedStage(asked, profile, device, "fp16", prefill=profile)]).stages[0]
-        for device in (L4, dry)
+    profile, no_bandwidth = counted("hf:gpt2", "input_ids=1x1"), replace(L4, bandwidth_bytes_per_s=None)
+    generating = Stage("a", "hf:gpt2", tokens_per_s=20.0, prompt=8)
+    bounded, unbounded = (
+        plan_pipeline("x", [CountedStage(generating, profile, device, "fp16", prefill=profile)]).stages[0]
+        for device in (L4, no_bandwidth)
     )
-    assert known.tokens_per_s_bound.value > 0
-    assert unknown.tokens_per_s_bound is None
-    assert unknown.critical_batch is None
+    assert bounded.tokens_per_s_bound.value > 0
+    assert unbounded.tokens_per_s_bound is None
+    assert unbounded.critical_batch is None
 
 
 @pytest.mark.parametrize("name", list_pipelines())

@@ -1,4 +1,4 @@
-"""Bounds, estimates and demands, against numbers worked out by hand."""
+"""Bounds, estimates and required rates, against closed forms."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ def linear(batch: int, width: int) -> profiler.Profile:
 
 def test_a_large_product_is_bound_by_compute():
     """4096³ products of two operations at 1 TFLOP/s; 3·4096² numbers of 4 bytes take 2 ms."""
-    found = project(linear(4096, 4096), TOY)
-    assert found.bound_s.value == pytest.approx(2 * 4096**3 / 1e12)
-    assert (found.bound_s.kind, found.limit.value) == ("bound", "compute")
+    projection = project(linear(4096, 4096), TOY)
+    assert projection.bound_s.value == pytest.approx(2 * 4096**3 / 1e12)
+    assert (projection.bound_s.kind, projection.limit.value) == ("bound", "compute")
 
 
 def test_a_vector_times_a_matrix_is_bound_by_reading_the_matrix():
     """One row: 4096² weights of 4 bytes, and 2·4096 numbers in and out, at 100 GB/s."""
-    found = project(linear(1, 4096), TOY)
-    assert found.bound_s.value == pytest.approx((4096**2 + 2 * 4096) * 4 / 100e9)
-    assert found.limit.value == "bandwidth"
+    projection = project(linear(1, 4096), TOY)
+    assert projection.bound_s.value == pytest.approx((4096**2 + 2 * 4096) * 4 / 100e9)
+    assert projection.limit.value == "bandwidth"
 
 
 def test_the_ridge_parts_the_two():
@@ -56,54 +56,54 @@ def test_the_ridge_parts_the_two():
 
 def test_the_estimate_is_the_longer_side_over_its_share_and_a_floor():
     efficiency = FixedEfficiency()
-    found = project(linear(4096, 4096), TOY, efficiency=efficiency)
-    assert found.estimate_s.value == pytest.approx(2 * 4096**3 / 1e12 / 0.45 + 5e-6)
+    projection = project(linear(4096, 4096), TOY, efficiency=efficiency)
+    assert projection.estimate_s.value == pytest.approx(2 * 4096**3 / 1e12 / 0.45 + 5e-6)
     for figure in (efficiency.compute, efficiency.memory, efficiency.floor_s):
-        assert figure.source in found.estimate_s.source
+        assert figure.source in projection.estimate_s.source
 
 
 def test_required_tops_are_operations_times_rate_over_utilisation():
     """2·1024³ operations × 30/s ÷ 0.3 are 0.2147 TOPS; at the peak of 1 the largest rate is 0.3e12/2·1024³."""
-    found = project(linear(1024, 1024), TOY, fps=30)
-    assert found.required_ops_per_s.value == 2 * 1024**3 * 30
-    assert found.required_tops.value == pytest.approx(0.2147, rel=1e-3)
-    assert found.max_fps.value == pytest.approx(0.3e12 / (2 * 1024**3))
-    assert found.headroom.value == pytest.approx(found.max_fps.value / 30)
-    assert found.fits
+    projection = project(linear(1024, 1024), TOY, fps=30)
+    assert projection.required_ops_per_s.value == 2 * 1024**3 * 30
+    assert projection.required_tops.value == pytest.approx(0.2147, rel=1e-3)
+    assert projection.max_fps.value == pytest.approx(0.3e12 / (2 * 1024**3))
+    assert projection.headroom.value == pytest.approx(projection.max_fps.value / 30)
+    assert projection.fits
 
 
 def test_a_demand_above_capacity_does_not_fit_and_says_so():
-    found = project(linear(1024, 1024), TOY, fps=200)
-    assert not found.fits
-    assert found.shortfall.startswith("200/s is above the 139.7/s that toy sustains")
+    projection = project(linear(1024, 1024), TOY, fps=200)
+    assert not projection.fits
+    assert projection.shortfall.startswith("200/s is above the 139.7/s that toy sustains")
 
 
 def test_more_memory_than_there_is_does_not_fit():
-    found = project(linear(1, 20_000), TOY)
-    assert found.memory.value >= 20_000**2 * 4
-    assert "of the memory" in found.shortfall
+    projection = project(linear(1, 20_000), TOY)
+    assert projection.memory.value >= 20_000**2 * 4
+    assert "of the memory" in projection.shortfall
 
 
 def test_int8_stores_a_quarter_and_computes_eight_times_as_fast():
-    found = project(linear(4096, 4096), TOY, precision="int8")
-    assert found.bound_s.value == pytest.approx(2 * 4096**3 / 8e12)
-    row = next(row for row in found.what_if if row.precision == "int8")
+    projection = project(linear(4096, 4096), TOY, precision="int8")
+    assert projection.bound_s.value == pytest.approx(2 * 4096**3 / 8e12)
+    row = next(row for row in projection.what_if if row.precision == "int8")
     assert row.weight_bytes.value == 4096**2
 
 
 def test_narrow_activations_cost_the_traffic_of_quantising_them():
     """A row of one: the weights are read as int8, the input of 4096 is read as 2 bytes, written and read as 1."""
     profile = linear(1, 4096)
-    run = DevicePass.of(profile, TOY, choose_precision(profile, TOY, "int8"), FixedEfficiency())
-    (work,) = [w for w in run.works if w.ops]
+    device_pass = DevicePass.of(profile, TOY, choose_precision(profile, TOY, "int8"), FixedEfficiency())
+    (work,) = [w for w in device_pass.works if w.ops]
     assert work.quantise_bytes == 4096 * 3
     assert work.bytes == 4096**2 + 4096 + 4096 * 2
 
 
 def test_weights_alone_compute_in_sixteen_bits():
-    found = project(linear(4096, 4096), TOY, precision="int8-weights")
-    assert "computed in fp16" in found.precision.source
-    assert found.bound_s.value == pytest.approx(2 * 4096**3 / 4e12)
+    projection = project(linear(4096, 4096), TOY, precision="int8-weights")
+    assert "computed in fp16" in projection.precision.source
+    assert projection.bound_s.value == pytest.approx(2 * 4096**3 / 4e12)
 
 
 def test_what_a_device_lacks_is_computed_in_the_next_wider_precision_and_named():
@@ -150,24 +150,42 @@ def test_a_model_without_work_is_an_error():
 
 
 def test_a_device_of_unknown_bandwidth_is_bound_by_compute_alone():
-    found = project(linear(1, 4096), replace(TOY, bandwidth_bytes_per_s=None))
-    assert found.bound_s.value == pytest.approx(2 * 4096**2 / 1e12)
-    assert "not known" in found.bound_s.source
+    projection = project(linear(1, 4096), replace(TOY, bandwidth_bytes_per_s=None))
+    assert projection.bound_s.value == pytest.approx(2 * 4096**2 / 1e12)
+    assert "not known" in projection.bound_s.source
 
 
 def test_every_figure_has_its_kind_and_a_source():
-    found = project(counted("resnet18"), find_device("l4"), fps=30, precision="int8")
-    assert len(found.figures) >= 15
-    for figure in found.figures.values():
+    projection = project(counted("resnet18"), find_device("l4"), fps=30, precision="int8")
+    assert len(projection.figures) >= 15
+    for figure in projection.figures.values():
         assert figure.kind in {"bound", "estimate", "measured"}
         assert figure.source
 
 
 def test_a_figure_of_low_confidence_is_marked_where_it_is_used():
-    found = project(counted("resnet18"), find_device("jetson-orin-nx"), precision="int8")
-    assert "low confidence" in found.peak_ops_per_s.source
-    assert "low confidence" in found.bound_s.source
-    assert any("low confidence" in note for note in found.notes)
+    projection = project(counted("resnet18"), find_device("jetson-orin-nx"), precision="int8")
+    assert "low confidence" in projection.peak_ops_per_s.source
+    assert "low confidence" in projection.bound_s.source
+    assert any("low confidence" in note for note in projection.notes)
+
+
+class Instant:
+    """An efficiency with which every call takes no time."""
+
+    source = "made up"
+
+    def seconds(self, work, device):
+        return 0.0
+
+
+@pytest.mark.parametrize("batch", [1, 4096], ids=["bandwidth", "compute"])
+def test_an_estimate_below_the_bound_is_raised_to_it(batch):
+    """The bound is 2·B·4096² operations at 1 TFLOP/s, or (4096² + 2·B·4096) numbers of 4 bytes at 100 GB/s."""
+    projection = project(linear(batch, 4096), TOY, efficiency=Instant())
+    bound_s = max(2 * batch * 4096**2 / 1e12, (4096**2 + 2 * batch * 4096) * 4 / 100e9)
+    assert projection.estimate_s.value == pytest.approx(bound_s)
+    assert all(row.estimate_s.value == row.bound_s.value > 0 for row in projection.what_if)
 
 
 @pytest.mark.parametrize("device", ["h100-sxm5-80gb", "l4", "jetson-agx-orin-64gb", "core-i9-10940x", "tpu-v4"])
@@ -175,39 +193,39 @@ def test_a_figure_of_low_confidence_is_marked_where_it_is_used():
 def test_the_estimate_is_never_below_the_bound(device, model):
     target = find_device(device)
     precision = None if "fp32" in target.peak_ops_per_s else "bf16"
-    found = project(counted(model), target, precision=precision)
-    assert found.estimate_s.value >= found.bound_s.value
-    assert all(row.estimate_s.value >= row.bound_s.value for row in found.what_if)
+    projection = project(counted(model), target, precision=precision)
+    assert projection.estimate_s.value >= projection.bound_s.value
+    assert all(row.estimate_s.value >= row.bound_s.value for row in projection.what_if)
 
 
 def test_a_look_up_does_not_read_the_whole_table():
     """Llama 3.1 8B in 16 bits: a step reads 15.01 GB, all but the input embedding (torchao's figure)."""
     profile = counted("hf:llama-3.1-8b", "input_ids=1x1")
-    run = DevicePass.of(
+    device_pass = DevicePass.of(
         profile,
         find_device("rtx-a6000"),
         choose_precision(profile, find_device("rtx-a6000"), "bf16"),
         FixedEfficiency(),
     )
-    assert run.compulsory_bytes == pytest.approx(15.01e9, rel=1e-3)
+    assert device_pass.compulsory_bytes == pytest.approx(15.01e9, rel=1e-3)
 
 
 def test_a_table_that_is_also_the_last_layer_is_read_whole():
     """GPT-2 ties its embedding to its output: 124.4 M parameters, of which only the positions are picked from."""
     profile = counted("hf:gpt2", "input_ids=1x1")
-    run = DevicePass.of(profile, TOY, choose_precision(profile, TOY, "fp32"), FixedEfficiency())
+    device_pass = DevicePass.of(profile, TOY, choose_precision(profile, TOY, "fp32"), FixedEfficiency())
     positions = 1024 * 768
-    assert run.compulsory_bytes == pytest.approx((124_439_808 - positions) * 4, rel=2e-3)
+    assert device_pass.compulsory_bytes == pytest.approx((124_439_808 - positions) * 4, rel=2e-3)
 
 
 def test_a_projection_is_saved_and_comes_back():
     profile = replace(counted("resnet18"), projection=project(counted("resnet18"), find_device("l4"), fps=30))
     text = to_json(profile)
     assert from_json(text) == profile
-    found = json.loads(text)["projection"]
+    projection = json.loads(text)["projection"]
     for name in ("device", "precision", "required_ops_per_s", "required_tops", "utilisation", "headroom", "max_fps",
                  "limit", "bound_s", "estimate_s", "memory"):  # fmt: skip
-        assert set(found[name]) == {"value", "kind", "source"}
+        assert set(projection[name]) == {"value", "kind", "source"}
 
 
 def test_a_sum_of_profiles_has_no_projection():

@@ -1,4 +1,4 @@
-"""The two engines, and the work that each is given, against sums worked out by hand."""
+"""The compute time of the two engines, and the work of each, against closed forms."""
 
 from __future__ import annotations
 
@@ -19,45 +19,48 @@ N = 1024
 DRY = replace(TOY, bandwidth_bytes_per_s=None)
 
 
-def run(model, *shape, device=DRY, precision=None, dtype=torch.float32) -> DevicePass:
+def project_layer(model, *shape, device=DRY, precision=None, dtype=torch.float32) -> DevicePass:
     profile = profiler.count(model.to("meta", dtype), torch.empty(*shape, device="meta", dtype=dtype))
     return DevicePass.of(profile, device, choose_precision(profile, device, precision), FixedEfficiency())
 
 
-def layer(**how) -> nn.Module:
-    return nn.Sequential(nn.Linear(N, N, **how), nn.ReLU())
+def layer(**options) -> nn.Module:
+    return nn.Sequential(nn.Linear(N, N, **options), nn.ReLU())
 
 
 def test_in_fp32_products_and_the_rest_share_the_vector_unit():
     """2·N³ operations at 1 TFLOP/s; N² additions of the bias and N² compares at 2."""
-    found = run(layer(), N, N)
-    assert found.bound.compute_s == pytest.approx(2 * N**3 / 1e12 + 2 * N**2 / 2e12)
+    device_pass = project_layer(layer(), N, N)
+    assert device_pass.bound.compute_s == pytest.approx(2 * N**3 / 1e12 + 2 * N**2 / 2e12)
 
 
 def test_a_matrix_unit_works_beside_the_vector_unit():
     """In fp16 the products take 4 TFLOP/s of their own; an elementwise model is left with the vector unit."""
-    assert run(layer(), N, N, precision="fp16").bound.compute_s == pytest.approx(2 * N**3 / 4e12)
-    assert run(nn.ReLU(), N, N, precision="fp16").bound.compute_s == pytest.approx(N**2 / 2e12)
+    assert project_layer(layer(), N, N, precision="fp16").bound.compute_s == pytest.approx(2 * N**3 / 4e12)
+    assert project_layer(nn.ReLU(), N, N, precision="fp16").bound.compute_s == pytest.approx(N**2 / 2e12)
 
 
 def test_a_dtype_without_a_rate_computes_on_the_vector_unit():
     """Of a model in fp32, a product in fp64, which is not in the sheet: 2·N³ at 2 TFLOP/s bound, at 1 estimated."""
-    single = run(nn.Linear(N, N, bias=False), N, N)
+    single = project_layer(nn.Linear(N, N, bias=False), N, N)
     model = nn.Linear(N, N, bias=False, device="meta", dtype=torch.float64)
     double = profiler.count(model, torch.empty(N, N, device="meta", dtype=torch.float64))
-    found = DevicePass.of(double, DRY, single.scheme, FixedEfficiency())
-    assert found.bound.compute_s == pytest.approx(2 * N**3 / 2e12)
-    assert found.estimate_s == pytest.approx(2 * N**3 / 1e12 / 0.45 + 5e-6)
+    device_pass = DevicePass.of(double, DRY, single.scheme, FixedEfficiency())
+    assert device_pass.bound.compute_s == pytest.approx(2 * N**3 / 2e12)
+    assert device_pass.estimate_s == pytest.approx(2 * N**3 / 1e12 / 0.45 + 5e-6)
 
 
 def test_the_estimate_adds_the_rest_of_an_operator_to_its_products():
-    found = run(nn.Linear(N, N), N, N, precision="fp16")
-    assert found.estimate_s == pytest.approx((2 * N**3 / 4e12 + N**2 / 1e12) / 0.45 + 5e-6)
+    device_pass = project_layer(nn.Linear(N, N), N, N, precision="fp16")
+    assert device_pass.estimate_s == pytest.approx((2 * N**3 / 4e12 + N**2 / 1e12) / 0.45 + 5e-6)
 
 
 def test_an_operator_that_is_called_twice_counts_twice():
     one = nn.Linear(N, N)
-    rows = [project(run(model, 1, N, device=TOY).profile, TOY).operators[0] for model in (one, nn.Sequential(one, one))]
+    rows = [
+        project(project_layer(model, 1, N, device=TOY).profile, TOY).operators[0]
+        for model in (one, nn.Sequential(one, one))
+    ]
     assert rows[0].ops == 2 * N**2 + N
     assert rows[0].bytes == 4 * (N**2 + N + N + N)
     for name in ("calls", "ops", "bytes", "bound_s", "estimate_s"):
@@ -66,13 +69,15 @@ def test_an_operator_that_is_called_twice_counts_twice():
 
 def test_only_contractions_quantise_what_they_read():
     """Under int8 the N² numbers before the product are read in 16 bits and written in 8; those before the ReLU not."""
-    works = run(layer(bias=False), N, N, device=TOY, precision="int8").works
+    works = project_layer(layer(bias=False), N, N, device=TOY, precision="int8").works
     assert [(w.operator, w.quantise_bytes) for w in works if w.is_kernel] == [("aten.mm", 3 * N**2), ("aten.relu", 0)]
 
 
 def test_a_convolution_with_few_channels_is_depthwise_only_in_groups():
     image = 1, 4, 8, 8
-    assert [w.is_depthwise for groups in (1, 4) for w in run(nn.Conv2d(4, 8, 3, groups=groups), *image).works] == [
+    assert [
+        w.is_depthwise for groups in (1, 4) for w in project_layer(nn.Conv2d(4, 8, 3, groups=groups), *image).works
+    ] == [
         False,
         True,
     ]
@@ -80,6 +85,6 @@ def test_a_convolution_with_few_channels_is_depthwise_only_in_groups():
 
 def test_a_sustained_load_reads_its_weights_at_a_share_of_the_bandwidth():
     """One row: N² weights and 2·N numbers of 4 bytes at 69 % of 100 GB/s; 2·N² operations at 30 % of 1 TFLOP/s."""
-    load = run(nn.Linear(N, N, bias=False), 1, N, device=TOY).sustained(0.3)
+    load = project_layer(nn.Linear(N, N, bias=False), 1, N, device=TOY).sustained(0.3)
     assert load.memory_s == pytest.approx(4 * (N**2 + 2 * N) / (100e9 * 0.69))
     assert load.compute_s == pytest.approx(2 * N**2 / 0.3e12)

@@ -1,4 +1,4 @@
-"""This machine as a device: what is kept, what is read of it, and what it is good for."""
+"""This machine as a device: its cache, its rates, and the projections that use them."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ MACHINE = MeasuredMachine(
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch):
-    """Give an empty cache, and a benchmark that takes no time."""
+def benchmark_calls(tmp_path, monkeypatch):
+    """Use an empty cache and a benchmark that takes no time; return the list of its calls."""
     calls = []
 
     def benchmark(device):
@@ -37,33 +37,33 @@ def here(tmp_path, monkeypatch):
     return calls
 
 
-def test_a_machine_is_measured_once(here, tmp_path):
+def test_a_machine_is_measured_once(benchmark_calls, tmp_path):
     first, again = measure_this_machine(), measure_this_machine()
-    assert len(here) == 1
+    assert len(benchmark_calls) == 1
     assert first == again
     assert first.identity == machine_identity(torch.device("cpu"))
     assert json.loads((tmp_path / "profiler" / "local-cpu.json").read_text())["date"] == first.date
 
 
 @pytest.mark.parametrize("change", ["{", '{"identity": {}}', "other"])
-def test_what_was_kept_of_another_machine_or_cut_short_is_measured_anew(here, tmp_path, change):
+def test_what_was_kept_of_another_machine_or_cut_short_is_measured_anew(benchmark_calls, tmp_path, change):
     measure_this_machine()
     path = tmp_path / "profiler" / "local-cpu.json"
-    kept = json.loads(path.read_text())
-    kept["identity"]["threads"] = "99"
-    path.write_text(json.dumps(kept) if change == "other" else change)
+    cached = json.loads(path.read_text())
+    cached["identity"]["threads"] = "99"
+    path.write_text(json.dumps(cached) if change == "other" else change)
     measure_this_machine()
-    assert len(here) == 2
+    assert len(benchmark_calls) == 2
 
 
-def test_it_is_measured_anew_when_asked(here):
+def test_it_is_measured_anew_when_asked(benchmark_calls):
     measure_this_machine()
     measure_this_machine(remeasure=True)
-    assert len(here) == 2
+    assert len(benchmark_calls) == 2
 
 
 @pytest.mark.parametrize("name", ["local:moon", "local:meta"])
-def test_a_device_that_is_not_here_is_an_error(here, name):
+def test_a_device_that_is_not_here_is_an_error(benchmark_calls, name):
     with pytest.raises(InputError, match="this machine has no device"):
         measure_this_machine(name)
 
@@ -83,9 +83,11 @@ def test_its_peaks_are_the_largest_rates_and_say_when_they_were_measured():
 def test_the_estimate_reads_the_curves():
     """2·256³ operations at 50 GFLOP/s, after 1 µs; three matrices of 256² numbers at about 38 GB/s take less."""
     model = nn.Linear(256, 256, bias=False, device="meta")
-    found = project(profiler.count(model, torch.empty(256, 256, device="meta")), MACHINE.device, efficiency=MACHINE)
-    assert found.estimate_s.value == pytest.approx(2 * 256**3 / 50e9 + 1e-6)
-    assert "2026-01-02" in found.estimate_s.source
+    projection = project(
+        profiler.count(model, torch.empty(256, 256, device="meta")), MACHINE.device, efficiency=MACHINE
+    )
+    assert projection.estimate_s.value == pytest.approx(2 * 256**3 / 50e9 + 1e-6)
+    assert "2026-01-02" in projection.estimate_s.source
 
 
 def test_a_depthwise_convolution_has_a_curve_of_its_own():
@@ -101,5 +103,5 @@ def test_a_bound_on_this_machine_is_not_beaten_by_it(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     machine = measure_this_machine()
     model, x = nn.Sequential(*(nn.Linear(1024, 1024) for _ in range(4))), torch.randn(512, 1024)
-    found = project(profiler.count(model, x), machine.device, efficiency=machine)
-    assert found.bound_s.value <= profiler.measure(model, x).seconds
+    projection = project(profiler.count(model, x), machine.device, efficiency=machine)
+    assert projection.bound_s.value <= profiler.measure(model, x).seconds

@@ -1,4 +1,4 @@
-"""Days, devices and utilisation; and a live step beside 6·N·T and 8·N·T."""
+"""Days, devices and utilisation; and the FLOPs of a live step, against 6·N·T and 8·N·T."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from profiler.projection.training_plan import (
 
 
 def step(*, recompute: bool) -> profiler.Profile:
-    """Train two linear layers of 64 on 32 rows; the input asks for a gradient, as an inner layer's does."""
+    """Profile a training step of two linear layers of width 64 on 32 rows, with a gradient of the input."""
     model = nn.Sequential(nn.Linear(64, 64, bias=False), nn.Linear(64, 64, bias=False))
     x = torch.randn(32, 64, requires_grad=True)
     with profiler.profile(model) as p:
@@ -34,17 +34,17 @@ def step(*, recompute: bool) -> profiler.Profile:
 
 
 def test_a_linear_models_step_is_six_n_t():
-    found = step_flops(step(recompute=False), tokens=32)
-    assert found.six_n_t == 6 * 2 * 64 * 64 * 32
-    assert found.model_flops == pytest.approx(found.six_n_t, rel=0.01), "what is left is the sum and its gradient"
-    assert found.hardware_flops == found.model_flops
+    figures = step_flops(step(recompute=False), tokens=32)
+    assert figures.six_n_t == 6 * 2 * 64 * 64 * 32
+    assert figures.model_flops == pytest.approx(figures.six_n_t, rel=0.01), "what is left is the sum and its gradient"
+    assert figures.hardware_flops == figures.model_flops
 
 
 def test_checkpointing_adds_a_forward_to_the_hardwares_flops_alone():
-    plain, again = step_flops(step(recompute=False), 32), step_flops(step(recompute=True), 32)
-    assert again.model_flops == plain.model_flops
-    assert again.hardware_flops == pytest.approx(again.eight_n_t, rel=0.3)
-    assert again.hardware_flops > again.model_flops
+    plain, recomputed = step_flops(step(recompute=False), 32), step_flops(step(recompute=True), 32)
+    assert recomputed.model_flops == plain.model_flops
+    assert recomputed.hardware_flops == pytest.approx(recomputed.eight_n_t, rel=0.3)
+    assert recomputed.hardware_flops > recomputed.model_flops
 
 
 def test_days_devices_and_pf_days():
@@ -76,14 +76,14 @@ def test_a_planned_run_is_the_steps_work_for_each_token():
     """2 layers of 64² on 32 rows: the step's own FLOPs for 32 tokens, and 1e12 tokens of them."""
     profile = step(recompute=False)
     flops = profile.model_flops / 32 * 1e12
-    found = training_figures(
+    figures = training_figures(
         profile, step_s=1e-3, peak_ops_per_s=1e12, utilisation=0.5, plan=TrainingPlan(1e12, devices=4, deadline_days=10)
     )
-    assert found.tokens_per_step.value == 32
-    assert found.mfu.value == pytest.approx(profile.model_flops / 1e9)
-    assert found.pf_days.value == pytest.approx(flops / 8.64e19)
-    assert found.days.value == pytest.approx(flops / (4 * 0.5e12) / 86400)
-    assert found.devices_for_deadline.value == math.ceil(flops / 0.5e12 / 864000)
+    assert figures.tokens_per_step.value == 32
+    assert figures.mfu.value == pytest.approx(profile.model_flops / 1e9)
+    assert figures.pf_days.value == pytest.approx(flops / 8.64e19)
+    assert figures.days.value == pytest.approx(flops / (4 * 0.5e12) / 86400)
+    assert figures.devices_for_deadline.value == math.ceil(flops / 0.5e12 / 864000)
 
 
 @pytest.mark.parametrize(

@@ -106,5 +106,5 @@ def test_without_a_model_or_a_call_there_is_nothing_to_compare():
         p.compare("flop_counter")
     with profiler.profile(example()) as p:
         pass
-    with pytest.raises(InputError, match=r"saw no call of its model$"):
+    with pytest.raises(InputError, match=r"recorded no call of its model$"):
         p.compare("flop_counter")

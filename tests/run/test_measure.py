@@ -1,4 +1,4 @@
-"""``measure()`` with a clock that does not move by itself."""
+"""``measure()`` with a fake clock."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from profiler.util import timing
 
 
 class Clock:
-    """Moves on when a model runs."""
+    """Advances when a ``Takes`` model runs."""
 
     now = 0.0
 
@@ -41,18 +41,18 @@ def clock(monkeypatch):
 
 def test_the_median_is_of_the_runs_after_warm_up(clock):
     """One run is counted and two warm up; of 1, 9 and 2 seconds the median is 2."""
-    found = profiler.measure(Takes(clock, [50, 60, 70, 1, 9, 2]), torch.zeros(1, 8), runs=3, warm=2)
-    assert found.times_s == (1, 9, 2)
-    assert found.seconds == 2
+    measurement = profiler.measure(Takes(clock, [50, 60, 70, 1, 9, 2]), torch.zeros(1, 8), runs=3, warm=2)
+    assert measurement.times_s == (1, 9, 2)
+    assert measurement.seconds == 2
 
 
 def test_rates_are_counts_over_the_median(clock):
     """8·4 MAC and 4 additions are 68 FLOP; 8 + 4 + 32 + 4 numbers of 4 bytes."""
-    found = profiler.measure(Takes(clock, [0, 2]), torch.zeros(1, 8), runs=1, warm=0)
-    assert (found.flops, found.bytes) == (68, 192)
-    assert (found.flops_per_s, found.bytes_per_s) == (34, 96)
-    assert found.share_of(0.5) == 0.25
-    assert (found.figure.value, found.figure.kind) == (2, "measured")
+    measurement = profiler.measure(Takes(clock, [0, 2]), torch.zeros(1, 8), runs=1, warm=0)
+    assert (measurement.flops, measurement.bytes) == (68, 192)
+    assert (measurement.flops_per_s, measurement.bytes_per_s) == (34, 96)
+    assert measurement.share_of(0.5) == 0.25
+    assert (measurement.figure.value, measurement.figure.kind) == (2, "measured")
 
 
 def test_buffers_and_random_numbers_are_afterwards_what_they_were():

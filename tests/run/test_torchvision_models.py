@@ -1,7 +1,7 @@
 """All of torchvision's models against the operation counts that torchvision publishes for their weights.
 
-``Weights.meta["_ops"]`` holds GMACs to three decimals. 117 of the 121 models give that number; the others run a head on
-as many objects as were found, and stand in one table, with how many that was when the number was published.
+``Weights.meta["_ops"]`` holds GMACs to three decimals. 117 of the 121 models give that number; the others run a
+head once per detected object, and are listed in ``EXCEPTIONS`` with the number of objects behind the published count.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torchvision.models import get_model_weights, list_models
 import profiler
 from profiler.targets import build, make_inputs, resolve
 
-#: Heads that run once an object, and how many objects the published number has. With random weights the region
+#: Heads that run once per object, and the number of objects behind the published count. With random weights the region
 #: proposals score around one half and all pass; with the published ones on a blank image none do.
 EXCEPTIONS = {
     "fasterrcnn_mobilenet_v3_large_320_fpn": (("roi_heads.box_head", "roi_heads.box_predictor"), 0),
@@ -58,11 +58,11 @@ def assert_published(name: str) -> None:
 
 
 def surplus(node, objects: int) -> int:
-    """Give the MACs of a head beyond so many objects; its output has one row an object."""
-    found = node.module.outputs[0][0]
-    each, rest = divmod(node.total.macs, found)
+    """Return the MACs of a head beyond those of *objects* objects; its output has one row per object."""
+    rows = node.module.outputs[0][0]
+    each, rest = divmod(node.total.macs, rows)
     assert rest == 0
-    return each * (found - objects)
+    return each * (rows - objects)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -85,7 +85,7 @@ def test_there_are_121_models_and_four_exceptions():
 
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "swin_t"])
 def test_meta_counts_as_the_cpu_does(name):
-    """Before torch 2.15, ``x[...] = 1`` on meta makes a scalar and copies it: 4 bytes written, and 4 read."""
+    """Before torch 2.15, ``x[...] = 1`` on meta creates a scalar and copies it: 4 bytes written and 4 read."""
     cpu, meta = asdict(counted(name, "cpu").totals), asdict(counted(name, "meta").totals)
     scalars = sum(row.calls for row in counted(name, "meta").operators if row.operator == "aten.scalar_tensor")
     meta["bytes_read"] -= 4 * scalars
@@ -100,7 +100,7 @@ def test_meta_counts_every_model_as_the_cpu_does(name):
 
 
 def test_the_fast_path_of_vit_does_the_same_products_in_one_operator():
-    """On the CPU attention is one operator, which is given no scores back and copies nothing; on meta it is seven."""
+    """On the CPU attention is one operator, which returns no scores and copies nothing; on meta it is seven."""
     cpu, meta = counted("vit_b_32", "cpu"), counted("vit_b_32", "meta")
     fused = {o.operator: o for o in cpu.operators}["aten._native_multi_head_attention"]
     assert fused.calls == 12
@@ -133,11 +133,11 @@ def test_a_training_step_has_the_flops_that_torch_tests_its_own_counter_with():
     """Source: test/test_flop_counter.py in PyTorch, ``test_module`` and the step with ``requires_grad``."""
     from torchvision.models import resnet18
 
-    found = []
+    flops = []
     for requires_grad in (False, True):
         model = resnet18().to("meta")
         x = torch.empty(1, 3, 224, 224, device="meta", requires_grad=requires_grad)
         with profiler.profile(model) as p:
             model(x).sum().backward()
-        found.append(2 * p.totals.macs)
-    assert found == [10_648_412_160, 10_884_440_064]
+        flops.append(2 * p.totals.macs)
+    assert flops == [10_648_412_160, 10_884_440_064]

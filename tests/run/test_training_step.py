@@ -1,4 +1,4 @@
-"""A training step as a function: what it counts, and that it leaves nothing behind."""
+"""Counting a training step: what is counted, and that all state is restored."""
 
 from __future__ import annotations
 
@@ -53,11 +53,11 @@ def step(model, optimizer, x=X):
     optimizer.step()
 
 
-@pytest.mark.parametrize("made", [False, True])
-def test_a_counted_step_leaves_everything_as_it_was(made):
+@pytest.mark.parametrize("has_state", [False, True])
+def test_a_counted_step_leaves_everything_as_it_was(has_state):
     model = net()
     optimizer = torch.optim.AdamW(model.parameters())
-    if made:
+    if has_state:
         step(model, optimizer)
     before = state(model, optimizer)
     profiler.count_step(model, X, optimizer=optimizer)
@@ -132,9 +132,9 @@ def test_an_optimizer_of_other_parameters_is_refused():
 
 def test_a_loss_that_needs_no_gradient_is_refused():
     model = net().requires_grad_(False)
-    with pytest.raises(InputError, match="needs no gradient"):
+    with pytest.raises(InputError, match="does not require gradients"):
         profiler.count_step(model, X)
-    with pytest.raises(InputError, match="no floating tensor"):
+    with pytest.raises(InputError, match="no floating-point tensor"):
         default_loss(torch.ones(2, dtype=torch.int64))
 
 
@@ -205,15 +205,15 @@ def test_lora_runs_the_gradients_of_its_own_factors_and_of_what_leads_to_them():
     n, r = 10, 2
     model = nn.Sequential(Lora(nn.Linear(n, n), r), nn.Tanh(), Lora(nn.Linear(n, n), r))
     p = profiler.count_step(model, X)
-    found = Counter()
+    macs = Counter()
     for entry in p.entries:
         if entry.record.phase == "backward":
-            found[entry.record.module] += entry.totals.macs
+            macs[entry.record.module] += entry.totals.macs
     rows, full, low = 3, n * n, n * r
-    assert found["0.base"] == 0  # nobody asks for the input's gradient, or for the frozen weight's
-    assert found["2.base"] == rows * full  # its input's gradient leads to the first layer's factors
-    assert found["0.a"] == rows * low  # its weight's alone
-    assert found["0.b"] == found["2.a"] == found["2.b"] == 2 * rows * low
+    assert macs["0.base"] == 0  # neither the input nor the frozen weight requires a gradient
+    assert macs["2.base"] == rows * full  # its input's gradient leads to the first layer's factors
+    assert macs["0.a"] == rows * low  # its weight's alone
+    assert macs["0.b"] == macs["2.a"] == macs["2.b"] == 2 * rows * low
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_lora_runs_the_gradients_of_its_own_factors_and_of_what_leads_to_them():
     ],
 )  # fmt: skip
 def test_the_gradients_of_grouped_convolutions_cost_twice_the_forward(name, factor):
-    """Torch's own counter does not divide the weight's gradient by the groups: its step is *factor* of ours."""
+    """Torch's own counter does not divide the weight's gradient by the groups: its step is *factor* times ours."""
     from torch.utils.flop_counter import FlopCounterMode
 
     model = build(resolve(name)).train()
@@ -265,7 +265,7 @@ def test_each_gradient_sits_on_the_module_of_its_forward(name):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the kernel tells a process's peak on Linux alone")
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="/proc exists on Linux only")
 def test_a_training_step_of_llama_7b_takes_seconds_and_little_memory():
     script = """
         from pathlib import Path
@@ -327,20 +327,22 @@ def test_a_live_optimizer_keeps_as_many_values_as_the_estimate_says(name, states
     model = nn.Linear(50, 50, bias=False)
     optimizer = make_optimizer(name, model)
     step(model, optimizer, torch.ones(1, 50))
-    held = sum(t.numel() for state in optimizer.state.values() for t in state.values() if isinstance(t, torch.Tensor))
-    assert held // 2500 == states
+    elements = sum(
+        t.numel() for state in optimizer.state.values() for t in state.values() if isinstance(t, torch.Tensor)
+    )
+    assert elements // 2500 == states
     assert estimate_training(2500, "float32", name)["optimizer_state"] == 4 * 2500 * states
 
 
 def test_on_cuda_the_allocators_own_peak_stands_beside(monkeypatch):
-    found = profiler.count_step(net(), X)
-    assert with_allocator_peak(found, lambda: None) is found
+    profile = profiler.count_step(net(), X)
+    assert with_allocator_peak(profile, lambda: None) is profile
     for name in ("synchronize", "reset_peak_memory_stats"):
         monkeypatch.setattr(torch.cuda, name, lambda: None)
-    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 2 * found.memory.peak.total)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 2 * profile.memory.peak.total)
     ran = []
-    measured = with_allocator_peak(replace(found, device="cuda"), lambda: ran.append(1))
-    assert (measured.memory.measured, ran) == (2 * found.memory.peak.total, [1])
+    measured = with_allocator_peak(replace(profile, device="cuda"), lambda: ran.append(1))
+    assert (measured.memory.measured, ran) == (2 * profile.memory.peak.total, [1])
     assert "2.000 of the above" in str(measured)
 
 

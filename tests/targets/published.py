@@ -1,6 +1,6 @@
-"""How many parameters each preset's model has, by roads that do not run it.
+"""The number of parameters of each preset's model, from sources that share no code with the package.
 
-``PUBLISHED`` holds counts in print; ``DERIVED`` closed forms, for models whose exact count nobody prints.
+``PUBLISHED`` has published counts; ``DERIVED`` has closed forms, for models whose exact count is not published.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 KERAS_HUB = "https://github.com/keras-team/keras-hub, the presets of "
 HUGGING_FACE = "https://huggingface.co/"
 
-#: Name → count, and where it is printed.
+#: Name → count, and where it is published.
 PUBLISHED = {
     "bert-base": (109_482_240, KERAS_HUB + "bert: bert_base_en_uncased"),
     "clip-vit-b-32": (151_277_313, KERAS_HUB + "clip: clip_vit_base_patch32"),
@@ -42,7 +42,7 @@ def conv(inputs: int, outputs: int, kernel: int) -> int:
 
 
 def attention(width: int, memory: int | None = None) -> int:
-    """Query, key, value and output, with biases; keys and values may come from another width."""
+    """Query, key, value and output, with biases; *memory* is the width of keys and values if it differs."""
     return 2 * linear(width, width) + 2 * linear(memory or width, width)
 
 
@@ -128,7 +128,7 @@ def fast_speech2(width: int = 384, hidden: int = 1536, mels: int = 80) -> int:
     return 78 * width + blocks + variance + linear(width, mels) + postnet(mels)
 
 
-#: Name → count, and what is printed of it, rounded.
+#: Name → count, and the rounded count that is published.
 DERIVED = {
     "gpt3-175b": (gpt(96, 12288, 50257, 2048), "174,600 M (https://arxiv.org/abs/2005.14165, table D.1)"),
     "vit-l-14": (
@@ -139,12 +139,12 @@ DERIVED = {
         q_former(12, 768, 3072, 1408),
         "188 M with the text branch (https://arxiv.org/abs/2301.12597, section 3.1)",
     ),
-    "hifigan-16k": (hifi_gan((8, 8, 8, 8)), "nothing is printed"),
-    "hifigan-22k": (hifi_gan((16, 16, 4, 4)), "13.92 M (https://arxiv.org/abs/2010.05646, table 1, V1), cut off"),
+    "hifigan-16k": (hifi_gan((8, 8, 8, 8)), "nothing is published"),
+    "hifigan-22k": (hifi_gan((16, 16, 4, 4)), "13.92 M (https://arxiv.org/abs/2010.05646, table 1, V1), truncated"),
     "wav2vec2-base": (
         wav2vec2(),
         "95.04 M with the quantizer of its training (https://arxiv.org/abs/2105.01051, table 1)",
     ),
-    "speecht5": (speech_t5(), "nothing is printed"),
-    "fastspeech2": (fast_speech2(), "nothing is printed"),
+    "speecht5": (speech_t5(), "nothing is published"),
+    "fastspeech2": (fast_speech2(), "nothing is published"),
 }

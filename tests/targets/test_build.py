@@ -1,4 +1,4 @@
-"""From a target to a module: device, dtype, mode and the state of the world around it."""
+"""Building modules: device, dtype, mode, and the random state afterwards."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from profiler.targets import Target, build
 
 
 class Mixed(nn.Module):
-    """Holds every kind of tensor, and draws random numbers."""
+    """Has parameters and buffers of every kind of dtype, and draws random numbers."""
 
     def __init__(self):
         super().__init__()
@@ -34,8 +34,8 @@ def test_only_floating_tensors_change_their_dtype(device):
 
 @pytest.mark.parametrize("device", ["meta", "cpu"])
 def test_without_a_dtype_all_stay_as_the_constructor_made_them(device):
-    kept = build(Target("half", lambda: nn.Linear(2, 2).half()), device=device)
-    assert kept.weight.dtype == torch.float16
+    module = build(Target("half", lambda: nn.Linear(2, 2).half()), device=device)
+    assert module.weight.dtype == torch.float16
 
 
 @pytest.mark.parametrize("dtype", [None, "bfloat16"])

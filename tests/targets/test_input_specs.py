@@ -1,4 +1,4 @@
-"""The grammar of --input."""
+"""Input specifications, as ``--input`` takes them: what is accepted and what is rejected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a module is called with, for every way of asking."""
+"""The arguments made for a module: defaults, input specifications, batch sizes, dtypes and values."""
 
 from __future__ import annotations
 
@@ -170,9 +170,9 @@ def test_two_inputs_have_different_values():
 @pytest.mark.parametrize("dtype", ["complex64", "float16", "bool", "uint8"])
 def test_values_of_every_kind_can_be_made(dtype):
     before = torch.get_rng_state()
-    (made,), _ = make_inputs(IMAGE, Image(), [f"3x4x4:{dtype}"], device="cpu")
+    (tensor,), _ = make_inputs(IMAGE, Image(), [f"3x4x4:{dtype}"], device="cpu")
     assert torch.equal(torch.get_rng_state(), before)
-    assert made.dtype == getattr(torch, dtype)
+    assert tensor.dtype == getattr(torch, dtype)
 
 
 def test_on_meta_an_input_has_no_values():

@@ -1,4 +1,4 @@
-"""Modules without memory: what is redirected to meta, and what is left as it was."""
+"""Construction on meta: which tensors are redirected, and what stays the same."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ MIB = 2**20
 
 
 class Allocations(TorchDispatchMode):
-    """Adds up the bytes of every tensor that an operator gives on the CPU; a view counts again, so it is a bound.
+    """Sums the bytes of every CPU tensor that an operator returns; views are counted again, so it is an upper bound.
 
-    Stops at a gigabyte, so that a test that fails does not take the machine with it.
+    Fails at a gigabyte, so that a broken test does not exhaust the machine's memory.
     """
 
     def __init__(self):
@@ -35,7 +35,7 @@ class Allocations(TorchDispatchMode):
 
 
 class Tied(nn.Module):
-    """Two modules that hold one parameter, which is made with values."""
+    """Two modules that share one parameter, which is created with values."""
 
     def __init__(self):
         super().__init__()
@@ -45,7 +45,7 @@ class Tied(nn.Module):
 
 
 class Peeks(nn.Module):
-    """Looks into a tensor that it allocated without values."""
+    """Reads a value of a tensor that it allocated uninitialised."""
 
     def __init__(self):
         super().__init__()
@@ -54,7 +54,7 @@ class Peeks(nn.Module):
 
 
 class Copies(nn.Module):
-    """Copies from a tensor without values into one with, which meta refuses in words of its own."""
+    """Copies an uninitialised tensor into one with values, for which meta has an error message of its own."""
 
     def __init__(self):
         super().__init__()
@@ -83,23 +83,24 @@ def test_models_that_compute_while_they_are_built_are_built_on_meta(name, params
 
 def test_a_model_of_405_billion_parameters_allocates_next_to_nothing():
     target = resolve("hf:llama-3.1-405b")
-    with Allocations() as seen:
+    with Allocations() as allocations:
         module = build(target, device="meta")
     assert sum(p.numel() for p in module.parameters()) == 405_853_388_800
-    assert seen.bytes < 64 * MIB  # 253 norms of 16,384 ones are 16 MiB, and each is seen again when it is filled
+    # 253 norms of 16,384 ones are 16 MiB, and each is counted again when it is filled
+    assert allocations.bytes < 64 * MIB
 
 
 def test_the_bound_itself_sees_a_real_model():
-    with Allocations() as seen:
+    with Allocations() as allocations:
         build(resolve("resnet18"), device="cpu")
-    assert seen.bytes >= 4 * 11_689_512
+    assert allocations.bytes >= 4 * 11_689_512
 
 
 def test_very_large_parameters_made_with_values_are_not_allocated():
-    with Allocations() as seen:
+    with Allocations() as allocations:
         module = construct_on_meta(Large)
     assert module.weight.is_meta
-    assert seen.bytes == 0
+    assert allocations.bytes == 0
 
 
 @pytest.mark.parametrize("factory", [Peeks, Copies])

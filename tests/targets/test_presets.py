@@ -1,4 +1,4 @@
-"""The presets: published configurations that build without a network, and run."""
+"""The presets: published configurations, which build without a network and run."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ COUNTS = {name: count for name, (count, _) in (PUBLISHED | DERIVED).items()}
 @pytest.fixture
 def _no_network(monkeypatch):
     def refuse(*_args, **_kwargs):
-        msg = "the network was asked for"
+        msg = "the network was used"
         raise AssertionError(msg)
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
@@ -56,7 +56,7 @@ def test_a_preset_runs_and_nothing_is_uncounted(name):
     assert profile.totals.macs > 0
 
 
-# 2 · MACs, as the models' own papers and issues of other counters give them.
+# 2 · MACs, as published in the models' papers and in issues of other counters.
 @pytest.mark.parametrize(
     ("name", "spec", "flops"),
     [("gpt2", "input_ids=1x1024", 291_648_307_200), ("llama-7b", "input_ids=1x32", 423_389_822_976)],
@@ -139,11 +139,11 @@ def test_a_file_that_holds_no_presets_is_refused_in_one_line(tmp_path, text, mes
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the kernel tells a process's peak on Linux alone")
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="/proc exists on Linux only")
 def test_llama_405b_at_8192_tokens_takes_seconds_and_less_than_one_and_a_half_gigabytes():
-    """In a process of its own, whose whole memory is measured: imports, construction and the run.
+    """Run in a process of its own, whose peak memory is measured: imports, construction and the run.
 
-    VmHWM begins with the process; the maximum that ``getrusage`` gives would be that of the process that started it.
+    VmHWM starts with the process; ``getrusage`` would include the peak of the parent process.
     """
     script = """
         from pathlib import Path

@@ -1,4 +1,4 @@
-"""From a name to a target, through the catalogue of sources."""
+"""Resolving names to targets through the registry of sources."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names for a model's sizes: what they stand for, which they can be, and what is refused."""
+"""Variables of a model's sizes: what they set, which sizes they take, and what is rejected."""
 
 from __future__ import annotations
 
@@ -40,8 +40,9 @@ def shapes(sized, point):
 
 
 def ranges(name, *words, **kwargs):
-    asked = parse_vary(words)
-    return variables(asked, SizedTarget(find_configurable_target(name), tuple(a.name for a in asked), **kwargs))
+    options = parse_vary(words)
+    names = tuple(option.name for option in options)
+    return variables(options, SizedTarget(find_configurable_target(name), names, **kwargs))
 
 
 def test_inputs_take_their_sizes():
@@ -164,7 +165,7 @@ def test_ranges_that_mean_nothing_are_refused_in_a_line(word):
         ("hf:gpt2", ("batch",), ("wide=2",), "no setting of hf:gpt2 named 'wide'"),
         ("hf:gpt2", ("batch",), ("hidden",), "cannot read the setting 'hidden'"),
         ("hf:gpt2", ("batch",), ("hidden=batch/2",), "is 1/2 at batch=1"),
-        ("hf:gpt2", ("batch",), ("hidden=sequence",), "no value is named 'sequence'"),
+        ("hf:gpt2", ("batch",), ("hidden=sequence",), "unknown name 'sequence'"),
     ],
 )
 def test_sizes_that_a_model_does_not_have_are_refused(name, names, settings, message):

@@ -1,4 +1,4 @@
-"""The pytest plugin, in sessions of its own."""
+"""The pytest plugin, run in pytest sessions inside the tests."""
 
 from __future__ import annotations
 
@@ -50,6 +50,7 @@ def run(pytester):
 
 
 def one(body: str, marker: str = "") -> str:
+    """Return the source of a test file with one test."""
     indented = "\n    ".join(body.splitlines())
     return f"import pytest, torch\nfrom torch import nn\n{marker}\ndef test_it(profile_model):\n    {indented}\n"
 
@@ -149,11 +150,16 @@ def test_a_profile_of_a_training_step_can_be_held(run):
     body = (
         "import profiler\nmodel = nn.Linear(8, 4)\n"
         "with profiler.profile(model) as p:\n    model(torch.ones(1, 8)).sum().backward()\n"
-        "profile_model.hold(p.result)"
+        "profile_model.check(p.result)"
     )
     phases = "phases={{'backward': {{'macs': {}}}}}"
     run(one(body, f"@pytest.mark.flop_budget({phases.format(32)})")).assert_outcomes(passed=1)
     run(one(body, f"@pytest.mark.flop_budget({phases.format(31)})")).assert_outcomes(failed=1)
+
+
+def test_the_old_name_of_check_warns(run):
+    body = "with pytest.warns(DeprecationWarning, match='profile_model.hold is now profile_model.check'):\n    "
+    run(one(body + "profile_model.hold(profile_model(nn.Linear(8, 4), torch.ones(1, 8)))")).assert_outcomes(passed=1)
 
 
 @pytest.mark.parametrize(
@@ -161,9 +167,9 @@ def test_a_profile_of_a_training_step_can_be_held(run):
     [
         (
             "import pytest\n@pytest.mark.flop_budget(macs=1)\ndef test_it(): pass",
-            "*marked flop_budget and profiled nothing*",
+            "*marked flop_budget but profiled nothing*",
         ),
-        (one("pass", "@pytest.mark.flop_budget(macs=1)"), "*marked flop_budget and profiled nothing*"),
+        (one("pass", "@pytest.mark.flop_budget(macs=1)"), "*marked flop_budget but profiled nothing*"),
         (
             one("profile_model(nn.Linear(1, 1), torch.ones(1, 1))", "@pytest.mark.flop_budget(mac=1)"),
             "no option or figure named 'mac'; did you mean 'macs'?",
@@ -207,5 +213,5 @@ def test_a_session_that_counts_nothing_does_not_import_torch():
 
 
 def test_pytest_finds_the_plugin_by_its_entry_point():
-    (found,) = entry_points(group="pytest11", name="profiler")
-    assert found.value == "profiler.testing.plugin"
+    (entry_point,) = entry_points(group="pytest11", name="profiler")
+    assert entry_point.value == "profiler.testing.plugin"

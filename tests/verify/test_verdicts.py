@@ -16,7 +16,7 @@ from profiler.documents import find_document
 from profiler.values.findings import Verdict
 from profiler.verify import Measurements, verify
 
-BENCH = Measurements()  # each model is run once for the whole file
+MEASUREMENTS = Measurements()  # shared, so that each model runs once for the whole file
 TWO = 'target = "profiler.documents.models:TwoLinears", input = ["x=1,1000"]'
 FACT = f"""
 [[claims]]
@@ -34,16 +34,16 @@ MISSED = 'causes = [{ kind = "missing-term", why = "biases", gives = "now - bias
 SUM = '[[claims]]\nid = "sum"\nsays = "A sum."\nkind = "arithmetic"\nunit = "TOPS"\n'
 
 
-def results(tmp_path, text):
+def check(tmp_path, text):
     path = tmp_path / "mine.toml"
     path.write_text(text)
-    (verified,) = verify(find_document(str(path)), BENCH)
-    return verified
+    (claim_result,) = verify(find_document(str(path)), MEASUREMENTS)
+    return claim_result
 
 
 def the_finding(tmp_path, text):
-    (standing,) = results(tmp_path, text).results
-    return standing.finding
+    (result,) = check(tmp_path, text).results
+    return result.finding
 
 
 @pytest.mark.parametrize(
@@ -69,20 +69,20 @@ def the_finding(tmp_path, text):
 )
 def test_the_verdict_of_a_figure(tmp_path, printed, verdict, causes):
     text = FACT + (printed + 'printed = "1"\n' if "missing =" in printed else printed)
-    verified = results(tmp_path, text)
-    assert verified.verdict == verdict
+    claim_result = check(tmp_path, text)
+    assert claim_result.verdict == verdict
     if "missing" not in printed.split("=")[0]:
-        assert {c.kind.value: c.amount for c in verified.results[0].finding.causes} == causes
+        assert {c.kind.value: c.amount for c in claim_result.results[0].finding.causes} == causes
 
 
-def test_what_is_left_is_ours_less_what_is_said_less_the_causes(tmp_path):
+def test_unexplained_is_ours_minus_claimed_minus_the_causes(tmp_path):
     finding = the_finding(tmp_path, FACT + 'printed = "0.56e6"\n' + UNIT)
     assert (finding.ours, finding.claim.claimed, finding.unexplained) == (1_100_600, 560_000, -10_000)
 
 
 def test_a_rule_in_what_is_measured_stands_in_the_place_of_a_printed_figure(tmp_path):
     text = FACT.replace('"FLOP"', '"MAC"') + 'measured = "macs"\nexpression = "macs"\n'
-    assert results(tmp_path, text).verdict is Verdict.AGREES
+    assert check(tmp_path, text).verdict is Verdict.AGREES
 
 
 @pytest.mark.parametrize(
@@ -97,9 +97,9 @@ def test_a_rule_in_what_is_measured_stands_in_the_place_of_a_printed_figure(tmp_
     ],
 )  # fmt: skip
 def test_arithmetic_is_held_against_its_own_expression(tmp_path, figure, verdict, causes):
-    verified = results(tmp_path, SUM + figure)
-    assert verified.verdict == verdict
-    assert {c.kind.value: c.amount for c in verified.results[0].finding.causes} == causes
+    claim_result = check(tmp_path, SUM + figure)
+    assert claim_result.verdict == verdict
+    assert {c.kind.value: c.amount for c in claim_result.results[0].finding.causes} == causes
 
 
 def test_ratios_are_exact(tmp_path):
@@ -109,8 +109,8 @@ def test_ratios_are_exact(tmp_path):
 
 def test_the_first_reading_decides_and_every_subject_counts(tmp_path):
     right, wrong = '[[claims.figures]]\nprinted = "1100600"\n', '[[claims.figures]]\nprinted = "5"\n'
-    assert results(tmp_path, FACT + right + 'reading = "a"\n' + wrong + 'reading = "b"\n').verdict == "agrees"
-    assert results(tmp_path, FACT + right + 'of = "a"\n' + wrong + 'of = "b"\n').verdict == "unexplained"
+    assert check(tmp_path, FACT + right + 'reading = "a"\n' + wrong + 'reading = "b"\n').verdict == "agrees"
+    assert check(tmp_path, FACT + right + 'of = "a"\n' + wrong + 'of = "b"\n').verdict == "unexplained"
 
 
 SELF = 'target = "profiler.documents.models:Attention", set = { width = "E" }, input = ["x=B,S,E"]'
@@ -137,18 +137,18 @@ measures.ours = {{ {SELF}, count = "contractions" }}
     ],
 )
 def test_a_formula_is_held_against_the_closed_form_term_by_term(tmp_path, expression, verdict, terms):
-    verified = results(tmp_path, ATTENTION + f'expression = "{expression}"\n')
-    (standing,) = verified.results
-    assert verified.verdict == verdict
-    assert standing.form == "8·B·E²·S + 4·B·E·S²"
-    assert standing.settings >= 20
-    assert {(c.kind.value, c.contributions[0].operator) for c in standing.finding.causes} == terms
-    assert standing.finding.unexplained == 0
+    claim_result = check(tmp_path, ATTENTION + f'expression = "{expression}"\n')
+    (result,) = claim_result.results
+    assert claim_result.verdict == verdict
+    assert result.form == "8·B·E²·S + 4·B·E·S²"
+    assert result.settings >= 20
+    assert {(c.kind.value, c.contributions[0].operator) for c in result.finding.causes} == terms
+    assert result.finding.unexplained == 0
 
 
 def test_a_missing_term_is_named_by_what_makes_it(tmp_path):
     finding = the_finding(tmp_path, ATTENTION + 'expression = "8*B*S*E**2"\n')
-    assert "lacks 4·B·E·S² (the model several operators)" in finding.causes[0].why
+    assert "lacks 4·B·E·S² (several operators in the model)" in finding.causes[0].why
 
 
 ONE = 'printed = "1"\n'
@@ -171,13 +171,13 @@ count = "params"
 BAD = {
     "an unknown subject": (FACT.replace("TwoLinears", "ThreeLinears") + ONE, 2, "ThreeLinears"),
     "an unknown model": (FACT.replace("profiler.documents.models:TwoLinears", "resnet81") + ONE, 2, "resnet"),
-    "a unit that does not fit": (FACT.replace('unit = "FLOP"', 'unit = "GB"') + ONE, 2, "unit does not fit"),
+    "a unit that does not fit": (FACT.replace('unit = "FLOP"', 'unit = "GB"') + ONE, 2, "incompatible units"),
     "a unit that is none": (FACT.replace('unit = "FLOP"', 'unit = "furlong"') + ONE, 2, "furlong"),
     "a figure that is none": (FACT + 'printed = "about one"\n', 2, "cannot read the printed figure 'about one'"),
-    "a variable without value": (SUM + 'expression = "a + 1"\n' + ONE, 2, "no value is named 'a'"),
+    "a variable without value": (SUM + 'expression = "a + 1"\n' + ONE, 2, "unknown name 'a'"),
     "an import": (SUM + "expression = \"__import__('os')\"\n" + ONE, 2, "only sum, min, max and ceil"),
     "a tower of powers": (SUM + 'expression = "9**9**9"\n' + ONE, 2, "this power is too high"),
-    "an attribute": (SUM + 'expression = "(1).real"\n' + ONE, 2, "an attribute is not in the language"),
+    "an attribute": (SUM + 'expression = "(1).real"\n' + ONE, 2, "an attribute is not allowed in a formula"),
     "a cause that changes the unit": (FACT + ONE + RENAMED, 2, "only a cause of kind"),
     "a module that is not there": (
         FACT.replace('count = "other_flops"', 'count = "flops", modules = ["fc3"]') + ONE + NEGLECTED, 2, "fc3"),
@@ -190,7 +190,7 @@ BAD = {
 
 @pytest.mark.parametrize("case", BAD)
 def test_bad_input_is_one_line_with_the_file_and_the_claim(case, tmp_path, capsys):
-    text, status, said = BAD[case]
+    text, status, message = BAD[case]
     path = tmp_path / "mine.toml"
     path.write_text(text)
     assert main(["verify", str(path)]) == status
@@ -198,7 +198,7 @@ def test_bad_input_is_one_line_with_the_file_and_the_claim(case, tmp_path, capsy
     assert captured.out == ""
     (line,) = captured.err.strip().splitlines()
     assert line.startswith(("error: mine: mine: ", "error: mine: sum: "))
-    assert said in line
+    assert message in line
 
 
 RAISES = FACT.replace("x=1,1000", "x=1,999")
@@ -206,11 +206,11 @@ MISSING = FACT.replace("profiler.documents.models:TwoLinears", "timm:vit_tiny_pa
 
 
 @pytest.mark.parametrize(
-    ("text", "status", "said"),
+    ("text", "status", "message"),
     [(RAISES, 3, "TwoLinears raised RuntimeError"), (MISSING, 2, "timm is not installed; pip install 'profiler[hf]'")],
     ids=["it raises", "it is not installed"],
 )
-def test_a_model_that_fails_is_said_and_the_other_claims_stand(text, status, said, tmp_path, capsys, monkeypatch):
+def test_a_failing_model_is_reported_beside_the_other_claims(text, status, message, tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)
     path = tmp_path / "mine.toml"
     path.write_text(text + ONE + FACT.replace('"mine"', '"other"') + 'printed = "1100600"\n')
@@ -218,8 +218,8 @@ def test_a_model_that_fails_is_said_and_the_other_claims_stand(text, status, sai
     captured = capsys.readouterr()
     first, second = json.loads(captured.out)["findings"]
     assert (first["verdict"], first["claimed"], first["ours"]) == ("failed", None, None)
-    assert said in first["error"]
+    assert message in first["error"]
     assert (second["verdict"], second["ours"]) == ("agrees", 1_100_600)
     (line,) = captured.err.strip().splitlines()
     assert line.startswith("error: 1 of 2 claims could not be checked: mine: mine: ")
-    assert said in line
+    assert message in line

@@ -1,1 +1,1 @@
-"""The formulas: one file per operator family, one function per operator or class of operators."""
+"""Formulas of operators, one file per family."""

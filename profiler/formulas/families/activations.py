@@ -1,7 +1,8 @@
-"""Activations and their derivatives: what each computes for one element.
+"""Expressions of activations, dropout and their derivatives, per element.
 
-Forward forms are the definitions in torch's documentation, backward forms their derivatives; ``grad`` is the gradient
-of the result, ``y`` the result. ``expressions.py`` says how an expression is counted, ``pointwise.py`` uses the table.
+Forward expressions are the definitions in torch's documentation, backward expressions their derivatives. ``grad`` is
+the gradient of the result, ``y`` the result. ``scalar_expressions.py`` defines how an expression is counted;
+``pointwise.py`` counts operators by this table.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from profiler.values.records import Cost, TensorSpec
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-#: Per element of the result, by operator. Source: https://docs.pytorch.org/docs/stable/nn.html
+#: Expression per element of the result, by operator. Source: https://docs.pytorch.org/docs/stable/nn.html
 ACTIVATIONS: Mapping[str, str] = {
     "_prelu_kernel": "where(x > 0, x, w * x)",
     "celu": "where(x > 0, x, ALPHA * (exp(x / ALPHA) - 1))",
@@ -43,11 +44,11 @@ ACTIVATIONS: Mapping[str, str] = {
     "softplus": "where((t := BETA * x) > THRESHOLD, x, log(1 + exp(t)) / BETA)",
     "softshrink": "where(x > LAMBD, x - LAMBD, where(x < -LAMBD, x + LAMBD, 0))",
     "threshold": "where(x > THRESHOLD, x, VALUE)",
-    # The number drawn is no arithmetic; to compare it with P, to mask and to scale is.
+    # Drawing a random number is not counted; comparing it with P, masking and scaling are.
     "native_dropout": "x if TRAIN is False else x * (drawn < 1 - P) / (1 - P)",
     "_fused_dropout": "x * (drawn < P) / P",
     "_masked_scale": "x * mask * SCALE",
-    "_prelu_kernel_backward": "where(kept := x > 0, grad, w * grad), where(kept, 0, x * grad)",
+    "_prelu_kernel_backward": "where(positive := x > 0, grad, w * grad), where(positive, 0, x * grad)",
     "elu_backward": """
         where(y > 0, SCALE * grad, INPUT_SCALE * grad * (y + SCALE * ALPHA)) if IS_RESULT
         else where(x > 0, SCALE * grad, SCALE * ALPHA * INPUT_SCALE * grad * exp(INPUT_SCALE * x))""",
@@ -75,12 +76,12 @@ ACTIVATIONS: Mapping[str, str] = {
     "threshold_backward": "where(x > THRESHOLD, grad, 0)",
 }
 
-#: Per element of the gradient of the result, which is half as large as that of the operand.
-GLU_BACKWARD = "(kept := grad * (s := 1 / (1 + exp(-gate))), kept * x * (1 - s))"
+#: Per element of the result's gradient, which has half as many elements as the operand's.
+GLU_BACKWARD = "(shared := grad * (s := 1 / (1 + exp(-gate))), shared * x * (1 - s))"
 
 
 @formula("aten::glu_backward")
 def glu_backward(grad_output: TensorSpec) -> Cost:
-    """Give the gradients of both halves, ``g·σ(b)`` and ``g·σ(b)·a·(1 − σ(b))``."""
-    count, took = numel(grad_output), operations(GLU_BACKWARD, {})
-    return Cost(other_flops=count * took.flops, transcendentals=count * took.transcendentals)
+    """Count the gradients of both halves, ``g·σ(b)`` and ``g·σ(b)·a·(1 − σ(b))``."""
+    n, each = numel(grad_output), operations(GLU_BACKWARD, {})
+    return Cost(other_flops=n * each.flops, transcendentals=n * each.transcendentals)

@@ -1,8 +1,8 @@
-"""Batch normalisation, in training and in evaluation, on one device and synchronised over several.
+"""Batch normalisation, in training and in evaluation mode, on one device or synchronised over several.
 
-With N elements in C channels, from the definition: in evaluation ``(x − μ)·rsqrt(σ² + ε)·w + b`` with the running
-statistics; in training μ and σ² are those of the batch, and the running ones follow them. Bytes: in evaluation no
-statistics are written, whatever empty or unused tensors the operator returns; workspace for cuDNN is left out.
+Legend: N elements in C channels. The counts follow the definition ``(x − μ)·rsqrt(σ² + ε)·w + b``: evaluation uses the
+running statistics; training computes μ and σ² of the batch, and updates the running statistics. In evaluation no
+statistics are written, although the operator may return empty or unused tensors. cuDNN's workspace is not counted.
 
 Source: Ioffe and Szegedy, "Batch Normalization", arXiv:1502.03167, algorithm 1 and the derivatives after it.
 """
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from profiler.formulas.families.norms import Mask
     from profiler.values.records import Shape, TensorSpec
 
-#: For a channel, ``(1 − m)·running + m·batch`` of mean and variance (3 each), and the variance made unbiased (1).
-_FOLLOW = 7
+#: FLOPs per channel of ``(1 − m)·running + m·batch`` for mean and variance (3 each), and the unbiased variance (1).
+_RUNNING_UPDATE = 7
 
 
 @formula(
@@ -40,7 +40,7 @@ def batch_norm(
     running_var: TensorSpec | None,
     training: bool,
 ) -> Cost:
-    """Normalise with the statistics of the batch in training, with the running ones otherwise."""
+    """Count a batch norm, which uses the batch's statistics in training and the running statistics otherwise."""
     if training:
         return batch_norm_training(input, weight, bias, running_mean, running_var)
     return batch_norm_evaluation(input, weight, bias)
@@ -48,7 +48,7 @@ def batch_norm(
 
 @formula("aten::_native_batch_norm_legit.no_stats")
 def batch_norm_without_running(input: TensorSpec, weight: TensorSpec | None, bias: TensorSpec | None) -> Cost:
-    """Normalise with the statistics of the batch, which nothing follows; instance normalisation arrives so."""
+    """Count a batch norm without running statistics, as instance norm is dispatched."""
     return batch_norm_training(input, weight, bias, None, None)
 
 
@@ -60,20 +60,20 @@ def batch_norm_training(
     running_mean: TensorSpec | None,
     running_var: TensorSpec | None,
 ) -> Cost:
-    """Count mean, variance and normalisation, and for each channel a reciprocal root and the running statistics."""
+    """Count mean, variance and normalisation, and per channel a reciprocal root and the running statistics."""
     n, c = prod(input.shape), _channels(input)
     return Cost(
-        other_flops=standardise(n, c) + n * present(weight, bias) + _FOLLOW * c * present(running_mean),
+        other_flops=standardise(n, c) + n * present(weight, bias) + _RUNNING_UPDATE * c * present(running_mean),
         transcendentals=c,
-        bytes_written=_result(input) + statistic_bytes(input, 2 * c) + size_of(running_mean, running_var),
+        bytes_written=_result_bytes(input) + statistic_bytes(input, 2 * c) + size_of(running_mean, running_var),
     )
 
 
 @formula("aten::_native_batch_norm_legit_no_training", "aten::_batch_norm_no_update")
 def batch_norm_evaluation(input: TensorSpec, weight: TensorSpec | None, bias: TensorSpec | None) -> Cost:
-    """Count a subtraction, a multiply, weight and bias of each element; for each channel ε and a reciprocal root."""
+    """Count per element a subtract, a multiply, weight and bias, and per channel the add of ε and a reciprocal root."""
     n, c = prod(input.shape), _channels(input)
-    return Cost(other_flops=n * (2 + present(weight, bias)) + c, transcendentals=c, bytes_written=_result(input))
+    return Cost(other_flops=n * (2 + present(weight, bias)) + c, transcendentals=c, bytes_written=_result_bytes(input))
 
 
 @formula("aten::native_batch_norm_backward")
@@ -86,23 +86,23 @@ def batch_norm_backward(
     train: bool,
     output_mask: Mask,
 ) -> Cost:
-    """Count the gradients that *output_mask* asks for, through the statistics of the batch only in training.
+    """Count the gradients selected by *output_mask*; in training they pass through the batch's statistics.
 
-    With ``x̂ = (x − μ)·ρ`` (2N), ``dw = Σ dy·x̂`` (2N − C) and ``db = Σ dy`` (N − C):
+    ``x̂ = (x − μ)·ρ`` takes 2N FLOPs, ``dw = Σ dy·x̂`` 2N − C, and ``db = Σ dy`` N − C. The gradient of the input:
 
-    - training: ``dx = (dy − db/n − x̂·dw/n)·(w·ρ)``, which needs both sums: 4N + 2C, and C for the weight
-    - evaluation: ``dx = dy·(w·ρ)``: N, and C for the weight; ``ρ = rsqrt(σ² + ε)``, for it or dw, is made anew: C adds
-      and C roots
+    - training: ``dx = (dy − db/n − x̂·dw/n)·(w·ρ)`` takes 4N + 2C, C for the weight, and both sums
+    - evaluation: ``dx = dy·(w·ρ)`` takes N, and C for the weight. If dx or dw is computed, so is ``ρ = rsqrt(σ² + ε)``
+      from the running variance: C adds and C roots
     """
     n, c = prod(input.shape), _channels(input)
     of_input, of_weight, of_bias = output_mask
-    through = of_input and train
-    sums = (of_weight or through) * (3 * n + reduction_ops(n, c)) + (of_bias or through) * reduction_ops(n, c)
-    of_each = 4 * n + 2 * c if train else n
+    needs_sums = of_input and train
+    sums = (of_weight or needs_sums) * (3 * n + reduction_ops(n, c)) + (of_bias or needs_sums) * reduction_ops(n, c)
+    input_flops = 4 * n + 2 * c if train else n
     roots = c * (of_input or of_weight) * (not train)
     statistics = statistic_bytes(input, 2 * c) if train else size_of(running_mean, running_var)
     return Cost(
-        other_flops=sums + of_input * (of_each + c * present(weight)) + roots,
+        other_flops=sums + of_input * (input_flops + c * present(weight)) + roots,
         transcendentals=roots,
         bytes_read=grad_out.bytes + input.bytes + size_of(weight) + statistics,
     )
@@ -118,44 +118,44 @@ def batch_norm_backward_with_reserve(
     update: bool,
     output_mask: Mask,
 ) -> Cost:
-    """Count the same; *update* says that the forward was in training."""
+    """Count the gradients selected by *output_mask*; *update* is True if the forward pass was in training mode."""
     return batch_norm_backward(grad_out, input, weight, running_mean, running_var, update, output_mask)
 
 
 @formula("aten::cudnn_batch_norm_backward", "aten::miopen_batch_norm_backward")
 def batch_norm_backward_in_training(grad_output: TensorSpec, input: TensorSpec, weight: TensorSpec) -> Cost:
-    """Count all three gradients in training, the only mode that these libraries differentiate."""
+    """Count all three gradients in training, the only mode for which these libraries have a backward pass."""
     return batch_norm_backward(grad_output, input, weight, None, None, train=True, output_mask=(True, True, True))
 
 
 @formula("aten::batch_norm_stats")
 def batch_norm_stats(input: Shape) -> Cost:
-    """Count the mean, deviations, squares and variance of a device's batch (4N), ε and a root for each channel."""
+    """Count mean, deviations, squares and variance of one device's batch (4N), and per channel ε and a root."""
     return Cost(other_flops=4 * prod(input) + input[1], transcendentals=input[1])
 
 
 @formula("aten::batch_norm_update_stats")
 def batch_norm_update_stats(input: TensorSpec, running_mean: TensorSpec | None, running_var: TensorSpec | None) -> Cost:
-    """Count mean and variance (4N), which the running ones follow; nothing is normalised."""
+    """Count mean and variance (4N) and the update of the running statistics; nothing is normalised."""
     n, c = prod(input.shape), _channels(input)
     return Cost(
-        other_flops=4 * n + _FOLLOW * c * present(running_mean),
+        other_flops=4 * n + _RUNNING_UPDATE * c * present(running_mean),
         bytes_written=statistic_bytes(input, 2 * c) + size_of(running_mean, running_var),
     )
 
 
 @formula("aten::batch_norm_gather_stats", "aten::batch_norm_gather_stats_with_counts")
 def batch_norm_gather_stats(mean: TensorSpec, running_mean: TensorSpec | None, running_var: TensorSpec | None) -> Cost:
-    """Join the statistics of W devices: *mean* is (W, C).
+    """Count merging the statistics of W devices; *mean* is ``(W, C)``.
 
-    For each device and channel: the sum of squares from its reciprocal deviation (4), and its merging (14); for each
-    channel the variance, ε and a root, and the running statistics.
+    Per device and channel, the sum of squares is recovered from the reciprocal deviation (4) and merged (14). Per
+    channel, the variance, ε, a root, and the running statistics.
 
     Source: batch_norm_reduce_statistics_kernel in torch's aten/src/ATen/native/cuda/Normalization.cuh.
     """
     devices, c = mean.shape
     return Cost(
-        other_flops=18 * devices * c + 2 * c + _FOLLOW * c * present(running_mean),
+        other_flops=18 * devices * c + 2 * c + _RUNNING_UPDATE * c * present(running_mean),
         transcendentals=c,
         bytes_written=2 * c * int(mean.itemsize) + size_of(running_mean, running_var),
     )
@@ -163,13 +163,13 @@ def batch_norm_gather_stats(mean: TensorSpec, running_mean: TensorSpec | None, r
 
 @formula("aten::batch_norm_elemt")
 def batch_norm_elemt(input: Shape, weight: Shape | None, bias: Shape | None) -> Cost:
-    """Count ``(x − μ)·ρ·w + b`` with the joined statistics."""
+    """Count ``(x − μ)·ρ·w + b`` with the merged statistics."""
     return Cost(other_flops=prod(input) * (2 + (weight is not None) + (bias is not None)))
 
 
 @formula("aten::batch_norm_backward_reduce")
 def batch_norm_backward_reduce(input: Shape, weight_g: bool) -> Cost:
-    """Count ``Σ dy`` (N − C), ``Σ dy·(x − μ)`` (3N − C), and dw from the latter (C)."""
+    """Count ``Σ dy`` (N − C), ``Σ dy·(x − μ)`` (3N − C), and dw from the second sum (C)."""
     n, c = prod(input), input[1]
     return Cost(other_flops=2 * n + 2 * reduction_ops(n, c) + c * weight_g)
 
@@ -178,7 +178,8 @@ def batch_norm_backward_reduce(input: Shape, weight_g: bool) -> Cost:
 def batch_norm_backward_elemt(input: Shape, weight: Shape | None, count: Shape) -> Cost:
     """Count ``dx = (dy − m − (x − μ)·f)·(w·ρ)`` with ``m = Σdy/n`` and ``f = ρ²·Σdy·(x − μ)/n``.
 
-    5N; for each channel 4, and 1 for the weight; and ``1/n`` with n the sum of the counts.
+    This takes 5 FLOPs per element, 4 per channel, 1 more for the weight, and one per device in *count* for ``1/n``,
+    with n the sum of the counts.
     """
     n, c = prod(input), input[1]
     return Cost(other_flops=5 * n + c * (4 + (weight is not None)) + prod(count))
@@ -188,5 +189,5 @@ def _channels(input: TensorSpec) -> int:
     return input.shape[1]
 
 
-def _result(input: TensorSpec) -> int:
+def _result_bytes(input: TensorSpec) -> int:
     return prod(input.shape) * int(input.itemsize)

@@ -1,11 +1,11 @@
-"""Convolutions: every weight is used once at every position of the grid on which the filter stands.
+"""Convolutions, forward and backward, under the names of all backends.
 
-Legend: P positions, the batch included; W weights; R elements of the result; a convolution takes ``P·W`` MACs.
+Legend: P positions of the filter over all samples, W elements of the weight, R elements of the result.
 
-The grid is that of the result, or that of the input for a transposed convolution. A weight tensor holds
-``C_out·C_in/groups·kernel`` elements, so that groups, depthwise filters and dilation need nothing more. The count is
-dense: a position that lies in the padding is multiplied like any other. ``padding="same"`` arrives as a padding of the
-input where the two sides differ, and as this.
+A convolution takes ``P·W`` MACs: it uses every weight once per position. The positions are those of the result, or of
+the input for a transposed convolution. Groups, depthwise filters and dilation are covered, because the weight tensor
+has ``C_out·C_in/groups·kernel`` elements. The count is dense: products with padding count too. ``padding="same"`` runs
+as this operator, preceded by a padding operator if the two sides differ.
 """
 
 # ruff: noqa: N803 - arguments have the names of torch's schemas
@@ -16,31 +16,31 @@ from dataclasses import replace
 from math import prod
 
 from profiler.formulas.element_counts import reduction_ops
-from profiler.formulas.epilogues import Factor, activated, biased
+from profiler.formulas.epilogues import Factor, with_activation, with_bias
 from profiler.formulas.registry import formula
 from profiler.values.records import Cost, Shape, TensorSpec
 
 
 def positions(grid: Shape, dimensions: int) -> int:
-    """Count the points of a grid ``(…, C, *space)`` with that many spatial dimensions; channels are no points."""
+    """Count the positions of ``(…, C, *spatial)`` with that many spatial *dimensions*, over all samples."""
     return prod(grid[:-dimensions]) // max(grid[-dimensions - 1], 1) * prod(grid[-dimensions:])
 
 
 @formula("aten::convolution", "aten::_convolution", "aten::convolution_overrideable")
 def convolution(input: Shape, weight: Shape, bias: Shape | None, stride: Shape, transposed: bool, out: Shape) -> Cost:
-    """Count a convolution in any number of dimensions, or a transposed one."""
-    return biased(positions(input if transposed else out, len(stride)) * prod(weight), prod(out), bias)
+    """Count a convolution or transposed convolution, in any number of dimensions."""
+    return with_bias(positions(input if transposed else out, len(stride)) * prod(weight), prod(out), bias)
 
 
 @formula("aten::cudnn_convolution")
 def cudnn_convolution(weight: Shape, stride: Shape, out: Shape) -> Cost:
-    """Count a convolution; its bias is an operator of its own."""
+    """Count a convolution; the bias is added by another operator."""
     return Cost(macs=positions(out, len(stride)) * prod(weight))
 
 
 @formula("aten::cudnn_convolution_transpose", "aten::_mps_convolution_transpose")
 def cudnn_convolution_transpose(self: Shape, weight: Shape, stride: Shape) -> Cost:
-    """Count a transposed convolution; its bias is an operator of its own."""
+    """Count a transposed convolution; the bias is added by another operator."""
     return Cost(macs=positions(self, len(stride)) * prod(weight))
 
 
@@ -50,36 +50,36 @@ def cudnn_convolution_transpose(self: Shape, weight: Shape, stride: Shape) -> Co
     "aten::slow_conv3d_forward", "aten::slow_conv_dilated2d", "aten::slow_conv_dilated3d",
 )  # fmt: skip
 def device_convolution(weight: Shape, bias: Shape | None, stride: Shape, out: Shape) -> Cost:
-    """Count a convolution that was dispatched to one device's kernel."""
-    return biased(positions(out, len(stride)) * prod(weight), prod(out), bias)
+    """Count a convolution by the kernel of one backend."""
+    return with_bias(positions(out, len(stride)) * prod(weight), prod(out), bias)
 
 
 @formula("aten::_nnpack_spatial_convolution")
 def nnpack_convolution(weight: Shape, bias: Shape | None, stride: Shape, out: Shape) -> Cost:
-    """Count a convolution by NNPACK, as direct: its transforms save multiplies that are counted all the same."""
+    """Count a convolution by NNPACK as a direct one, although its transforms save multiplies."""
     return device_convolution(weight, bias, stride, out)
 
 
 @formula("aten::miopen_convolution_transpose", "aten::slow_conv_transpose2d", "aten::slow_conv_transpose3d")
 def device_convolution_transpose(self: Shape, weight: Shape, bias: Shape | None, stride: Shape, out: Shape) -> Cost:
-    """Count a transposed convolution that was dispatched to one device's kernel."""
-    return biased(positions(self, len(stride)) * prod(weight), prod(out), bias)
+    """Count a transposed convolution by the kernel of one backend."""
+    return with_bias(positions(self, len(stride)) * prod(weight), prod(out), bias)
 
 
 @formula("aten::cudnn_convolution_relu", "aten::miopen_convolution_relu")
 def convolution_relu(weight: Shape, bias: Shape | None, stride: Shape, out: Shape) -> Cost:
     """Count a convolution, its bias and ReLU."""
-    return activated(device_convolution(weight, bias, stride, out), prod(out), "relu")
+    return with_activation(device_convolution(weight, bias, stride, out), prod(out), "relu")
 
 
 @formula("aten::cudnn_convolution_add_relu", "aten::miopen_convolution_add_relu")
 def convolution_add_relu(weight: Shape, bias: Shape | None, stride: Shape, alpha: Factor, out: Shape) -> Cost:
-    """Count ``relu(convolution + bias + α·z)``; the α that is left out is 1."""
+    """Count ``relu(convolution + bias + α·z)``; α is 1 if it is None."""
     results = prod(out)
-    scaled = activated(Cost(), results, "mul" if alpha not in {None, 1} else "none")
+    scaled = with_activation(Cost(), results, "mul" if alpha not in {None, 1} else "none")
     product = device_convolution(weight, bias, stride, out)
-    joined = activated(product, results, "add")
-    return activated(replace(joined, other_flops=joined.other_flops + scaled.other_flops), results, "relu")
+    joined = with_activation(product, results, "add")
+    return with_activation(replace(joined, other_flops=joined.other_flops + scaled.other_flops), results, "relu")
 
 
 @formula("mkldnn::_convolution_pointwise.default")
@@ -92,7 +92,7 @@ def convolution_pointwise(
     out: Shape,
 ) -> Cost:
     """Count a convolution, its bias and an activation."""
-    return activated(device_convolution(W, B, stride, out), prod(out), attr, algorithm)
+    return with_activation(device_convolution(W, B, stride, out), prod(out), attr, algorithm)
 
 
 @formula("mkldnn::_convolution_pointwise.binary", "mkldnn::_convolution_pointwise_.binary")
@@ -104,9 +104,9 @@ def convolution_binary(
     unary_attr: str | None,
     out: Shape,
 ) -> Cost:
-    """Count a convolution, its bias, one operation with another operand, and an activation."""
-    joined = activated(device_convolution(W, B, stride, out), prod(out), binary_attr)
-    return activated(joined, prod(out), unary_attr or "none")
+    """Count a convolution, its bias, a binary operation with another operand, and an activation."""
+    joined = with_activation(device_convolution(W, B, stride, out), prod(out), binary_attr)
+    return with_activation(joined, prod(out), unary_attr or "none")
 
 
 @formula("mkldnn::_convolution_transpose_pointwise")
@@ -120,14 +120,14 @@ def convolution_transpose_pointwise(
     out: Shape,
 ) -> Cost:
     """Count a transposed convolution, its bias and an activation."""
-    return activated(device_convolution_transpose(X, W, B, stride, out), prod(out), attr, algorithm)
+    return with_activation(device_convolution_transpose(X, W, B, stride, out), prod(out), attr, algorithm)
 
 
 @formula("aten::conv_tbc")
 def conv_tbc(weight: Shape, out: Shape) -> Cost:
-    """Count a convolution over time of ``(T, B, C)``, and its bias, which is not optional."""
+    """Count a convolution over time of ``(T, B, C)``, and its bias, which is required."""
     time, batch, _ = out
-    return biased(time * batch * prod(weight), prod(out), "bias")
+    return with_bias(time * batch * prod(weight), prod(out), "bias")
 
 
 @formula("aten::convolution_backward", "aten::convolution_backward_overrideable")
@@ -135,10 +135,11 @@ def convolution_backward(
     grad_output: TensorSpec, input: TensorSpec, weight: TensorSpec,
     stride: Shape, transposed: bool, output_mask: tuple[bool, ...],
 ) -> Cost:  # fmt: skip
-    """Count the gradients that are asked for: of input, weight and bias.
+    """Count the gradients selected by *output_mask*: of the input, the weight and the bias.
 
-    That of the input and that of the weight take as many MACs as the forward pass, grouped or not; that of the bias
-    sums the gradient over all but the channels. The input is read for the second, the weight for the first alone.
+    The first two take as many MACs as the forward pass each, with and without groups. The gradient of the bias sums
+    ``grad_output`` over all dimensions but the channels. The weight is read only for the gradient of the input, and the
+    input only for that of the weight.
     """
     of_input, of_weight, of_bias = output_mask
     grid = input if transposed else grad_output
@@ -155,7 +156,7 @@ def convolution_backward(
 def mps_convolution_backward(
     grad_output: TensorSpec, self: TensorSpec, weight: TensorSpec, stride: Shape, output_mask: tuple[bool, ...]
 ) -> Cost:
-    """Count the same under the names of that backend."""
+    """Count the backward pass of a convolution on MPS."""
     return convolution_backward(grad_output, self, weight, stride, False, output_mask)
 
 
@@ -163,7 +164,7 @@ def mps_convolution_backward(
 def mps_convolution_transpose_backward(
     grad_output: TensorSpec, self: TensorSpec, weight: TensorSpec, stride: Shape, output_mask: tuple[bool, ...]
 ) -> Cost:
-    """Count the same of a transposed convolution, without a bias."""
+    """Count the backward pass of a transposed convolution on MPS, which has no bias."""
     return convolution_backward(grad_output, self, weight, stride, True, (*output_mask, False))
 
 
@@ -171,5 +172,5 @@ def mps_convolution_transpose_backward(
 def slow_conv2d_backward(
     grad_output: TensorSpec, self: TensorSpec, weight: TensorSpec, stride: Shape, output_mask: tuple[bool, ...]
 ) -> Cost:
-    """Count the same under the names of the kernel without a library."""
+    """Count the backward pass of a convolution by torch's own CPU kernel."""
     return convolution_backward(grad_output, self, weight, stride, False, output_mask)

@@ -1,11 +1,12 @@
-"""Connectionist temporal classification: the sums over all alignments of a target with the frames of an input.
+"""The CTC loss, which sums over all alignments of a target with the frames of an input.
 
-A target of S labels becomes 2S + 1 states, blanks between them. The recursion over T frames fills (T − 1)·(2S + 1)
-cells, each with the log-sum-exp of three predecessors: 2 compares for their maximum, 3 differences, 3 exponentials, 2
-adds and a logarithm, the maximum added back, and the log-probability added: 9 FLOPs and 4 transcendentals. Predecessors
-that do not exist, or that repeat a label, are −∞ and computed with. Tests for −∞ are left out.
+A target of S labels has 2S + 1 states, with blanks between the labels. The recursion over T frames computes
+``(T − 1)·(2S + 1)`` cells. Each is the log-sum-exp of three predecessors: 2 compares for their maximum, 3 subtracts, 3
+exponentials, 2 adds and a logarithm; adding back the maximum and adding the log-probability make 9 FLOPs and 4
+transcendentals. Predecessors that do not exist, or that repeat a label, are −∞ and are computed like others. Checks for
+−∞ are not counted.
 
-Where the lengths are in a tensor, every sequence is taken as long as its tensor: an upper bound.
+If the lengths are in a tensor, every sequence is assumed to have the full length: an upper bound.
 
 Source: Graves et al., "Connectionist Temporal Classification", ICML 2006, equations 5 to 16, in log space as in
 torch's aten/src/ATen/native/LossCTC.cpp.
@@ -18,13 +19,13 @@ from math import prod
 from profiler.formulas.registry import formula
 from profiler.values.records import Cost, TensorSpec
 
-#: In the call, or in a tensor whose values are not known.
+#: Lengths from the call, or a tensor whose values are unknown.
 Lengths = tuple[int, ...] | TensorSpec
 
 
 @formula("aten::_ctc_loss")
 def ctc_loss(log_probs: TensorSpec, targets: TensorSpec, input_lengths: Lengths, target_lengths: Lengths) -> Cost:
-    """Count the recursion of α, and for each sequence the log-sum-exp of its last two cells, negated."""
+    """Count the recursion of α, and per sequence the negated log-sum-exp of its last two cells."""
     batch, cells, _ = _extent(log_probs, targets, input_lengths, target_lengths)
     return Cost(other_flops=9 * cells + 6 * batch, transcendentals=4 * cells + 3 * batch)
 
@@ -35,8 +36,9 @@ def ctc_loss_backward(
 ) -> Cost:
     """Count the recursion of β, the sums of α·β by label, and the gradient of each frame's C classes.
 
-    A cell takes an add for α·β and a log-sum-exp of two to join it to its label's (5 FLOPs and 3 transcendentals); the
-    two cells of the last frame only add. ``(exp(l) − exp(s + n − l))·grad`` is 4 FLOPs and 2 transcendentals.
+    Each cell takes an add for α·β and a log-sum-exp of two, which adds it to the sum of its label (5 FLOPs and 3
+    transcendentals). The two cells of the last frame only take the add. ``(exp(l) − exp(s + n − l))·grad`` takes 4
+    FLOPs and 2 transcendentals.
     """
     batch, cells, frames = _extent(log_probs, targets, input_lengths, target_lengths)
     classes = frames * log_probs.shape[-1]
@@ -47,7 +49,7 @@ def ctc_loss_backward(
 def ctc_loss_and_gradient(
     log_probs: TensorSpec, targets: TensorSpec, input_lengths: Lengths, target_lengths: Lengths
 ) -> Cost:
-    """Count both: these libraries compute the gradient with the loss."""
+    """Count the loss and the gradient, which these libraries compute together."""
     parts = [f(log_probs, targets, input_lengths, target_lengths) for f in (ctc_loss, ctc_loss_backward)]
     return Cost(
         other_flops=sum(part.other_flops for part in parts), transcendentals=sum(part.transcendentals for part in parts)
@@ -57,7 +59,7 @@ def ctc_loss_and_gradient(
 def _extent(
     log_probs: TensorSpec, targets: TensorSpec, input_lengths: Lengths, target_lengths: Lengths
 ) -> tuple[int, int, int]:
-    """Give the sequences, their cells in all, and their frames in all; *log_probs* is (T, B, C) or (T, C)."""
+    """Return the numbers of sequences, cells and frames; *log_probs* is ``(T, B, C)`` or ``(T, C)``."""
     batch = prod(log_probs.shape[1:-1])
     if isinstance(input_lengths, TensorSpec) or isinstance(target_lengths, TensorSpec):
         frames, labels = log_probs.shape[0], prod(targets.shape)

@@ -1,9 +1,9 @@
-"""Embeddings: rows picked from a table, and sums of them.
+"""Embeddings and embedding bags.
 
-A look-up computes nothing, and reads the rows that it picks, not the table. A bag joins its rows by adds or compares;
-with a weight for each row it is a product of a sparse matrix with the table, and its multiply-adds are MACs. Backward,
-each gradient is added to its row, onto zeros. Which rows are the same, or are padding, depends on data: every index is
-taken to count, and every bag to hold one.
+A lookup takes no arithmetic, and reads the selected rows only, not the table. A bag reduces its rows by adds or
+compares; with per-sample weights it is the product of a sparse matrix and the table, and takes MACs. The backward pass
+adds each gradient to its row, which starts at zero. Which indices repeat or are padding depends on the data: every
+index is counted, and every bag is assumed to have at least one.
 """
 
 from __future__ import annotations
@@ -24,30 +24,31 @@ _MEAN, _MAX = 1, 2
 
 @formula("aten::embedding")
 def embedding(indices: TensorSpec, out: TensorSpec) -> Cost:
-    """Read the indices and their rows."""
+    """Count reading the indices and the selected rows."""
     return Cost(bytes_read=indices.bytes + out.bytes)
 
 
 @formula("aten::embedding_dense_backward")
 def embedding_dense_backward(grad_output: Shape, indices: Shape, scale_grad_by_freq: bool) -> Cost:
-    """Add every gradient to its row; scaling by frequency counts the indices and divides each gradient."""
+    """Count adding every gradient to its row; scaling by frequency counts the indices and divides each gradient."""
     n = prod(grad_output)
     return Cost(other_flops=n + scale_grad_by_freq * (n + prod(indices)))
 
 
 @formula("aten::embedding_renorm")
 def embedding_renorm(self: TensorSpec, indices: TensorSpec, norm_type: float | None) -> Cost:
-    """Bring each picked row to a norm of at most ``max_norm``: an upper bound, every index another row and too long.
+    """Count scaling the selected rows down to a norm of ``max_norm``: an upper bound, as if every row exceeded it.
 
-    The norm, a compare, an add and a divide for the factor, and a multiply for each element.
+    Each row takes its norm, a compare, an add and a divide for the factor, and a multiply per element. Every index is
+    assumed to select another row.
     """
     rows, width = min(prod(indices.shape), self.shape[0]), self.shape[1]
-    norms, moved = norm_cost(rows * width, rows, norm_type), rows * width * int(self.itemsize)
+    norms, row_bytes = norm_cost(rows * width, rows, norm_type), rows * width * int(self.itemsize)
     return Cost(
         other_flops=norms.other_flops + 3 * rows + rows * width,
         transcendentals=norms.transcendentals,
-        bytes_read=indices.bytes + moved,
-        bytes_written=moved,
+        bytes_read=indices.bytes + row_bytes,
+        bytes_written=row_bytes,
     )
 
 
@@ -60,19 +61,20 @@ def embedding_bag(
     per_sample_weights: TensorSpec | None,
     out: TensorSpec,
 ) -> Cost:
-    """Join L rows of D to bags by sum, mean (and a divide for each result) or maximum.
+    """Count reducing rows to bags by sum, mean (and a divide per result) or maximum.
 
-    Written are the bags, and for a maximum which index gave it; the other results of the operator are bookkeeping.
+    Bytes written are those of the bags, and for a maximum of the index that attained it. The operator's other results
+    are bookkeeping.
     """
-    rows = prod(indices.shape) * weight.shape[1]
-    read = indices.bytes + offsets.bytes + rows * int(weight.itemsize)
-    winners = prod(out.shape) * int(indices.itemsize) if mode == _MAX else 0
+    elements = prod(indices.shape) * weight.shape[1]
+    read = indices.bytes + offsets.bytes + elements * int(weight.itemsize)
+    argmax_bytes = prod(out.shape) * int(indices.itemsize) if mode == _MAX else 0
     if per_sample_weights is not None:
-        return Cost(macs=rows, bytes_read=read + per_sample_weights.bytes, bytes_written=out.bytes)
+        return Cost(macs=elements, bytes_read=read + per_sample_weights.bytes, bytes_written=out.bytes)
     return Cost(
-        other_flops=reduction_ops(rows, prod(out.shape)) + (mode == _MEAN) * prod(out.shape),
+        other_flops=reduction_ops(elements, prod(out.shape)) + (mode == _MEAN) * prod(out.shape),
         bytes_read=read,
-        bytes_written=out.bytes + winners,
+        bytes_written=out.bytes + argmax_bytes,
     )
 
 
@@ -85,9 +87,9 @@ def embedding_bag_backward(
     sparse: bool,
     per_sample_weights: TensorSpec | None,
 ) -> Cost:
-    """Give each row the gradient of its bag; a sparse gradient keeps the rows apart and adds none."""
+    """Count the gradient of the table; a sparse gradient has one row per index, so nothing is added up."""
     if sparse:
-        return _sparse(grad, indices, mode, per_sample_weights)
+        return _sparse_backward(grad, indices, mode, per_sample_weights)
     return embedding_bag_dense_backward(grad, indices, scale_grad_by_freq, mode, per_sample_weights)
 
 
@@ -95,9 +97,10 @@ def embedding_bag_backward(
 def embedding_bag_dense_backward(
     grad: TensorSpec, indices: TensorSpec, scale_grad_by_freq: bool, mode: int, per_sample_weights: TensorSpec | None
 ) -> Cost:
-    """Add to each of L rows the gradient of its bag (divided by the bag's size for a mean), or to the winners theirs.
+    """Count adding the gradient of each bag to its rows (for a mean divided by the size, for a maximum to one row).
 
-    Read are the gradients, the indices, and for each the bag that it is in, or for a maximum the winners.
+    Bytes read are those of the gradients, the indices and the bag of each index; for a maximum, of the gradients and
+    the index that attained each maximum.
     """
     bags, count, width = prod(grad.shape), prod(indices.shape), grad.shape[1]
     if mode == _MAX:
@@ -111,13 +114,13 @@ def embedding_bag_dense_backward(
 
 @formula("aten::_embedding_bag_per_sample_weights_backward")
 def embedding_bag_weights_backward(grad: TensorSpec, weight: TensorSpec, indices: TensorSpec) -> Cost:
-    """Count for each index the dot product of its row with the gradient of its bag."""
-    rows = prod(indices.shape) * weight.shape[1]
-    return Cost(macs=rows, bytes_read=grad.bytes + 2 * indices.bytes + rows * int(weight.itemsize))
+    """Count, per index, the dot product of its row with the gradient of its bag."""
+    elements = prod(indices.shape) * weight.shape[1]
+    return Cost(macs=elements, bytes_read=grad.bytes + 2 * indices.bytes + elements * int(weight.itemsize))
 
 
-def _sparse(grad: TensorSpec, indices: TensorSpec, mode: int, per_sample_weights: TensorSpec | None) -> Cost:
-    """Copy the gradient of its bag to each row; weights multiply each element, a mean divides each bag's."""
-    weighted = prod(indices.shape) * grad.shape[1] * (per_sample_weights is not None)
+def _sparse_backward(grad: TensorSpec, indices: TensorSpec, mode: int, per_sample_weights: TensorSpec | None) -> Cost:
+    """Count copying each bag's gradient to its rows; weights multiply each element, a mean divides each bag's."""
+    products = prod(indices.shape) * grad.shape[1] * (per_sample_weights is not None)
     read = grad.bytes + 2 * indices.bytes + (per_sample_weights.bytes if per_sample_weights is not None else 0)
-    return Cost(other_flops=weighted + (mode == _MEAN) * prod(grad.shape), bytes_read=read)
+    return Cost(other_flops=products + (mode == _MEAN) * prod(grad.shape), bytes_read=read)

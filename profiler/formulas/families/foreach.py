@@ -1,8 +1,8 @@
 """Operators on lists of tensors: fused optimizer steps, and reductions of each tensor.
 
-Pointwise ``_foreach_`` operators are in ``pointwise.py``. The arithmetic of a step is an expression of one element,
-counted as ``expressions.py`` says: what depends on the step alone (bias corrections, the decay of the learning rate)
-is done once a tensor and not counted, and a weight decay or momentum of 0 costs nothing.
+Pointwise ``_foreach_`` operators are in ``pointwise.py``. The arithmetic of a step is an expression per element, and is
+counted as in ``scalar_expressions.py``. What depends only on the step (bias corrections, the decay of the learning
+rate) is computed once per tensor and not counted. A weight decay or momentum of 0 costs nothing.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _DECAY = "g := g + WEIGHT_DECAY * p"
 _MOMENTS = "m := BETA1 * m + (1 - BETA1) * g, v := BETA2 * v + (1 - BETA2) * g * g, w := max(w, v) if AMSGRAD else v"
 _ADAM = "p - LR / (1 - BETA1 ** STEP) * m / (sqrt(w) / sqrt(1 - BETA2 ** STEP) + EPS)"
 
-#: What a fused step computes for one element p of a parameter.
+#: Expression of a fused step, per element p of a parameter.
 #: Source: aten/src/ATen/native/cpu/FusedAdamKernel.cpp, FusedSGDKernel.cpp and FusedAdagradKernel.cpp of torch.
 STEPS: Mapping[str, str] = {
     "adam": f"{_GRADIENT}, {_DECAY}, {_MOMENTS}, {_ADAM}",
@@ -46,9 +46,9 @@ def fused_adam(
     self: Tensors, grads: Tensors, exp_avgs: Tensors, exp_avg_sqs: Tensors, max_exp_avg_sqs: Tensors,
     weight_decay: float | None, amsgrad: bool, maximize: bool, grad_scale: TensorSpec | None,
 ) -> Cost:  # fmt: skip
-    """Step with Adam: 12 FLOPs and a square root for each parameter, 2 more with a weight decay."""
-    known = {"weight_decay": weight_decay, "amsgrad": amsgrad, "maximize": maximize, "grad_scale": grad_scale}
-    return _step("adam", known, grads, (self, exp_avgs, exp_avg_sqs, max_exp_avg_sqs if amsgrad else ()))
+    """Count an Adam step: 12 FLOPs and a square root per parameter, and 2 more FLOPs with weight decay."""
+    arguments = {"weight_decay": weight_decay, "amsgrad": amsgrad, "maximize": maximize, "grad_scale": grad_scale}
+    return _step("adam", arguments, grads, (self, exp_avgs, exp_avg_sqs, max_exp_avg_sqs if amsgrad else ()))
 
 
 @formula("aten::_fused_adamw_")
@@ -56,9 +56,9 @@ def fused_adamw(
     self: Tensors, grads: Tensors, exp_avgs: Tensors, exp_avg_sqs: Tensors, max_exp_avg_sqs: Tensors,
     weight_decay: float | None, amsgrad: bool, maximize: bool, grad_scale: TensorSpec | None,
 ) -> Cost:  # fmt: skip
-    """Step with AdamW: 12 FLOPs and a square root for each parameter, 1 more with a weight decay."""
-    known = {"weight_decay": weight_decay, "amsgrad": amsgrad, "maximize": maximize, "grad_scale": grad_scale}
-    return _step("adamw", known, grads, (self, exp_avgs, exp_avg_sqs, max_exp_avg_sqs if amsgrad else ()))
+    """Count an AdamW step: 12 FLOPs and a square root per parameter, and 1 more FLOP with weight decay."""
+    arguments = {"weight_decay": weight_decay, "amsgrad": amsgrad, "maximize": maximize, "grad_scale": grad_scale}
+    return _step("adamw", arguments, grads, (self, exp_avgs, exp_avg_sqs, max_exp_avg_sqs if amsgrad else ()))
 
 
 @formula("aten::_fused_sgd_")
@@ -66,12 +66,12 @@ def fused_sgd(
     self: Tensors, grads: Tensors, momentum_buffer_list: Tensors, weight_decay: float | None, momentum: float | None,
     dampening: float | None, nesterov: bool, maximize: bool, is_first_step: bool, grad_scale: TensorSpec | None,
 ) -> Cost:  # fmt: skip
-    """Step with SGD: 2 FLOPs for each parameter, and what momentum and weight decay take."""
-    known = {
+    """Count an SGD step: 2 FLOPs per parameter, and the operations of momentum and weight decay."""
+    arguments = {
         "weight_decay": weight_decay, "momentum": momentum, "dampening": dampening, "nesterov": nesterov,
         "maximize": maximize, "is_first_step": is_first_step, "grad_scale": grad_scale,
     }  # fmt: skip
-    return _step("sgd", known, grads, (self, momentum_buffer_list))
+    return _step("sgd", arguments, grads, (self, momentum_buffer_list))
 
 
 @formula("aten::_fused_adagrad_")
@@ -79,20 +79,20 @@ def fused_adagrad(
     self: Tensors, grads: Tensors, state_sums: Tensors, weight_decay: float | None, maximize: bool,
     grad_scale: TensorSpec | None,
 ) -> Cost:  # fmt: skip
-    """Step with Adagrad: 6 FLOPs and a square root for each parameter, 2 more with a weight decay."""
-    known = {"weight_decay": weight_decay, "maximize": maximize, "grad_scale": grad_scale}
-    return _step("adagrad", known, grads, (self, state_sums))
+    """Count an Adagrad step: 6 FLOPs and a square root per parameter, and 2 more FLOPs with weight decay."""
+    arguments = {"weight_decay": weight_decay, "maximize": maximize, "grad_scale": grad_scale}
+    return _step("adagrad", arguments, grads, (self, state_sums))
 
 
 @formula("aten::_amp_foreach_non_finite_check_and_unscale")
 def unscale(self: Tensors) -> Cost:
-    """Test each gradient for infinity and NaN, and multiply it by the inverse scale."""
+    """Count checking each gradient for infinity and NaN, and multiplying it by the inverse scale."""
     return Cost(other_flops=2 * sum(map(numel, self)))
 
 
 @formula("aten::_foreach_norm")
 def foreach_norm(self: Tensors, ord: float | None) -> Cost:
-    """Take the norm of each tensor."""
+    """Count the norm of each tensor."""
     costs = [norm_cost(numel(tensor), 1, ord) for tensor in self]
     return Cost(
         other_flops=sum(cost.other_flops for cost in costs), transcendentals=sum(cost.transcendentals for cost in costs)
@@ -101,21 +101,24 @@ def foreach_norm(self: Tensors, ord: float | None) -> Cost:
 
 @formula("aten::_foreach_powsum")
 def foreach_powsum(self: Tensors, ord: float | None) -> Cost:
-    """Take the norm of each tensor without its root."""
+    """Count the norm of each tensor without its root."""
     cost = foreach_norm(self, ord)
     return Cost(other_flops=cost.other_flops, transcendentals=max(cost.transcendentals - len(self), 0))
 
 
 @formula("aten::_foreach_max")
 def foreach_max(self: Tensors) -> Cost:
-    """Find the largest element of each tensor."""
+    """Count the compares for the maximum of each tensor."""
     return Cost(other_flops=sum(reduction_ops(numel(tensor), 1) for tensor in self))
 
 
-def _step(kind: str, known: Mapping[str, Value], grads: Tensors, states: tuple[Tensors, ...]) -> Cost:
-    """Update the parameters, first of the *states*; gradients are written back only if they were unscaled."""
-    count, took = sum(map(numel, states[0])), operations(STEPS[kind], known)
+def _step(optimizer: str, arguments: Mapping[str, Value], grads: Tensors, states: tuple[Tensors, ...]) -> Cost:
+    """Count a step that updates all *states*, the first of which are the parameters.
+
+    Gradients are written back only if the step unscales them.
+    """
+    n, each = sum(map(numel, states[0])), operations(STEPS[optimizer], arguments)
     written = sum(spec.bytes for state in states for spec in state)
-    if known["grad_scale"] is not None:
+    if arguments["grad_scale"] is not None:
         written += sum(spec.bytes for spec in grads)
-    return Cost(other_flops=count * took.flops, transcendentals=count * took.transcendentals, bytes_written=written)
+    return Cost(other_flops=n * each.flops, transcendentals=n * each.transcendentals, bytes_written=written)

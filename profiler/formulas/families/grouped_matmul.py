@@ -1,7 +1,7 @@
-"""Grouped products: one operator for the products of all experts of a mixture.
+"""Grouped matrix products: one operator computes the products of all experts of a mixture of experts.
 
-Legend: E experts; M, N, K as in a product. One dimension is ragged: it is cut at ``offs``, and each expert has a part.
-It ends at the last offset; where that is not known, at its length. MACs of the four forms:
+Legend: E experts; M, N, K as in ``matmul.py``. The ragged dimension is split at the offsets ``offs`` into one part per
+expert. It ends at the last offset, or at its full length if the offsets are unknown. MACs of the four forms:
 
 =================== =================== ======= ==================================
 ``self``            ``mat2``            ragged  MACs
@@ -17,8 +17,8 @@ from __future__ import annotations
 
 from math import prod
 
-from profiler.formulas.epilogues import biased
-from profiler.formulas.families.low_precision import unpacked
+from profiler.formulas.epilogues import with_bias
+from profiler.formulas.families.low_precision import unpacked_shape
 from profiler.formulas.registry import formula
 from profiler.values.records import Cost, Shape, TensorSpec
 
@@ -27,14 +27,14 @@ _MATRIX = 2
 
 @formula("aten::_grouped_mm")
 def grouped_mm(self: Shape, mat2: Shape, offs: TensorSpec | None, bias: Shape | None, out: Shape) -> Cost:
-    """Count the products of all experts, and their bias."""
-    return biased(_products(self, mat2, offs), prod(out), bias)
+    """Count the products of all experts, and the bias."""
+    return with_bias(_products(self, mat2, offs), prod(out), bias)
 
 
 @formula("aten::_scaled_grouped_mm", "aten::_scaled_grouped_mm_v2")
 def scaled_grouped_mm(self: TensorSpec, mat2: Shape, offs: TensorSpec | None, bias: Shape | None, out: Shape) -> Cost:
-    """Count the products of all experts in low precision, one multiply to scale each result, and the bias."""
-    return biased(_products(unpacked(self), mat2, offs), prod(out), "scale", bias)
+    """Count the products of all experts in low precision, a multiply to scale each result, and the bias."""
+    return with_bias(_products(unpacked_shape(self), mat2, offs), prod(out), "scale", bias)
 
 
 def _products(left: Shape, right: Shape, offs: TensorSpec | None) -> int:

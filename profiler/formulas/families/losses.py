@@ -1,10 +1,10 @@
-"""Losses: what each computes for an element, and the reduction over all of them.
+"""Losses: an expression per element, and the reduction over the elements.
 
-``reduction`` 0 keeps the N elements, 1 is their mean (N − 1 adds, a divide), 2 their sum (N − 1 adds). Backward of a
-mean divides the one incoming gradient by N first. ``expressions.py`` says how an expression is counted: where a loss
-has two branches, both are computed. Losses that are not here arrive as the operators that they are made of.
+``reduction`` 0 keeps the N elements, 1 is their mean (N − 1 adds, a divide), 2 their sum (N − 1 adds). The backward
+pass of a mean first divides the incoming gradient by N. Expressions are counted as in ``scalar_expressions.py``: if a
+loss has two branches, both are computed. Losses that are not here run as several other operators.
 
-Source: https://docs.pytorch.org/docs/stable/nn.html#loss-functions, and the derivatives of what is defined there.
+Source: https://docs.pytorch.org/docs/stable/nn.html#loss-functions, and the derivatives of those definitions.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from profiler.values.records import Shape, TensorSpec, Value
 
-#: Per element; x is the input, t the target, grad what comes in from behind.
+#: Expressions per element; x is the input, t the target, grad the incoming gradient.
 _SQUARED = "(x - t) ** 2"
 _SQUARED_BACKWARD = "2 * (x - t) * grad"
 _SMOOTH_L1 = "where((z := abs(x - t)) < BETA, 0.5 * z * z / BETA, z - 0.5 * BETA)"
@@ -55,7 +55,7 @@ def mse_loss_backward(out: Shape, reduction: int) -> Cost:
 
 @formula("aten::smooth_l1_loss")
 def smooth_l1_loss(self: Shape, target: Shape, reduction: int, beta: float | None) -> Cost:
-    """Count ``(x − t)²/2β`` and ``|x − t| − β/2``, and the compare that chooses."""
+    """Count ``(x − t)²/2β`` and ``|x − t| − β/2``, and the compare that selects one."""
     return _loss(_SMOOTH_L1, (self, target), reduction, {"beta": beta})
 
 
@@ -67,7 +67,7 @@ def smooth_l1_loss_backward(out: Shape, reduction: int, beta: float | None) -> C
 
 @formula("aten::huber_loss")
 def huber_loss(self: Shape, target: Shape, reduction: int, delta: float | None) -> Cost:
-    """Count ``(x − t)²/2`` and ``δ·(|x − t| − δ/2)``, and the compare that chooses."""
+    """Count ``(x − t)²/2`` and ``δ·(|x − t| − δ/2)``, and the compare that selects one."""
     return _loss(_HUBER, (self, target), reduction, {"delta": delta})
 
 
@@ -79,13 +79,13 @@ def huber_loss_backward(out: Shape, reduction: int, delta: float | None) -> Cost
 
 @formula("aten::binary_cross_entropy")
 def binary_cross_entropy(self: Shape, target: Shape, weight: Shape | None, reduction: int) -> Cost:
-    """Count ``−t·log x − (1 − t)·log(1 − x)``, each logarithm held above −100."""
+    """Count ``−t·log x − (1 − t)·log(1 − x)``, with each logarithm clamped to at least −100."""
     return _loss(_CROSS_ENTROPY, (self, target), reduction, weighted=weight is not None)
 
 
 @formula("aten::binary_cross_entropy_backward")
 def binary_cross_entropy_backward(out: Shape, weight: Shape | None, reduction: int) -> Cost:
-    """Count ``grad·(x − t)/(x(1 − x))``, the denominator held above zero."""
+    """Count ``grad·(x − t)/(x(1 − x))``, with the denominator clamped to a positive minimum."""
     return _backward(_CROSS_ENTROPY_BACKWARD, out, reduction, weighted=weight is not None)
 
 
@@ -93,7 +93,7 @@ def binary_cross_entropy_backward(out: Shape, weight: Shape | None, reduction: i
 def binary_cross_entropy_with_logits(
     self: Shape, target: Shape, weight: Shape | None, pos_weight: Shape | None, reduction: int
 ) -> Cost:
-    """Count ``(1 − t)·x + (1 + (p − 1)·t)·log(1 + exp(−x))``; p, where it is given, is made p − 1 once."""
+    """Count ``(1 − t)·x + (1 + (p − 1)·t)·log(1 + exp(−x))``; p − 1 is computed once per element of *pos_weight*."""
     expression = _WITH_LOGITS if pos_weight is None else _WITH_LOGITS_WEIGHTED
     once = 0 if pos_weight is None else prod(pos_weight)
     return _loss(expression, (self, target), reduction, weighted=weight is not None, once=once)
@@ -113,23 +113,24 @@ def soft_margin_loss_backward(out: Shape, reduction: int) -> Cost:
 
 @formula("aten::nll_loss_forward", "aten::nll_loss2d_forward")
 def nll_loss(self: TensorSpec, target: TensorSpec, weight: TensorSpec | None, reduction: int) -> Cost:
-    """Pick the log-probability of each target, with its weight, and negate; no target is taken as ignored.
+    """Count the negated log-probability of each target, times its weight; no target is assumed to be ignored.
 
-    Only what is picked is read. A reduction negates the sum once; a weighted mean divides by the sum of the weights.
+    Only the selected elements are read. With a reduction the sum is negated once. A weighted mean divides by the sum of
+    the weights.
     """
     n, weighted = prod(target.shape), weight is not None
-    picked = n * int(self.itemsize) * (1 + weighted)
+    selected_bytes = n * int(self.itemsize) * (1 + weighted)
     if reduction == 0:
-        return Cost(other_flops=n * (1 + weighted), bytes_read=target.bytes + picked)
+        return Cost(other_flops=n * (1 + weighted), bytes_read=target.bytes + selected_bytes)
     sums = reduction_ops(n, 1) + weighted * (n + reduction_ops(n, 1))
-    return Cost(other_flops=sums + 1 + (reduction == MEAN), bytes_read=target.bytes + picked)
+    return Cost(other_flops=sums + 1 + (reduction == MEAN), bytes_read=target.bytes + selected_bytes)
 
 
 @formula("aten::nll_loss_backward", "aten::nll_loss2d_backward")
 def nll_loss_backward(
     grad_output: TensorSpec, target: TensorSpec, weight: TensorSpec | None, reduction: int, total_weight: TensorSpec
 ) -> Cost:
-    """Negate the incoming gradient, and weight it for each target; its place is one among zeros."""
+    """Count negating and weighting the gradient of each target; the gradients of other classes are zero."""
     n, weighted = prod(target.shape), weight is not None
     mean = reduction == MEAN
     read = grad_output.bytes + target.bytes + total_weight.bytes * mean + n * int(grad_output.itemsize) * weighted
@@ -145,21 +146,22 @@ def _loss(
     weighted: bool = False,
     once: int = 0,
 ) -> Cost:
-    """Count an expression for each element of the broadcast operands, a weight, and the reduction."""
+    """Count an expression per element of the broadcast operands, a weight, *once* more FLOPs, and the reduction."""
     n = prod(torch.broadcast_shapes(*operands))
-    one = operations(expression, arguments or {})
+    each = operations(expression, arguments or {})
     return Cost(
-        other_flops=n * (one.flops + weighted) + once + reduced(n, reduction), transcendentals=n * one.transcendentals
+        other_flops=n * (each.flops + weighted) + once + reduction_flops(n, reduction),
+        transcendentals=n * each.transcendentals,
     )
 
 
 def _backward(
     expression: str, out: Shape, reduction: int, arguments: Mapping[str, Value] | None = None, *, weighted: bool = False
 ) -> Cost:
-    n, one = prod(out), operations(expression, arguments or {})
-    return Cost(other_flops=n * (one.flops + weighted) + (reduction == MEAN), transcendentals=n * one.transcendentals)
+    n, each = prod(out), operations(expression, arguments or {})
+    return Cost(other_flops=n * (each.flops + weighted) + (reduction == MEAN), transcendentals=n * each.transcendentals)
 
 
-def reduced(n: int, reduction: int) -> int:
-    """Count what a reduction of N elements takes."""
+def reduction_flops(n: int, reduction: int) -> int:
+    """Count the FLOPs of reducing N elements to their sum or mean."""
     return 0 if reduction == 0 else reduction_ops(n, 1) + (reduction == MEAN)

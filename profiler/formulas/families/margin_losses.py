@@ -9,7 +9,7 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from profiler.formulas.element_counts import reduction_ops
-from profiler.formulas.families.losses import MEAN, reduced
+from profiler.formulas.families.losses import MEAN, reduction_flops
 from profiler.formulas.registry import formula
 from profiler.values.records import Cost
 
@@ -28,7 +28,7 @@ def multi_margin_loss(self: Shape, p: float, weight: Shape | None, reduction: in
     """
     samples, others = prod(self[:-1]), _classes(self) - 1
     each = 1 + others * (2 + (p == _SQUARE)) + reduction_ops(others, 1) + 1 + (weight is not None)
-    return Cost(other_flops=samples * each + reduced(samples, reduction))
+    return Cost(other_flops=samples * each + reduction_flops(samples, reduction))
 
 
 @formula("aten::multi_margin_loss_backward")
@@ -51,7 +51,7 @@ def multilabel_margin_loss(self: Shape, reduction: int) -> Cost:
     """
     samples, targets, pairs = _most_pairs(self)
     each = targets + 2 * pairs + reduction_ops(pairs, 1) + 1
-    return Cost(other_flops=samples * each + reduced(samples, reduction))
+    return Cost(other_flops=samples * each + reduction_flops(samples, reduction))
 
 
 @formula("aten::multilabel_margin_loss_backward")

@@ -14,7 +14,7 @@ from __future__ import annotations
 from math import prod
 
 from profiler.formulas.element_counts import numel, reduction_ops
-from profiler.formulas.epilogues import Factor, activated, biased, weighted
+from profiler.formulas.epilogues import Factor, weighted_sum, with_activation, with_bias
 from profiler.formulas.registry import formula
 from profiler.values.records import Cost, Shape, TensorSpec
 
@@ -46,7 +46,7 @@ def addmm(mat1: TensorSpec, mat2: TensorSpec, beta: Factor, alpha: Factor, out: 
     """Count ``β·self + α·(M, K) @ (K, N)``; unknown (None) for sparse @ sparse, as in ``mm``."""
     if _is_sparse(mat1) and _is_sparse(mat2):
         return None
-    return weighted(products(mat1, mat2), prod(out), beta, alpha, mat1, mat2)
+    return weighted_sum(products(mat1, mat2), prod(out), beta, alpha, mat1, mat2)
 
 
 @formula("aten::_addmm_activation")
@@ -54,14 +54,14 @@ def addmm_activation(
     mat1: TensorSpec, mat2: TensorSpec, beta: Factor, alpha: Factor, use_gelu: bool, out: Shape
 ) -> Cost:
     """Count ``addmm``, then ReLU or the exact (erf) GELU on each result."""
-    product = weighted(products(mat1, mat2), prod(out), beta, alpha, mat1, mat2)
-    return activated(product, prod(out), "gelu" if use_gelu else "relu")
+    product = weighted_sum(products(mat1, mat2), prod(out), beta, alpha, mat1, mat2)
+    return with_activation(product, prod(out), "gelu" if use_gelu else "relu")
 
 
 @formula("aten::baddbmm", "aten::addbmm")
 def baddbmm(batch1: TensorSpec, batch2: TensorSpec, beta: Factor, alpha: Factor, out: Shape) -> Cost:
     """Count ``β·self + α·(B, M, K) @ (B, K, N)``; ``addbmm`` also sums over the batch, within the same MACs."""
-    return weighted(products(batch1, batch2), prod(out), beta, alpha, batch1, batch2)
+    return weighted_sum(products(batch1, batch2), prod(out), beta, alpha, batch1, batch2)
 
 
 @formula("aten::mv")
@@ -73,7 +73,7 @@ def mv(self: TensorSpec) -> Cost:
 @formula("aten::addmv")
 def addmv(mat: TensorSpec, vec: TensorSpec, beta: Factor, alpha: Factor, out: Shape) -> Cost:
     """Count ``β·self + α·(M, K) @ (K)``."""
-    return weighted(numel(mat), prod(out), beta, alpha, mat, vec)
+    return weighted_sum(numel(mat), prod(out), beta, alpha, mat, vec)
 
 
 @formula("aten::dot", "aten::vdot")
@@ -85,32 +85,32 @@ def dot(self: Shape) -> Cost:
 @formula("aten::addr")
 def addr(vec1: TensorSpec, vec2: TensorSpec, beta: Factor, alpha: Factor, out: Shape) -> Cost:
     """Count ``β·self + α·vec1 ⊗ vec2``: R multiplies for the outer product (no MACs), plus the scaling and the sum."""
-    rest = weighted(0, prod(out), beta, alpha, vec1, vec2)
+    rest = weighted_sum(0, prod(out), beta, alpha, vec1, vec2)
     return Cost(other_flops=prod(out) + rest.other_flops, bytes_read=rest.bytes_read)
 
 
 @formula("aten::linear")
 def linear(input: TensorSpec, weight: Shape, bias: Shape | None, out: TensorSpec) -> Cost:
     """Count ``(…, K) @ (N, K)ᵀ + bias``; of a nested input, only the stored rows count."""
-    return biased(numel(input) * prod(weight[:-1]), numel(out), bias)
+    return with_bias(numel(input) * prod(weight[:-1]), numel(out), bias)
 
 
 @formula("aten::mkldnn_linear")
 def mkldnn_linear(self: Shape, weight: Shape, bias: Shape | None, out: Shape) -> Cost:
     """Count ``(…, K) @ (N, K)ᵀ + bias``."""
-    return biased(prod(self) * weight[0], prod(out), bias)
+    return with_bias(prod(self) * weight[0], prod(out), bias)
 
 
 @formula("mkldnn::_linear_pointwise.default")
 def linear_pointwise(X: Shape, W: Shape, B: Shape | None, attr: str, algorithm: str | None, out: Shape) -> Cost:
     """Count ``(…, K) @ (N, K)ᵀ + bias``, then an activation."""
-    return activated(biased(prod(X) * W[0], prod(out), B), prod(out), attr, algorithm)
+    return with_activation(with_bias(prod(X) * W[0], prod(out), B), prod(out), attr, algorithm)
 
 
 @formula("mkldnn::_linear_pointwise.binary")
 def linear_binary(X: Shape, W: Shape, B: Shape | None, attr: str, out: Shape) -> Cost:
     """Count ``(…, K) @ (N, K)ᵀ + bias``, then one elementwise operation with another tensor."""
-    return activated(biased(prod(X) * W[0], prod(out), B), prod(out), attr)
+    return with_activation(with_bias(prod(X) * W[0], prod(out), B), prod(out), attr)
 
 
 @formula("aten::linear_backward", "aten::mkldnn_linear_backward")

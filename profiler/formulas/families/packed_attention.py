@@ -74,9 +74,9 @@ def efficient_attention(
     window_size: int | None,
 ) -> Cost:  # fmt: skip
     """Count attention with a bias, a causal mask (aligned with the first or last key) and a window."""
-    window, from_the_end = _mask_of_type(custom_mask_type, window_size)
+    window, lower_right = _mask_of_type(custom_mask_type, window_size)
     longest = max_seqlen_k or key[-3]
-    scores = _scores(query, key, cu_seqlens_q, cu_seqlens_k, longest, seqlen_k, window, from_the_end=from_the_end)
+    scores = _scores(query, key, cu_seqlens_q, cu_seqlens_k, longest, seqlen_k, window, lower_right=lower_right)
     mask = bias is not None or window != (None, None)
     return attention.forward(scores.masked_by(bias), query[-1], value[-1], mask=mask, dropout=dropout_p != 0)
 
@@ -87,9 +87,9 @@ def efficient_attention_backward(
     max_seqlen_k: int, dropout_p: float | None, custom_mask_type: int, window_size: int | None,
 ) -> Cost:  # fmt: skip
     """Count the gradients of query, key and value."""
-    window, from_the_end = _mask_of_type(custom_mask_type, window_size)
+    window, lower_right = _mask_of_type(custom_mask_type, window_size)
     longest = max_seqlen_k or key[-3]
-    scores = _scores(query, key, cu_seqlens_q, cu_seqlens_k, longest, None, window, from_the_end=from_the_end)
+    scores = _scores(query, key, cu_seqlens_q, cu_seqlens_k, longest, None, window, lower_right=lower_right)
     mask = bias is not None or window != (None, None)
     return _backward(scores.masked_by(bias), query, key, value, mask=mask, dropout=dropout_p != 0)
 
@@ -107,7 +107,7 @@ def cudnn_attention(
         return attention.masked_attention(query, key, value, attn_bias, dropout_p, is_causal)
     window = _window(None, None, causal=is_causal)
     cached = seqused_k is not None
-    scores = _scores(query, key, cum_seq_q, cum_seq_k, max_k, seqused_k, window, from_the_end=cached)
+    scores = _scores(query, key, cum_seq_q, cum_seq_k, max_k, seqused_k, window, lower_right=cached)
     mask = attn_bias is not None or is_causal
     return attention.forward(scores, query[-1], value[-1], mask=mask, dropout=dropout_p != 0)
 
@@ -121,7 +121,7 @@ def cudnn_attention_backward(
     if cum_seq_q is None:
         return attention.masked_attention_backward(query, key, value, attn_bias, dropout_p, is_causal)
     window = _window(None, None, causal=is_causal)
-    scores = _scores(query, key, cum_seq_q, cum_seq_k, max_k, None, window, from_the_end=False)
+    scores = _scores(query, key, cum_seq_q, cum_seq_k, max_k, None, window, lower_right=False)
     mask = attn_bias is not None or is_causal
     return _backward(scores, query, key, value, mask=mask, dropout=dropout_p != 0)
 
@@ -147,7 +147,7 @@ def _mask_of_type(mask_type: int, window_size: int | None) -> tuple[Window, bool
 
 def _scores(
     query: Shape, key: Shape, starts_q: Lengths, starts_k: Lengths, longest: int, used: Lengths, window: Window,
-    *, from_the_end: bool = True,
+    *, lower_right: bool = True,
 ) -> Scores:  # fmt: skip
     """Return the scores of queries ``(…, L, H, E)`` and keys ``(…, S, G, E)``, within each sequence."""
     heads = query[-2]
@@ -159,7 +159,7 @@ def _scores(
         queries = _lengths(starts_q) or [query[-3]] * prod(query[:-3])
         keys = used.values if used is not None else _lengths(starts_k)
         scores = Scores(tuple(zip(queries, keys or queries, strict=True)), heads)
-    return scores.seen_through(window, from_the_end=from_the_end)
+    return scores.within(window, lower_right=lower_right)
 
 
 def _lengths(offsets: Lengths) -> list[int]:

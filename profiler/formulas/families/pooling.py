@@ -122,7 +122,7 @@ class Pooled(NamedTuple):
     #: Elements read, once per window that reads them.
     reads: int
     #: Distinct elements read.
-    reached: int
+    distinct_inputs: int
 
 
 def _strided(
@@ -134,27 +134,28 @@ def _strided(
     along = zip(inputs[-dims:], outputs[-dims:], *(_each(setting, dims) for setting in settings), strict=True)
     windows, planes = [spatial_geometry.strided(*numbers) for numbers in along], prod(inputs[:-dims])
     return Pooled(
-        planes * prod(map(spatial_geometry.reads, windows)), planes * prod(map(spatial_geometry.reached, windows))
+        planes * prod(map(spatial_geometry.reads, windows)),
+        planes * prod(map(spatial_geometry.distinct_inputs, windows)),
     )
 
 
 def _adaptive(inputs: Shape, outputs: Shape) -> Pooled:
     """Count the elements in adaptive windows; batch and channel dimensions have windows of one element."""
     windows = [spatial_geometry.adaptive(*sizes) for sizes in zip(inputs, outputs, strict=True)]
-    return Pooled(prod(map(spatial_geometry.reads, windows)), prod(map(spatial_geometry.reached, windows)))
+    return Pooled(prod(map(spatial_geometry.reads, windows)), prod(map(spatial_geometry.distinct_inputs, windows)))
 
 
 def _average_backward(grad_output: TensorSpec, windows: Pooled) -> Cost:
     """Count one divide per gradient, and the adds where windows overlap; only the gradient is read."""
     return Cost(
-        other_flops=prod(grad_output.shape) + reduction_ops(windows.reads, windows.reached),
+        other_flops=prod(grad_output.shape) + reduction_ops(windows.reads, windows.distinct_inputs),
         bytes_read=grad_output.bytes,
     )
 
 
 def _max_backward_adds(gradients: Shape, windows: Pooled) -> int:
     """Return the adds: at most one per gradient if windows overlap; none if not, as gradients are only copied."""
-    return prod(gradients) if windows.reads > windows.reached else 0
+    return prod(gradients) if windows.reads > windows.distinct_inputs else 0
 
 
 def _each(value: Sequence[int], dims: int) -> Sequence[int]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import replace
 from math import prod
 
-from profiler.formulas.epilogues import activated, biased
+from profiler.formulas.epilogues import with_activation, with_bias
 from profiler.formulas.families.convolution import positions
 from profiler.formulas.families.quantization import DEQUANTIZE_FLOPS, dynamic_quantization_flops, with_requantization
 from profiler.formulas.registry import formula
@@ -36,13 +36,13 @@ def linear(X: Shape, W_prepack: Packed, Y_zero_point_i: int, out: Shape) -> Cost
 @formula("quantized::linear_leaky_relu")
 def linear_leaky_relu(X: Shape, W_prepack: Packed, Y_zero_point_i: int, out: Shape) -> Cost:
     """Count a static linear layer, with a leaky ReLU before the result is quantized."""
-    return activated(linear(X, W_prepack, Y_zero_point_i, out), prod(out), "leaky_relu")
+    return with_activation(linear(X, W_prepack, Y_zero_point_i, out), prod(out), "leaky_relu")
 
 
 @formula("quantized::linear_tanh")
 def linear_tanh(X: Shape, W_prepack: Packed, Y_zero_point_i: int, out: Shape) -> Cost:
     """Count a static linear layer, with a tanh before the result is quantized."""
-    return activated(linear(X, W_prepack, Y_zero_point_i, out), prod(out), "tanh")
+    return with_activation(linear(X, W_prepack, Y_zero_point_i, out), prod(out), "tanh")
 
 
 @formula("quantized::linear_dynamic")
@@ -54,7 +54,7 @@ def linear_dynamic(X: Shape, W_prepack: Packed, out: Shape) -> Cost:
 @formula("quantized::linear_relu_dynamic")
 def linear_relu_dynamic(X: Shape, W_prepack: Packed, out: Shape) -> Cost:
     """Count a dynamic linear layer and a ReLU."""
-    return activated(linear_dynamic(X, W_prepack, out), prod(out), "relu")
+    return with_activation(linear_dynamic(X, W_prepack, out), prod(out), "relu")
 
 
 @formula("quantized::linear_dynamic_fp16")
@@ -66,7 +66,7 @@ def linear_fp16(X: Shape, W_prepack: Packed, out: Shape) -> Cost:
 @formula("quantized::linear_relu_dynamic_fp16")
 def linear_relu_fp16(X: Shape, W_prepack: Packed, out: Shape) -> Cost:
     """Count a linear layer with a float16 weight, and a ReLU."""
-    return activated(_linear(X, W_prepack, out), prod(out), "relu")
+    return with_activation(_linear(X, W_prepack, out), prod(out), "relu")
 
 
 @formula(
@@ -132,13 +132,13 @@ def pack() -> Cost:
 
 def _linear(x: Shape, packed: Packed, out: Shape) -> Cost:
     weight, bias = packed
-    return biased(prod(x[:-1]) * prod(weight.shape), prod(out), bias)
+    return with_bias(prod(x[:-1]) * prod(weight.shape), prod(out), bias)
 
 
 def _convolution(packed: Packed, grid: Shape, out: Shape) -> Cost:
     """Count the MACs at every position of *grid*, and the bias; a 1-d weight is packed as 2-d with height 1."""
     weight, bias = packed
-    return biased(positions(grid, len(grid) - _SPATIAL) * prod(weight.shape), prod(out), bias)
+    return with_bias(positions(grid, len(grid) - _SPATIAL) * prod(weight.shape), prod(out), bias)
 
 
 def _dynamic(product: Cost, elements: int, results: int) -> Cost:

@@ -62,6 +62,7 @@ def _elementwise(expression: str, conversion: int) -> Callable[..., Cost]:
     per_element = operations(expression, _UNKNOWN)
 
     def cost(out: Shape) -> Cost:
+        """Count the arithmetic of one element, and the conversions around it, for each element of the result."""
         results = prod(out)
         return Cost(
             other_flops=results * (per_element.flops + conversion),

@@ -163,4 +163,4 @@ def _filters(
 
 def _shared(windows: list[spatial_geometry.Windows]) -> int:
     """Return the adds of a transpose over several dimensions: the reads minus the distinct inputs read."""
-    return prod(map(spatial_geometry.reads, windows)) - prod(map(spatial_geometry.reached, windows))
+    return prod(map(spatial_geometry.reads, windows)) - prod(map(spatial_geometry.distinct_inputs, windows))

@@ -13,7 +13,7 @@ from __future__ import annotations
 from math import prod
 
 from profiler.formulas.element_counts import numel
-from profiler.formulas.epilogues import Factor, activated, biased, weighted
+from profiler.formulas.epilogues import Factor, weighted_sum, with_activation, with_bias
 from profiler.formulas.families.matmul import products
 from profiler.formulas.registry import formula
 from profiler.values.records import Cost, Shape, TensorSpec
@@ -25,7 +25,7 @@ _SUMS = frozenset({"sum", "mean"})
 @formula("aten::_sparse_addmm", "aten::sspaddmm")
 def sparse_addmm(mat1: TensorSpec, mat2: TensorSpec, beta: Factor, alpha: Factor, out: TensorSpec) -> Cost:
     """Count ``β·self + α·(M, K) @ (K, N)`` with a sparse left matrix; the sum is dense or sparse."""
-    return weighted(products(mat1, mat2), numel(out), beta, alpha, mat1, mat2)
+    return weighted_sum(products(mat1, mat2), numel(out), beta, alpha, mat1, mat2)
 
 
 @formula("aten::hspmm")
@@ -37,7 +37,7 @@ def hspmm(mat1: TensorSpec, mat2: TensorSpec) -> Cost:
 @formula("aten::sparse_sampled_addmm")
 def sampled_addmm(self: TensorSpec, mat1: Shape, beta: Factor, alpha: Factor) -> Cost:
     """Count ``β·self + α·(M, K) @ (K, N)`` at only the n stored positions of *self*: n·K MACs."""
-    sampled = weighted(self.elements * mat1[-1], self.elements, beta, alpha)
+    sampled = weighted_sum(self.elements * mat1[-1], self.elements, beta, alpha)
     return Cost(macs=sampled.macs, other_flops=sampled.other_flops)
 
 
@@ -56,7 +56,7 @@ def sparse_mm_reduce(self: TensorSpec, other: Shape, reduce: str, out: Shape) ->
 @formula("aten::_cslt_sparse_mm")
 def cslt_sparse_mm(dense_B: Shape, bias: Shape | None, alpha: Shape | None, out: Shape) -> Cost:
     """Count ``(M, K) @ (K, N)`` with a compressed (2:4) left matrix: half the MACs of the dense product."""
-    return biased(prod(out) * dense_B[0] // 2, prod(out), bias, alpha)
+    return with_bias(prod(out) * dense_B[0] // 2, prod(out), bias, alpha)
 
 
 @formula("aten::_sparse_semi_structured_mm")
@@ -68,10 +68,10 @@ def semi_structured_mm(mat1: Shape, mat2: Shape) -> Cost:
 @formula("aten::_sparse_semi_structured_addmm")
 def semi_structured_addmm(mat1: Shape, mat2: Shape, beta: Factor, alpha: Factor, out: Shape) -> Cost:
     """Count ``β·input + α·(M, K) @ (K, N)`` whose left matrix is passed as its stored elements, ``(M, K/2)``."""
-    return weighted(prod(mat1) * mat2[-1], prod(out), beta, alpha)
+    return weighted_sum(prod(mat1) * mat2[-1], prod(out), beta, alpha)
 
 
 @formula("aten::_sparse_semi_structured_linear")
 def semi_structured_linear(input: Shape, weight: Shape, bias: Shape | None, activation: str | None, out: Shape) -> Cost:
     """Count ``(…, K) @ (N, K)ᵀ + bias`` and an activation; the weight is passed as stored, ``(N, K/2)``."""
-    return activated(biased(prod(input[:-1]) * prod(weight), prod(out), bias), prod(out), activation or "none")
+    return with_activation(with_bias(prod(input[:-1]) * prod(weight), prod(out), bias), prod(out), activation or "none")

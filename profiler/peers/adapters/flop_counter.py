@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.utils.flop_counter import flop_registry
 
+from profiler.formulas import RuleKind
 from profiler.peers.peer import Peer, PeerResult
 from profiler.values.findings import CauseKind, Contribution, is_under
 from profiler.values.records import tensors
@@ -268,7 +269,7 @@ def _claimed(entry: Entry) -> int:
 
 def _is_known(entry: Entry) -> bool:
     """Say whether the counter has a formula, of its own or registered by somebody."""
-    return entry.kind == "foreign" or entry.record.packet.removeprefix("higher_order.") in _table()
+    return entry.kind == RuleKind.TORCH_REGISTRY or entry.record.packet.removeprefix("higher_order.") in _table()
 
 
 def _is_sparse(entry: Entry) -> bool:

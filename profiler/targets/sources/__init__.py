@@ -1,1 +1,1 @@
-"""Where models come from: one file per source, which ends in ``register(Source(...))``."""
+"""The sources of models, one file each; every file ends in ``register(Source(...))``."""

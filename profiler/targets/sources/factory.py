@@ -1,7 +1,7 @@
-"""Models of one's own: ``package.module:factory`` and ``file.py:factory``.
+"""User-defined models: ``package.module:factory`` and ``file.py:factory``.
 
-A factory is a callable without required arguments that returns an ``nn.Module``: a function, or the class itself. A
-module that is already made may be named too.
+A factory is a callable that returns an ``nn.Module`` and can be called without arguments: a function or a class. An
+existing module object can be named as well.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
 
 def resolve(name: str) -> Target:
-    """Import the module or file, and find the factory in it.
+    """Import the module or file, and return its factory as a target.
 
     Raises:
-        TargetError: There is no such module or file, or what is named cannot be called without arguments.
+        TargetError: There is no such module or file, or the attribute cannot be called without arguments.
         UnknownNameError: The module has no such attribute.
         ModelError: The module or file raised while it was imported.
     """
@@ -40,33 +40,33 @@ def resolve(name: str) -> Target:
 
 
 def configure(name: str) -> ConfigurableTarget:
-    """Return the parameters of a factory that are whole numbers, or have no default, as settings."""
+    """Return a factory with its settings: the parameters that have an integer default or none."""
     factory, directory = _load(name)
     settings = _integer_parameters(factory) if callable(factory) else {}
 
-    def make(chosen: Mapping[str, int]) -> Target:
-        return Target(name, _constructor(name, partial(factory, **chosen) if chosen else factory, directory))
+    def make(values: Mapping[str, int]) -> Target:
+        return Target(name, _constructor(name, partial(factory, **values) if values else factory, directory))
 
     required = frozenset(key for key, value in settings.items() if value is None)
     return ConfigurableTarget(name, make, settings, required)
 
 
 def claims(name: str) -> bool:
-    """Say whether a name is that of a factory."""
+    """Return whether a name has the form of a factory."""
     return ":" in name or name.endswith(".py")
 
 
 def _load(name: str) -> tuple[Any, Path]:
-    """Return what ``module:attribute`` names, and the folder from which it is imported."""
+    """Return the attribute that ``module:attribute`` names, and the folder from which it is imported."""
     place, _, attribute = name.rpartition(":")
     if not place or not attribute:
-        msg = f"{name!r} names no factory in the file; write {place or attribute}:FACTORY"
+        msg = f"{name!r} does not name a factory in the file; write {place or attribute}:FACTORY"
         raise TargetError(msg)
     is_file = place.endswith(".py")
     directory = Path(place).resolve().parent if is_file else Path.cwd()
     with _importable(directory):
         module = _import_file(Path(place)) if is_file else _import_module(place)
-    return _find(module, place, attribute), directory
+    return _attribute(module, place, attribute), directory
 
 
 def _integer_parameters(factory: Callable[..., Any]) -> dict[str, int | None]:
@@ -75,10 +75,10 @@ def _integer_parameters(factory: Callable[..., Any]) -> dict[str, int | None]:
     except (TypeError, ValueError):  # a builtin without a signature
         return {}
     named = [p for p in parameters if p.kind in {p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY}]
-    return {p.name: None if p.default is p.empty else p.default for p in named if _is_size(p)}
+    return {p.name: None if p.default is p.empty else p.default for p in named if _may_be_size(p)}
 
 
-def _is_size(parameter: inspect.Parameter) -> bool:
+def _may_be_size(parameter: inspect.Parameter) -> bool:
     return parameter.default is parameter.empty or type(parameter.default) is int
 
 
@@ -87,11 +87,11 @@ def _import_module(name: str) -> ModuleType:
         return import_module(name)
     except ModuleNotFoundError as error:
         if error.name is not None and f"{name}.".startswith(f"{error.name}."):
-            msg = f"no module named {name!r}; a target before a colon is a module, a .py file, timm or hf"
+            msg = f"no module named {name!r}; before the colon write a module, a .py file, timm or hf"
             raise TargetError(msg) from error
-        raise ModelError(_raised(name, error)) from error
+        raise ModelError(_import_failure(name, error)) from error
     except Exception as error:
-        raise ModelError(_raised(name, error)) from error
+        raise ModelError(_import_failure(name, error)) from error
 
 
 def _import_file(path: Path) -> ModuleType:
@@ -100,47 +100,49 @@ def _import_file(path: Path) -> ModuleType:
         raise TargetError(msg)
     spec = spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
-        msg = f"{str(path)!r} is no Python file"
+        msg = f"{str(path)!r} is not a Python file"
         raise TargetError(msg)
     module = module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        raise ModelError(_raised(str(path), error)) from error
+        raise ModelError(_import_failure(str(path), error)) from error
     return module
 
 
-def _raised(place: str, error: Exception) -> str:
+def _import_failure(place: str, error: Exception) -> str:
     return f"{place} raised {one_line(error)} while it was imported"
 
 
-def _find(module: ModuleType, place: str, attribute: str) -> Any:
+def _attribute(module: ModuleType, place: str, path: str) -> Any:
+    """Return an attribute of *module* by its dotted path."""
     try:
-        return reduce(getattr, attribute.split("."), module)
+        return reduce(getattr, path.split("."), module)
     except AttributeError:
         public = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
         kind = f"factory in {place}"
-        raise UnknownNameError(kind, attribute, public) from None
+        raise UnknownNameError(kind, path, public) from None
 
 
-def _constructor(name: str, found: Any, directory: Path) -> Callable[[], nn.Module]:
-    if isinstance(found, nn.Module):
-        return lambda: found
-    if not callable(found):
-        msg = f"{name} is {_describe(found)}; a target is an nn.Module, or a callable that returns one"
+def _constructor(name: str, factory: Any, directory: Path) -> Callable[[], nn.Module]:
+    """Return a function that builds the module; *factory* may also be a module object, or an invalid value."""
+    if isinstance(factory, nn.Module):
+        return lambda: factory
+    if not callable(factory):
+        msg = f"{name} is {_describe(factory)}; a target is an nn.Module, or a callable that returns one"
         raise TargetError(msg)
-    required = _required(found)
+    required = _required_parameters(factory)
     if required:
-        msg = f"{name} needs arguments ({', '.join(required)}); a factory is called with none"
+        msg = f"{name} needs arguments ({', '.join(required)}); a factory is called without any"
         raise TargetError(msg)
-    return lambda: _call(name, found, directory)
+    return lambda: _call(name, factory, directory)
 
 
 def _call(name: str, factory: Callable[[], Any], directory: Path) -> nn.Module:
     with _importable(directory):
         module = factory()
     if not isinstance(module, nn.Module):
-        msg = f"{name} returned {_describe(module)}; a factory has to return an nn.Module"
+        msg = f"{name} returned {_describe(module)}; a factory must return an nn.Module"
         raise TargetError(msg)
     return module
 
@@ -149,11 +151,10 @@ def _describe(value: Any) -> str:
     return "None" if value is None else f"a value of type {type(value).__name__}"
 
 
-def _required(factory: Callable[..., Any]) -> list[str]:
-    """List the parameters without which a callable cannot be called."""
+def _required_parameters(factory: Callable[..., Any]) -> list[str]:
     try:
         parameters = inspect.signature(factory).parameters.values()
-    except (TypeError, ValueError):  # a builtin that does not say
+    except (TypeError, ValueError):  # a builtin without a signature
         return []
     optional = {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
     return [p.name for p in parameters if p.default is p.empty and p.kind not in optional]
@@ -161,7 +162,7 @@ def _required(factory: Callable[..., Any]) -> list[str]:
 
 @contextmanager
 def _importable(directory: Path) -> Iterator[None]:
-    """Let modules beside the target be imported, as they are when it runs by itself."""
+    """Put *directory* on the import path for the block, as ``python file.py`` does with the script's folder."""
     sys.path.insert(0, str(directory))
     try:
         yield

@@ -1,7 +1,7 @@
-"""Models of transformers: ``hf:NAME``, a preset of ours, or ``hf:path/to/config.json``.
+"""Models of transformers: ``hf:NAME``, one of our presets, or ``hf:path/to/config.json``.
 
-A model is made from its configuration alone, in float32: nothing is downloaded. Generation caches and attention are
-left as transformers has them.
+A model is built in float32 from its configuration alone; nothing is downloaded. The attention implementation and the
+key-value cache are transformers' defaults.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from profiler.targets.target import Argument, Target, TensorInput
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-#: Tokens where a configuration does not say how many the model can take, and the most that are given to it unasked.
-_TOKENS, _MOST_TOKENS = 512, 2048
+#: Tokens of the default input: this many if the configuration names no maximum, and never more than the limit.
+_DEFAULT_TOKENS, _MAX_TOKENS = 512, 2048
 
 
 def resolve(name: str) -> Target:
-    """Describe a preset, or a model from its configuration file.
+    """Return a preset, or a model described by a configuration file.
 
     Raises:
-        UnknownNameError: There is no such preset, or transformers knows no such type of model.
-        TargetError: The file cannot be read, or describes no model that transformers can build.
+        UnknownNameError: There is no such preset, or transformers has no such model type.
+        TargetError: The file cannot be read, or does not describe a model that transformers can build.
     """
     if name.endswith(".json"):
         return _from_file(name)
@@ -50,7 +50,7 @@ def names() -> list[str]:
 
 
 def configure(name: str) -> ConfigurableTarget:
-    """Return the whole numbers of a configuration as settings."""
+    """Return a model with its settings: the integers of its configuration."""
     return _configure_file(name) if name.endswith(".json") else _configure_preset(name)
 
 
@@ -99,7 +99,7 @@ def _from_file(path: str) -> Target:
     try:
         config = types[model_type].from_dict(values)
     except Exception as error:
-        msg = f"{path} is no configuration of {model_type}: {one_line(error)}"
+        msg = f"{path} is not a valid configuration of {model_type}: {one_line(error)}"
         raise TargetError(msg) from error
     model = _model_class(path, config)
     return Target(path, partial(model, config), _default_inputs(model, config))
@@ -115,13 +115,13 @@ def _read(path: str) -> dict[str, Any]:
         msg = f"{path} is not JSON: {error}"
         raise TargetError(msg) from error
     if not isinstance(values, dict):
-        msg = f"{path} is no configuration: it holds {type(values).__name__}, not a table"
+        msg = f"{path} is not a configuration: it has a {type(values).__name__} where a JSON object is expected"
         raise TargetError(msg)
     return values
 
 
 def _model_class(path: str, config: Any) -> Any:
-    """Give the class that the file names first; the bare model where it names none."""
+    """Return the first class that the file lists as architecture; the model without a head if it lists none."""
     if not config.architectures:
         return load("transformers", "MODEL_MAPPING")[type(config)]
     try:
@@ -132,9 +132,9 @@ def _model_class(path: str, config: Any) -> Any:
 
 
 def _default_inputs(model: Any, config: Any) -> tuple[Argument, ...]:
-    """Derive an input from the configuration, for the two commonest kinds of models."""
+    """Return inputs derived from the configuration, for models of text and of images; none for other models."""
     if model.main_input_name == "input_ids":
-        length = min(getattr(config, "max_position_embeddings", _TOKENS), _MOST_TOKENS)
+        length = min(getattr(config, "max_position_embeddings", _DEFAULT_TOKENS), _MAX_TOKENS)
         keys = ["input_ids", "decoder_input_ids"] if config.is_encoder_decoder else ["input_ids"]
         return tuple(Argument(TensorInput((1, length), "int64"), key) for key in keys)
     size, channels = getattr(config, "image_size", None), getattr(config, "num_channels", None)

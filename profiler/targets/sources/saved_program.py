@@ -1,7 +1,7 @@
-"""Programs in files: ``program.pt2`` of ``torch.export.save``, and ``scripted.pt`` or ``.ts`` of ``torch.jit.save``.
+"""Saved programs: ``program.pt2`` from ``torch.export.save``, and ``.pt`` or ``.ts`` from ``torch.jit.save``.
 
-An exported program brings its example inputs, and its modules are put back together, so that its work is shown by
-module. A scripted one brings none: its input has to be given.
+An exported program includes its example inputs, and is unflattened so that its modules appear in the profile. A
+scripted module includes no inputs, so they must be specified.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ _EXPORTED, _SCRIPTED = (".pt2",), (".pt", ".ts")
 
 
 def resolve(name: str) -> Target:
-    """Read a program.
+    """Read a program from a file.
 
     Raises:
-        TargetError: There is no such file, or it holds no program.
+        TargetError: There is no such file, or it is not a program of the kind its name says.
     """
     if not Path(name).is_file():
         msg = f"no file {name!r}"
@@ -60,7 +60,7 @@ def _unflatten(program: ExportedProgram) -> nn.Module:
 
 
 def _inputs(program: ExportedProgram) -> tuple[Argument, ...]:
-    """Describe the example inputs that the program was exported with."""
+    """Return the example inputs that the program was exported with; tensors by shape and dtype."""
     args, kwargs = program.example_inputs or ((), {})
     positional = [Argument(tree_map(_describe, value)) for value in args]
     return (*positional, *(Argument(tree_map(_describe, value), name) for name, value in kwargs.items()))

@@ -1,4 +1,4 @@
-"""Models of timm: ``timm:NAME``, with or without the tag of its weights, at the size that those were trained for."""
+"""Models of timm: ``timm:NAME``, with or without the tag of pretrained weights, at the size they were trained for."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ if TYPE_CHECKING:
 
 
 def resolve(name: str) -> Target:
-    """Describe a timm model.
+    """Return a timm model.
 
     Raises:
-        UnknownNameError: timm has no such model, or the model no such weights.
+        UnknownNameError: timm has no such model, or no such weights of it.
     """
     timm = load("timm")
     architecture, _, tag = name.partition(".")
-    known = timm.list_models(f"{architecture}.*", pretrained=True) if tag else timm.list_models()
-    if name not in known:
+    valid_names = timm.list_models(f"{architecture}.*", pretrained=True) if tag else timm.list_models()
+    if name not in valid_names:
         kind = "timm model"
-        raise UnknownNameError(kind, name, known or timm.list_models())
+        raise UnknownNameError(kind, name, valid_names or timm.list_models())
     size = timm.get_pretrained_cfg(name, allow_unregistered=True).input_size
     construct = partial(timm.create_model, name, pretrained=False)
     return Target(name, construct, (Argument(TensorInput((1, *size))),))
 
 
 def configure(name: str) -> ConfigurableTarget:
-    """Return the image size as a setting, for the families that can be built for any."""
+    """Return a model with its image size as a setting, if its family can be built for any size."""
     target, timm = resolve(name), load("timm")
     size = timm.get_pretrained_cfg(name, allow_unregistered=True).input_size[-1]
 

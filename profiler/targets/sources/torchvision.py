@@ -1,8 +1,8 @@
-"""Models of torchvision: ``NAME`` or ``torchvision:NAME``, as their published weights make them.
+"""Models of torchvision: ``NAME`` or ``torchvision:NAME``, in the variant of their published weights.
 
-No weights are loaded. But a builder that is given weights also changes the module (an image size, an auxiliary head,
-frozen norms), and it is those modules whose MACs and parameters torchvision publishes; so they are built that way.
-The default input is what the default weights' own transform makes.
+No weights are loaded. A builder that is called with weights also changes the module (its image size, an auxiliary head,
+frozen norms), and torchvision publishes MACs and parameters of those modules, so they are built the same way here. The
+default input has the size that the default weights' own transform produces.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-#: Frames of a clip, and height and width of the images of a flow.
+#: Frames of a clip; height and width of the images of an optical flow model.
 #: Source: https://github.com/pytorch/vision/blob/main/test/common_extended_utils.py, get_dims and get_ops.
 _FRAMES, _FLOW_SIZE = 16, 512
-#: What weights change in a builder, where it is not told by the builder's own parameters.
+#: What a builder changes when it is called with weights, and has no parameter of its own for.
 _AS_PUBLISHED: dict[str, dict[str, Any]] = {
     "googlenet": {"aux_logits": False, "transform_input": True, "init_weights": False},
     "inception_v3": {"aux_logits": True, "transform_input": True, "init_weights": False},
@@ -38,7 +38,7 @@ _AS_PUBLISHED: dict[str, dict[str, Any]] = {
 
 
 def resolve(name: str) -> Target:
-    """Describe a torchvision model.
+    """Return a torchvision model.
 
     Raises:
         UnknownNameError: torchvision has no such model.
@@ -59,7 +59,7 @@ def resolve(name: str) -> Target:
 
 
 def configure(name: str) -> ConfigurableTarget:
-    """Return the image size of a ViT as a setting: its position embeddings depend on it."""
+    """Return a model; a ViT has its image size as a setting, since its position embeddings depend on it."""
     target, models = resolve(name), load("torchvision.models")
     if not name.startswith("vit_"):
         return ConfigurableTarget(name, lambda _: target, {})
@@ -78,7 +78,7 @@ def names() -> list[str]:
 
 
 def _inputs(name: str, weights: Any, family: str) -> tuple[Argument, ...]:
-    """Give the input that the default weights' transform makes."""
+    """Return inputs of the size that the weights' transform produces."""
     transform = weights.transforms()
     if family == "optical_flow":
         image = Argument(TensorInput((1, 3, _FLOW_SIZE, _FLOW_SIZE)))
@@ -104,12 +104,12 @@ def _construct(name: str, builder: Callable[..., nn.Module], weights: Any, famil
 
 
 def _options(name: str, builder: Callable[..., nn.Module], weights: Any) -> dict[str, Any]:
-    """Say what the builder would do if it were given the weights."""
+    """Return the options that a builder sets by itself when it is called with the weights."""
     parameters = inspect.signature(builder).parameters
     options = dict(_AS_PUBLISHED.get(name.removeprefix("quantized_"), {}))
     if name.startswith("vit_"):
         options["image_size"] = weights.meta["min_size"][0]
-    if "weights_backbone" in parameters:  # by default it would be downloaded
+    if "weights_backbone" in parameters:  # its default would be downloaded
         options["weights_backbone"] = None
     if "aux_loss" in parameters:
         options["aux_loss"] = True
@@ -117,10 +117,10 @@ def _options(name: str, builder: Callable[..., nn.Module], weights: Any) -> dict
 
 
 def _quantized(builder: Callable[..., nn.Module], options: dict[str, Any]) -> nn.Module:
-    """Build an int8 module, calibrated on noise; the global engine is put back."""
+    """Build an int8 module, calibrated on noise; restore the global quantization engine."""
     engine = torch.backends.quantized.engine
     try:
-        with warnings.catch_warnings():  # torch.ao's deprecation, and observers that saw one image
+        with warnings.catch_warnings():  # torch.ao is deprecated, and its observers warn of one image
             warnings.simplefilter("ignore")
             return builder(weights=None, **options)
     finally:

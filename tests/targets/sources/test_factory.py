@@ -1,4 +1,4 @@
-"""Models of one's own, from modules and files."""
+"""User-defined models, from modules and files."""
 
 from __future__ import annotations
 
@@ -78,8 +78,8 @@ def test_on_the_cpu_a_factory_has_values():
     ("name", "kind", "message"),
     [
         ("none.py:net", TargetError, "no file 'none.py'"),
-        ("nets.py", TargetError, "'nets.py' names no factory in the file; write nets.py:FACTORY"),
-        ("nets.py:", TargetError, "'nets.py:' names no factory in the file; write nets.py:FACTORY"),
+        ("nets.py", TargetError, "'nets.py' does not name a factory in the file; write nets.py:FACTORY"),
+        ("nets.py:", TargetError, "'nets.py:' does not name a factory in the file; write nets.py:FACTORY"),
         ("nets.py:nett", UnknownNameError, "no factory in nets.py named 'nett'; did you mean 'net'"),
         ("nets.py:Nets.shallow", UnknownNameError, "no factory in nets.py named 'Nets.shallow'; "),
         (
@@ -87,19 +87,19 @@ def test_on_the_cpu_a_factory_has_values():
             TargetError,
             "nets.py:number is a value of type int; a target is an nn.Module, or a callable",
         ),
-        ("nets.py:sized", TargetError, "nets.py:sized needs arguments (width, depth); a factory is called with none"),
+        ("nets.py:sized", TargetError, "nets.py:sized needs arguments (width, depth); a factory is called without any"),
         (
             "nets.py:seven",
             TargetError,
-            "nets.py:seven returned a value of type int; a factory has to return an nn.Module",
+            "nets.py:seven returned a value of type int; a factory must return an nn.Module",
         ),
-        ("nets.py:nothing", TargetError, "nets.py:nothing returned None; a factory has to return an nn.Module"),
+        ("nets.py:nothing", TargetError, "nets.py:nothing returned None; a factory must return an nn.Module"),
         ("nets.py:broken", ModelError, "nets.py:broken cannot be built: RuntimeError: no such weights"),
         ("no.such.module:net", TargetError, "no module named 'no.such.module'; "),
         (
             "tim:resnet18",
             TargetError,
-            "no module named 'tim'; a target before a colon is a module, a .py file, timm or",
+            "no module named 'tim'; before the colon write a module, a .py file, timm or",
         ),
         ("raises.py:net", ModelError, "raises.py raised ValueError: at the top while it was imported"),
         ("raises:net", ModelError, "raises raised ValueError: at the top while it was imported"),

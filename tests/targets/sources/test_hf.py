@@ -1,4 +1,4 @@
-"""transformers' models from configuration files."""
+"""transformers models from configuration files."""
 
 from __future__ import annotations
 
@@ -67,10 +67,10 @@ def test_a_target_can_be_built_again(config):
     ("content", "kind", "message"),
     [
         ("", TargetError, " is not JSON: "),
-        ("[1]", TargetError, " is no configuration: it holds list, not a table"),
+        ("[1]", TargetError, " is not a configuration: it has a list where a JSON object is expected"),
         ("{}", UnknownNameError, "no transformers model type in "),
         ({"model_type": "gtp2"}, UnknownNameError, "named 'gtp2'; did you mean 'gpt2'"),
-        (GPT2 | {"n_layer": "many"}, TargetError, " is no configuration of gpt2: "),
+        (GPT2 | {"n_layer": "many"}, TargetError, " is not a valid configuration of gpt2: "),
         (
             GPT2 | {"architectures": ["GPT5"]},
             TargetError,

@@ -1,4 +1,4 @@
-"""Programs in files."""
+"""Exported and scripted programs in files."""
 
 from __future__ import annotations
 

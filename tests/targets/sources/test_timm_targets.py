@@ -1,4 +1,4 @@
-"""timm's models, at their own sizes."""
+"""timm's models and their default input sizes."""
 
 from __future__ import annotations
 

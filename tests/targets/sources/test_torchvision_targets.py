@@ -1,4 +1,4 @@
-"""torchvision's models, as their published weights make them."""
+"""torchvision's models, in the variant of their published weights."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ A_FEW = {
 
 
 def some(names):
-    """Mark all but a few as slow."""
+    """Return *names* as parameters, all but ``A_FEW`` marked slow."""
     return [name if name in A_FEW else pytest.param(name, marks=pytest.mark.slow) for name in names]
 
 
@@ -39,7 +39,7 @@ def test_parameters_are_as_many_as_torchvision_publishes(name):
 
 @pytest.mark.parametrize("name", some(ON_META))
 def test_the_default_input_is_the_one_that_torchvision_publishes_operations_for(name):
-    """Counted by torch's own counter, in multiply-adds: half of its FLOPs."""
+    """Counted by torch's own counter; the published number is MACs, half of its FLOPs."""
     target = resolve(name)
     module = build(target, device="meta")
     args, kwargs = make_inputs(target, module)
@@ -82,15 +82,15 @@ def test_as_many_regions_and_objects_are_counted_as_the_model_lets_through(name)
     regions = []
     module.roi_heads.box_head.register_forward_hook(lambda _module, inputs, _output: regions.append(len(inputs[0])))
     with torch.no_grad():
-        (found,) = module(*args)
+        (detections,) = module(*args)
     assert regions == [module.rpn._post_nms_top_n["testing"]]
-    assert len(found["boxes"]) == 100 or regions == [150]
+    assert len(detections["boxes"]) == 100 or regions == [150]
     assert "every region" in target.note
 
 
 @pytest.mark.slow
 def test_a_batch_makes_as_many_regions_again():
-    """Nothing of a two-stage detector depends on values any more, so two images are twice the work of one."""
+    """No work of a patched two-stage detector depends on values, so two images are twice the work of one."""
     target = resolve("fasterrcnn_mobilenet_v3_large_320_fpn")
     module = build(target, device="cpu")
     counts = []

@@ -1,0 +1,112 @@
+"""The catalogue of operators: their rules, the functions that cost them, and the operators without a rule."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from formulas.test_op_db import UNCOUNTED
+
+import profiler
+from profiler.formulas import free, pointwise, registry, rule_for
+from profiler.formulas.catalogue import operator_rules, uncounted_operators
+from profiler.formulas.lookup import RuleKind
+
+ROOT = Path(profiler.__file__).parents[1]
+RULES = operator_rules()
+BY_NAME = {rule.operator: rule for rule in RULES}
+
+
+def packet(operator):
+    return ".".join(operator.split(".")[:2])
+
+
+def test_the_list_is_sorted_and_names_each_operator_once():
+    assert [rule.operator for rule in RULES] == sorted(BY_NAME)
+
+
+@pytest.mark.parametrize(
+    ("operator", "kind", "file"),
+    [
+        ("aten.bmm", RuleKind.FORMULA, "profiler/formulas/families/matmul.py"),
+        ("aten.copy_", RuleKind.FORMULA, "profiler/formulas/free.py"),
+        ("aten.size", RuleKind.FREE, "profiler/formulas/free.py"),
+        ("aten.cat", RuleKind.DATA_MOVEMENT, "profiler/formulas/free.py"),
+        ("aten.add_", RuleKind.POINTWISE, "profiler/formulas/pointwise.py"),
+        ("aten._foreach_add", RuleKind.POINTWISE, "profiler/formulas/pointwise.py"),
+        ("quantized.mul", RuleKind.FORMULA, "profiler/formulas/families/quantized_elements.py"),
+        ("higher_order.flex_attention", RuleKind.FORMULA, "profiler/formulas/families/higher_order.py"),
+    ],
+)  # fmt: skip
+def test_an_operator_has_its_kind_and_its_file(operator, kind, file):
+    assert (BY_NAME[operator].kind, BY_NAME[operator].file) == (kind, file)
+
+
+def test_overloads_with_different_rules_are_listed_one_by_one():
+    assert "aten.max" not in BY_NAME
+    assert BY_NAME["aten.max.dim"].kind is RuleKind.FORMULA
+    assert BY_NAME["aten.max.other"].kind is RuleKind.POINTWISE
+
+
+def test_the_line_is_that_of_the_function_and_the_summary_that_of_its_docstring():
+    rule = BY_NAME["aten.bmm"]
+    lines = (ROOT / rule.file).read_text(encoding="utf-8").splitlines()
+    assert lines[rule.line - 1].startswith("def mm(")
+    assert rule.summary
+    assert rule.summary in lines[rule.line]
+
+
+def test_every_rule_points_to_a_def_with_a_docstring():
+    texts = {rule.file: (ROOT / rule.file).read_text(encoding="utf-8").splitlines() for rule in RULES}
+    assert [rule for rule in RULES if not texts[rule.file][rule.line - 1].lstrip().startswith("def ")] == []
+    assert [rule.operator for rule in RULES if not rule.summary] == []
+
+
+def test_every_formula_and_every_listed_operator_is_there():
+    named = {packet(name) for name in registry.registered()}
+    named |= {f"aten.{name}" for name in free.FREE | free.DATA_MOVEMENT | pointwise.LISTED}
+    listed = {packet(rule.operator) for rule in operator_rules()}  # anew: another test may have registered a formula
+    assert {name for name in named if not {name, f"{name}_"} & listed} == set()
+
+
+def test_the_kind_is_that_of_the_lookup():
+    for name, rule in BY_NAME.items():
+        overloads = registry.overloads(name)
+        kinds = {own.kind for o in overloads if (own := rule_for(str(o))) is not None}
+        assert kinds <= {rule.kind}, name
+
+
+def test_a_formula_of_a_users_own_is_listed_with_its_file():
+    with torch.library._scoped_library("catalogue_test", "DEF") as library:
+        library.define("scan(Tensor x) -> Tensor")
+
+        @profiler.formula("catalogue_test::scan")
+        def scan(x):
+            """Count nothing."""
+
+        rule = {rule.operator: rule for rule in operator_rules()}["catalogue_test.scan"]
+        del registry._FORMULAS["catalogue_test.scan"]
+    assert (rule.kind, rule.file, rule.summary) == (RuleKind.FORMULA, __file__, "Count nothing.")
+
+
+def test_what_is_uncounted_on_purpose_is_listed_as_uncounted():
+    expected = {name.removesuffix(".default") for name in UNCOUNTED if name.startswith("aten.")}
+    assert expected <= set(uncounted_operators())
+
+
+def test_no_operator_is_both_counted_and_uncounted():
+    assert set(uncounted_operators()) & set(BY_NAME) == set()
+
+
+@pytest.mark.parametrize("operator", ["aten.conv2d", "aten.einsum", "aten.view", "aten.transpose"])
+def test_composite_operators_and_views_are_not_uncounted(operator):
+    assert operator not in uncounted_operators()
+
+
+@pytest.mark.parametrize("listing", [operator_rules, uncounted_operators])
+def test_a_listing_takes_less_than_two_seconds(listing):
+    start = time.process_time()
+    listing()
+    assert time.process_time() - start < 2
