@@ -1,4 +1,4 @@
-"""What Python calls, whole, beside what runs for it."""
+"""Composite operators as Python calls them, and the operators that run for them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from profiler.trace.composite_calls import record_composite_calls, tensors_in
 from profiler.trace.module_facts import collect_module_facts
 
 
-class Does(nn.Module):
+class FunctionModule(nn.Module):
+    """Calls a function as its forward."""
+
     def __init__(self, function):
         super().__init__()
         self.function = function
@@ -37,22 +39,22 @@ def composite_calls(model, *args):
     return record_composite_calls(model, lambda: model(*args))
 
 
-def seen(model, *args):
-    """List what was called, how often, and what ran for one call; views apart."""
+def parts_by_call(model, *args):
+    """Map each operator that was called, and how often, to what ran for one call; views are left out."""
     return {
-        (w.record.operator, w.record.calls): [(p.operator, p.calls) for p in w.parts]
-        for w in composite_calls(model, *args)
-        if w.parts
+        (call.record.operator, call.record.calls): [(part.operator, part.calls) for part in call.parts]
+        for call in composite_calls(model, *args)
+        if call.parts
     }
 
 
 def used(function, *args):
-    return {w.record.packet: w.used for w in composite_calls(Does(function), *args) if w.parts}
+    return {call.record.packet: call.used for call in composite_calls(FunctionModule(function), *args) if call.parts}
 
 
 def test_a_composite_operator_is_one_call_and_its_parts():
     model = nn.Sequential(nn.Linear(3, 3), nn.AdaptiveAvgPool1d(1))
-    assert seen(model, torch.ones(2, 3)) == {
+    assert parts_by_call(model, torch.ones(2, 3)) == {
         ("aten.linear.default", 1): [("aten.addmm.default", 1)],
         ("aten.adaptive_avg_pool1d.default", 1): [("aten.mean.dim", 1)],
     }
@@ -60,13 +62,13 @@ def test_a_composite_operator_is_one_call_and_its_parts():
 
 def test_equal_calls_are_joined():
     layer = nn.Linear(3, 3)
-    assert seen(nn.Sequential(layer, layer), torch.ones(2, 3)) == {
+    assert parts_by_call(nn.Sequential(layer, layer), torch.ones(2, 3)) == {
         ("aten.linear.default", 2): [("aten.addmm.default", 1)],
     }
 
 
 def test_a_recurrent_cell_is_looked_into():
-    operators = [w.record.packet for w in composite_calls(nn.LSTMCell(3, 4), torch.ones(2, 3)) if w.parts]
+    operators = [call.record.packet for call in composite_calls(nn.LSTMCell(3, 4), torch.ones(2, 3)) if call.parts]
     assert operators.count("aten.linear") == 2
     assert "aten.lstm_cell" not in operators
 
@@ -75,7 +77,9 @@ def test_attention_in_eval_mode_takes_no_fast_path():
     model = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True).eval()
     with torch.no_grad():
         paths = {
-            w.record.module for w in composite_calls(model, torch.ones(2, 5, 8)) if w.record.packet == "aten.linear"
+            call.record.module
+            for call in composite_calls(model, torch.ones(2, 5, 8))
+            if call.record.packet == "aten.linear"
         }
     assert paths == {"self_attn", "linear1", "linear2"}
 
@@ -108,8 +112,11 @@ def test_a_freed_tensor_is_not_taken_for_a_later_one():
 
 
 def test_what_a_custom_function_calls_has_its_name():
-    found = {w.record.packet: w.function for w in composite_calls(Does(lambda a: Doubled.apply(a) * 2), torch.ones(3))}
-    assert found == {"aten.add": "Doubled", "aten.mul": ""}
+    functions = {
+        call.record.packet: call.function
+        for call in composite_calls(FunctionModule(lambda a: Doubled.apply(a) * 2), torch.ones(3))
+    }
+    assert functions == {"aten.add": "Doubled", "aten.mul": ""}
 
 
 def test_statistics_and_random_state_are_put_back():
@@ -129,7 +136,7 @@ def test_no_hook_and_no_mode_is_left_after_an_error():
         raise ValueError(msg)
 
     with pytest.raises(ValueError, match="no"):
-        composite_calls(Does(fails), torch.ones(1))
+        composite_calls(FunctionModule(fails), torch.ones(1))
     assert torch.utils._python_dispatch._get_current_dispatch_mode() is None
     assert not nn.modules.module._global_forward_hooks
     assert (torch.ones(1, requires_grad=True) * 2).requires_grad
@@ -141,7 +148,7 @@ def test_a_model_that_asks_autograd_has_facts_without_them():
             x = x.clone().requires_grad_()
             return torch.autograd.grad((x * x).sum(), x)[0]
 
-    model = Does(force)
+    model = FunctionModule(force)
     (facts,) = collect_module_facts(model, lambda: model(torch.ones(3)))
     assert facts.composite_calls == ()
     assert len(facts.calls) == 1

@@ -1,4 +1,4 @@
-"""Whose work it is, in the cases where that is not plain."""
+"""The module that work is attributed to, in unclear cases."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def calls(profile) -> dict[str, int]:
     return {module.path: module.calls for module in profile.modules if module.calls}
 
 
-class Calls(nn.Module):
-    """Runs a function of itself as its forward."""
+class FunctionModule(nn.Module):
+    """Calls ``forward(module, x)``, a function that it is given, as its forward."""
 
     def __init__(self, forward, **children) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ def test_work_belongs_to_the_module_whose_forward_ran_it():
 
 
 def test_a_module_called_many_times_has_all_its_calls():
-    model = Calls(lambda m, x: m.a(m.a(m.a(x))), a=nn.Linear(4, 4))
+    model = FunctionModule(lambda m, x: m.a(m.a(m.a(x))), a=nn.Linear(4, 4))
     p = profiler.count(model, X)
     assert calls(p)["a"] == 3
     assert macs_by_path(p) == {"a": 3 * 2 * 16}
@@ -49,31 +49,31 @@ def test_a_module_called_many_times_has_all_its_calls():
 
 def test_a_shared_module_is_at_the_name_under_the_module_that_calls_it():
     shared = nn.Linear(4, 4)
-    left, right = (Calls(lambda m, x: m.inner(x), inner=shared) for _ in range(2))
-    p = profiler.count(Calls(lambda m, x: m.right(m.left(m.left(x))), left=left, right=right), X)
+    left, right = (FunctionModule(lambda m, x: m.inner(x), inner=shared) for _ in range(2))
+    p = profiler.count(FunctionModule(lambda m, x: m.right(m.left(m.left(x))), left=left, right=right), X)
     assert macs_by_path(p) == {"left.inner": 64, "right.inner": 32}
 
 
 def test_two_names_under_one_parent_are_the_first_of_them():
     shared = nn.Linear(4, 4)
-    p = profiler.count(Calls(lambda m, x: m.b(x), a=shared, b=shared), X)
+    p = profiler.count(FunctionModule(lambda m, x: m.b(x), a=shared, b=shared), X)
     assert macs_by_path(p) == {"a": 32}
 
 
 def test_a_shared_module_counts_its_parameters_once():
     shared = nn.Linear(4, 4)
-    p = profiler.count(Calls(lambda m, x: m.b(m.a(x)), a=shared, b=shared), X)
+    p = profiler.count(FunctionModule(lambda m, x: m.b(m.a(x)), a=shared, b=shared), X)
     assert p.totals.params == 20
 
 
 def test_calling_forward_directly_gives_the_work_to_the_caller():
-    p = profiler.count(Calls(lambda m, x: m.a.forward(x), a=nn.Linear(4, 4)), X)
+    p = profiler.count(FunctionModule(lambda m, x: m.a.forward(x), a=nn.Linear(4, 4)), X)
     assert macs_by_path(p) == {"": 32}
     assert calls(p) == {"": 1}
 
 
 def test_modules_in_a_plain_list_work_for_their_caller():
-    model = Calls(lambda m, x: m.hidden[0](x))
+    model = FunctionModule(lambda m, x: m.hidden[0](x))
     model.hidden = [nn.Linear(4, 4)]
     p = profiler.count(model, X)
     assert macs_by_path(p) == {"": 32}
@@ -82,7 +82,7 @@ def test_modules_in_a_plain_list_work_for_their_caller():
 
 def test_modules_in_a_module_list_have_rows_of_their_own():
     layers = nn.ModuleList([nn.Linear(4, 4), nn.Linear(4, 4)])
-    p = profiler.count(Calls(lambda m, x: m.layers[1](m.layers[0](x)), layers=layers), X)
+    p = profiler.count(FunctionModule(lambda m, x: m.layers[1](m.layers[0](x)), layers=layers), X)
     assert macs_by_path(p) == {"layers.0": 32, "layers.1": 32}
 
 
@@ -101,7 +101,7 @@ def test_a_block_without_a_model_counts_operators_alone():
 
 
 def test_a_module_made_during_the_forward_works_for_its_caller():
-    p = profiler.count(Calls(lambda m, x: nn.Linear(4, 4)(x)), X)
+    p = profiler.count(FunctionModule(lambda m, x: nn.Linear(4, 4)(x)), X)
     assert macs_by_path(p) == {"": 32}
 
 
@@ -112,8 +112,8 @@ def test_an_exception_caught_in_the_model_leaves_the_next_work_at_home():
         except RuntimeError:
             return m.good(x) @ torch.ones(4, 1)
 
-    bad = Calls(lambda m, x: m.inner(x), inner=nn.Linear(5, 5))
-    p = profiler.count(Calls(attempt, bad=bad, good=nn.Linear(4, 4)), X)
+    bad = FunctionModule(lambda m, x: m.inner(x), inner=nn.Linear(5, 5))
+    p = profiler.count(FunctionModule(attempt, bad=bad, good=nn.Linear(4, 4)), X)
     assert macs_by_path(p) == {"good": 32, "": 8}
 
 
@@ -128,7 +128,7 @@ def test_a_module_that_calls_itself_keeps_one_row():
     def recurse(m, x):
         return m.a(x) if x.shape[0] == 1 else m(x[:1])
 
-    p = profiler.count(Calls(recurse, a=nn.Linear(4, 4)), X)
+    p = profiler.count(FunctionModule(recurse, a=nn.Linear(4, 4)), X)
     assert calls(p) == {"": 2, "a": 1}
 
 
@@ -153,5 +153,5 @@ def test_a_scripted_module_is_one_row_with_all_its_operators(wrap):
 def test_every_record_is_at_a_module_of_the_tree():
     model = nn.TransformerEncoderLayer(8, 2, 16)
     p = profiler.count(model, torch.ones(3, 2, 8))
-    known = Counter(m.path for m in p.modules)
-    assert all(entry.record.module in known for entry in p.entries)
+    paths = Counter(m.path for m in p.modules)
+    assert all(entry.record.module in paths for entry in p.entries)

@@ -1,4 +1,4 @@
-"""The engine under every mode that a model can run in, and what it leaves behind."""
+"""A session in every mode that a model can run in, and the state that it leaves the model in."""
 
 from __future__ import annotations
 

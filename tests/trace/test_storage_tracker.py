@@ -1,4 +1,4 @@
-"""What was live, held against closed forms, torch's allocator, and torch's own tracker."""
+"""Live memory, compared with closed forms, with torch's allocator, and with torch's own memory tracker."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def net():
     return nn.Sequential(nn.Linear(10, 20, bias=False), nn.ReLU(), nn.Linear(20, 5, bias=False))
 
 
-def table(p):
-    """Give what is not zero at the peak."""
+def peak_bytes(p):
+    """Return the categories that are not zero at the peak."""
     return {category: size for category, size in p.totals.peak_memory.items() if size}
 
 
@@ -34,8 +34,8 @@ PARAMS, INPUT = F4 * (200 + 100), F4 * 30
 def test_a_forward_pass_holds_its_parameters_its_input_and_two_results_in_turn():
     model, x = net(), torch.ones(3, 10)
     p = profiler.count(model, x)
-    # while ReLU runs: what it reads, and what it makes
-    assert table(p) == {
+    # while ReLU runs: its operand and its result
+    assert peak_bytes(p) == {
         "parameter": PARAMS, "input": INPUT, "temporary": F4 * 2 * 60, "total": PARAMS + INPUT + F4 * 120,
     }  # fmt: skip
     assert (p.memory.peak.module, p.memory.peak.operator) == ("1", "aten.relu.default")
@@ -63,6 +63,18 @@ def test_a_storage_that_grows_is_counted_at_its_size():
     assert p.totals.peak_memory["total"] == F4 * 100
 
 
+def test_a_storage_that_shrinks_frees_its_bytes():
+    """A storage shrinks from 400 bytes to 40, then another of 400 is allocated: 440 are live at the end, 400 before."""
+    with profiler.profile(nn.Identity()) as p:
+        x = torch.empty(100)
+        x.untyped_storage().resize_(F4 * 10)
+        x.set_(x.untyped_storage(), 0, (10,))
+        x.add_(1)
+        y = torch.empty(100)
+    assert p.memory.peak.total == F4 * 110
+    assert y.numel() == 100
+
+
 def test_tied_parameters_are_one_storage():
     model = nn.Sequential(nn.Linear(6, 6, bias=False), nn.Linear(6, 6, bias=False))
     model[1].weight = model[0].weight
@@ -82,10 +94,10 @@ def test_a_step_holds_gradients_and_states():
     with profiler.profile(model) as p:
         model(x).sum().backward()
         optimizer.step()
-    found = p.totals.peak_memory
+    peak = p.totals.peak_memory
     steps = F4 * 2  # a counter of steps for each parameter
-    assert (found["parameter"], found["gradient"], found["input"]) == (PARAMS, PARAMS, INPUT)
-    assert found["optimizer_state"] in {2 * PARAMS + steps, 2 * F4 * 200 + F4 * 100 + steps}
+    assert (peak["parameter"], peak["gradient"], peak["input"]) == (PARAMS, PARAMS, INPUT)
+    assert peak["optimizer_state"] in {2 * PARAMS + steps, 2 * F4 * 200 + F4 * 100 + steps}
     assert p.memory.peak.phase == "optimizer"
     assert p.phases["backward"].peak_memory["optimizer_state"] == 0
 
@@ -102,9 +114,19 @@ def test_what_a_forward_pass_leaves_for_backward_is_an_activation_of_its_module(
     model, x = net(), torch.ones(3, 10)
     with profiler.profile(model) as p:
         model(x).sum().backward()
-    # of the first layer's result only ReLU's remains; the sum keeps nothing of what it sums, but is itself here,
+    # of the first two layers only ReLU's result is saved; the sum saves no operand, but its result is still live,
     # as is the gradient with which the backward pass begins
     assert {m: n for m, n in p.memory.activations.items() if n} == {"1": F4 * 60, "(outside)": 2 * F4}
+
+
+def test_activations_are_those_of_the_larger_of_two_steps():
+    """ReLU saves its result of 20 columns for each row: 6 rows in one step and 3 in the other, in either order."""
+    for rows in ((6, 3), (3, 6)):
+        model = net()
+        with profiler.profile(model) as p:
+            for n in rows:
+                model(torch.ones(n, 10)).sum().backward()
+        assert p.memory.activations["1"] == F4 * 6 * 20
 
 
 def test_without_gradients_there_are_no_activations():
@@ -116,50 +138,50 @@ def test_without_gradients_there_are_no_activations():
 def test_a_checkpoint_keeps_its_input_alone():
     block = nn.Sequential(nn.Linear(8, 64), nn.GELU(), nn.Linear(64, 8))
     x = torch.ones(16, 8, requires_grad=True)
-    kept = {}
+    saved = {}
     for wrapped in (False, True):
         with profiler.profile(block) as p:
             y = checkpoint(block, x, use_reentrant=False) if wrapped else block(x)
             y.sum().backward()
-        kept[wrapped] = sum(p.memory.activations.values())
-    assert kept[True] == F4 * 16 * 8 + 2 * F4  # its output, which is here, the sum, and the first gradient
-    assert kept[False] == kept[True] + 2 * F4 * 16 * 64
+        saved[wrapped] = sum(p.memory.activations.values())
+    assert saved[True] == F4 * 16 * 8 + 2 * F4  # its output, which is still live, the sum, and the first gradient
+    assert saved[False] == saved[True] + 2 * F4 * 16 * 64
 
 
 def test_meta_and_the_cpu_hold_the_same():
-    found = []
+    peaks_by_device = []
     for device in ("cpu", "meta"):
         model = net().to(device)
         optimizer = torch.optim.AdamW(model.parameters(), foreach=True)
         with profiler.profile(model) as p:
             model(torch.ones(3, 10, device=device)).sum().backward()
             optimizer.step()
-        found.append(p.totals.peak_memory)
-    # the counters of steps stay on the CPU; foreach on it groups its lists otherwise than on meta
-    assert found[0] == found[1]
+        peaks_by_device.append(p.totals.peak_memory)
+    # the step counters stay on the CPU, where foreach groups its lists differently from meta
+    assert peaks_by_device[0] == peaks_by_device[1]
 
 
 @pytest.mark.parametrize("training", [False, True])
 def test_a_batch_norm_holds_the_same_on_meta(training):
-    """In evaluation the statistics of a batch are empty on the CPU; meta allocates them all the same."""
-    found = []
+    """In evaluation mode the batch statistics are empty on the CPU, but meta allocates them."""
+    peaks_by_device = []
     for device in ("cpu", "meta"):
         model = nn.Sequential(nn.BatchNorm1d(500), nn.ReLU()).train(training).to(device)
         p = profiler.count(model, torch.ones(2, 500, device=device))
-        found.append((p.totals.peak_memory, p.memory.peak.operator))
-    assert found[0] == found[1]
+        peaks_by_device.append((p.totals.peak_memory, p.memory.peak.operator))
+    assert peaks_by_device[0] == peaks_by_device[1]
 
 
 def test_a_thousand_steps_need_no_more_than_one():
     model, x = net(), torch.ones(3, 10)
-    peaks_seen, moments = set(), 0
+    totals, moments = set(), 0
     for steps in (3, 1000):
         with profiler.profile(copy.deepcopy(model)) as p:
             for _ in range(steps):
                 p._session.model(x)
-        peaks_seen.add(p.totals.peak_memory["total"])
+        totals.add(p.totals.peak_memory["total"])
         moments = len(p.memory.timeline)
-    assert len(peaks_seen) == 1
+    assert len(totals) == 1
     assert moments <= 256 + 1
 
 
@@ -177,11 +199,11 @@ def test_without_a_model_too_old_events_are_forgotten(monkeypatch):
 
 
 def test_what_comes_from_outside_later_is_an_input_too():
-    """Arrays of numpy, each of which may lie where the last one lay: 10, 20, 15 numbers of 8 bytes, and a sum."""
+    """NumPy arrays of 10, 20 and 15 numbers of 8 bytes, each perhaps at the address of the last, and their sums."""
     with profiler.profile() as p:
         for length in (10, 20, 15):
             torch.from_numpy(np.zeros(length)).sum()
-    assert table(p) == {"input": 8 * 20, "temporary": 8, "total": 8 * 20 + 8}
+    assert peak_bytes(p) == {"input": 8 * 20, "temporary": 8, "total": 8 * 20 + 8}
 
 
 def test_nothing_of_ours_outlives_the_block():
@@ -207,11 +229,11 @@ def test_the_timeline_never_exceeds_the_peak_and_reaches_it():
 
 
 def test_activations_of_a_gpt_block_are_those_of_korthikanti_et_al():
-    """A layer keeps sbh(34 + 5as/h) bytes in 16 bits, as in arXiv:2205.05198, section 4.
+    """A layer saves sbh(34 + 5as/h) bytes in a 16-bit dtype, as in arXiv:2205.05198, section 4.
 
-    34 are 11 of attention (norm's result 2, queries and keys 4, values 2, projection's input 2, a mask 1), 19 of MLP
-    (norm's result 2, GELU's input 8, second layer's input 8, a mask 1) and 4 of the norms (their inputs); 5as/h are of
-    each score the softmax 2, a mask 1 and what the dropout leaves 2.
+    The 34 are 11 in attention (norm's result 2, queries and keys 4, values 2, projection's input 2, a mask 1), 19 in
+    the MLP (norm's result 2, GELU's input 8, second layer's input 8, a mask 1) and 4 in the norms (their inputs). The
+    5as/h are, for each score, the softmax's result 2, a mask 1 and the dropout's result 2.
     """
     s, b, h, a = 16, 2, 32, 4
 
@@ -229,16 +251,16 @@ def test_activations_of_a_gpt_block_are_those_of_korthikanti_et_al():
             x = x + self.drop(self.out((scores @ v).transpose(1, 2).reshape(b, s, h)))
             return x + self.drop(self.down(nn.functional.gelu(self.up(self.norm2(x)))))
 
-    kept = []
+    activations = []
     for layers in (1, 2):
         model = nn.Sequential(*(Block() for _ in range(layers))).to(torch.bfloat16)
         with profiler.profile(model) as p:
             model(torch.zeros(b, s, h, dtype=torch.bfloat16)).sum().backward()
-        kept.append(sum(p.memory.activations.values()))
+        activations.append(sum(p.memory.activations.values()))
     formula = s * b * h * 34 + 5 * a * s * s * b
-    masks = 2 * s * b * h + a * s * s * b  # on the CPU a mask has the dtype of what it masks, not one byte
+    masks = 2 * s * b * h + a * s * s * b  # on the CPU a dropout mask has the dtype of its operand, not one byte
     statistics = 2 * 2 * 2 * s * b  # mean and deviation of each token, in each of two norms
-    assert kept[1] - kept[0] == formula + masks + statistics
+    assert activations[1] - activations[0] == formula + masks + statistics
 
 
 def _train(model, x):
@@ -268,13 +290,13 @@ def test_the_peak_is_what_the_allocator_saw_less_the_kernels_workspaces(name, st
     x, twin = torch.randn(2, 3, 224, 224), copy.deepcopy(model)
     with profiler.profile(model) as p:
         step(model, x)
-    held = sum(t.nbytes for t in [*twin.parameters(), *twin.buffers()]) + x.nbytes
+    resident = sum(t.nbytes for t in [*twin.parameters(), *twin.buffers()]) + x.nbytes
     operators = {entry.record.packet.replace(".", "::") for entry in p.entries}
-    _, seen = peaks(lambda: step(twin, x), operators)
-    ours, theirs = p.memory.peak.total, seen + held
+    _, allocated = peaks(lambda: step(twin, x), operators)
+    ours, theirs = p.memory.peak.total, allocated + resident
     if step is _infer:
         assert ours == theirs
-    else:  # under a dispatch mode autograd adds gradients out of place, where it would else do so in place
+    else:  # under a dispatch mode autograd accumulates gradients out of place, and otherwise in place
         assert ours == pytest.approx(theirs, rel=0.01)
 
 
@@ -294,35 +316,14 @@ def test_the_categories_are_those_of_torchs_tracker(name):
         _train(twins[1], x)
         second.step()
     peak = theirs.get_tracker_snapshot("peak")[torch.device("cpu")]
-    seen = {getattr(kind, "name", kind): size for kind, size in peak.items()}
+    tracked = {getattr(kind, "name", kind): size for kind, size in peak.items()}
     ours = p.totals.peak_memory
-    assert ours["parameter"] == seen["PARAM"]
-    assert ours["buffer"] == seen["BUFFER"]
-    assert ours["gradient"] == seen["GRAD"]
-    assert ours["input"] == seen["OTH"]
-    # what an optimizer makes and drops within its step is a state to the tracker, temporary to us; a few scalars differ
+    assert ours["parameter"] == tracked["PARAM"]
+    assert ours["buffer"] == tracked["BUFFER"]
+    assert ours["gradient"] == tracked["GRAD"]
+    assert ours["input"] == tracked["OTH"]
+    # what an optimizer allocates and frees within its step is a state to the tracker, temporary to us; a few scalars
+    # differ
     assert ours["optimizer_state"] + ours["temporary"] + ours["activation"] == pytest.approx(
-        seen["OPT"] + seen["TEMP"] + seen["ACT"], abs=64
+        tracked["OPT"] + tracked["TEMP"] + tracked["ACT"], abs=64
     )
-
-
-def test_activations_are_those_of_the_larger_of_two_steps():
-    """ReLU keeps its result of 20 columns for each row: 6 rows in one step and 3 in the other, in either order."""
-    for rows in ((6, 3), (3, 6)):
-        model = net()
-        with profiler.profile(model) as p:
-            for n in rows:
-                model(torch.ones(n, 10)).sum().backward()
-        assert p.memory.activations["1"] == F4 * 6 * 20
-
-
-def test_a_storage_that_shrinks_frees_its_bytes():
-    """One of 400 bytes becomes one of 40; another of 400 is made beside it: 440 live at the end, 400 before."""
-    with profiler.profile(nn.Identity()) as p:
-        x = torch.empty(100)
-        x.untyped_storage().resize_(F4 * 10)
-        x.set_(x.untyped_storage(), 0, (10,))
-        x.add_(1)
-        y = torch.empty(100)
-    assert p.memory.peak.total == F4 * 110
-    assert y.numel() == 100

@@ -1,4 +1,4 @@
-"""The work of a training step: its phase, and the module that it belongs to."""
+"""The phase and the module that the work of a training step is attributed to."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def net() -> nn.Sequential:
 
 def macs(p) -> dict[tuple[str, str], int]:
     """Sum MACs by phase and module."""
-    found: Counter[tuple[str, str]] = Counter()
+    sums: Counter[tuple[str, str]] = Counter()
     for entry in p.entries:
-        found[entry.record.phase, entry.record.module] += entry.totals.macs
-    return {key: value for key, value in found.items() if value}
+        sums[entry.record.phase, entry.record.module] += entry.totals.macs
+    return {key: value for key, value in sums.items() if value}
 
 
 FORWARD = {("forward", "0"): 2 * 4 * 8, ("forward", "2"): 2 * 8 * 3}
