@@ -107,10 +107,16 @@ def run_peers(
             "asked": there,
             "at_once": at_once,
             "limit_s": limit_s,
-            "imports": [name for name in sys.modules if name in _SLOW or (name.startswith(_OWN) and name != _BETWEEN)],
+            "imports": _imports(),
             "path": [str(folder) for folder in sys.path],
         }
         yield from _answers(order, set(there))
+
+
+def _imports() -> list[str]:
+    """List the modules that are imported here and slow to import; other threads may import while this runs."""
+    imported = tuple(sys.modules)
+    return [name for name in imported if name in _SLOW or (name.startswith(_OWN) and name != _BETWEEN)]
 
 
 def _answers(order: dict[str, Any], asked: set[int]) -> Iterator[tuple[int, PeerResult | PeerFailure]]:

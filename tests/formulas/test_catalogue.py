@@ -13,6 +13,7 @@ import profiler
 from profiler.formulas import free, pointwise, registry, rule_for
 from profiler.formulas.catalogue import operator_rules, uncounted_operators
 from profiler.formulas.lookup import RuleKind
+from profiler.formulas.registry import overloads
 
 ROOT = Path(profiler.__file__).parents[1]
 RULES = operator_rules()
@@ -92,7 +93,9 @@ def test_a_formula_of_a_users_own_is_listed_with_its_file():
 
 
 def test_what_is_uncounted_on_purpose_is_listed_as_uncounted():
-    expected = {name.removesuffix(".default") for name in UNCOUNTED if name.startswith("aten.")}
+    names = {name.removesuffix(".default") for name in UNCOUNTED if name.startswith("aten.")}
+    expected = {name for name in names if overloads(name)}  # those of the installed torch
+    assert len(expected) > 1
     assert expected <= set(uncounted_operators())
 
 

@@ -56,7 +56,9 @@ def _read(name: str, load: Any, expected: str) -> Any:
 
 
 def _unflatten(program: ExportedProgram) -> nn.Module:
-    return torch.export.unflatten(program)
+    with warnings.catch_warnings():  # torch 2.11 warns of its own use of pytrees
+        warnings.simplefilter("ignore", FutureWarning)
+        return torch.export.unflatten(program)
 
 
 def _inputs(program: ExportedProgram) -> tuple[Argument, ...]:
