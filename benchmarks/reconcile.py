@@ -1,11 +1,11 @@
-"""Which models every peer's numbers are explained for, to the last unit, and what it takes.
+"""For how many models each peer's numbers are explained exactly, and how long that takes.
 
     python benchmarks/reconcile.py                         # all torchvision models, 20 of transformers and timm
     python benchmarks/reconcile.py resnet18 hf:gpt2 --peers thop,fvcore
     python benchmarks/reconcile.py --wall-of resnet18      # how long `--against all` takes, and the peers alone
 
-A peer runs in a fork of this process, so that its imports are paid once; `--against` starts a process for each.
-A model is explained where nothing is left over in the total, the parameters and every module that the peer reports.
+A peer runs in a fork of this process, so that modules are imported once; `--against` starts a process for each peer.
+A model is explained if nothing stays unexplained in the total, the parameters and every module that the peer reports.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from rich.table import Table, box
 
 import profiler
 from profiler.errors import one_line
-from profiler.peers import PeerFailure, PeerResult, find
+from profiler.peers import PeerFailure, PeerResult, find_peer
 from profiler.reconcile import count_with_facts, reconcile, select_peers
 from profiler.targets import build_with_inputs, list_targets
 from profiler.values.findings import TOTAL, Verdict
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from profiler.values.findings import Finding
 
-BOX = "fvcore,thop,ptflops,ptflops-aten,flop_counter,torch_profiler"
+DEFAULT_PEERS = "fvcore,thop,ptflops,ptflops-aten,flop_counter,torch_profiler"
 INPUTS = {name: ["input_ids=1x32"] for name in ("hf:gpt2", "hf:bert-base")}
 OTHERS = (
     "hf:gpt2", "hf:bert-base", "hf:t5-base", "hf:whisper-tiny", "hf:mamba-130m", "hf:clip-vit-b-32",
@@ -54,94 +54,95 @@ OTHERS = (
 
 
 def models() -> list[str]:
-    """List torchvision's models, and those of the other sources."""
+    """Return torchvision's models, and the selected models of transformers and timm."""
     return [name for name in list_targets() if ":" not in name] + list(OTHERS)
 
 
 def explain(model: str, peers: tuple[str, ...]) -> Iterator[tuple[str, tuple[Finding, ...], float]]:
-    """Yield, for each peer, what is found of a model, and the seconds that the peer itself took."""
+    """Yield each peer with its findings for a model and the seconds that the peer itself took."""
     module, args, kwargs = build_with_inputs(model, INPUTS.get(model, ()))
-    seen = count_with_facts(module, args, kwargs, profiler.count)
+    counted = count_with_facts(module, args, kwargs, profiler.count)
     for peer in peers:
-        answer, seconds = _forked(peer, module, args, kwargs)
-        yield peer, reconcile(*seen, find(peer), answer), seconds
+        result, seconds = _run_in_fork(peer, module, args, kwargs)
+        yield peer, reconcile(*counted, find_peer(peer), result), seconds
 
 
-def standing(findings: tuple[Finding, ...]) -> str:
-    """Say how a peer stands with a model: failed, explained, or with a rest and where."""
+def summarize(findings: tuple[Finding, ...]) -> str:
+    """Return "explained", "failed: …" with the error, or "unexplained: …" with the places."""
     if findings[0].verdict is Verdict.FAILED:
         return f"failed: {findings[0].claim.error}"
-    left = [f for f in findings if f.unexplained]
-    where = ", ".join(f"{f.claim.subject} {f.claim.unit} {f.unexplained:+,}" for f in left[:3])
-    return f"rest: {where} ({len(left)} findings)" if left else "explained"
+    unexplained = [f for f in findings if f.unexplained]
+    where = ", ".join(f"{f.claim.subject} {f.claim.unit} {f.unexplained:+,}" for f in unexplained[:3])
+    return f"unexplained: {where} ({len(unexplained)} findings)" if unexplained else "explained"
 
 
-def _forked(peer: str, module, args, kwargs) -> tuple[PeerResult | PeerFailure, float]:  # noqa: ANN001
-    """Run a peer in a fork, which it may leave as it likes."""
+def _run_in_fork(peer: str, module, args, kwargs) -> tuple[PeerResult | PeerFailure, float]:  # noqa: ANN001
+    """Run a peer in a forked process, which it may modify or crash; return its result and its seconds."""
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "answer"
+        path = Path(folder) / "result.json"
         fork = os.fork()
         if not fork:
             with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
-                path.write_text(json.dumps(_answer(peer, module, args, kwargs)))
+                path.write_text(json.dumps(_timed_result(peer, module, args, kwargs)))
             os._exit(0)
         os.waitpid(fork, 0)
-        row = json.loads(path.read_text()) if path.exists() else {"error": "it died", "seconds": 0.0}
+        row = json.loads(path.read_text()) if path.exists() else {"error": "the process crashed", "seconds": 0.0}
     seconds = row.pop("seconds")
     return (PeerFailure(row["error"]) if "error" in row else PeerResult(**row)), seconds
 
 
-def _answer(peer: str, module, args, kwargs) -> dict:  # noqa: ANN001
+def _timed_result(peer: str, module, args, kwargs) -> dict:  # noqa: ANN001
     start = time.perf_counter()
     try:
-        row = asdict(find(peer).run(module, args, kwargs))
-    except Exception as error:  # noqa: BLE001 - whatever a peer raises is its answer
+        row = asdict(find_peer(peer).run(module, args, kwargs))
+    except Exception as error:  # noqa: BLE001 - any exception of a peer is reported as its failure
         row = {"error": one_line(error)}
     return row | {"seconds": time.perf_counter() - start}
 
 
 def sweep(names: list[str], peers: tuple[str, ...]) -> dict[str, Counter[str]]:
-    """Explain every model, print what is not, and count how each peer stands."""
+    """Explain every model for each peer, print the models that are not explained, and count the outcomes."""
     counts: dict[str, Counter[str]] = {peer: Counter() for peer in peers}
     for name in names:
         for peer, findings, seconds in explain(name, peers):
-            found = standing(findings)
-            counts[peer][found.partition(":")[0]] += 1
+            summary = summarize(findings)
+            counts[peer][summary.partition(":")[0]] += 1
             counts[peer]["seconds"] += round(seconds)
-            if found != "explained":
-                print(f"{name} · {peer} · {found}", flush=True)
+            if summary != "explained":
+                print(f"{name} · {peer} · {summary}", flush=True)
     return counts
 
 
-def wall(name: str) -> None:
-    """Print how long `--against all` takes, and what the peers themselves and we take of that."""
+def print_wall_time(name: str) -> None:
+    """Print how long `--against all` takes for a model, and how much of that the peers themselves take."""
     start = time.perf_counter()
     command = [sys.executable, "-m", "profiler", name, "--against", "all", "--quiet", "--format", "json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - ours
+    done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - our own command
     total = time.perf_counter() - start
-    found = [f for f in json.loads(done.stdout)["findings"] if f["subject"] == TOTAL]
-    own = {peer: seconds for peer, _, seconds in explain(name, select_peers(["all"]))}
-    print(f"{name} --against all: {total:.1f} s, {len(found)} totals; the peers' own runs {sum(own.values()):.1f} s:")
-    print(", ".join(f"{peer} {seconds:.1f}" for peer, seconds in own.items()))
+    totals = [f for f in json.loads(done.stdout)["findings"] if f["subject"] == TOTAL]
+    seconds_of = {peer: seconds for peer, _, seconds in explain(name, select_peers(["all"]))}
+    own = sum(seconds_of.values())
+    print(f"{name} --against all: {total:.1f} s, {len(totals)} totals; the peers themselves take {own:.1f} s:")
+    print(", ".join(f"{peer} {seconds:.1f}" for peer, seconds in seconds_of.items()))
 
 
-def main(*names: str, peers: str = BOX, wall_of: str | None = None) -> None:
-    """Print a table: per peer, models explained, with a rest, and failed.
+def main(*names: str, peers: str = DEFAULT_PEERS, wall_of: str | None = None) -> None:
+    """Print a table of the models that are explained, partly unexplained and failed, for each peer.
 
     Args:
-        names: Which models; all, if none is named.
-        peers: Which peers, or `all`.
-        wall_of: Time `--against all` for this model instead.
+        names: The models; all if none is given.
+        peers: The peers, separated by commas, or `all`.
+        wall_of: Measure the time of `--against all` for this model instead.
     """
     warnings.filterwarnings("ignore")
     torch.set_num_threads(1)
     if wall_of is not None:
-        wall(wall_of)
+        print_wall_time(wall_of)
         return
     counts = sweep(list(names) or models(), select_peers(peers.split(",")))
-    table = Table("peer", "explained to 0", "with a rest", "failed", "peer's own time, s", box=box.MARKDOWN)
+    table = Table("peer", "explained exactly", "partly unexplained", "failed", "peer's own time, s", box=box.MARKDOWN)
     for peer, count in counts.items():
-        table.add_row(peer, *(str(count[key]) for key in ("explained", "rest", "failed", "seconds")))
+        table.add_row(peer, *(str(count[key]) for key in ("explained", "unexplained", "failed", "seconds")))
     Console(width=120).print(table)
 
 

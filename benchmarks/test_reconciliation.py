@@ -1,6 +1,6 @@
-"""What it takes to explain a peer: to observe the model for it, and to lead its numbers back to ours.
+"""The time to explain a peer's numbers: collecting the facts about the modules, and applying the deviation rules.
 
-The peers' own runs are theirs, and not timed: each answers once, in this process.
+The runs of the peers themselves are not timed: each runs once, in this process.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import pytest
 from models import ready
 
 import profiler
-from profiler.peers import PeerResult, find
+from profiler.peers import PeerResult, find_peer
 from profiler.reconcile import count_with_facts, reconcile
 
 if TYPE_CHECKING:
@@ -24,29 +24,29 @@ PEERS = ["flop_counter", "fvcore", "torch_profiler"]
 
 
 @pytest.fixture(scope="module")
-def observed() -> tuple[profiler.Profile, tuple[ModuleFacts, ...]]:
-    """Count the model, and gather the facts of its modules."""
+def counted() -> tuple[profiler.Profile, tuple[ModuleFacts, ...]]:
+    """Return the profile of the model and the facts about its modules."""
     return count_with_facts(*ready(NAME), profiler.count)
 
 
 @pytest.fixture(params=PEERS)
-def answer(request: pytest.FixtureRequest) -> tuple[str, PeerResult]:
-    """Let a peer count the same forward pass."""
-    return request.param, find(request.param).run(*ready(NAME))
+def named_result(request: pytest.FixtureRequest) -> tuple[str, PeerResult]:
+    """Return the name of a peer and its result for the same forward pass."""
+    return request.param, find_peer(request.param).run(*ready(NAME))
 
 
 def test_observing(benchmark: BenchmarkFixture) -> None:
-    """Count, and run again for the facts."""
+    """Time the count and the second run that collects the facts."""
     benchmark.pedantic(count_with_facts, (*ready(NAME), profiler.count), rounds=3, warmup_rounds=1)
 
 
 def test_reconciling(
     benchmark: BenchmarkFixture,
-    observed: tuple[profiler.Profile, tuple[ModuleFacts, ...]],
-    answer: tuple[str, PeerResult],
+    counted: tuple[profiler.Profile, tuple[ModuleFacts, ...]],
+    named_result: tuple[str, PeerResult],
 ) -> None:
-    """Apply the peer's departures to every entry, and compare the total and every module."""
-    name, claimed = answer
+    """Time the rules of the peer's deviations and the comparison of the total and every module."""
+    name, result = named_result
     benchmark.group = "reconciling"
-    findings = benchmark(reconcile, *observed, find(name), claimed)
+    findings = benchmark(reconcile, *counted, find_peer(name), result)
     assert not any(finding.unexplained for finding in findings)

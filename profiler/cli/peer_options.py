@@ -15,7 +15,7 @@ from profiler.values.findings import TOTAL, Finding, Verdict
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from profiler.peers.runner import Make
+    from profiler.peers.runner import ModelFactory
     from profiler.tally import Profile
 
     Notify = Callable[[str], None]
@@ -52,7 +52,7 @@ class PeerOptions:
         notify("peers need real values; running on the CPU")
         return "cpu"
 
-    def add_findings(self, profile: Profile, make: Make, notify: Notify) -> Profile:
+    def add_findings(self, profile: Profile, make: ModelFactory, notify: Notify) -> Profile:
         """Run the peers on the model that *make* returns, and add the findings to the profile."""
         if not self.names:
             return profile

@@ -5,8 +5,7 @@ from __future__ import annotations
 import sys
 
 from profiler.cli.app import app
-from profiler.peers import find
-from profiler.peers import peers as catalogue
+from profiler.peers import all_peers, find_peer
 from profiler.report.peer_catalogue import details, overview
 
 
@@ -17,5 +16,5 @@ def peers(name: str | None = None, /) -> None:
     Args:
         name: Show this peer alone, with each known deviation and its place in the peer's source.
     """
-    text = overview(catalogue().values()) if name is None else details(find(name))
+    text = overview(all_peers().values()) if name is None else details(find_peer(name))
     sys.stdout.write(text + "\n")

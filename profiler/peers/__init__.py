@@ -1,10 +1,11 @@
-"""The other counters: how each is run, what it claims, and how it is known to depart from our conventions.
+"""Other counters ("peers"): how to run each, what its numbers mean, and how it is known to deviate from our count.
 
-One file a peer. A peer runs in a process of its own and never sees our count.
+Each peer has one file in ``adapters/``. A peer runs in a process of its own and never sees our count.
 """
 
 from profiler.peers.forward_pass import ForwardPass
-from profiler.peers.peer import Peer, PeerFailure, PeerResult, find, peers
+from profiler.peers.peer import Peer, PeerFailure, PeerResult
+from profiler.peers.registry import all_peers, find_peer
 from profiler.peers.runner import LiveModel, PickledModel, run_peer, run_peers
 
 __all__ = [
@@ -14,8 +15,8 @@ __all__ = [
     "PeerFailure",
     "PeerResult",
     "PickledModel",
-    "find",
-    "peers",
+    "all_peers",
+    "find_peer",
     "run_peer",
     "run_peers",
 ]

@@ -1,4 +1,4 @@
-"""What the rules of departures look at: our entries, and the facts of the modules."""
+"""The input of the deviation rules: the costed records of a forward pass, and the facts about its modules."""
 
 from __future__ import annotations
 
@@ -6,39 +6,41 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from profiler.tally.tally import cost_record
 from profiler.values.findings import Contribution, is_under
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from profiler.tally import Entry
     from profiler.trace.composite_calls import CompositeCall
     from profiler.trace.module_facts import ModuleFacts
+    from profiler.values.findings import Exact
 
 
 @dataclass(frozen=True)
 class ForwardPass:
-    """One forward pass, as we saw it."""
+    """One forward pass as we recorded it."""
 
     entries: tuple[Entry, ...]
     facts: tuple[ModuleFacts, ...]
 
     @cached_property
     def composite_calls(self) -> tuple[CompositeCall, ...]:
-        """The operators that Python called, composite ones not yet taken apart."""
-        return tuple(whole for facts in self.facts for whole in facts.composite_calls)
+        """The operators as Python called them: composite ones are not decomposed."""
+        return tuple(call for facts in self.facts for call in facts.composite_calls)
 
     @cached_property
     def by_path(self) -> dict[str, ModuleFacts]:
-        """The facts under every name of every module."""
-        return {name: facts for facts in self.facts for name in facts.paths}
+        """The facts of each module, under every path of a shared module."""
+        return {path: facts for facts in self.facts for path in facts.paths}
 
     def module(self, path: str) -> ModuleFacts | None:
-        """Give the facts of the module at *path*; None for work outside the model."""
+        """Return the facts of the module at *path*; None for work outside the model."""
         return self.by_path.get(path)
 
     def ancestors(self, path: str) -> Iterator[ModuleFacts]:
-        """Yield the module at *path* and those around it, nearest first."""
+        """Yield the module at *path* and the modules that contain it, innermost first."""
         while True:
             facts = self.by_path.get(path)
             if facts is not None:
@@ -48,14 +50,24 @@ class ForwardPass:
             path = path.rpartition(".")[0]
 
     def under(self, path: str) -> Iterator[Entry]:
-        """Yield the entries of a module and of all below it."""
+        """Yield the entries of a module and of all modules in it."""
         return (entry for entry in self.entries if is_under(entry.record.module, path))
 
     def at(self, path: str) -> Iterator[Entry]:
-        """Yield the entries of a module itself."""
+        """Yield the entries of a module itself, without those of its children."""
         return (entry for entry in self.entries if entry.record.module == path)
 
 
-def macs(entries: Iterable[Entry]) -> Iterator[Contribution]:
-    """Share out the MACs of entries that a peer leaves out altogether."""
-    return (Contribution(e.record.module, e.record.packet, e.record.calls * e.macs) for e in entries)
+def composite_macs(call: CompositeCall) -> int:
+    """Return our MACs of one call of an operator, as the sum of the operators that it is decomposed into."""
+    return sum(part.calls * cost_record(part).macs for part in call.parts)
+
+
+def contributions(entries: Iterable[Entry], amount: Callable[[Entry], Exact]) -> Iterator[Contribution]:
+    """Yield a contribution for each entry: *amount* of one call, times its calls."""
+    return (Contribution(e.record.module, e.record.packet, e.record.calls * amount(e)) for e in entries)
+
+
+def mac_contributions(entries: Iterable[Entry]) -> Iterator[Contribution]:
+    """Yield the MACs of entries that a peer does not count at all."""
+    return contributions(entries, lambda entry: entry.macs)

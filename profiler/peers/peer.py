@@ -1,15 +1,11 @@
-"""What a peer is: how to run it, in which unit it answers, and its departures."""
+"""What a peer is: how to run it, the unit of its numbers, and its known deviations from our count."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cache
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
-import profiler.peers.adapters as package
-from profiler.errors import UnknownNameError
-from profiler.util.autoload import import_all
 from profiler.values.findings import CauseKind, Contribution, Deviation, Number, Quantity
 
 if TYPE_CHECKING:
@@ -22,43 +18,59 @@ if TYPE_CHECKING:
     RunPeer = Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], "PeerResult"]
     Rule = Callable[[ForwardPass], Iterable[Contribution]]
 
-_PEERS: dict[str, Peer] = {}
-
 
 @dataclass(frozen=True, slots=True)
 class PeerResult:
-    """What a peer says of one forward pass."""
+    """What a peer counted for one forward pass."""
 
-    #: The whole, in the peer's unit.
+    #: For the whole model, in the peer's unit.
     total: Number
-    #: The modules that it reports, by path; the root is "".
+    #: For each module that the peer reports, by its path; the root is "".
     modules: dict[str, Number] = field(default_factory=dict)
-    #: The parameters, and those of the modules, where it counts them.
+    #: The parameters of the model and of its modules, if the peer counts them.
     params: Number | None = None
     module_params: dict[str, Number] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class PeerFailure:
-    """A peer that gave no answer, in its own words."""
+    """Why a peer gave no result: the message of its exception, or how its process ended."""
 
     error: str
 
 
 class Peer:
-    """A counter that is not ours."""
+    """Another counter that our count is compared with.
+
+    Each file in ``peers/adapters/`` defines one, as ``PEER``, and decorates the function that runs the tool and the
+    rules of its deviations.
+
+    Example:
+        >>> peer = Peer("example", unit="MAC", distributions=("torch",), convention="Multiply-adds of linear layers.")
+        >>> @peer.runs
+        ... def run(model, args, kwargs):
+        ...     return PeerResult(24)
+        >>> @peer.deviates("EX-CONV", CauseKind.UNSUPPORTED, "counts convolutions as 0", where="a.py", versions="1.0")
+        ... def convolutions(forward_pass):
+        ...     for entry in forward_pass.entries:
+        ...         if entry.record.packet == "aten.convolution":
+        ...             yield Contribution(entry.record.module, "aten.convolution", entry.record.calls * entry.macs)
+        >>> peer.run(None, (), {}).total, [deviation.code for deviation in peer.deviations]
+        (24, ['EX-CONV'])
+    """
 
     def __init__(
         self, name: str, *, unit: str, distributions: tuple[str, ...], convention: str, install: str = ""
     ) -> None:
-        """Enter a peer into the catalogue.
+        """Describe a peer that has no known deviations yet.
 
         Args:
-            name: As users write it.
-            unit: "MAC" or "FLOP": that of our number beside its own.
-            distributions: Those that can stand behind its import, the most likely first; torch's own are ("torch",).
-            convention: One sentence: what its number means.
-            install: The command that installs it; of the first distribution, if not given.
+            name: The name that users write.
+            unit: "MAC" or "FLOP": the unit of its counts, in which our count is shown beside them.
+            distributions: The distributions that can provide its import, most likely first; ("torch",) if it is in
+                torch itself.
+            convention: One sentence that says what its number means.
+            install: The command that installs it; by default ``pip install`` of the first distribution.
         """
         self.name = name
         self.unit = unit
@@ -67,32 +79,44 @@ class Peer:
         self.install = install or f"pip install {distributions[0]}"
         self.deviations: list[Deviation] = []
         self._run: RunPeer | None = None
-        _PEERS[name] = self
 
     def runs(self, function: RunPeer) -> RunPeer:
-        """Take the decorated function for the one that runs the peer; it is called in a child process alone."""
+        """Register the decorated function as the one that runs the peer; only a worker process calls it."""
         self._run = function
         return function
 
     def deviates(
-        self, code: str, kind: CauseKind, why: str, *, where: str, seen: str, quantity: Quantity = "work"
+        self, code: str, kind: CauseKind, why: str, *, where: str, versions: str, quantity: Quantity = "work"
     ) -> Callable[[Rule], Rule]:
-        """Register the decorated rule as a departure of this peer."""
+        """Register the decorated rule as a known deviation of this peer.
+
+        Args:
+            code: Its unique name, such as "FCM-BIAS".
+            kind: Its kind.
+            why: What the peer does, as a phrase whose subject is the peer, without a full stop.
+            where: The file and function of the peer that shows it.
+            versions: The versions of the peer in which it was observed.
+            quantity: Whether it changes the work or the number of parameters.
+
+        Returns:
+            A decorator for a rule: a function of a ``ForwardPass`` that yields our amount minus the peer's, module by
+            module.
+        """
 
         def register(rule: Rule) -> Rule:
-            self.deviations.append(Deviation(code, kind, why, where, seen, quantity, rule))
+            self.deviations.append(Deviation(code, kind, why, where, versions, quantity, rule))
             return rule
 
         return register
 
     def run(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> PeerResult:
-        """Run the peer in this process, which it may change: for a child process."""
-        assert self._run is not None, f"peer {self.name} has nothing that runs it"  # noqa: S101 - a file of ours is wrong
+        """Run the peer in this process, which it may modify: call it in a worker process only."""
+        assert self._run is not None, f"peer {self.name} has no function that runs it"  # noqa: S101 - a broken adapter
         return self._run(model, args, kwargs)
 
     @property
     def installed(self) -> tuple[str, str] | None:
-        """The distribution that is installed, with its version."""
+        """Name and version of the installed distribution; None if there is none."""
         for name in self.distributions:
             try:
                 return name, metadata.version(name)
@@ -102,29 +126,5 @@ class Peer:
 
     @property
     def version(self) -> str:
-        """Who answers: the distribution and its version."""
+        """The installed distribution and its version, as text."""
         return " ".join(self.installed or ("not installed",))
-
-
-def find(name: str) -> Peer:
-    """Look a peer up.
-
-    Raises:
-        UnknownNameError: There is none of this name.
-    """
-    known = peers()
-    if name not in known:
-        kind = "peer"
-        raise UnknownNameError(kind, name, known)
-    return known[name]
-
-
-def peers() -> dict[str, Peer]:
-    """Give every peer by its name."""
-    _load()
-    return dict(sorted(_PEERS.items()))
-
-
-@cache
-def _load() -> None:
-    import_all(package)

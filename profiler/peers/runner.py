@@ -1,4 +1,8 @@
-"""Ask peers, each in a process of its own, and read their answers."""
+"""Run peers, each in a worker process of its own, and read their results.
+
+``run_peers`` starts ``python -m profiler.peers.worker_pool``, sends it one JSON request, and reads one line of JSON for
+each result.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,8 @@ from typing import TYPE_CHECKING, Any, Self, TextIO
 import cloudpickle
 
 from profiler.errors import ModelError, one_line
-from profiler.peers.peer import PeerFailure, PeerResult, find
+from profiler.peers.peer import PeerFailure, PeerResult
+from profiler.peers.registry import find_peer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -23,37 +28,43 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    Make = Callable[[], tuple[nn.Module, tuple[Any, ...], dict[str, Any]]]
+    #: Builds a model, and its positional and keyword arguments.
+    ModelFactory = Callable[[], tuple[nn.Module, tuple[Any, ...], dict[str, Any]]]
 
-LIMIT_S = 120.0
-#: What takes long to import, and is needed there if it was here.
-_SLOW = ("torch", "torchvision", "timm", "transformers.modeling_utils", "profiler.targets")
-_OWN, _BETWEEN = "profiler.peers.", "profiler.peers.worker_pool"
+TIMEOUT_S = 120.0
+#: Modules that take long to import. The workers preload those that this process has imported.
+_SLOW_IMPORTS = ("torch", "torchvision", "timm", "transformers.modeling_utils", "profiler.targets")
+_PEERS, _WORKER_POOL = "profiler.peers.", "profiler.peers.worker_pool"
 
 
 @dataclass(frozen=True, slots=True)
 class LiveModel:
-    """A live model with its inputs, to be handed over as they are."""
+    """A ``ModelFactory`` that returns an existing model with its inputs."""
 
     model: nn.Module
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
 
     def __call__(self) -> tuple[nn.Module, tuple[Any, ...], dict[str, Any]]:
-        """Give them."""
+        """Return the model and its inputs."""
         return self.model, self.args, self.kwargs
 
 
 class PickledModel:
-    """A model and its inputs, on disk for the children while the block lasts."""
+    """A context manager that keeps a pickled model factory on disk, where worker processes read it."""
 
-    def __init__(self, make: Make) -> None:
-        """Hand over what *make* gives: it is called in the child, so it may build the model anew."""
+    def __init__(self, make: ModelFactory) -> None:
+        """Store the factory, which is pickled on entry and called in the workers.
+
+        Args:
+            make: Returns the model with its arguments. It can build the model anew in each worker; for an existing
+                model, pass a ``LiveModel``.
+        """
         self._make = make
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     def __enter__(self) -> Self:
-        """Write what the children read.
+        """Write the file.
 
         Raises:
             ModelError: The model cannot be pickled.
@@ -64,87 +75,112 @@ class PickledModel:
                 cloudpickle.dump(self._make, file)
         except Exception as error:
             self._folder.cleanup()
-            msg = f"the model cannot be handed to another process: {one_line(error)}; pass a factory of it instead"
+            msg = f"the model cannot be sent to another process: {one_line(error)}; pass a function that builds it"
             raise ModelError(msg) from error
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Delete the files."""
+        """Delete the file."""
         assert self._folder is not None  # noqa: S101 - set on entry
         self._folder.cleanup()
 
     @property
     def path(self) -> Path:
-        """Where the pickled subject lies."""
-        assert self._folder is not None, "enter the subject first"  # noqa: S101 - a mistake of ours
-        return Path(self._folder.name) / "subject"
+        """Path of the pickle file."""
+        assert self._folder is not None, "enter the PickledModel first"  # noqa: S101 - an error in the calling code
+        return Path(self._folder.name) / "model"
 
 
-def run_peer(name: str, subject: PickledModel, *, limit_s: float = LIMIT_S) -> PeerResult | PeerFailure:
-    """Let the peer *name* count *subject*; a crash, a hang or an abort is a failure, in the peer's words."""
-    ((_, answer),) = run_peers([(name, subject)], limit_s=limit_s)
-    return answer
+def run_peer(name: str, model: PickledModel, *, timeout_s: float = TIMEOUT_S) -> PeerResult | PeerFailure:
+    """Run one peer in a worker process.
+
+    Args:
+        name: The name of the peer.
+        model: The model to count.
+        timeout_s: Seconds after which the worker is killed.
+
+    Returns:
+        The peer's result. An exception, a crash or a timeout is a ``PeerFailure``, and so is a peer that is not
+        installed.
+
+    Raises:
+        UnknownNameError: There is no such peer.
+    """
+    ((_, result),) = run_peers([(name, model)], timeout_s=timeout_s)
+    return result
 
 
 def run_peers(
-    asked: Sequence[tuple[str, PickledModel]], *, at_once: int = 1, limit_s: float = LIMIT_S
+    jobs: Sequence[tuple[str, PickledModel]], *, max_workers: int = 1, timeout_s: float = TIMEOUT_S
 ) -> Iterator[tuple[int, PeerResult | PeerFailure]]:
-    """Let peers count, each in a process of its own; yield the answers as they come, with their numbers.
+    """Run peers, each in a worker process of its own; a failure of one does not affect the others.
 
     Args:
-        asked: The name of each peer, and what it counts.
-        at_once: How many processes run at a time.
-        limit_s: After how many seconds a peer is given up.
+        jobs: The name of a peer and the model that it counts, for each run.
+        max_workers: The number of workers that run at the same time.
+        timeout_s: Seconds after which a worker is killed.
+
+    Yields:
+        The index of a job and its result, in the order in which the workers finish. If the caller stops iterating, the
+        remaining workers are terminated.
+
+    Raises:
+        UnknownNameError: There is no such peer.
     """
-    there: dict[int, tuple[str, str]] = {}
-    for number, (name, subject) in enumerate(asked):
-        if find(name).installed is None:
-            yield number, PeerFailure(f"not installed; {find(name).install}")
+    runnable: dict[int, tuple[str, str]] = {}
+    for index, (name, model) in enumerate(jobs):
+        if find_peer(name).installed is None:
+            yield index, PeerFailure(f"not installed; {find_peer(name).install}")
         else:
-            there[number] = name, str(subject.path)
-    if there:
-        order = {
-            "asked": there,
-            "at_once": at_once,
-            "limit_s": limit_s,
-            "imports": _imports(),
-            "path": [str(folder) for folder in sys.path],
+            runnable[index] = name, str(model.path)
+    if runnable:
+        request = {
+            "jobs": runnable,
+            "max_workers": max_workers,
+            "timeout_s": timeout_s,
+            "imports": _modules_to_preload(),
+            "sys_path": [str(folder) for folder in sys.path],
         }
-        yield from _answers(order, set(there))
+        yield from _results(request, set(runnable))
 
 
-def _imports() -> list[str]:
-    """List the modules that are imported here and slow to import; other threads may import while this runs."""
+def _modules_to_preload() -> list[str]:
+    """Return the slow modules, and those of the peers, that are imported here; other threads can import meanwhile."""
     imported = tuple(sys.modules)
-    return [name for name in imported if name in _SLOW or (name.startswith(_OWN) and name != _BETWEEN)]
+    return [m for m in imported if m in _SLOW_IMPORTS or (m.startswith(_PEERS) and m != _WORKER_POOL)]
 
 
-def _answers(order: dict[str, Any], asked: set[int]) -> Iterator[tuple[int, PeerResult | PeerFailure]]:
-    """Hand an order over, and yield the answers; one that is not waited for is given up with the process."""
+def _results(request: dict[str, Any], pending: set[int]) -> Iterator[tuple[int, PeerResult | PeerFailure]]:
+    """Send the request to a worker pool and yield its results; jobs still pending when the pool exits have failed."""
     with (
         tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log,
-        subprocess.Popen(  # noqa: S603 - ours
-            [sys.executable, "-m", _BETWEEN], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
+        subprocess.Popen(  # noqa: S603 - our own module
+            [sys.executable, "-m", _WORKER_POOL], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
         ) as process,
     ):
         assert process.stdin is not None  # noqa: S101 - it is a pipe
         assert process.stdout is not None  # noqa: S101 - it is a pipe
         try:
             with suppress(BrokenPipeError), process.stdin:
-                json.dump(order, process.stdin)
+                json.dump(request, process.stdin)
             for row in map(json.loads, process.stdout):
-                number = row.pop("number")
-                asked.remove(number)
-                yield number, PeerFailure(row["error"]) if "error" in row else PeerResult(**row)
-            for number in sorted(asked):
-                yield number, PeerFailure(exit_reason(process.wait(), log))
+                index = row.pop("index")
+                pending.remove(index)
+                yield index, PeerFailure(row["error"]) if "error" in row else PeerResult(**row)
+            for index in sorted(pending):
+                yield index, PeerFailure(exit_reason(process.wait(), log))
         finally:
             process.terminate()
 
 
 def exit_reason(status: int, log: TextIO) -> str:
-    """Say how a process ended that left no answer, and its last words that are no warning."""
+    """Describe how a process exited without a result, with the last line of its output that is not a warning.
+
+    Args:
+        status: Its exit status; negative for a signal, as in ``subprocess``.
+        log: What it wrote to stdout and stderr.
+    """
     log.seek(0)
-    said = [line for line in log.read().splitlines() if line[:1].strip() and "Warning: " not in line]
-    how = f"killed by {signal.Signals(-status).name}" if status < 0 else f"status {status}"
-    return f"{how}: {said[-1].strip()}" if said else how
+    lines = [line for line in log.read().splitlines() if line[:1].strip() and "Warning: " not in line]
+    reason = f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
+    return f"{reason}: {lines[-1].strip()}" if lines else reason

@@ -1,4 +1,4 @@
-"""One peer, in a process of its own."""
+"""A worker process: runs one peer, sends its result, and exits."""
 
 from __future__ import annotations
 
@@ -13,41 +13,42 @@ from typing import TYPE_CHECKING, Any
 import cloudpickle
 
 from profiler.errors import one_line
-from profiler.peers.peer import find
+from profiler.peers.registry import find_peer
 from profiler.values.findings import as_number
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
 
-def main(name: str, subject: str, log: str, sender: Connection[dict[str, Any], Any]) -> None:
-    """Run the peer, and send its answer or its error; whatever it prints is kept in the log."""
+def main(name: str, model_path: str, log: str, sender: Connection[dict[str, Any], Any]) -> None:
+    """Run the peer *name* and send its result or error; redirect everything that it prints to the file *log*."""
     with Path(log).open("w", encoding="utf-8") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
-    Thread(target=_end_with_the_asker, daemon=True).start()
-    sender.send(answer(name, Path(subject)))
+    Thread(target=_exit_with_parent, daemon=True).start()
+    sender.send(run_on_file(name, Path(model_path)))
 
 
-def answer(name: str, subject: Path) -> dict[str, Any]:
-    """Let a peer count what a file holds: the fields of its ``PeerResult``, or its error."""
-    with subject.open("rb") as file:
+def run_on_file(name: str, model_path: Path) -> dict[str, Any]:
+    """Run a peer on a pickled model factory; return the fields of its ``PeerResult``, or its ``error``."""
+    with model_path.open("rb") as file:
         model, args, kwargs = cloudpickle.load(file)()
     try:
-        row = asdict(find(name).run(model, args, kwargs))
-    except Exception as error:  # noqa: BLE001 - whatever a peer raises is its finding
+        row = asdict(find_peer(name).run(model, args, kwargs))
+    except Exception as error:  # noqa: BLE001 - any exception of a peer is reported as its failure
         return {"error": one_line(error)}
-    return {key: _numbers(value) for key, value in row.items()}
+    return {key: _as_numbers(value) for key, value in row.items()}
 
 
-def _end_with_the_asker() -> None:
-    asker = parent_process()
-    if asker is not None:
-        wait([asker.sentinel])
+def _exit_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
         os._exit(1)
 
 
-def _numbers(value: Any) -> Any:
+def _as_numbers(value: Any) -> Any:
+    """Convert tensors and NumPy scalars, which some peers return, to numbers that JSON can hold."""
     if isinstance(value, dict):
         return {key: as_number(number) for key, number in value.items()}
     return value if value is None else as_number(value)

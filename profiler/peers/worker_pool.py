@@ -1,7 +1,8 @@
-"""``python -m profiler.peers.worker_pool``: runs peers, each in a process that it may leave as it likes.
+"""``python -m profiler.peers.worker_pool``: the supervisor process that runs peers in worker processes.
 
-It stands between the one who asks and those processes. What they all import is imported once, by a server that has
-done nothing else and is forked for each of them; and none of them runs the ``__main__`` of the one who asks again.
+It reads one request from stdin, starts a worker for each job, and writes one line of JSON for each result. It exists
+for two reasons: slow modules are imported once, by a fork server from which all workers are forked; and no worker runs
+the ``__main__`` of the calling process again.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from profiler.peers.runner import exit_reason
-from profiler.peers.worker import main as run
+from profiler.peers.worker import main as worker_main
 from profiler.util.processes import context_with_imports
 
 if TYPE_CHECKING:
@@ -22,34 +23,36 @@ if TYPE_CHECKING:
 
 
 def main() -> None:
-    """Read an order from stdin; write each answer to stdout when it comes, as a line of JSON with its number."""
-    order = json.load(sys.stdin)
-    sys.path[:] = order["path"]  # which the processes inherit: a model's own modules may lie anywhere
-    context, limit_s = context_with_imports(["profiler.peers.worker", *order["imports"]]), order["limit_s"]
-    with ThreadPoolExecutor(order["at_once"]) as pool:
-        running = {
-            pool.submit(_answer, context, name, subject, limit_s): int(number)
-            for number, (name, subject) in order["asked"].items()
+    """Run all jobs of the request on stdin; write each result to stdout as soon as its worker has finished."""
+    request = json.load(sys.stdin)
+    sys.path[:] = request["sys_path"]  # inherited by the workers: the model's own modules can be anywhere on it
+    context = context_with_imports(["profiler.peers.worker", *request["imports"]])
+    with ThreadPoolExecutor(request["max_workers"]) as pool:
+        index_of = {
+            pool.submit(_run_worker, context, name, model_path, request["timeout_s"]): int(index)
+            for index, (name, model_path) in request["jobs"].items()
         }
-        for answer in as_completed(running):
-            sys.stdout.write(json.dumps({"number": running[answer]} | answer.result()) + "\n")
+        for future in as_completed(index_of):
+            sys.stdout.write(json.dumps({"index": index_of[future]} | future.result()) + "\n")
             sys.stdout.flush()
 
 
-def _answer(context: ForkServerContext | SpawnContext, name: str, subject: str, limit_s: float) -> dict[str, Any]:
-    """Run one peer in a process; a crash, a hang or an abort is its answer, in its own words."""
+def _run_worker(
+    context: ForkServerContext | SpawnContext, name: str, model_path: str, timeout_s: float
+) -> dict[str, Any]:
+    """Run one peer in a worker; return its result, or an error if it raised, crashed or timed out."""
     receiver, sender = context.Pipe(duplex=False)
     with TemporaryDirectory(prefix="profiler-") as folder:
-        log = Path(folder) / "log"
-        process = context.Process(target=run, args=(name, subject, str(log), sender))
+        log_path = Path(folder) / "log"
+        process = context.Process(target=worker_main, args=(name, model_path, str(log_path), sender))
         process.start()
         sender.close()
         try:
-            return dict(receiver.recv()) if receiver.poll(limit_s) else {"error": f"no answer in {limit_s:g} s"}
+            return dict(receiver.recv()) if receiver.poll(timeout_s) else {"error": f"no result within {timeout_s:g} s"}
         except EOFError:
             process.join()
-            with log.open("a+", encoding="utf-8", errors="replace") as said:
-                return {"error": exit_reason(process.exitcode or 0, said)}
+            with log_path.open("a+", encoding="utf-8", errors="replace") as log:
+                return {"error": exit_reason(process.exitcode or 0, log)}
         finally:
             process.kill()
             process.join()

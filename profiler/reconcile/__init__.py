@@ -1,4 +1,4 @@
-"""Claims held against our count: what each difference is made of, and what is left of it."""
+"""Compare the claims of peers with our count: the causes of each difference, and the unexplained rest."""
 
 from profiler.reconcile.compare import compare_with_peers, count_with_facts, select_peers
 from profiler.reconcile.reconcile import reconcile

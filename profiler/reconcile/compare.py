@@ -1,10 +1,10 @@
-"""One forward pass, counted by us and by several peers: what each says, and why it says something else."""
+"""Run peers on the forward pass that we counted, and explain the difference of each."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from profiler.peers import PickledModel, find, peers, run_peers
+from profiler.peers import PickledModel, all_peers, find_peer, run_peers
 from profiler.reconcile.reconcile import reconcile
 from profiler.trace.module_facts import collect_module_facts
 
@@ -14,59 +14,87 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from profiler.peers.runner import Make
+    from profiler.peers.runner import ModelFactory
     from profiler.tally import Profile
     from profiler.trace.module_facts import ModuleFacts
     from profiler.values.findings import Finding
 
+#: The name that stands for all installed peers.
 ALL = "all"
-#: Each peer runs the model once, on all cores that torch takes; more at a time only wait for each other.
-AT_ONCE = 2
+#: Each peer runs the model once, on all cores that torch uses; with more workers they only wait for each other.
+MAX_WORKERS = 2
 
 
 def select_peers(names: Iterable[str]) -> tuple[str, ...]:
-    """Look peers up by name; "all" stands for those that are installed.
+    """Return the names of peers without duplicates; "all" is replaced by every installed peer.
 
     Raises:
-        UnknownNameError: There is none of a name.
+        UnknownNameError: There is no such peer.
+
+    Example:
+        >>> select_peers(["torch_profiler", "flop_counter", "torch_profiler"])
+        ('torch_profiler', 'flop_counter')
     """
-    chosen: list[str] = []
+    selected: list[str] = []
     for name in names:
-        chosen += [n for n, peer in peers().items() if peer.installed] if name == ALL else [find(name).name]
-    return tuple(dict.fromkeys(chosen))
+        selected += _installed_peers() if name == ALL else [find_peer(name).name]
+    return tuple(dict.fromkeys(selected))
+
+
+def _installed_peers() -> list[str]:
+    return [name for name, peer in all_peers().items() if peer.installed]
 
 
 def count_with_facts(
     model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], count: Callable[..., Profile]
 ) -> tuple[Profile, tuple[ModuleFacts, ...]]:
-    """Run one forward pass for both our count and the facts of the modules."""
-    counted: list[Profile] = []
+    """Count a forward pass and collect the facts about the modules that ``reconcile`` needs.
+
+    Args:
+        model: The model.
+        args: Its positional arguments.
+        kwargs: Its keyword arguments.
+        count: Called as ``count(model, *args, **kwargs)``, such as ``profiler.count``. The model runs again without it,
+            to record the operators as Python calls them.
+
+    Returns:
+        The profile that *count* returned, and the facts about each module, parents first.
+    """
+    profiles: list[Profile] = []
     facts = collect_module_facts(
-        model, lambda: counted.append(count(model, *args, **kwargs)), lambda: model(*args, **kwargs)
+        model, lambda: profiles.append(count(model, *args, **kwargs)), lambda: model(*args, **kwargs)
     )
-    return counted[0], facts
+    return profiles[0], facts
 
 
 def compare_with_peers(
     names: Iterable[str],
-    make: Make,
+    make: ModelFactory,
     profile: Profile,
     facts: tuple[ModuleFacts, ...],
-    tell: Callable[[str], object] = lambda _: None,
+    on_result: Callable[[str], object] = lambda _: None,
 ) -> tuple[Finding, ...]:
-    """Let the peers count what *make* gives, and explain what they say; in the order of *names*.
+    """Run peers on a model and explain how their counts differ from ours.
 
-    *tell* is given the name of each peer as soon as it has answered.
+    Args:
+        names: The peers; "all" stands for those that are installed.
+        make: Returns the model and its arguments; it is called in the worker process of each peer.
+        profile: Our count of the same forward pass.
+        facts: The facts about the modules in that forward pass; see ``count_with_facts``.
+        on_result: Called with the name of each peer as soon as it has finished.
+
+    Returns:
+        The findings in the order of *names*; for each peer the total first, then the modules.
 
     Raises:
         UnknownNameError: There is no such peer.
-        ModelError: The model cannot be handed to another process.
+        ModelError: The model cannot be pickled for the worker processes.
     """
-    chosen = select_peers(names)
-    found: dict[str, tuple[Finding, ...]] = {}
-    with PickledModel(make) as subject:
-        for number, answer in run_peers([(name, subject) for name in chosen], at_once=AT_ONCE):
-            name = chosen[number]
-            found[name] = reconcile(profile, facts, find(name), answer)
-            tell(name)
-    return tuple(finding for name in chosen for finding in found[name])
+    selected = select_peers(names)
+    findings: dict[str, tuple[Finding, ...]] = {}
+    with PickledModel(make) as model:
+        for index, result in run_peers([(name, model) for name in selected], max_workers=MAX_WORKERS):
+            name = selected[index]
+            findings[name] = reconcile(profile, facts, find_peer(name), result)
+            on_result(name)
+    return tuple(finding for name in selected for finding in findings[name])

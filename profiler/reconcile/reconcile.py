@@ -1,4 +1,4 @@
-"""From a profile and a peer's answer to findings, in integers: ours − claimed − Σ causes = unexplained."""
+"""Explain a peer's result: ours − claimed − Σ causes = unexplained, computed without rounding."""
 
 from __future__ import annotations
 
@@ -19,24 +19,35 @@ _PARAMETER = "parameter"
 
 
 def reconcile(
-    profile: Profile, facts: tuple[ModuleFacts, ...], peer: Peer, answer: PeerResult | PeerFailure
+    profile: Profile, facts: tuple[ModuleFacts, ...], peer: Peer, result: PeerResult | PeerFailure
 ) -> tuple[Finding, ...]:
-    """Explain what a peer says of the forward pass that *profile* counted: the total, the parameters, the modules."""
-    if isinstance(answer, PeerFailure):
-        claim = Claim(peer.name, peer.version, TOTAL, peer.unit, None, answer.error)
+    """Compare a peer's result with our profile of the same forward pass, and list the causes of each difference.
+
+    Args:
+        profile: Our count.
+        facts: The facts about the modules in that forward pass; see ``count_with_facts``.
+        peer: The peer, whose deviation rules are applied.
+        result: What it counted, or why it failed.
+
+    Returns:
+        The total work first, then the work of each module that the peer reports; then the same for parameters, if the
+        peer counts them. A failed peer yields one finding, without a claimed number.
+    """
+    if isinstance(result, PeerFailure):
+        claim = Claim(peer.name, peer.version, TOTAL, peer.unit, None, result.error)
         return (Finding(claim, _ours(profile.totals, peer.unit)),)
     forward_pass = ForwardPass(profile.entries, facts)
-    work = _findings(profile, peer, peer.unit, answer.total, answer.modules, _causes(peer, forward_pass, "work"))
-    if answer.params is None:
+    work = _findings(profile, peer, peer.unit, result.total, result.modules, _causes(peer, forward_pass, "work"))
+    if result.params is None:
         return tuple(work)
-    missed = _causes(peer, forward_pass, "params")
-    return (*work, *_findings(profile, peer, _PARAMETER, answer.params, answer.module_params, missed))
+    causes = _causes(peer, forward_pass, "params")
+    return (*work, *_findings(profile, peer, _PARAMETER, result.params, result.module_params, causes))
 
 
 def _findings(
     profile: Profile, peer: Peer, unit: str, total: Number, modules: dict[str, Number], causes: list[Cause]
 ) -> list[Finding]:
-    """Compare the whole, and each module that the peer reports; one that is none of ours did nothing here."""
+    """Compare the total and each module that the peer reports; a module unknown to us counts 0."""
     whole = Finding(Claim(peer.name, peer.version, TOTAL, unit, total), _ours(profile.totals, unit), tuple(causes))
     totals = {path: node.total for path, node in profile.nodes.items()}
     return [whole] + [
@@ -57,17 +68,17 @@ def _ours(totals: Totals, unit: str) -> int:
 
 
 def _causes(peer: Peer, forward_pass: ForwardPass, quantity: Quantity) -> list[Cause]:
-    """Apply the departures of a peer; the largest first."""
-    found = []
+    """Apply the deviation rules of a peer; return their causes, largest first."""
+    causes = []
     for deviation in peer.deviations:
-        contributions = _joined(deviation.rule(forward_pass)) if deviation.quantity == quantity else ()
+        contributions = _merged(deviation.rule(forward_pass)) if deviation.quantity == quantity else ()
         if contributions:
-            found.append(Cause(deviation.code, deviation.kind, deviation.why, contributions))
-    return sorted(found, key=lambda cause: (-abs(cause.amount), cause.code))
+            causes.append(Cause(deviation.code, deviation.kind, deviation.why, contributions))
+    return sorted(causes, key=lambda cause: (-abs(cause.amount), cause.code))
 
 
-def _joined(contributions: Iterable[Contribution]) -> tuple[Contribution, ...]:
-    """Sum the shares of the same operator in the same module, and leave out what comes to nothing."""
+def _merged(contributions: Iterable[Contribution]) -> tuple[Contribution, ...]:
+    """Sum the contributions of the same operator in the same module; drop those that sum to zero."""
     sums: dict[tuple[str, str], Exact] = {}
     for module, operator, amount in contributions:
         sums[module, operator] = sums.get((module, operator), 0) + amount

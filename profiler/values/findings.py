@@ -117,7 +117,7 @@ class Verdict(StrEnum):
     - ``EXPLAINED``: they differ, and the causes add up to the difference exactly.
     - ``CONTRADICTED``: the same, but the causes are mistakes of a document that matter (more than ``MATERIAL``).
     - ``UNEXPLAINED``: a part of the difference has no known cause.
-    - ``UNVERIFIABLE``: there is no own number to compare with.
+    - ``UNVERIFIABLE``: the claim can no longer be checked; its document says why.
     - ``FAILED``: the source gave no number.
     """
 

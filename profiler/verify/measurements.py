@@ -11,8 +11,7 @@ from profiler.derive.strides import write_in_sizes
 from profiler.documents import MeasureSpec
 from profiler.errors import ClaimError, PeerError, UnknownNameError
 from profiler.expressions import parse_unit
-from profiler.peers import PeerFailure
-from profiler.peers import find as find_peer
+from profiler.peers import PeerFailure, find_peer
 from profiler.verify.device_figures import device_figure
 from profiler.verify.models import Key, configurable_target, run_key, run_model, sized_target
 from profiler.verify.peer_queries import query_key, query_measures

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from profiler.peers import PeerFailure, PeerResult, PickledModel, peers, run_peers
+from profiler.peers import PeerFailure, PeerResult, PickledModel, all_peers, run_peers
 from profiler.verify.models import Key, make_model, run_key
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def query_peers(claims: Iterable[DocumentClaim]) -> PeerAnswers:
     """Run the peers that claims quote, on models of fixed size; varied sizes are queried when they are known."""
     figures = [f for claim in claims for f in claim.figures if not any(".." in str(v) for v in f.variables.values())]
-    return query_measures((m for figure in figures for m in figure.measures.values() if m.peer in peers()), {})
+    return query_measures((m for figure in figures for m in figure.measures.values() if m.peer in all_peers()), {})
 
 
 def query_measures(measures: Iterable[MeasureSpec], point: Point) -> PeerAnswers:

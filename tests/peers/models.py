@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-from peers.zoo import given
+from peers.peer_cases import given
 from torch import nn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from profiler.peers.runner import Make
+    from profiler.peers.runner import ModelFactory
 
 
 class FunctionModule(nn.Module):
@@ -30,12 +30,12 @@ class LinearSubclass(nn.Linear):
     """A Linear under another class name."""
 
 
-def call(function: Callable[..., Any], *shapes: tuple[int, ...]) -> Make:
+def call(function: Callable[..., Any], *shapes: tuple[int, ...]) -> ModelFactory:
     """Return the case of a function on ones of these shapes."""
     return lambda: given(FunctionModule(function), *(torch.ones(shape) for shape in shapes))
 
 
-def layer(make: Callable[[], nn.Module], *shape: int) -> Make:
+def layer(make: Callable[[], nn.Module], *shape: int) -> ModelFactory:
     """Return the case of a layer on ones of this shape."""
     return lambda: given(make(), torch.ones(shape))
 

@@ -1,4 +1,4 @@
-"""torchinfo, calflops and torchprofile: the smallest module that shows each departure, counted by hand."""
+"""torchinfo, calflops and torchprofile: the smallest module that shows each deviation, counted by hand."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from functools import cache
 import pytest
 import torch
 from peers.models import matmul
-from peers.zoo import Zoo, causes, given
+from peers.peer_cases import PeerCases, causes, given
 from torch import nn
 
-from profiler.peers import find
+from profiler.peers import find_peer
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:Using padding='same' with even kernel lengths", "ignore:LSTM with projections is not supported with oneDNN"
 )
 
 
-class Does(nn.Module):
-    """Calls a function on its inputs; has a parameter, which some counters need to find a device."""
+class FunctionWithParameter(nn.Module):
+    """A module that calls a function on its inputs; some counters find the device by its parameter."""
 
     def __init__(self, function):
         super().__init__()
@@ -28,8 +28,8 @@ class Does(nn.Module):
         return self.function(*inputs)
 
 
-class Around(nn.Module):
-    """Has a layer, and computes something itself."""
+class NormAndProduct(nn.Module):
+    """A layer, and a product in the module's own code."""
 
     def __init__(self):
         super().__init__()
@@ -41,7 +41,7 @@ class Around(nn.Module):
 
 
 class Shared(nn.Module):
-    """One layer under two parents; called under the first alone."""
+    """One layer under two parents, called under the first only."""
 
     def __init__(self):
         super().__init__()
@@ -52,14 +52,14 @@ class Shared(nn.Module):
         return self.a(x)
 
 
-class Times(torch.autograd.Function):
+class Product(torch.autograd.Function):
     @staticmethod
     def forward(ctx, a, b):
         return torch.bmm(a, b)
 
 
 def call(function, *inputs):
-    return given(Does(function), *inputs)
+    return given(FunctionWithParameter(function), *inputs)
 
 
 def tied():
@@ -81,7 +81,7 @@ ones = torch.ones
 ATTENTION = [ones(1, 2, 4, 8)] * 3  # 2·4·4 scores, 16 MACs each
 COMPLEX = [ones(1, 2, 3, dtype=torch.complex64), ones(1, 3, 4, dtype=torch.complex64)]
 
-#: By peer and case: what makes it, what is claimed, and the causes, ours less theirs.
+#: By peer and case: the model, what the peer claims, and the amount of each cause (ours minus theirs).
 CASES = {
     # rows 2·3; its first dimension is 2
     ("torchinfo", "linear"): (lambda: given(nn.Linear(4, 5, bias=False), ones(2, 3, 4)), 40, {"TI-LINEAR": 80}),
@@ -102,7 +102,7 @@ CASES = {
         lambda: given(nn.MultiheadAttention(8, 2, batch_first=True), *[ones(1, 5, 8)] * 3), 0,
         {"TI-LEAF": 5 * (4 * 64 + 2 * 5 * 8)},
     ),
-    ("torchinfo", "own code"): (lambda: given(Around(), ones(2, 4)), 0, {"TI-CODE": 16}),
+    ("torchinfo", "own code"): (lambda: given(NormAndProduct(), ones(2, 4)), 0, {"TI-CODE": 16}),
     ("torchinfo", "tied"): (tied, 36, {}),
     ("calflops", "complex"): (
         lambda: given(nn.Linear(3, 4, bias=False, dtype=torch.complex64), ones(2, 3, dtype=torch.complex64)), 24,
@@ -151,7 +151,7 @@ CASES = {
         {"TP-EINSUM": 24},
     ),
     ("torchprofile", "autograd function"): (
-        lambda: call(Times.apply, ones(1, 2, 3), ones(1, 3, 4)), 0, {"TP-FUNCTION": 24},
+        lambda: call(Product.apply, ones(1, 2, 3), ones(1, 3, 4)), 0, {"TP-FUNCTION": 24},
     ),
     ("torchprofile", "unused"): (lambda: call(unused, ones(1, 3, 3)), 0, {"TP-UNUSED": 27}),
 }  # fmt: skip
@@ -159,14 +159,14 @@ PEERS = ("torchinfo", "calflops", "torchprofile")
 
 
 @cache
-def zoo(peer: str) -> Zoo:
-    return Zoo(peer, {name: case[0] for (source, name), case in CASES.items() if source == peer})
+def peer_cases(peer: str) -> PeerCases:
+    return PeerCases(peer, {name: case[0] for (source, name), case in CASES.items() if source == peer})
 
 
 @pytest.mark.parametrize(("peer", "name"), CASES)
-def test_each_departure_is_explained_to_the_last_mac(peer, name):
+def test_each_deviation_is_explained_to_the_last_mac(peer, name):
     _, claimed, expected = CASES[peer, name]
-    finding = zoo(peer).whole(name)
+    finding = peer_cases(peer).total(name)
     assert finding.claim.error == ""
     assert finding.claim.claimed == claimed
     assert causes(finding) == expected
@@ -175,7 +175,7 @@ def test_each_departure_is_explained_to_the_last_mac(peer, name):
 
 @pytest.mark.parametrize(("peer", "name"), CASES)
 def test_every_module_reconciles(peer, name):
-    assert [f for f in zoo(peer).findings(name).values() if f.unexplained] == []
+    assert [f for f in peer_cases(peer).findings(name).values() if f.unexplained] == []
 
 
 @pytest.mark.parametrize(
@@ -183,11 +183,11 @@ def test_every_module_reconciles(peer, name):
     [("torchinfo", "tied", 18, {"TI-PARAMS": -9}), ("calflops", "frozen", 0, {"CF-PARAMS": 16})],
 )
 def test_parameters_are_explained(peer, name, claimed, expected):
-    finding = zoo(peer).whole(name, "parameter")
+    finding = peer_cases(peer).total(name, "parameter")
     assert (finding.claim.claimed, causes(finding), finding.unexplained) == (claimed, expected, 0)
 
 
 @pytest.mark.parametrize("peer", PEERS)
-def test_each_departure_has_a_case(peer):
+def test_each_deviation_has_a_case(peer):
     shown = {code for (source, _), (_, _, expected) in CASES.items() if source == peer for code in expected}
-    assert shown | {"TI-PARAMS", "CF-PARAMS"} >= {deviation.code for deviation in find(peer).deviations}
+    assert shown | {"TI-PARAMS", "CF-PARAMS"} >= {deviation.code for deviation in find_peer(peer).deviations}

@@ -1,14 +1,14 @@
-"""FlopCounterMode: the smallest module that shows each of its departures, in FLOPs, to the last one."""
+"""FlopCounterMode: the smallest module that shows each of its deviations, counted by hand in FLOPs."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 from peers.models import FunctionModule
-from peers.zoo import Zoo, causes, given
+from peers.peer_cases import PeerCases, causes, given
 from torch import nn
 
-from profiler.peers import find
+from profiler.peers import find_peer
 from profiler.values.findings import Verdict
 
 
@@ -34,7 +34,7 @@ def diagonal(n):
 
 ones = torch.ones
 
-#: By case: what makes it; what is claimed; what we count; the causes.
+#: By case: the model, what FlopCounterMode claims, what we count, and the amount of each cause.
 CASES = {
     # 2·3 rows·4·5; a bias of 15 adds; a ReLU of 15 compares
     "linear and relu": (
@@ -85,34 +85,34 @@ CASES = {
     "agreed": (lambda: call(torch.mm, ones(2, 3), ones(3, 4)), 48, 48, {}),
 }  # fmt: skip
 pytestmark = pytest.mark.filterwarnings("ignore:Sparse CSR tensor support is in beta state")
-ZOO = Zoo("flop_counter", {name: case[0] for name, case in CASES.items()})
+PEER_CASES = PeerCases("flop_counter", {name: case[0] for name, case in CASES.items()})
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_each_departure_is_explained_to_the_last_flop(name):
+def test_each_deviation_is_explained_to_the_last_flop(name):
     _, claimed, ours, expected = CASES[name]
-    finding = ZOO.whole(name)
+    finding = PEER_CASES.total(name)
     assert finding.claim.claimed == claimed
     assert ours is None or finding.ours == ours
     assert finding.unexplained == 0
-    found = causes(finding)
-    assert {code: found.get(code) for code in expected} == expected
-    assert set(found) - set(expected) <= {"FCM-ELEMENTWISE", "FCM-BIAS"}
+    amounts = causes(finding)
+    assert {code: amounts.get(code) for code in expected} == expected
+    assert set(amounts) - set(expected) <= {"FCM-ELEMENTWISE", "FCM-BIAS"}
 
 
 def test_every_module_reconciles():
     for name in CASES:
-        for finding in ZOO.findings(name).values():
+        for finding in PEER_CASES.findings(name).values():
             assert finding.unexplained == 0, (name, finding)
 
 
-def test_each_departure_has_a_case():
+def test_each_deviation_has_a_case():
     shown = {code for *_, expected in CASES.values() for code in expected}
-    assert shown == {deviation.code for deviation in find("flop_counter").deviations}
+    assert shown == {deviation.code for deviation in find_peer("flop_counter").deviations}
 
 
 def test_a_shared_module_is_at_its_last_name():
-    findings = ZOO.findings("shared")
+    findings = PEER_CASES.findings("shared")
     row = findings["b.0", "FLOP"]
     assert (row.claim.claimed, row.ours, row.verdict) == (96, 48, Verdict.EXPLAINED)
     assert causes(row) == {"FCM-ALIAS": -48}

@@ -1,31 +1,31 @@
-"""fvcore: each departure on the smallest case that shows it, counted by hand."""
+"""fvcore: each deviation on the smallest case that shows it, counted by hand."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 from peers.models import FunctionModule, call, encoder_layer, layer, padded_encoder
-from peers.zoo import Zoo, causes, given
+from peers.peer_cases import PeerCases, causes, given
 from torch import nn
 from torch.nn import functional
 from torchvision.models.detection import roi_heads
 
 import profiler
-from profiler.peers import LiveModel, PeerResult, PickledModel, find, run_peer
+from profiler.peers import LiveModel, PeerResult, PickledModel, find_peer, run_peer
 from profiler.reconcile import count_with_facts, reconcile
 from profiler.values.findings import Verdict
 
 pytestmark = pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
 
 
-class Times(torch.autograd.Function):
+class Product(torch.autograd.Function):
     @staticmethod
     def forward(ctx, a, b):
         return a @ b
 
 
-class Wasteful(nn.Module):
-    """Computes what it does not return."""
+class UnusedLayer(nn.Module):
+    """Calls a layer whose output it does not use."""
 
     def __init__(self):
         super().__init__()
@@ -37,7 +37,7 @@ class Wasteful(nn.Module):
 
 
 class Shared(nn.Module):
-    """One layer under two parents, called as the second one's three times."""
+    """One layer under two parents, called once under the first and three times under the second."""
 
     def __init__(self):
         super().__init__()
@@ -48,8 +48,8 @@ class Shared(nn.Module):
         return self.second(self.second(self.second(self.first(x))))
 
 
-class Filled(nn.Module):
-    """Returns what it wrote into a part of."""
+class SliceAssignment(nn.Module):
+    """Assigns a product to a slice of a tensor, which it returns."""
 
     def forward(self, a, b):
         whole = torch.zeros(9, 7)
@@ -57,8 +57,8 @@ class Filled(nn.Module):
         return whole
 
 
-class Named(nn.Module):
-    """Takes keywords, a flag among them; gives a mapping."""
+class KeywordModel(nn.Module):
+    """Takes keyword arguments, one of them a flag, and returns a dictionary."""
 
     def __init__(self):
         super().__init__()
@@ -75,8 +75,8 @@ def training(make, *shape):
     return case
 
 
-def attending():
-    """Give an attention module one tensor as query, key and value."""
+def self_attention():
+    """Return an attention module that uses its input as query, key and value."""
     return FunctionModule(lambda model, q: model(q, q, q)[0], nn.MultiheadAttention(8, 2, batch_first=True))
 
 
@@ -103,8 +103,8 @@ CASES = {
     "lstm cell": (layer(lambda: nn.LSTMCell(8, 4), 2, 8), 2 * 12 * 16, {}),
     "gru cell": (layer(lambda: nn.GRUCell(8, 4), 2, 8), 2 * 12 * 12, {}),
     "mean like a pool": (call(lambda x: x.mean((-1, -2), keepdim=True), (1, 3, 8, 8)), 0, {}),
-    "written into a part": (lambda: given(Filled(), torch.ones(5, 6), torch.ones(6, 7)), 210, {}),
-    "keywords": (lambda: given(Named(), torch.ones(2, 3), twice=True, y=torch.ones(1, 3)), 36, {}),
+    "written into a part": (lambda: given(SliceAssignment(), torch.ones(5, 6), torch.ones(6, 7)), 210, {}),
+    "keywords": (lambda: given(KeywordModel(), torch.ones(2, 3), twice=True, y=torch.ones(1, 3)), 36, {}),
     "by forward": (lambda: given(FunctionModule(nn.Linear.forward, nn.Linear(3, 4)), torch.ones(2, 3)), 24, {}),
     # 30 elements: 5 each with a weight, 4 without
     "layer norm": (layer(lambda: nn.LayerNorm(6), 5, 6), 150, {"FV-NORM": -150}),
@@ -163,10 +163,10 @@ CASES = {
         lambda: given(
             nn.Conv2d(3, 4, 3, padding=1, dtype=torch.complex64), torch.ones(1, 3, 8, 8, dtype=torch.complex64)),
         3 * 6912, {}),
-    "function": (call(lambda a, b: Times.apply(a, b) @ b, (2, 3), (3, 3)), 18, {"FV-FUNCTION": 18}),
+    "function": (call(lambda a, b: Product.apply(a, b) @ b, (2, 3), (3, 3)), 18, {"FV-FUNCTION": 18}),
     # its resampling is in a scripted function while it is traced
     "pasted masks": (call(pasted, (1, 1, 4, 4), (1, 4)), 0, {}),
-    "unused": (lambda: given(Wasteful(), torch.ones(2, 3)), 24, {"FV-UNUSED": 30}),
+    "unused": (lambda: given(UnusedLayer(), torch.ones(2, 3)), 24, {"FV-UNUSED": 30}),
     "shared": (lambda: given(Shared(), torch.ones(2, 3)), 72, {"FV-ALIAS": 0}),
     # 10 tokens: 3 · 8 · 8 into the heads and 8 · 8 out of them, 2 · 8 · 16 in the layers; both norms 5 of 80;
     # 2 · 2 heads' two products of 5 × 5 scores of 4
@@ -180,11 +180,11 @@ CASES = {
         padded_encoder, 10 * (256 + 256) + 800, {"FV-NORM": -800, "FV-SDPA": 800, "FV-FASTPATH": -2 * (256 + 256)}),
     # without parameters that need gradients the tracer, too, takes the fast path of the attention
     "frozen attention": (
-        lambda: given(frozen(attending()), torch.ones(2, 5, 8)), 0, {"FV-UNSUPPORTED": 10 * 256 + 800}),
-    "attention module": (lambda: given(attending(), torch.ones(2, 5, 8)), 10 * 256 + 800, {}),
+        lambda: given(frozen(self_attention()), torch.ones(2, 5, 8)), 0, {"FV-UNSUPPORTED": 10 * 256 + 800}),
+    "attention module": (lambda: given(self_attention(), torch.ones(2, 5, 8)), 10 * 256 + 800, {}),
 }  # fmt: skip
 
-#: What it cannot count, and the first of its words.
+#: Cases on which fvcore raises, and the type of its exception.
 FAILURES = {
     "matrix with vector": (call(torch.matmul, (3, 5, 6), (6,)), "IndexError"),
     "norm of one dimension": (layer(lambda: nn.LayerNorm(6), 6), "AssertionError"),
@@ -192,13 +192,13 @@ FAILURES = {
         lambda: given(nn.Conv1d(3, 4, 3, device="meta"), torch.ones(1, 3, 8, device="meta")), "TypeError"),
 }  # fmt: skip
 
-ZOO = Zoo("fvcore", {name: case[0] for name, case in (CASES | FAILURES).items()})
+PEER_CASES = PeerCases("fvcore", {name: case[0] for name, case in (CASES | FAILURES).items()})
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_every_difference_has_its_cause_in_the_right_amount(case):
     _, claimed, expected = CASES[case]
-    finding = ZOO.whole(case)
+    finding = PEER_CASES.total(case)
     assert finding.claim.error == ""
     assert finding.claim.claimed == claimed
     assert finding.ours == claimed + sum(expected.values())
@@ -207,36 +207,36 @@ def test_every_difference_has_its_cause_in_the_right_amount(case):
 
 @pytest.mark.parametrize("case", CASES)
 def test_nothing_is_left_at_any_module(case):
-    assert not {subject: f.unexplained for subject, f in ZOO.findings(case).items() if f.unexplained}
+    assert not {subject: f.unexplained for subject, f in PEER_CASES.findings(case).items() if f.unexplained}
 
 
-def test_every_departure_has_a_case():
+def test_every_deviation_has_a_case():
     shown = {code for _, _, expected in CASES.values() for code in expected}
-    assert shown == {deviation.code for deviation in find("fvcore").deviations}
+    assert shown == {deviation.code for deviation in find_peer("fvcore").deviations}
 
 
 def test_work_of_a_shared_layer_is_explained_where_it_was_called():
-    first, second = (ZOO.findings("shared")[path, "MAC"] for path in ("first", "second"))
+    first, second = (PEER_CASES.findings("shared")[path, "MAC"] for path in ("first", "second"))
     assert (first.claim.claimed, first.ours, causes(first)) == (72, 18, {"FV-ALIAS": -54})
     assert (second.claim.claimed, second.ours, causes(second)) == (0, 54, {"FV-ALIAS": 54})
 
 
 def test_a_fused_layer_is_explained_at_the_modules_inside():
-    found = ZOO.findings("encoder layer")
-    attention, inner = found["self_attn", "MAC"], found["linear1", "MAC"]
+    findings = PEER_CASES.findings("encoder layer")
+    attention, inner = findings["self_attn", "MAC"], findings["linear1", "MAC"]
     assert (attention.claim.claimed, attention.ours) == (2560, 0)
     assert causes(attention) == {"FV-FASTPATH": -3360, "FV-SDPA": 800}
     assert (inner.claim.claimed, inner.ours, causes(inner)) == (1280, 0, {"FV-FASTPATH": -1280})
 
 
 def test_parameters_are_compared_too():
-    finding = ZOO.whole("shared", "parameter")
+    finding = PEER_CASES.total("shared", "parameter")
     assert (finding.claim.claimed, finding.ours, finding.verdict) == (12, 12, Verdict.AGREES)
 
 
 @pytest.mark.parametrize("case", FAILURES)
 def test_what_fvcore_cannot_count_is_a_failure_in_its_own_words(case):
-    finding = ZOO.whole(case)
+    finding = PEER_CASES.total(case)
     assert finding.verdict is Verdict.FAILED
     assert finding.claim.error.startswith(FAILURES[case][1])
 
@@ -244,8 +244,8 @@ def test_what_fvcore_cannot_count_is_a_failure_in_its_own_words(case):
 def test_a_process_of_its_own_answers_with_modules_and_parameters_and_its_log_stays_there(capfd):
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.GELU(), nn.Flatten(), nn.Linear(144, 5))
     args = (torch.ones(1, 3, 8, 8),)
-    with PickledModel(LiveModel(model, args, {})) as subject:
-        answer = run_peer("fvcore", subject)
+    with PickledModel(LiveModel(model, args, {})) as pickled:
+        answer = run_peer("fvcore", pickled)
     conv, linear = 36 * 27 * 4, 144 * 5
     assert answer == PeerResult(
         conv + linear,
@@ -254,5 +254,5 @@ def test_a_process_of_its_own_answers_with_modules_and_parameters_and_its_log_st
         {"": 837, "0": 112, "3": 725},
     )
     assert capfd.readouterr() == ("", "")
-    found = reconcile(*count_with_facts(model, args, {}, profiler.count), find("fvcore"), answer)
-    assert {finding.verdict for finding in found} == {Verdict.AGREES}
+    findings = reconcile(*count_with_facts(model, args, {}, profiler.count), find_peer("fvcore"), answer)
+    assert {finding.verdict for finding in findings} == {Verdict.AGREES}

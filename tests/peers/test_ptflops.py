@@ -1,16 +1,16 @@
-"""ptflops against our count, with each of its backends: on the smallest module that shows a departure."""
+"""ptflops with each of its backends: the smallest module that shows each deviation, counted by hand."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 from peers.models import LinearSubclass, encoder_layer, matmul
-from peers.zoo import Case, Zoo, causes, given
+from peers.peer_cases import Case, PeerCases, causes, given
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - its usual name
 from torchvision.ops import DeformConv2d
 
-from profiler.peers import PickledModel, find, run_peer
+from profiler.peers import PickledModel, find_peer, run_peer
 from profiler.values.findings import Verdict
 
 pytestmark = [
@@ -19,8 +19,8 @@ pytestmark = [
 ]
 
 
-class Own(nn.Module):
-    """A model with code of its own."""
+class Custom(nn.Module):
+    """A model whose forward is a given function of the model and its inputs."""
 
     def __init__(self, code, **layers):
         super().__init__()
@@ -32,38 +32,38 @@ class Own(nn.Module):
         return self.code(self, a) if b is None else self.code(self, a, b)
 
 
-class Odd(nn.Linear):
-    """A Linear that multiplies by a function."""
+class FunctionalLinear(nn.Linear):
+    """A Linear whose forward calls ``torch.matmul``."""
 
     def forward(self, a):
         return torch.matmul(a, self.weight.mT)
 
 
 def shared():
-    """Put one layer below two parents; each calls it once."""
+    """Return a model with one layer under two parents, each of which calls it once."""
     layer = nn.Linear(2, 3)
-    return Own(lambda m, a: m.left(a) + m.right(a), left=nn.Sequential(layer), right=nn.Sequential(layer))
+    return Custom(lambda m, a: m.left(a) + m.right(a), left=nn.Sequential(layer), right=nn.Sequential(layer))
 
 
 def nested():
-    """Give a child of the root another name, below another child."""
+    """Return a model in which a child of the root is also inside another child."""
     layer = nn.Linear(2, 3)
-    return Own(lambda m, a: m.left(a) + m.right(a), left=layer, right=nn.Sequential(layer))
+    return Custom(lambda m, a: m.left(a) + m.right(a), left=layer, right=nn.Sequential(layer))
 
 
 def attention(**options):
-    return Own(lambda m, a: m.it(a, a, a)[0], it=nn.MultiheadAttention(8, 2, **options))
+    return Custom(lambda m, a: m.it(a, a, a)[0], it=nn.MultiheadAttention(8, 2, **options))
 
 
 def masked():
-    """Mask, of 3·3 scores, those of keys that come later."""
+    """Return attention with a causal mask of 3·3 scores."""
     mask = torch.ones(3, 3, dtype=torch.bool).triu(1)
-    return Own(lambda m, a: m.it(a, a, a, attn_mask=mask)[0], it=nn.MultiheadAttention(8, 2, batch_first=True))
+    return Custom(lambda m, a: m.it(a, a, a, attn_mask=mask)[0], it=nn.MultiheadAttention(8, 2, batch_first=True))
 
 
 def learned():
     bias = nn.Linear(3, 3, bias=False)
-    return Own(lambda m, a: F.scaled_dot_product_attention(a, a, a, attn_mask=m.bias.weight + 0), bias=bias)
+    return Custom(lambda m, a: F.scaled_dot_product_attention(a, a, a, attn_mask=m.bias.weight + 0), bias=bias)
 
 
 def of_timm():
@@ -77,14 +77,14 @@ def frozen():
 
 
 def sparse():
-    """Multiply a matrix of which 2 elements are stored."""
+    """Return a model that multiplies by a sparse matrix with 2 stored elements."""
     left = torch.tensor([[1.0, 0, 0], [0, 2, 0]]).to_sparse()
-    return Own(lambda _, b: torch.mm(left, b))
+    return Custom(lambda _, b: torch.mm(left, b))
 
 
 def deformable(mask=None):
     offset = torch.zeros(1, 18, 2, 2)
-    return Own(lambda m, a: m.it(a, offset, mask), it=DeformConv2d(2, 3, 3))
+    return Custom(lambda m, a: m.it(a, offset, mask), it=DeformConv2d(2, 3, 3))
 
 
 def add(a, b):
@@ -92,7 +92,7 @@ def add(a, b):
 
 
 def applied(function, *inputs):
-    return given(Own(lambda _, *tensors: function(*tensors)), *inputs)
+    return given(Custom(lambda _, *tensors: function(*tensors)), *inputs)
 
 
 x = torch.ones
@@ -116,13 +116,14 @@ WORK = {
     "batch": Case(lambda: given(nn.Linear(4, 3), x(2, 4)), 24, 15, {"PT-BIAS": -6, "PT-BATCH": 15}),
     # 3 MACs for a batch of 2: 1.5, cut off
     "half": Case(
-        lambda: given(Own(lambda m, a: m.it(a[:1]), it=nn.Linear(3, 1, bias=False)), x(2, 3)), 3, 1, {"PT-BATCH": 2}),
+        lambda: given(Custom(lambda m, a: m.it(a[:1]), it=nn.Linear(3, 1, bias=False)), x(2, 3)), 3, 1,
+        {"PT-BATCH": 2}),
     "batch by keyword": Case(
-        lambda: given(Own(lambda m, a: m.it(a), it=LinearSubclass(3, 4)), a=x(2, 3)), 24, 0, {"PT-SUBCLASS": 24}),
+        lambda: given(Custom(lambda m, a: m.it(a), it=LinearSubclass(3, 4)), a=x(2, 3)), 24, 0, {"PT-SUBCLASS": 24}),
     "keyword": Case(
-        lambda: given(Own(lambda m, a: m.it(a), it=nn.Linear(3, 4, bias=False)), a=x(2, 3)), 24, 24, {}),
+        lambda: given(Custom(lambda m, a: m.it(a), it=nn.Linear(3, 4, bias=False)), a=x(2, 3)), 24, 24, {}),
     "positional and keyword": Case(
-        lambda: given(Own(lambda m, a, b: m.it(a) @ b, it=nn.Linear(3, 4, bias=False)), x(2, 3), b=x(4, 5)), 64, 12,
+        lambda: given(Custom(lambda m, a, b: m.it(a) @ b, it=nn.Linear(3, 4, bias=False)), x(2, 3), b=x(4, 5)), 64, 12,
         {"PT-FUNCTIONAL": 40, "PT-BATCH": 12}),
     # 18 elements: 1 operation each, with weights 2, but it does not see LayerNorm's
     "batch norm": Case(lambda: given(nn.BatchNorm2d(2), x(1, 2, 3, 3)), 0, 36, {"PT-NORM": -36}),
@@ -158,7 +159,7 @@ WORK = {
     # the function itself, taken from its place before another is put there
     "matmul, taken before": Case(lambda: applied(torch.matmul, x(2, 3), x(3, 4)), 24, 0, {"PT-FUNCTIONAL": 24}),
     "matmul, in a module": Case(
-        lambda: given(Own(lambda m, a: m.it(a), it=Own(lambda _, a: a.matmul(a))), x(2, 2)), 8, 8,
+        lambda: given(Custom(lambda m, a: m.it(a), it=Custom(lambda _, a: a.matmul(a))), x(2, 2)), 8, 8,
         {"PT-TOTAL-ONLY": 0}),
     # 4 products of 2·3·5, counted as one
     "matmul, broadcast": Case(
@@ -173,7 +174,7 @@ WORK = {
         lambda: applied(lambda a, b: torch.matmul(a, a) @ b, x(2, 2), x(2, 3)), 20, 8, {"PT-FUNCTIONAL": 12}),
     "linear as a function": Case(lambda: applied(F.linear, x(2, 3), x(4, 3)), 24, 0, {"PT-FUNCTIONAL": 24}),
     "subclass": Case(lambda: given(LinearSubclass(3, 4), x(2, 3)), 24, 0, {"PT-SUBCLASS": 24}),
-    "subclass, by a function": Case(lambda: given(Odd(3, 4), x(2, 3)), 24, 24, {}),
+    "subclass, by a function": Case(lambda: given(FunctionalLinear(3, 4), x(2, 3)), 24, 24, {}),
     # 3 tokens: 8·24 in, 2·3·8 for scores and values, 8·8 out. The hook adds 3·8 scalings, 3·24 + 3·8 biases, 2·3·3 for
     # the softmax; its functions count 2 products of 72, and those 18 again
     "attention": Case(
@@ -187,7 +188,7 @@ WORK = {
     # 3·6 biases of the output
     "attention, other widths": Case(
         lambda: given(
-            Own(lambda m, a: m.it(a, a[..., :4], a[..., :6])[0],
+            Custom(lambda m, a: m.it(a, a[..., :4], a[..., :6])[0],
                 it=nn.MultiheadAttention(8, 2, kdim=4, vdim=6, batch_first=True)), x(1, 3, 8)),
         3 * 8 * 18 + 144 + 192, 876, {"PT-MHA": -132, "PT-MHA-WIDTH": 48 + 36 + 84 + 18, "PT-DOUBLE": -162}),
     # 2 keys more: 2·3·2 scores, of 2·4 products each
@@ -260,8 +261,8 @@ PARAMS = {
 # fmt: on
 CASES = {"ptflops": WORK, "ptflops-aten": ATEN}
 CANNOT = {"no positional input": lambda: given(nn.MultiheadAttention(8, 2), *3 * [x(3, 1, 8)])}
-ZOOS = {
-    peer: Zoo(
+PEER_CASES = {
+    peer: PeerCases(
         peer, {name: case.make for name, case in cases.items()} | {"frozen": FROZEN, "quantized": QUANTIZED} | CANNOT
     )
     for peer, cases in CASES.items()
@@ -271,60 +272,60 @@ NAMES = [(peer, name) for peer, cases in CASES.items() for name in cases]
 
 @pytest.mark.parametrize(("peer", "name"), NAMES)
 def test_work_is_reconciled_to_the_last_mac(peer, name):
-    case, found = CASES[peer][name], ZOOS[peer].whole(name)
-    assert (found.ours, found.claim.claimed) == (case.ours, case.claimed), found.claim.error
-    assert causes(found) == case.causes
-    assert found.unexplained == 0
+    case, finding = CASES[peer][name], PEER_CASES[peer].total(name)
+    assert (finding.ours, finding.claim.claimed) == (case.ours, case.claimed), finding.claim.error
+    assert causes(finding) == case.causes
+    assert finding.unexplained == 0
 
 
 @pytest.mark.parametrize(("peer", "name"), PARAMS)
 def test_only_trainable_parameters_are_claimed(peer, name):
-    case, found = PARAMS[peer, name], ZOOS[peer].whole(name, "parameter")
-    assert (found.ours, found.claim.claimed, causes(found)) == (case.ours, case.claimed, case.causes)
+    case, finding = PARAMS[peer, name], PEER_CASES[peer].total(name, "parameter")
+    assert (finding.ours, finding.claim.claimed, causes(finding)) == (case.ours, case.claimed, case.causes)
 
 
 @pytest.mark.parametrize(("peer", "name"), NAMES)
 def test_every_module_that_it_reports_is_reconciled(peer, name):
-    found = ZOOS[peer].findings(name)
-    assert {place: finding.unexplained for place, finding in found.items() if finding.unexplained} == {}
+    findings = PEER_CASES[peer].findings(name)
+    assert {place: finding.unexplained for place, finding in findings.items() if finding.unexplained} == {}
 
 
 @pytest.mark.parametrize("peer", CASES)
-def test_every_departure_has_a_case(peer):
+def test_every_deviation_has_a_case(peer):
     shown = {code for case in (*CASES[peer].values(), PARAMS[peer, "frozen"]) for code in case.causes}
-    assert shown == {deviation.code for deviation in find(peer).deviations}
+    assert shown == {deviation.code for deviation in find_peer(peer).deviations}
 
 
 def test_what_functions_count_is_in_no_module():
-    found = ZOOS["ptflops"].findings("matmul, in a module")["it", "MAC"]
-    assert (found.ours, found.claim.claimed, causes(found)) == (8, 0, {"PT-TOTAL-ONLY": 8})
+    finding = PEER_CASES["ptflops"].findings("matmul, in a module")["it", "MAC"]
+    assert (finding.ours, finding.claim.claimed, causes(finding)) == (8, 0, {"PT-TOTAL-ONLY": 8})
 
 
 def test_a_shared_layer_is_claimed_whole_under_each_of_its_names():
-    found = ZOOS["ptflops"].findings("below two parents")
-    assert [found[path, "MAC"].claim.claimed for path in ("left.0", "right.0")] == [18, 18]
+    findings = PEER_CASES["ptflops"].findings("below two parents")
+    assert [findings[path, "MAC"].claim.claimed for path in ("left.0", "right.0")] == [18, 18]
 
 
 def test_a_child_of_the_root_is_claimed_with_all_its_calls():
-    found = ZOOS["ptflops-aten"].findings("another name")
-    assert [(found[path, "MAC"].ours, found[path, "MAC"].claim.claimed) for path in ("left", "right")] == [
+    findings = PEER_CASES["ptflops-aten"].findings("another name")
+    assert [(findings[path, "MAC"].ours, findings[path, "MAC"].claim.claimed) for path in ("left", "right")] == [
         (6, 18),
         (6, 9),
     ]
 
 
 def test_what_it_cannot_take_is_a_failure_in_its_own_words():
-    found = ZOOS["ptflops"].whole("no positional input")
-    assert found.verdict is Verdict.FAILED
-    assert "ValueError" in found.claim.error
-    assert "not enough values to unpack" in found.claim.error
+    finding = PEER_CASES["ptflops"].total("no positional input")
+    assert finding.verdict is Verdict.FAILED
+    assert "ValueError" in finding.claim.error
+    assert "not enough values to unpack" in finding.claim.error
 
 
 def test_the_users_model_is_as_it_was():
     model = nn.Sequential(nn.Linear(3, 4), nn.ReLU()).train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    with PickledModel(lambda: (model, (x(2, 3),), {})) as subject:
-        answer = run_peer("ptflops", subject)
+    with PickledModel(lambda: (model, (x(2, 3),), {})) as pickled:
+        answer = run_peer("ptflops", pickled)
     assert answer.total == (32 + 8) // 2 + 8
     assert model.training
     assert not any(m._forward_hooks or m._forward_pre_hooks or hasattr(m, "__flops__") for m in model.modules())

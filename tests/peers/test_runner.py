@@ -1,4 +1,4 @@
-"""A peer's process may do what it likes: whatever it does is an answer, and nothing of it reaches us."""
+"""Whatever a peer's process does, it yields a result or a failure, and does not affect the calling process."""
 
 from __future__ import annotations
 
@@ -54,41 +54,41 @@ def stay(path):
 
 def test_answers_come_with_their_numbers_and_a_failure_takes_no_other_with_it(capfd):
     makes = (make, dying, noisy, leaving, raising)
-    subjects = [PickledModel(m) for m in makes]
-    for subject in subjects:
-        subject.__enter__()
+    models = [PickledModel(m) for m in makes]
+    for model in models:
+        model.__enter__()
     try:
-        answers = dict(run_peers([("flop_counter", subject) for subject in subjects], at_once=2))
+        answers = dict(run_peers([("flop_counter", model) for model in models], max_workers=2))
     finally:
-        for subject in subjects:
-            subject.__exit__(None, None, None)
+        for model in models:
+            model.__exit__(None, None, None)
     assert answers[0] == answers[2] == PeerResult(48, {"": 48})
     assert answers[1] == PeerFailure("killed by SIGABRT")
-    assert answers[3] == PeerFailure("status 7: before I go")
-    assert answers[4].error.startswith("status 1: OSError: no such weights")
+    assert answers[3] == PeerFailure("exit status 7: before I go")
+    assert answers[4].error.startswith("exit status 1: OSError: no such weights")
     assert capfd.readouterr() == ("", "")
 
 
 def test_where_no_process_can_be_started_every_peer_has_failed(monkeypatch, capfd):
-    monkeypatch.setattr(sys.modules["profiler.peers.runner"], "_BETWEEN", "profiler.nowhere")
-    with PickledModel(make) as subject:
-        answers = dict(run_peers([("flop_counter", subject), ("thop", subject)]))
+    monkeypatch.setattr(sys.modules["profiler.peers.runner"], "_WORKER_POOL", "profiler.nowhere")
+    with PickledModel(make) as model:
+        answers = dict(run_peers([("flop_counter", model), ("thop", model)]))
     assert list(answers) == [0, 1]
     assert all(
-        answer.error.startswith("status 1: ") and "profiler.nowhere" in answer.error for answer in answers.values()
+        answer.error.startswith("exit status 1: ") and "profiler.nowhere" in answer.error for answer in answers.values()
     )
     assert capfd.readouterr() == ("", "")
 
 
 def test_a_peer_that_hangs_is_given_up():
     start = time.monotonic()
-    with PickledModel(lambda: time.sleep(300)) as subject:
-        assert run_peer("flop_counter", subject, limit_s=0.5) == PeerFailure("no answer in 0.5 s")
+    with PickledModel(lambda: time.sleep(300)) as model:
+        assert run_peer("flop_counter", model, timeout_s=0.5) == PeerFailure("no result within 0.5 s")
     assert time.monotonic() - start < 60
 
 
 def stops_growing(file, within_s):
-    """Return whether a file that a process writes every moment is left alone for a second, before the time is up."""
+    """Return whether a file to which a process keeps appending stays unchanged for a second, within a time limit."""
     end, size, since = time.monotonic() + within_s, None, time.monotonic()
     while time.monotonic() < end:
         now = file.stat().st_size if file.exists() else None
@@ -104,7 +104,7 @@ def test_answers_that_nobody_waits_for_end_with_the_question(tmp_path):
     start = time.monotonic()
     stays = tmp_path / "stays"
     with PickledModel(make) as quick, PickledModel(partial(stay, str(stays))) as slow:
-        for _ in run_peers([("flop_counter", slow), ("flop_counter", quick)], at_once=2):
+        for _ in run_peers([("flop_counter", slow), ("flop_counter", quick)], max_workers=2):
             break
     assert time.monotonic() - start < 60
     assert stops_growing(stays, within_s=20)
@@ -112,7 +112,7 @@ def test_answers_that_nobody_waits_for_end_with_the_question(tmp_path):
 
 def test_a_model_that_cannot_be_pickled_is_refused():
     running = (number for number in range(3))
-    with pytest.raises(ModelError, match="cannot be handed to another process"), PickledModel(lambda: running):
+    with pytest.raises(ModelError, match="cannot be sent to another process"), PickledModel(lambda: running):
         pass
 
 
@@ -125,8 +125,8 @@ def test_a_script_without_a_guard_runs_once_and_its_own_modules_are_found(tmp_pa
             model = nets.Net(3, 4)
             with profiler.profile(model) as p:
                 model(torch.ones(2, 3))
-            (found,) = [f for f in p.compare("flop_counter") if f.claim.subject == "total"]
-            print("claimed", found.claim.claimed)
+            (total,) = [f for f in p.compare("flop_counter") if f.claim.subject == "total"]
+            print("claimed", total.claim.claimed)
         """)
     )
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True, cwd="/")

@@ -1,4 +1,4 @@
-"""thop against our count: on the smallest module that shows a departure, what it claims, what we do, and why."""
+"""thop: the smallest module that shows each deviation, counted by hand."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import pytest
 import torch
 import torchvision
 from peers.models import LinearSubclass
-from peers.zoo import Case, Zoo, causes, given
+from peers.peer_cases import Case, PeerCases, causes, given
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - its usual name
 from torch.nn.utils.rnn import pack_padded_sequence
 
-from profiler.peers import PickledModel, find, run_peer
+from profiler.peers import PickledModel, find_peer, run_peer
 from profiler.values.findings import Verdict
 
 pytestmark = [
@@ -23,8 +23,8 @@ pytestmark = [
 ]
 
 
-class Own(nn.Module):
-    """A model with code of its own."""
+class Custom(nn.Module):
+    """A model whose forward is a given function of the model and its inputs."""
 
     def __init__(self, code, **layers):
         super().__init__()
@@ -37,19 +37,19 @@ class Own(nn.Module):
 
 
 def shared():
-    """Put one layer below two parents; each calls it once."""
+    """Return a model with one layer under two parents, each of which calls it once."""
     layer = nn.Linear(2, 3)
-    return Own(lambda m, x: m.a(x) + m.b(x), a=nn.Sequential(layer), b=nn.Sequential(layer))
+    return Custom(lambda m, x: m.a(x) + m.b(x), a=nn.Sequential(layer), b=nn.Sequential(layer))
 
 
 def twice():
-    """Give one layer two names in one parent, and call both."""
+    """Return a model with one layer under two names in the same parent, both of them called."""
     layer = nn.Linear(2, 3)
-    return Own(lambda m, x: m.a(x) + m.b(x), a=layer, b=layer)
+    return Custom(lambda m, x: m.a(x) + m.b(x), a=layer, b=layer)
 
 
 def tied():
-    """Let two layers hold one weight, of 4 elements; each has its own bias of 2."""
+    """Return two layers that share a weight of 4 elements; each has its own bias of 2."""
     model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
     model[1].weight = model[0].weight
     return model
@@ -122,8 +122,9 @@ WORK = {
     "attention": Case(
         lambda: given(nn.MultiheadAttention(8, 2, batch_first=True), *3 * [x(1, 3, 8)]), 912, 0, {"TH-RULES": 912}),
     "subclass": Case(lambda: given(LinearSubclass(3, 4), x(2, 3)), 24, 0, {"TH-SUBCLASS": 24}),
-    "matrix product": Case(lambda: given(Own(lambda _, a, b: a @ b), x(2, 3), x(3, 4)), 24, 0, {"TH-FUNCTIONAL": 24}),
-    "keyword argument": Case(lambda: given(Own(lambda m, a: m.fc(a), fc=nn.Linear(3, 4)), x(2, 3)), 24, 24, {}),
+    "matrix product": Case(
+        lambda: given(Custom(lambda _, a, b: a @ b), x(2, 3), x(3, 4)), 24, 0, {"TH-FUNCTIONAL": 24}),
+    "keyword argument": Case(lambda: given(Custom(lambda m, a: m.fc(a), fc=nn.Linear(3, 4)), x(2, 3)), 24, 24, {}),
     # a 1×1 convolution of 2·2 places: 3·2 MACs each; uᵀ·(W·v) of the weight (3, 2) is 6 + 3 more, in a hook of its own
     "spectral norm": Case(
         lambda: given(nn.utils.spectral_norm(nn.Conv2d(2, 3, 1)), x(1, 2, 2, 2)), 33, 24, {"TH-FUNCTIONAL": 9}),
@@ -144,7 +145,7 @@ PARAMS = {
         lambda: given(nn.Sequential(nn.Embedding(5, 3), nn.Linear(3, 2)), torch.tensor([[1]])),
         23, 8, {"TH-PARAMS": 15}),
     "weight of a layer that is not called": Case(
-        lambda: given(Own(lambda m, a: F.linear(a, m.fc.weight), fc=nn.Linear(2, 3)), x(1, 2)),
+        lambda: given(Custom(lambda m, a: F.linear(a, m.fc.weight), fc=nn.Linear(2, 3)), x(1, 2)),
         9, 0, {"TH-PARAMS-UNCALLED": 9}),
     "quantized": Case(
         lambda: given(torch.ao.nn.quantized.Linear(3, 2), torch.quantize_per_tensor(x(1, 3), 1, 0, torch.quint8)), 8, 0,
@@ -153,7 +154,7 @@ PARAMS = {
     "tied": Case(lambda: given(tied(), x(1, 2)), 8, 12, {"TH-PARAMS-SHARED": -4}),
 }
 # fmt: on
-ZOO = Zoo(
+PEER_CASES = PeerCases(
     "thop",
     {f"{name}, work": case.make for name, case in WORK.items()}
     | {f"{name}, params": case.make for name, case in PARAMS.items()}
@@ -163,34 +164,36 @@ ZOO = Zoo(
 
 @pytest.mark.parametrize("name", WORK)
 def test_work_is_reconciled_to_the_last_mac(name):
-    case, found = WORK[name], ZOO.whole(f"{name}, work")
-    assert (found.ours, found.claim.claimed) == (case.ours, case.claimed), found.claim.error
-    assert causes(found) == case.causes
-    assert found.unexplained == 0
+    case, finding = WORK[name], PEER_CASES.total(f"{name}, work")
+    assert (finding.ours, finding.claim.claimed) == (case.ours, case.claimed), finding.claim.error
+    assert causes(finding) == case.causes
+    assert finding.unexplained == 0
 
 
 @pytest.mark.parametrize("name", PARAMS)
 def test_parameters_are_reconciled_to_the_last_one(name):
-    case, found = PARAMS[name], ZOO.whole(f"{name}, params", "parameter")
-    assert (found.ours, found.claim.claimed) == (case.ours, case.claimed), found.claim.error
-    assert causes(found) == case.causes
-    assert found.unexplained == 0
+    case, finding = PARAMS[name], PEER_CASES.total(f"{name}, params", "parameter")
+    assert (finding.ours, finding.claim.claimed) == (case.ours, case.claimed), finding.claim.error
+    assert causes(finding) == case.causes
+    assert finding.unexplained == 0
 
 
 @pytest.mark.filterwarnings("ignore:Implicit dimension choice")
-@pytest.mark.parametrize("name", ZOO.cases)
+@pytest.mark.parametrize("name", PEER_CASES.cases)
 def test_every_module_that_it_reports_is_reconciled(name):
-    assert {place: found.unexplained for place, found in ZOO.findings(name).items() if found.unexplained} == {}
+    assert {
+        place: finding.unexplained for place, finding in PEER_CASES.findings(name).items() if finding.unexplained
+    } == {}
 
 
-def test_every_departure_has_a_case():
+def test_every_deviation_has_a_case():
     shown = {code for case in (*WORK.values(), *PARAMS.values()) for code in case.causes}
-    assert shown == {deviation.code for deviation in find("thop").deviations}
+    assert shown == {deviation.code for deviation in find_peer("thop").deviations}
 
 
 def test_a_shared_layer_is_claimed_whole_under_each_of_its_names():
-    found = ZOO.findings("below two parents, work")
-    assert [(found[path, "MAC"].ours, found[path, "MAC"].claim.claimed) for path in ("a.0", "b.0")] == [
+    findings = PEER_CASES.findings("below two parents, work")
+    assert [(findings[path, "MAC"].ours, findings[path, "MAC"].claim.claimed) for path in ("a.0", "b.0")] == [
         (6, 24),
         (6, 24),
     ]
@@ -198,17 +201,17 @@ def test_a_shared_layer_is_claimed_whole_under_each_of_its_names():
 
 @pytest.mark.filterwarnings("ignore:Implicit dimension choice")
 def test_what_it_cannot_take_is_a_failure_in_its_own_words():
-    found = ZOO.whole("no dimension")
-    assert found.verdict is Verdict.FAILED
-    assert "TypeError" in found.claim.error
+    finding = PEER_CASES.total("no dimension")
+    assert finding.verdict is Verdict.FAILED
+    assert "TypeError" in finding.claim.error
 
 
 def test_the_users_model_is_as_it_was_and_keyword_arguments_are_passed():
-    model = Own(lambda m, a, b: m.fc(a) + b, fc=nn.Linear(3, 4)).train()
+    model = Custom(lambda m, a, b: m.fc(a) + b, fc=nn.Linear(3, 4)).train()
     model.forward = lambda *, a, b: model.code(model, a, b)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    with PickledModel(lambda: (model, (), {"a": x(2, 3), "b": x(2, 4)})) as subject:
-        answer = run_peer("thop", subject)
+    with PickledModel(lambda: (model, (), {"a": x(2, 3), "b": x(2, 4)})) as pickled:
+        answer = run_peer("thop", pickled)
     assert answer.total == 24
     assert model.training
     assert not any(
@@ -218,7 +221,7 @@ def test_the_users_model_is_as_it_was_and_keyword_arguments_are_passed():
 
 
 def installed(**hashes):
-    """Stand in for the installed distributions, with the hash that each has recorded of ``thop/profile.py``."""
+    """Return a fake of ``metadata.distribution``, in which each distribution recorded a hash of ``thop/profile.py``."""
     true = next(f for f in metadata.files("thop") if str(f) == "thop/profile.py")
 
     def distribution(name):
@@ -226,13 +229,13 @@ def installed(**hashes):
             raise metadata.PackageNotFoundError(name)
         value = hashes[name.replace("-", "_")] or true.hash.value
         file = SimpleNamespace(hash=SimpleNamespace(mode="sha256", value=value), locate=true.locate, __str__=str)
-        return SimpleNamespace(version="2.2.3" if "ultra" in name else "0.1.1", files=[Named(file)])
+        return SimpleNamespace(version="2.2.3" if "ultra" in name else "0.1.1", files=[DistributionFile(file)])
 
     return distribution
 
 
-class Named(SimpleNamespace):
-    """A file of a distribution."""
+class DistributionFile(SimpleNamespace):
+    """The entry of ``thop/profile.py`` in the list of a distribution's files."""
 
     def __init__(self, file):
         super().__init__(hash=file.hash, locate=file.locate)
@@ -253,8 +256,8 @@ class Named(SimpleNamespace):
 )
 def test_the_distribution_whose_files_are_in_place_is_the_one_that_answers(monkeypatch, hashes, answers):
     monkeypatch.setattr(metadata, "distribution", installed(**hashes))
-    assert find("thop").version == answers
+    assert find_peer("thop").version == answers
 
 
 def test_the_installed_one_is_recognised():
-    assert find("thop").version == f"thop {metadata.version('thop')}"
+    assert find_peer("thop").version == f"thop {metadata.version('thop')}"

@@ -1,15 +1,15 @@
-"""torch.profiler's with_flops: each departure on the smallest case that shows it, counted by hand."""
+"""torch.profiler's with_flops: each deviation on the smallest case that shows it, counted by hand."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 from peers.models import FunctionModule, call, encoder_layer, layer, padded_encoder
-from peers.zoo import Zoo, causes, given
+from peers.peer_cases import PeerCases, causes, given
 from torch import nn
 from torch.nn import functional
 
-from profiler.peers import LiveModel, PickledModel, find, run_peer
+from profiler.peers import LiveModel, PickledModel, find_peer, run_peer
 
 pytestmark = pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
 
@@ -88,7 +88,7 @@ CASES = {
         {"TPROF-SDPA": 1600, "TPROF-INPLACE": 240, "TPROF-BIAS": 320}),
 }  # fmt: skip
 
-ZOO = Zoo("torch_profiler", {name: case[0] for name, case in CASES.items()})
+PEER_CASES = PeerCases("torch_profiler", {name: case[0] for name, case in CASES.items()})
 
 
 #: Of the cases whose other arithmetic is easily counted, how much that is.
@@ -107,23 +107,23 @@ OTHER = {
 @pytest.mark.parametrize("case", CASES)
 def test_every_difference_has_its_cause_in_the_right_amount(case):
     _, claimed, expected = CASES[case]
-    finding = ZOO.whole(case)
-    found = causes(finding)
-    other = found.pop("TPROF-ELEM", 0)
+    finding = PEER_CASES.total(case)
+    amounts = causes(finding)
+    other = amounts.pop("TPROF-ELEM", 0)
     assert (finding.claim.error, finding.claim.claimed) == ("", claimed)
-    assert found == expected
+    assert amounts == expected
     assert finding.ours == claimed + sum(expected.values()) + other
     assert other == OTHER.get(case, other)
 
 
-def test_every_departure_has_a_case():
+def test_every_deviation_has_a_case():
     shown = {code for _, _, expected in CASES.values() for code in expected}
-    assert shown | {"TPROF-ELEM"} == {deviation.code for deviation in find("torch_profiler").deviations}
+    assert shown | {"TPROF-ELEM"} == {deviation.code for deviation in find_peer("torch_profiler").deviations}
 
 
 def test_a_process_of_its_own_answers_with_a_total_alone(capfd):
     model = nn.Sequential(nn.Conv2d(3, 4, 3, padding="same"), nn.Flatten(), nn.Linear(256, 5))
-    with PickledModel(LiveModel(model, (torch.ones(1, 3, 8, 8),), {})) as subject:
-        answer = run_peer("torch_profiler", subject)
+    with PickledModel(LiveModel(model, (torch.ones(1, 3, 8, 8),), {})) as pickled:
+        answer = run_peer("torch_profiler", pickled)
     assert (answer.total, answer.modules, answer.params) == (2 * 256 * 5, {}, None)
     assert capfd.readouterr() == ("", "")

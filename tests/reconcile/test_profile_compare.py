@@ -26,19 +26,19 @@ def compared():
         model(x).sum().backward()
     state = {name: value.clone() for name, value in model.state_dict().items()}
     random = torch.get_rng_state()
-    found = p.compare("thop", "flop_counter")
-    return model, p, found, state, torch.equal(torch.get_rng_state(), random)
+    findings = p.compare("thop", "flop_counter")
+    return model, p, findings, state, torch.equal(torch.get_rng_state(), random)
 
 
 def test_findings_are_of_a_forward_pass_in_eval_mode(compared):
-    _, p, found, *_ = compared
-    totals = {(f.claim.source, f.claim.unit): f for f in found if f.claim.subject == "total"}
+    _, p, findings, *_ = compared
+    totals = {(f.claim.source, f.claim.unit): f for f in findings if f.claim.subject == "total"}
     macs = totals["thop", "MAC"]
     assert macs.ours == 2 * 550_000
     assert p.totals.macs > 2 * macs.ours  # the profile itself is of a training step
     assert totals["thop", "parameter"].claim.claimed == totals["thop", "parameter"].ours == 500_500 + 1_000 + 50_100
     assert totals["flop_counter", "FLOP"].claim.claimed == 2 * 2 * 550_000
-    assert all(finding.unexplained == 0 for finding in found)
+    assert all(finding.unexplained == 0 for finding in findings)
 
 
 def test_the_model_stays_bit_identical(compared):
@@ -54,9 +54,9 @@ def test_the_model_stays_bit_identical(compared):
 
 
 def test_the_result_carries_the_findings_and_a_second_question_adds_to_them(compared):
-    _, p, found, *_ = compared
-    assert p.result.findings == found
-    assert p.findings == found
+    _, p, findings, *_ = compared
+    assert p.result.findings == findings
+    assert p.findings == findings
 
 
 def test_findings_are_saved_and_come_back_whole(compared, tmp_path):

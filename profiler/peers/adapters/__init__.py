@@ -1,1 +1,1 @@
-"""The peers: one file per tool, which creates its ``Peer``, runs the tool, and lists its known deviations."""
+"""The peers: one file per tool, which defines its ``PEER``, runs the tool, and registers its known deviations."""

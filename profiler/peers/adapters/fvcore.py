@@ -1,27 +1,24 @@
-"""``fvcore.nn.FlopCountAnalysis``: multiply-adds of contractions, and real FLOPs of norms, pools and resampling.
+"""``fvcore.nn.FlopCountAnalysis``: MACs of contractions, plus real FLOPs of norms, adaptive pools and resampling.
 
-It traces the model with gradients enabled, so that no module takes a fast path, and looks at the operators that the
-tracer wrote down: those that Python called, composite ones whole, without those on which the output does not depend.
-Each has either a handler or a count of 0. So a departure here is a family of operators, and each operator that Python
-called is in one family at most.
+It reads a ``torch.jit`` trace (see ``emulation/jit_trace.py``): an operator that Python called has a handler or counts
+0. So most deviations are families of operators, and an operator belongs to at most one family.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import nn
-from torch.utils._pytree import tree_flatten, tree_unflatten
-
-from profiler.peers.emulation.fvcore_handlers import HANDLERS, counted, is_same, our_macs
+from profiler.peers.emulation.fvcore_handlers import HANDLERS, claimed_macs
+from profiler.peers.emulation.jit_trace import FlatModel, has_named_padding
+from profiler.peers.forward_pass import composite_macs, mac_contributions
 from profiler.peers.peer import Peer, PeerResult
-from profiler.trace.composite_calls import tensors_in
 from profiler.values.findings import CauseKind, Contribution, is_under
 from profiler.values.records import tensors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from torch import nn
 
     from profiler.peers.forward_pass import ForwardPass
     from profiler.trace.composite_calls import CompositeCall
@@ -31,40 +28,20 @@ PEER = Peer(
     unit="MAC",
     distributions=("fvcore",),
     convention=(
-        "One for each multiply-add of the contractions that have a handler; real FLOPs of norms, adaptive pools and "
-        "resampling are added to them."
+        "One for each multiply-add of the contractions that have a handler, plus real FLOPs of norms, adaptive pools "
+        "and resampling."
     ),
 )
-_SEEN = "0.1.5.post20221221"
+_VERSIONS = "0.1.5.post20221221"
 _HANDLERS = "fvcore/nn/flop_count.py: _DEFAULT_SUPPORTED_OPS"
-_NAME = "model"
-
-
-class Flat(nn.Module):
-    """A model as a tracer wants it: tensors in, each of them once, and tensors out."""
-
-    def __init__(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Keep what is no tensor among the inputs."""
-        super().__init__()
-        self.add_module(_NAME, model)
-        leaves, self._spec = tree_flatten((args, kwargs))
-        self.tensors = {id(leaf): leaf for leaf in leaves if isinstance(leaf, torch.Tensor)}
-        order = list(self.tensors)
-        self._leaves = [(order.index(id(x)), None) if id(x) in self.tensors else (None, x) for x in leaves]
-
-    def forward(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Call the model as it was to be called."""
-        leaves = [constant if place is None else tensors[place] for place, constant in self._leaves]
-        args, kwargs = tree_unflatten(leaves, self._spec)
-        return tuple(tensors_in(getattr(self, _NAME)(*args, **kwargs)))
 
 
 @PEER.runs
 def run(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> PeerResult:
-    """Trace the model, and ask for every module and for the parameters."""
+    """Trace the model, and return its counts by module and its parameters."""
     from fvcore.nn import FlopCountAnalysis, parameter_count  # noqa: PLC0415 - the peer itself
 
-    flat = Flat(model, args, kwargs)
+    flat = FlatModel(model, args, kwargs)
     analysis = FlopCountAnalysis(flat, tuple(flat.tensors.values()))
     analysis.unsupported_ops_warnings(enabled=False).uncalled_modules_warnings(enabled=False).tracer_warnings("none")
     counts = {_path(name): count for name, count in analysis.by_module().items() if name}
@@ -74,10 +51,11 @@ def run(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Peer
 
 
 def _path(name: str) -> str:
-    return name.removeprefix(_NAME).removeprefix(".")
+    """Return the path in the model of a path in the ``FlatModel``."""
+    return name.removeprefix(FlatModel.NAME).removeprefix(".")
 
 
-#: The family of an operator, where it is not told by other means.
+#: The deviation that an operator belongs to, unless how it was called decides that.
 _FAMILIES = {
     "aten.matmul": "FV-BROADCAST",
     "aten.einsum": "FV-EINSUM",
@@ -89,62 +67,75 @@ _FAMILIES = {
 }  # fmt: skip
 
 
-def _family(whole: CompositeCall) -> str:
-    """Say under which code an operator departs, if it does."""
-    packet = whole.record.packet
-    if not whole.used:
+def _family(call: CompositeCall) -> str:
+    """Return the code of the deviation that a call belongs to, if it deviates at all."""
+    packet = call.record.packet
+    if not call.used:
         return "FV-UNUSED"
-    if whole.function:
+    if call.function:
         return "FV-FUNCTION"
-    if is_same(whole.record):
+    if has_named_padding(call.record):
         return "FV-SAME"
-    if packet in HANDLERS and any(spec.is_complex for spec in tensors(whole.record.results)):
+    if packet in HANDLERS and any(spec.is_complex for spec in tensors(call.record.results)):
         return "FV-COMPLEX"
     return _FAMILIES.get(packet, "FV-UNSUPPORTED")
 
 
-def _departs(code: str, kind: CauseKind, why: str, where: str = _HANDLERS) -> None:
-    """Register a family of operators as a departure: what we count of them, less what fvcore does."""
+def _add_family(code: str, kind: CauseKind, why: str, where: str = _HANDLERS) -> None:
+    """Register a family of operators as a deviation: our MACs of their calls minus what fvcore counts."""
 
     def rule(forward_pass: ForwardPass) -> Iterator[Contribution]:
-        for whole in forward_pass.composite_calls:
-            if _family(whole) == code:
-                amount = our_macs(whole) - counted(whole)
-                yield Contribution(whole.record.module, whole.record.packet, whole.record.calls * amount)
+        for call in forward_pass.composite_calls:
+            if _family(call) == code:
+                amount = composite_macs(call) - claimed_macs(call)
+                yield Contribution(call.record.module, call.record.packet, call.record.calls * amount)
 
-    PEER.deviates(code, kind, why, where=where, seen=_SEEN)(rule)
+    PEER.deviates(code, kind, why, where=where, versions=_VERSIONS)(rule)
 
 
-_departs("FV-NORM", CauseKind.CONVENTION, "adds 5 real FLOPs for each element of a norm, 2 of a BatchNorm in eval mode")
-_departs("FV-POOL", CauseKind.CONVENTION, "adds 1 FLOP for each input element of a 2-d adaptive average pool")
-_departs("FV-RESAMPLE", CauseKind.CONVENTION, "adds 4 FLOPs for each output of bilinear resampling, 1 of nearest")
-_departs("FV-SDPA", CauseKind.ATTENTION, "has no handler for scaled_dot_product_attention, and counts 0")
-_departs("FV-RNN", CauseKind.RECURRENT, "has no handler for LSTM, GRU and RNN, and counts 0")
-_departs("FV-SAME", CauseKind.PADDING, "has no handler for a convolution whose padding has a name, and counts 0")
-_departs("FV-UNSUPPORTED", CauseKind.UNSUPPORTED, "has no handler for these operators, and counts 0")
-_departs(
+_add_family(
+    "FV-NORM", CauseKind.CONVENTION, "adds 5 real FLOPs per element of a norm, or 2 for a BatchNorm in eval mode"
+)
+_add_family(
+    "FV-POOL", CauseKind.CONVENTION, "adds one real FLOP per input element of a 2-dimensional adaptive average pool"
+)
+_add_family(
+    "FV-RESAMPLE", CauseKind.CONVENTION, "adds 4 real FLOPs per output element of bilinear resampling, 1 of nearest"
+)
+_add_family("FV-SDPA", CauseKind.ATTENTION, "has no handler for scaled_dot_product_attention and counts it as 0")
+_add_family("FV-RNN", CauseKind.RECURRENT, "has no handler for LSTM, GRU and RNN and counts them as 0")
+_add_family(
+    "FV-SAME",
+    CauseKind.PADDING,
+    "has no handler for a convolution with padding='same' or 'valid' and counts it as 0",
+)
+_add_family("FV-UNSUPPORTED", CauseKind.UNSUPPORTED, "has no handler for these operators and counts them as 0")
+_add_family(
     "FV-BROADCAST",
     CauseKind.BROADCAST,
-    "counts a matmul by the elements of its first operand, also where these are used several times",
+    "counts a matmul by the elements of its first operand, even if that operand is broadcast",
     "fvcore/nn/jit_handles.py: matmul_flop_jit",
 )
-_departs(
+_add_family(
     "FV-EINSUM",
     CauseKind.FORMULA,
-    "halves numpy's estimate of an einsum: four digits of it, and half a FLOP for a product that is not summed",
+    "counts half of NumPy's FLOP estimate for an einsum: rounded to four digits, and half a MAC for each product that "
+    "is not summed",
     "fvcore/nn/jit_handles.py: einsum_flop_jit",
 )
-_departs("FV-COMPLEX", CauseKind.DTYPE, "counts a product of complex numbers as one", "fvcore/nn/jit_handles.py")
-_departs(
+_add_family(
+    "FV-COMPLEX", CauseKind.DTYPE, "counts a complex multiply-add as one instead of four", "fvcore/nn/jit_handles.py"
+)
+_add_family(
     "FV-FUNCTION",
     CauseKind.UNSUPPORTED,
-    "sees a custom autograd function, or a scripted one, as one operator without a handler",
+    "sees a custom autograd function or a scripted function as one operator without a handler",
     "fvcore/nn/jit_analysis.py: JitModelAnalysis._analyze",
 )
-_departs(
+_add_family(
     "FV-UNUSED",
     CauseKind.UNUSED,
-    "does not see what the output does not depend on: the tracer drops it",
+    "does not count operators on which the output does not depend: the tracer drops them",
     "torch/csrc/jit/python/python_tracer.cpp: createGraphByTracing",
 )
 
@@ -152,18 +143,18 @@ _departs(
 @PEER.deviates(
     "FV-ALIAS",
     CauseKind.ALIAS,
-    "puts all calls of a shared module under the first of its names",
+    "reports all calls of a shared module under the first of its names",
     where="fvcore/nn/jit_analysis.py: JitModelAnalysis._get_aliases",
-    seen=_SEEN,
+    versions=_VERSIONS,
 )
 def alias(forward_pass: ForwardPass) -> Iterator[Contribution]:
-    """Move what fvcore counts from the name under which a module was called to its first."""
+    """Move fvcore's count of a call from the path where a shared module was called to the module's first path."""
     for facts in forward_pass.facts:
-        for whole in facts.composite_calls:
-            if whole.record.module != facts.path:
-                moved_macs = whole.record.calls * counted(whole)
-                yield Contribution(whole.record.module, whole.record.packet, moved_macs)
-                yield Contribution(facts.path, whole.record.packet, -moved_macs)
+        for call in facts.composite_calls:
+            if call.record.module != facts.path:
+                amount = call.record.calls * claimed_macs(call)
+                yield Contribution(call.record.module, call.record.packet, amount)
+                yield Contribution(facts.path, call.record.packet, -amount)
 
 
 _FUSED = frozenset({"aten._native_multi_head_attention", "aten._transformer_encoder_layer_fwd"})
@@ -172,18 +163,18 @@ _FUSED = frozenset({"aten._native_multi_head_attention", "aten._transformer_enco
 @PEER.deviates(
     "FV-FASTPATH",
     CauseKind.FUSED,
-    "traces with gradients enabled, so what we saw in a fused operator is at the modules inside, padding included",
+    "traces with gradients enabled: the work of our one fused operator is in the submodules, padding included",
     where="fvcore/nn/jit_analysis.py: _get_scoped_trace_graph",
-    seen=_SEEN,
+    versions=_VERSIONS,
 )
 def fast_path(forward_pass: ForwardPass) -> Iterator[Contribution]:
-    """Move what ran in a fused operator to where the same runs without."""
-    tops = {e.record.module: e.record.packet for e in forward_pass.entries if e.record.packet in _FUSED}
-    for top, packet in tops.items():
-        if any(top != other and is_under(top, other) for other in tops):
+    """Replace the MACs of fused operators by those of the operators that run with gradients enabled."""
+    fused = {e.record.module: e.record.packet for e in forward_pass.entries if e.record.packet in _FUSED}
+    for top, packet in fused.items():
+        if any(top != other and is_under(top, other) for other in fused):
             continue
-        for entry in forward_pass.under(top):
-            yield Contribution(entry.record.module, packet, entry.record.calls * entry.macs)
-        for whole in forward_pass.composite_calls:
-            if is_under(whole.record.module, top):
-                yield Contribution(whole.record.module, packet, -whole.record.calls * our_macs(whole))
+        for contribution in mac_contributions(forward_pass.under(top)):
+            yield contribution._replace(operator=packet)
+        for call in forward_pass.composite_calls:
+            if is_under(call.record.module, top):
+                yield Contribution(call.record.module, packet, -call.record.calls * composite_macs(call))

@@ -1,6 +1,6 @@
-"""``ptflops`` with its backend ``aten``: a dispatch mode with a handful of formulas, and a bias is a MAC.
+"""``ptflops`` with its ``aten`` backend: a dispatch mode with a few formulas, in which each bias element is a MAC.
 
-The model runs with gradients enabled, as its users call it; nothing is divided by the batch.
+The model runs with gradients enabled, as users of ptflops call it. Nothing is divided by the batch size.
 """
 
 from __future__ import annotations
@@ -8,12 +8,14 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from profiler.peers.emulation.parameters import frozen
-from profiler.peers.emulation.ptflops_entry_point import complexity
+from profiler.peers.emulation.parameters import frozen_parameters
+from profiler.peers.emulation.ptflops_entry_point import run_ptflops
+from profiler.peers.emulation.shape_formulas import has_sparse_operand, is_complex, macs_of_shapes
 from profiler.peers.emulation.unfuse import moved_macs, unfused
+from profiler.peers.forward_pass import contributions
 from profiler.peers.peer import Peer, PeerResult
 from profiler.values.findings import CauseKind, Contribution, is_under
-from profiler.values.records import TensorSpec, tensors
+from profiler.values.records import tensors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,29 +31,28 @@ PEER = Peer(
     distributions=("ptflops",),
     convention="MACs of mm, bmm, addmm and convolution, and each element of a bias; other operators do not count.",
 )
-_SEEN = "ptflops 0.7.5"
+_VERSIONS = "ptflops 0.7.5"
 _TABLE = "ptflops/aten_ops.py: ATEN_OPS_MAPPING"
-_KNOWN = frozenset({"aten.mm", "aten.bmm", "aten.addmm", "aten.convolution", "aten._convolution"})
+_WITH_FORMULA = frozenset({"aten.mm", "aten.bmm", "aten.addmm", "aten.convolution", "aten._convolution"})
 _ATTENTION = ("aten._scaled_dot_product", "aten.scaled_dot_product", "aten._native_multi_head", "aten._flash_attention")
-_REAL_PARTS = 4
 
 
 @PEER.runs
 def run(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> PeerResult:
-    """Count one forward pass; of the modules, what its mode keeps: the root's children."""
+    """Count one forward pass; its dispatch mode keeps counts for the direct children of the root only."""
     from ptflops import aten_engine  # noqa: PLC0415 - the peer itself
 
     counters = []
 
     class Counter(aten_engine.FlopCounterMode):  # type: ignore[misc]
-        """Stays at hand."""
+        """Stores itself, so that its counts can be read afterwards."""
 
         def __init__(self, *args: Any) -> None:
             super().__init__(*args)
             counters.append(self)
 
     aten_engine.FlopCounterMode = Counter
-    total, params = complexity(model, args, kwargs, "aten")
+    total, params = run_ptflops(model, args, kwargs, "aten")
     sums = {name: sum(counts.values()) for name, counts in counters[0].flop_counts.items() if name != "Global"}
     return PeerResult(total, sums, params)
 
@@ -59,52 +60,54 @@ def run(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Peer
 @PEER.deviates(
     "PTA-BIAS",
     CauseKind.BIAS,
-    "adds the bias of a convolution, and whatever addmm adds, to the MACs",
+    "adds the bias of a convolution, and the added matrix of addmm, to the MACs",
     where="ptflops/aten_ops.py: addmm_flop, conv_flop_count",
-    seen=_SEEN,
+    versions=_VERSIONS,
 )
 def bias(forward_pass: ForwardPass) -> Iterator[Contribution]:
-    """Take off an operation for each element that something is added to."""
-    return _shares(forward_pass, _is_known, lambda entry: -_biases(entry))
+    """Subtract one operation for each element to which a bias is added."""
+    return _contributions(forward_pass, _has_formula, lambda entry: -_bias_elements(entry))
 
 
 @PEER.deviates(
     "PTA-ATTENTION",
     CauseKind.UNSUPPORTED,
-    "has no formula for scaled dot-product attention in one operator",
+    "has no formula for scaled dot-product attention that runs as one operator",
     where=_TABLE,
-    seen=_SEEN,
+    versions=_VERSIONS,
 )
 def attention(forward_pass: ForwardPass) -> Iterator[Contribution]:
-    """Leave out fused attention."""
-    return _shares(forward_pass, lambda e: e.record.packet.startswith(_ATTENTION), lambda entry: entry.macs)
+    """Yield the MACs of fused attention."""
+    return _contributions(forward_pass, _is_attention, lambda entry: entry.macs)
 
 
 @PEER.deviates(
     "PTA-OPS",
     CauseKind.UNSUPPORTED,
-    "has no formula for this contraction: baddbmm, products with a vector, an LSTM in one operator and others",
+    "has no formula for this contraction: baddbmm, products with a vector, an LSTM in one operator, and others",
     where=_TABLE,
-    seen=_SEEN,
+    versions=_VERSIONS,
 )
 def others(forward_pass: ForwardPass) -> Iterator[Contribution]:
-    """Leave out every other contraction that its table lacks."""
-    return _shares(
-        forward_pass, lambda e: not (_is_known(e) or e.record.packet.startswith(_ATTENTION)), lambda entry: entry.macs
+    """Yield the MACs of all other contractions without a formula."""
+    return _contributions(
+        forward_pass, lambda entry: not (_has_formula(entry) or _is_attention(entry)), lambda entry: entry.macs
     )
 
 
 @PEER.deviates(
     "PTA-COMPLEX",
     CauseKind.DTYPE,
-    "counts a product of complex numbers as one of real ones",
+    "counts a complex multiply-add as one real multiply-add instead of four",
     where="ptflops/aten_ops.py: matmul_flop reads the shapes alone",
-    seen=_SEEN,
+    versions=_VERSIONS,
 )
 def complex_numbers(forward_pass: ForwardPass) -> Iterator[Contribution]:
-    """Add the other three real products of each complex one."""
-    return _shares(
-        forward_pass, lambda e: _is_known(e) and e.dtype.startswith("complex"), lambda e: e.macs - e.macs // _REAL_PARTS
+    """Yield the other three real multiply-adds of each complex one."""
+    return _contributions(
+        forward_pass,
+        lambda entry: _has_formula(entry) and is_complex(entry),
+        lambda entry: entry.macs - entry.macs // 4,
     )
 
 
@@ -113,87 +116,77 @@ def complex_numbers(forward_pass: ForwardPass) -> Iterator[Contribution]:
     CauseKind.SPARSE,
     "counts a product with a sparse matrix as if it were dense",
     where="ptflops/aten_ops.py: matmul_flop reads the shapes alone",
-    seen=_SEEN,
+    versions=_VERSIONS,
 )
 def sparse(forward_pass: ForwardPass) -> Iterator[Contribution]:
-    """Take off the products with elements that are not stored."""
-    return _shares(forward_pass, _is_sparse, lambda entry: entry.macs - _dense(entry))
+    """Subtract the products with elements that are not stored."""
+    return _contributions(
+        forward_pass,
+        lambda entry: _has_formula(entry) and has_sparse_operand(entry),
+        lambda entry: entry.macs - macs_of_shapes(entry),
+    )
 
 
 @PEER.deviates(
     "PTA-FASTPATH",
     CauseKind.FUSED,
-    "runs with gradients enabled, and so finds the layers of an encoder layer, where we saw one operator",
+    "runs with gradients enabled, so the layers inside an encoder layer run one by one; in our run they are one fused "
+    "operator",
     where="ptflops/aten_engine.py: get_flops_aten",
-    seen=_SEEN,
+    versions=_VERSIONS,
 )
 def fast_path(forward_pass: ForwardPass) -> Iterator[Contribution]:
-    """Move the MACs of a fused encoder layer to its layers."""
+    """Move the MACs of a fused encoder layer to the layers inside it."""
     return moved_macs(forward_pass, hooks=False)
 
 
 @PEER.deviates(
     "PTA-ALIAS",
     CauseKind.ALIAS,
-    "counts for a child of the model all its calls, from wherever: also under another name, and twice within itself",
+    "reports for a direct child of the model all its calls, including those under another name or in another child",
     where="ptflops/aten_engine.py: FlopCounterMode.__init__",
-    seen=_SEEN,
+    versions=_VERSIONS,
 )
 def alias(forward_pass: ForwardPass) -> Iterator[Contribution]:
-    """Move what a child does under another name to its own, and leave the whole as it is."""
-    for entry in filter(_is_known, _met(forward_pass).entries):
+    """Move the work of a child's calls under another name to the child, and keep the total."""
+    for entry in filter(_has_formula, unfused(forward_pass, hooks=False).entries):
         for facts in forward_pass.ancestors(entry.record.module):
-            row = next((name for name in facts.paths if name and "." not in name), None)
-            if row is not None and not is_under(entry.record.module, row):
-                amount = entry.record.calls * (_dense(entry) + _biases(entry))
-                yield Contribution(row, entry.record.packet, -amount)
+            child = next((path for path in facts.paths if path and "." not in path), None)
+            if child is not None and not is_under(entry.record.module, child):
+                amount = entry.record.calls * (macs_of_shapes(entry) + _bias_elements(entry))
+                yield Contribution(child, entry.record.packet, -amount)
                 yield Contribution("", entry.record.packet, amount)
 
 
 @PEER.deviates(
     "PTA-PARAMS",
     CauseKind.PARAMETERS,
-    "counts trainable parameters alone: not frozen ones, nor those of quantized layers",
+    "counts trainable parameters only: no frozen parameters, and none of quantized layers",
     where="ptflops/pytorch_engine.py: get_model_parameters_number",
-    seen=_SEEN,
+    versions=_VERSIONS,
     quantity="params",
 )
 def params(forward_pass: ForwardPass) -> Iterator[Contribution]:
-    """Leave out what is frozen."""
-    return frozen(forward_pass)
+    """Yield the frozen parameters."""
+    return frozen_parameters(forward_pass)
 
 
-def _met(forward_pass: ForwardPass) -> ForwardPass:
-    return unfused(forward_pass, hooks=False)
-
-
-def _shares(
-    forward_pass: ForwardPass, chosen: Callable[[Entry], bool], amount: Callable[[Entry], int]
+def _contributions(
+    forward_pass: ForwardPass, applies: Callable[[Entry], bool], amount: Callable[[Entry], int]
 ) -> Iterator[Contribution]:
-    """Share out an amount of each call of the chosen operators, as they run with gradients enabled."""
-    for entry in filter(chosen, _met(forward_pass).entries):
-        yield Contribution(entry.record.module, entry.record.packet, entry.record.calls * amount(entry))
+    """Yield an amount for each entry that *applies*, as the model runs with gradients enabled."""
+    return contributions(filter(applies, unfused(forward_pass, hooks=False).entries), amount)
 
 
-def _is_known(entry: Entry) -> bool:
-    return entry.record.packet in _KNOWN
+def _has_formula(entry: Entry) -> bool:
+    return entry.record.packet in _WITH_FORMULA
 
 
-def _biases(entry: Entry) -> int:
-    """Count the elements that a bias is added to: by addmm always."""
-    given = dict(entry.record.arguments)
-    adds = entry.record.packet == "aten.addmm" or given.get("bias") is not None
-    return prod(tensors(entry.record.results[0])[0].shape) * adds
+def _is_attention(entry: Entry) -> bool:
+    return entry.record.packet.startswith(_ATTENTION)
 
 
-def _is_sparse(entry: Entry) -> bool:
-    specs = (spec for _, value in entry.record.arguments for spec in tensors(value))
-    return _is_known(entry) and any(spec.layout.startswith("sparse") for spec in specs)
-
-
-def _dense(entry: Entry) -> int:
-    """Count the products of a known operator as its formula does: real and dense."""
-    if not _is_sparse(entry):
-        return entry.macs // (_REAL_PARTS if entry.dtype.startswith("complex") else 1)
-    *_, left, right = (v for _, v in entry.record.arguments if isinstance(v, TensorSpec))
-    return prod(left.shape) * right.shape[-1]
+def _bias_elements(entry: Entry) -> int:
+    """Return the number of elements to which a bias is added; addmm always adds one."""
+    has_bias = entry.record.packet == "aten.addmm" or dict(entry.record.arguments).get("bias") is not None
+    return prod(tensors(entry.record.results[0])[0].shape) * has_bias

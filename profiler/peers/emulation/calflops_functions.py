@@ -1,10 +1,14 @@
-"""The calls of functions that calflops replaces: what it says of each, and what the call is."""
+"""What calflops counts for each call of a function that it patches, and how many MACs the call really takes.
+
+Source: calflops/pytorch_ops.py.
+"""
 
 from __future__ import annotations
 
 from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from profiler.peers.forward_pass import composite_macs
 from profiler.tally.tally import cost_record
 from profiler.values.findings import is_under
 from profiler.values.records import TensorSpec
@@ -18,12 +22,12 @@ if TYPE_CHECKING:
     from profiler.values.records import Shape
 
 _LAYER, _ATTENTION = "aten._transformer_encoder_layer_fwd", "aten._native_multi_head_attention"
-#: What torch's own attention and encoder layers call by a name that is replaced.
-_NAMED = frozenset({"aten.linear", "aten.baddbmm"})
+#: The operators of the patched functions that torch's attention and encoder layers call.
+_PATCHED_INSIDE = frozenset({"aten.linear", "aten.baddbmm"})
 
 
-class Call(NamedTuple):
-    """What calflops says of a call that it sees, and what it is."""
+class PatchedCall(NamedTuple):
+    """All equal calls of a patched function in a module: what calflops counts for them, and our MACs."""
 
     module: str
     name: str
@@ -31,32 +35,51 @@ class Call(NamedTuple):
     macs: int
 
 
-def calls(forward_pass: ForwardPass) -> Iterator[Call]:
-    """List the calls that are seen, those inside of fused operators too."""
+class OperatorMacs(NamedTuple):
+    """MACs of an operator in a module, as the model runs with gradients enabled."""
+
+    module: str
+    operator: str
+    macs: int
+
+
+def patched_calls(forward_pass: ForwardPass) -> Iterator[PatchedCall]:
+    """Yield the calls that calflops sees, including those inside fused operators, which run unfused under calflops."""
     for facts in forward_pass.facts:
         for call, times in facts.function_calls:
-            counted = _COUNTED.get(call.name)
-            if counted is not None:
-                claimed, macs = counted(call)
+            formula = _FORMULAS.get(call.name)
+            if formula is not None:
+                claimed, macs = formula(call)
                 factor = 4 if isinstance(call.output, TensorSpec) and call.output.is_complex else 1
-                yield Call(call.module, call.name, times * claimed, times * macs * factor)
-    for whole in below(forward_pass, fused(forward_pass)):
-        macs = sum(part.calls * cost_record(part).macs for part in whole.parts)
-        if whole.record.packet in _NAMED:
-            yield Call(whole.record.module, whole.record.packet, whole.record.calls * macs, whole.record.calls * macs)
+                yield PatchedCall(call.module, call.name, times * claimed, times * macs * factor)
+    for inner in calls_inside(forward_pass, fused_modules(forward_pass)):
+        if inner.record.packet in _PATCHED_INSIDE:
+            macs = inner.record.calls * composite_macs(inner)
+            yield PatchedCall(inner.record.module, inner.record.packet, macs, macs)
 
 
-def fused(forward_pass: ForwardPass) -> set[str]:
-    """Give the modules that ran as one operator, and do not with gradients and hooks."""
-    trainable = any(held.trainable for facts in forward_pass.facts for held in facts.params)
+def operator_macs(forward_pass: ForwardPass) -> Iterator[OperatorMacs]:
+    """Yield the MACs of each operator, with fused operators replaced by those that run with gradients enabled."""
+    fused = fused_modules(forward_pass)
+    for entry in forward_pass.entries:
+        if not any(is_under(entry.record.module, top) for top in fused):
+            yield OperatorMacs(entry.record.module, entry.record.packet, entry.record.calls * entry.macs)
+    for call in calls_inside(forward_pass, fused):
+        for part in call.parts:
+            macs = call.record.calls * part.calls * cost_record(part).macs
+            yield OperatorMacs(call.record.module, part.packet, macs)
+
+
+def fused_modules(forward_pass: ForwardPass) -> set[str]:
+    """Return the paths of modules that ran as one operator in our run, but not with gradients enabled and hooks set."""
+    trainable = any(param.trainable for facts in forward_pass.facts for param in facts.params)
     operators = {_LAYER, _ATTENTION} if trainable else {_LAYER}
     return {entry.record.module for entry in forward_pass.entries if entry.record.packet in operators}
 
 
-def below(forward_pass: ForwardPass, tops: set[str]) -> Iterator[CompositeCall]:
-    """List the operators that Python calls in such modules where they are not fused."""
-    composite_calls = (whole for facts in forward_pass.facts for whole in facts.composite_calls)
-    return (whole for whole in composite_calls if any(is_under(whole.record.module, top) for top in tops))
+def calls_inside(forward_pass: ForwardPass, fused: set[str]) -> Iterator[CompositeCall]:
+    """Yield the operators that Python calls inside *fused* modules when they run unfused."""
+    return (c for c in forward_pass.composite_calls if any(is_under(c.record.module, top) for top in fused))
 
 
 def _argument(call: FunctionCall, position: int, name: str, default: Any = None) -> Any:
@@ -73,30 +96,29 @@ def _linear(call: FunctionCall) -> tuple[int, int]:
 
 
 def _convolution(call: FunctionCall) -> tuple[int, int]:
-    """Take the output's size from the arguments, half of what a padding by name needs on each side."""
+    """Compute the output size from the arguments; "same" padding is half of the kernel, rounded down, on each side."""
     inputs, weight = _shapes(call, "input", "weight")
     kernel, n = weight[2:], len(weight) - 2
     stride, padding, dilation = (
         _argument(call, i, name, default)
         for i, name, default in ((3, "stride", 1), (4, "padding", 0), (5, "dilation", 1))
     )
-    steps, spread = _each(stride, n), _each(dilation, n)
-    pads = _each(padding, n)
+    strides, dilations, pads = _repeat(stride, n), _repeat(dilation, n), _repeat(padding, n)
     if isinstance(padding, str):
-        pads = tuple(d * (k - 1) // 2 * (padding == "same") for d, k in zip(spread, kernel, strict=True))
+        pads = tuple(d * (k - 1) // 2 * (padding == "same") for d, k in zip(dilations, kernel, strict=True))
     grid = [
         (size + 2 * p - (d * (k - 1) + 1)) // s + 1
-        for size, p, d, k, s in zip(inputs[2:], pads, spread, kernel, steps, strict=True)
+        for size, p, d, k, s in zip(inputs[2:], pads, dilations, kernel, strides, strict=True)
     ]
     output = call.output
-    assert isinstance(output, TensorSpec)  # noqa: S101 - a convolution gives one
+    assert isinstance(output, TensorSpec)  # noqa: S101 - a convolution returns one
     groups = _argument(call, 6, "groups", 1)
     claimed = prod(kernel) * inputs[1] * (weight[0] // groups) * inputs[0] * prod(grid)
     return claimed, prod(output.shape) * prod(weight[1:])
 
 
-def _transposed(call: FunctionCall) -> tuple[int, int]:
-    """Take the channels of a group for those of all, and divide them by the groups again."""
+def _transposed_convolution(call: FunctionCall) -> tuple[int, int]:
+    """Take the channels of one group as those of all groups, and divide them by the groups again."""
     inputs, weight = _shapes(call, "input", "weight")
     groups = _argument(call, 6, "groups", 1)
     claimed = prod(weight[2:]) * inputs[1] * (weight[1] // groups) * inputs[0] * prod(inputs[2:])
@@ -104,26 +126,27 @@ def _transposed(call: FunctionCall) -> tuple[int, int]:
 
 
 def _matmul(call: FunctionCall) -> tuple[int, int]:
-    """Take the first operand's elements times the last dimension of the second."""
+    """Multiply the elements of the first operand by the last size of the second."""
     left, right = _shapes(call, "input", "other")
     output = call.output
-    assert isinstance(output, TensorSpec)  # noqa: S101 - a product gives one
+    assert isinstance(output, TensorSpec)  # noqa: S101 - a product returns one
     return prod(left) * right[-1], prod(output.shape) * left[-1]
 
 
-def _added(call: FunctionCall) -> tuple[int, int]:
+def _addmm(call: FunctionCall) -> tuple[int, int]:
     _, left, right = _shapes(call, "input", "mat1", "mat2")
     return (prod(left) * right[-1],) * 2
 
 
-def _each(value: Any, n: int) -> tuple[Any, ...]:
+def _repeat(value: Any, n: int) -> tuple[Any, ...]:
     return value if isinstance(value, tuple) else (value,) * n
 
 
-_COUNTED: dict[str, Callable[[FunctionCall], tuple[int, int]]] = {
+#: For each patched function: what calflops counts for a call, and its real MACs if the numbers are real.
+_FORMULAS: dict[str, Callable[[FunctionCall], tuple[int, int]]] = {
     "torch.nn.functional.linear": _linear,
     **{f"torch.nn.functional.conv{n}d": _convolution for n in (1, 2, 3)},
-    **{f"torch.nn.functional.conv_transpose{n}d": _transposed for n in (1, 2, 3)},
+    **{f"torch.nn.functional.conv_transpose{n}d": _transposed_convolution for n in (1, 2, 3)},
     **dict.fromkeys(("torch.matmul", "torch.Tensor.matmul"), _matmul),
-    **dict.fromkeys(("torch.addmm", "torch.Tensor.addmm", "torch.baddbmm"), _added),
+    **dict.fromkeys(("torch.addmm", "torch.Tensor.addmm", "torch.baddbmm"), _addmm),
 }

@@ -1,4 +1,4 @@
-"""What fvcore counts of one operator that Python called: its handlers, told again from its source.
+"""The handlers of fvcore, reimplemented: what it counts for one operator that Python called.
 
 Source: fvcore/nn/flop_count.py (``_DEFAULT_SUPPORTED_OPS``) and fvcore/nn/jit_handles.py.
 """
@@ -6,9 +6,9 @@ Source: fvcore/nn/flop_count.py (``_DEFAULT_SUPPORTED_OPS``) and fvcore/nn/jit_h
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from profiler.tally.tally import cost_record
+from profiler.peers.emulation.jit_trace import argument, macs_as_real, reaches_handler
 from profiler.values.records import TensorSpec, tensors
 
 if TYPE_CHECKING:
@@ -19,40 +19,23 @@ if TYPE_CHECKING:
     from profiler.values.records import OpRecord
 
 
-def counted(whole: CompositeCall) -> Number:
-    """Say what fvcore counts of one call."""
-    known = HANDLERS.get(whole.record.packet)
-    left_out = whole.function or not whole.used or is_same(whole.record)
-    return 0 if known is None or left_out else known(whole)
+def claimed_macs(call: CompositeCall) -> Number:
+    """Return what fvcore counts for one call; 0 without a handler."""
+    handler = HANDLERS.get(call.record.packet)
+    return handler(call) if handler is not None and reaches_handler(call) else 0
 
 
-def is_same(record: OpRecord) -> bool:
-    """Say whether a convolution is one with its padding by name, which the tracer knows as another operator."""
-    return record.packet.startswith("aten.conv") and record.operator.endswith(".padding")
+def _matmul(call: CompositeCall) -> int:
+    """Multiply the elements of the first operand by the columns of the second, regardless of broadcasting."""
+    return prod(_shape(call.record, "self")) * _shape(call.record, "other")[-1]
 
 
-def our_macs(whole: CompositeCall) -> int:
-    """Sum our MACs of one call."""
-    return sum(part.calls * cost_record(part).macs for part in whole.parts)
+def _einsum(call: CompositeCall) -> Number:
+    """Halve NumPy's FLOP estimate, which it prints with four digits; two equations have a formula of their own."""
+    import numpy as np  # noqa: PLC0415 - needed only if there is an einsum
 
-
-def _products(whole: CompositeCall) -> int:
-    """Sum the products of one call, a complex one as one."""
-    entries = [cost_record(part) for part in whole.parts]
-    return sum(e.record.calls * (e.macs // 4 if e.dtype.startswith("complex") else e.macs) for e in entries)
-
-
-def _matmul(whole: CompositeCall) -> int:
-    """Multiply the first operand's elements with the second's columns, whatever is broadcast."""
-    return prod(_shape(whole.record, "self")) * _shape(whole.record, "other")[-1]
-
-
-def _einsum(whole: CompositeCall) -> Number:
-    """Halve numpy's estimate, which is printed with four digits; but for two equations that are known by heart."""
-    import numpy as np  # noqa: PLC0415 - only where there is an einsum
-
-    equation = _alphabetical(_argument(whole.record, "equation").replace(" ", ""))
-    shapes = [spec.shape for spec in tensors(_argument(whole.record, "tensors"))]
+    equation = _in_canonical_letters(argument(call.record, "equation").replace(" ", ""))
+    shapes = [spec.shape for spec in tensors(argument(call.record, "tensors"))]
     if equation == "abc,abd->acd":
         return prod(shapes[0]) * shapes[1][-1]
     if equation == "abc,adc->adb":
@@ -63,56 +46,50 @@ def _einsum(whole: CompositeCall) -> Number:
     return float(line.rpartition(":")[2]) // 2
 
 
-def _alphabetical(equation: str) -> str:
-    """Name the dimensions a, b, c … in the order in which they come."""
+def _in_canonical_letters(equation: str) -> str:
+    """Rename the indices of an einsum equation to a, b, c, … in order of first occurrence."""
     letters = dict.fromkeys(filter(str.isalpha, equation))
     return equation.translate({ord(letter): ord("a") + i for i, letter in enumerate(letters)})
 
 
-def _norm(whole: CompositeCall) -> int:
-    """Take 5 for each element, or 4 where nothing scales it."""
-    return prod(_shape(whole.record, "input")) * (4 if _argument(whole.record, "weight") is None else 5)
+def _norm(call: CompositeCall) -> int:
+    """Count 5 per element, or 4 without a weight."""
+    return prod(_shape(call.record, "input")) * (4 if argument(call.record, "weight") is None else 5)
 
 
-def _batch_norm(whole: CompositeCall) -> int:
-    """Take 2 or 1 for each element with statistics that are known."""
-    if _argument(whole.record, "training"):
-        return _norm(whole)
-    return prod(_shape(whole.record, "input")) * (1 if _argument(whole.record, "weight") is None else 2)
+def _batch_norm(call: CompositeCall) -> int:
+    """Count 2 per element, or 1 without a weight, if running statistics are used; otherwise count as any norm."""
+    if argument(call.record, "training"):
+        return _norm(call)
+    return prod(_shape(call.record, "input")) * (1 if argument(call.record, "weight") is None else 2)
 
 
-def _elements_in(whole: CompositeCall) -> int:
-    """Take 1 for each element of the input."""
-    return prod(_shape(whole.record, "self"))
+def _input_elements(call: CompositeCall) -> int:
+    return prod(_shape(call.record, "self"))
 
 
-def _elements_out(whole: CompositeCall) -> int:
-    """Take 1 for each element of the output."""
-    result = whole.record.results[0]
-    assert isinstance(result, TensorSpec)  # noqa: S101 - each such operator has one
+def _output_elements(call: CompositeCall) -> int:
+    result = call.record.results[0]
+    assert isinstance(result, TensorSpec)  # noqa: S101 - each of these operators returns one
     return prod(result.shape)
 
 
-def _argument(record: OpRecord, name: str) -> Any:
-    return dict(record.arguments)[name]
-
-
 def _shape(record: OpRecord, name: str) -> tuple[int, ...]:
-    shape: tuple[int, ...] = _argument(record, name).shape
+    shape: tuple[int, ...] = argument(record, name).shape
     return shape
 
 
-#: What fvcore counts of one call, by operator.
+#: What fvcore counts for one call, by operator.
 HANDLERS: dict[str, Callable[[CompositeCall], Number]] = {
-    **dict.fromkeys(("aten.addmm", "aten.bmm", "aten.mm", "aten.linear"), _products),
-    **{f"aten.conv{name}": _products for name in ("1d", "2d", "3d", "olution")},
-    **{f"aten.conv_transpose{n}d": _products for n in (1, 2, 3)},
+    **dict.fromkeys(("aten.addmm", "aten.bmm", "aten.mm", "aten.linear"), macs_as_real),
+    **{f"aten.conv{name}": macs_as_real for name in ("1d", "2d", "3d", "olution")},
+    **{f"aten.conv_transpose{n}d": macs_as_real for n in (1, 2, 3)},
     "aten.matmul": _matmul,
     "aten.einsum": _einsum,
     "aten.batch_norm": _batch_norm,
     **dict.fromkeys(("aten.group_norm", "aten.layer_norm", "aten.instance_norm"), _norm),
-    "aten.adaptive_avg_pool2d": _elements_in,
-    "aten.upsample_nearest2d": _elements_out,
-    "aten.upsample_bilinear2d": lambda whole: 4 * _elements_out(whole),
-    "aten.grid_sampler": lambda whole: 4 * _elements_out(whole),
+    "aten.adaptive_avg_pool2d": _input_elements,
+    "aten.upsample_nearest2d": _output_elements,
+    "aten.upsample_bilinear2d": lambda call: 4 * _output_elements(call),
+    "aten.grid_sampler": lambda call: 4 * _output_elements(call),
 }  # fmt: skip

@@ -1,8 +1,9 @@
-"""What the counters have in common that hook modules: a rule for each class, and a walk that adds up what it left.
+"""A model of the counters that hook modules: thop and ptflops.
 
-Such a counter hooks every module of a class that it has a rule for, runs the model, and walks down from the root. Where
-a module has a rule its count is taken, whatever is below it; where it has none its own work is nowhere. A module with
-several names is met at each of them, but only once by the same parent.
+Such a counter has a rule for each module class that it supports. It registers a hook on every module of these classes,
+runs the model, and walks down the module tree from the root. At a module with a rule it takes what the hook counted and
+does not look at the modules inside; the own work of a module without a rule is not counted. A shared module is visited
+under each of its paths, but only once per parent.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ if TYPE_CHECKING:
     from profiler.tally import Entry
     from profiler.trace.module_facts import ModuleCall, ModuleFacts
 
-    #: What a hook counts beside our MACs, at one call: by the code of the departure.
-    Extras = Callable[[ModuleFacts, ModuleCall], Mapping[str, Number]]
+    #: Returns what a hook counts for one call of a module beyond our MACs, by the code of the deviation.
+    HookRule = Callable[[ModuleFacts, ModuleCall], Mapping[str, Number]]
 
 
 class Extra(NamedTuple):
-    """A departure of the hooks themselves: something that they count beside our MACs."""
+    """A deviation of the hooks themselves: an amount that they count beyond our MACs, or leave out."""
 
     code: str
     kind: CauseKind
@@ -36,161 +37,165 @@ class Extra(NamedTuple):
     where: str
 
 
-def enter(peer: Peer, extras: Iterable[Extra], hooked: Callable[[ForwardPass], HookCounterModel], seen: str) -> None:
-    """Enter departures of a peer's hooks."""
+def register_extras(
+    peer: Peer, extras: Iterable[Extra], emulate: Callable[[ForwardPass], HookCounterModel], versions: str
+) -> None:
+    """Register the deviations of a peer's hooks; *emulate* returns the model of the counter for a forward pass."""
 
-    def contributions(code: str) -> Callable[[ForwardPass], Iterator[Contribution]]:
-        return lambda forward_pass: hooked(forward_pass).extras(code)
+    def rule(code: str) -> Callable[[ForwardPass], Iterator[Contribution]]:
+        return lambda forward_pass: emulate(forward_pass).extras(code)
 
     for code, kind, why, where in extras:
-        peer.deviates(code, kind, why, where=where, seen=seen)(contributions(code))
+        peer.deviates(code, kind, why, where=where, versions=versions)(rule(code))
 
 
 class MissReason(Enum):
     """Why no hook counts an operator."""
 
-    #: Its module is of a class of torch that has no rule …
+    #: Its module is of a ``torch.nn`` class without a rule.
     NO_RULE = auto()
-    #: … of a class that only inherits from one with a rule …
+    #: Its module is of a class that inherits from a class with a rule.
     SUBCLASS = auto()
-    #: … or is below a module that has one, whose count stands for all.
-    BELOW = auto()
-    #: It is called by a model's own code.
+    #: Its module has a rule but is inside another module with a rule, whose count replaces it.
+    INSIDE_RULED = auto()
+    #: The model's own code calls it.
     FUNCTIONAL = auto()
 
 
 @dataclass(frozen=True)
 class HookCounterModel:
-    """A scene as such a counter goes through it."""
+    """Emulates such a counter on a recorded forward pass."""
 
     forward_pass: ForwardPass
-    #: The rules, by the qualified names of the classes.
-    rules: Mapping[str, Extras]
-    #: Classes that are gone through although they have a rule.
-    open: frozenset[str] = frozenset()
-    #: Whether a module with several names is hooked once for each, so that a call counts as often.
-    hooks_each_name: bool = False
+    #: The rule of each supported class, by its qualified name.
+    rules: Mapping[str, HookRule]
+    #: Classes whose children are visited although they have a rule.
+    transparent: frozenset[str] = frozenset()
+    #: Whether a shared module is hooked once for each of its paths, so that a call counts several times.
+    hooks_each_path: bool = False
 
-    def ruled(self, facts: ModuleFacts) -> bool:
-        """Say whether the counter has a rule for a module, and takes its count for all that is below."""
-        return facts.type in self.rules and facts.type not in self.open
+    def has_rule(self, facts: ModuleFacts) -> bool:
+        """Return whether the counter has a rule for a module and takes its count for everything inside."""
+        return facts.type in self.rules and facts.type not in self.transparent
 
     @cached_property
     def children(self) -> dict[str, list[str]]:
-        """The paths below each path, each module once."""
-        found: dict[str, dict[int, str]] = defaultdict(dict)
+        """The child paths of each path, each module once per parent."""
+        children: dict[str, dict[int, str]] = defaultdict(dict)
         for path, facts in self.forward_pass.by_path.items():
             if path:
-                found[path.rpartition(".")[0]].setdefault(id(facts), path)
-        return {path: list(below.values()) for path, below in found.items()}
+                children[path.rpartition(".")[0]].setdefault(id(facts), path)
+        return {path: list(below.values()) for path, below in children.items()}
 
     @cached_property
-    def met(self) -> dict[str, ModuleFacts]:
-        """The modules that the walk meets, by the paths on which it does; what is below one with a rule it does not."""
+    def visited(self) -> dict[str, ModuleFacts]:
+        """The modules that the walk visits, by path; it does not enter modules with a rule."""
         return dict(self._walk(""))
 
     def _walk(self, path: str) -> Iterator[tuple[str, ModuleFacts]]:
         facts = self.forward_pass.by_path[path]
         yield path, facts
-        if not self.ruled(facts):
+        if not self.has_rule(facts):
             for child in self.children.get(path, ()):
                 yield from self._walk(child)
 
     @cached_property
     def counted(self) -> dict[str, ModuleFacts]:
-        """The modules whose own count is taken, by the paths on which it is."""
-        return {path: facts for path, facts in self.met.items() if self.ruled(facts)}
+        """The visited modules that have a rule, by path."""
+        return {path: facts for path, facts in self.visited.items() if self.has_rule(facts)}
 
     @cached_property
-    def names(self) -> dict[int, list[str]]:
-        """The paths on which each counted module is met."""
-        found: dict[int, list[str]] = defaultdict(list)
+    def paths(self) -> dict[int, list[str]]:
+        """The paths under which each counted module is visited, by the ``id`` of its facts."""
+        paths: dict[int, list[str]] = defaultdict(list)
         for path, facts in self.counted.items():
-            found[id(facts)].append(path)
-        return found
+            paths[id(facts)].append(path)
+        return paths
 
     @cached_property
-    def modules(self) -> list[tuple[str, ModuleFacts]]:
-        """The counted modules, each once, with the first path on which it is met."""
-        return [(path, facts) for path, facts in self.counted.items() if self.names[id(facts)][0] == path]
+    def distinct_modules(self) -> list[tuple[str, ModuleFacts]]:
+        """The counted modules, each once, with the first path under which it is visited."""
+        return [(path, facts) for path, facts in self.counted.items() if self.paths[id(facts)][0] == path]
 
     @cached_property
     def entries(self) -> dict[str, list[Entry]]:
-        """The entries by the path of their module."""
-        found: dict[str, list[Entry]] = defaultdict(list)
+        """The entries of each module, by its path."""
+        entries: dict[str, list[Entry]] = defaultdict(list)
         for entry in self.forward_pass.entries:
-            found[entry.record.module].append(entry)
-        return found
+            entries[entry.record.module].append(entry)
+        return entries
 
-    def inside(self, path: str) -> bool:
-        """Say whether a module is counted, or below one that is."""
-        return any(id(facts) in self.names for facts in self.forward_pass.ancestors(path))
+    def is_inside_counted(self, path: str) -> bool:
+        """Return whether a module is counted or is inside a counted module."""
+        return any(id(facts) in self.paths for facts in self.forward_pass.ancestors(path))
 
     @property
-    def sum(self) -> Number:
-        """What all hooks together come to, at every path where they are added."""
-        return sum(self._count(facts) * len(self.names[id(facts)]) for _, facts in self.modules)
+    def total(self) -> Number:
+        """The sum of all hook counts, each once for every path of its module."""
+        return sum(self._hook_count(facts) * len(self.paths[id(facts)]) for _, facts in self.distinct_modules)
 
-    def _count(self, facts: ModuleFacts) -> Number:
-        """Say what the hook of a module counts in all its calls: our MACs, and what it counts beside them."""
-        return sum(self._own(facts, name) for name in facts.paths) + self._extra(facts)
+    def _hook_count(self, facts: ModuleFacts) -> Number:
+        """Return what the hook of a module counts over all calls: our MACs and the extras."""
+        return sum(self._macs(facts, path) for path in facts.paths) + self._extra(facts)
 
     def _extra(self, facts: ModuleFacts) -> Number:
-        return sum(calls * sum(self.rules[facts.type](facts, visit).values()) for visit, calls in facts.calls)
+        return sum(times * sum(self.rules[facts.type](facts, call).values()) for call, times in facts.calls)
 
     def extras(self, code: str) -> Iterator[Contribution]:
-        """Share out what the hooks count beside our MACs for the reason *code*."""
-        for path, facts in self.modules:
-            for visit, calls in facts.calls:
-                amount = self.rules[facts.type](facts, visit).get(code, 0)
-                yield Contribution(path, self.operator(path, facts), -calls * amount)
+        """Yield what the hooks count beyond our MACs under the deviation *code*, as ours minus theirs."""
+        for path, facts in self.distinct_modules:
+            for call, times in facts.calls:
+                amount = self.rules[facts.type](facts, call).get(code, 0)
+                yield Contribution(path, self._operator(path, facts), -times * amount)
 
-    def operator(self, path: str, facts: ModuleFacts) -> str:
-        """Name the operator of a module that computes most, or else its class."""
-        most = max(self.entries.get(path, ()), key=lambda e: (e.macs, e.other_flops), default=None)
-        return most.record.packet if most is not None else facts.type.rpartition(".")[2]
+    def _operator(self, path: str, facts: ModuleFacts) -> str:
+        """Return the name of a module's most expensive operator, or its class name if none ran."""
+        costliest = max(self.entries.get(path, ()), key=lambda e: (e.macs, e.other_flops), default=None)
+        return costliest.record.packet if costliest is not None else facts.type.rpartition(".")[2]
 
     def missed(self) -> Iterator[tuple[MissReason, Entry]]:
         """Yield the entries with MACs that no hook counts, each with the reason."""
         for entry in self.forward_pass.entries:
             facts = self.forward_pass.module(entry.record.module)
-            if entry.macs and (facts is None or id(facts) not in self.names or not self.sees(facts, entry)):
+            if entry.macs and (facts is None or id(facts) not in self.paths or not self._covers(facts, entry)):
                 yield self._reason(facts), entry
 
     def _reason(self, facts: ModuleFacts | None) -> MissReason:
-        if facts is None or facts.type in self.open or id(facts) in self.names:
+        if facts is None or facts.type in self.transparent or id(facts) in self.paths:
             return MissReason.FUNCTIONAL
         if facts.type in self.rules:
-            return MissReason.BELOW
-        if any(facts.is_a(name) for name in self.rules if name not in self.open):
+            return MissReason.INSIDE_RULED
+        if any(facts.is_a(name) for name in self.rules if name not in self.transparent):
             return MissReason.SUBCLASS
         return MissReason.NO_RULE if facts.type.startswith("torch.nn.modules.") else MissReason.FUNCTIONAL
 
-    def sees(self, facts: ModuleFacts, entry: Entry) -> bool:
-        """Say whether an operator inside a counted module is what its rule is of, and not work that was added to it."""
-        word = facts.type.rpartition(".")[2]
-        vector = entry.record.packet in {"aten.mv", "aten.dot", "aten.vdot"}
-        if "Conv" in word:
+    def _covers(self, facts: ModuleFacts, entry: Entry) -> bool:
+        """Return whether a module's rule counts this operator; it does not count work added by, say, a weight norm."""
+        class_name = facts.type.rpartition(".")[2]
+        if "Conv" in class_name:
             return "conv" in entry.record.packet
-        return not vector or all(len(_shape(visit)) == 1 for visit, _ in facts.calls)
+        has_vector = entry.record.packet in {"aten.mv", "aten.dot", "aten.vdot"}
+        return not has_vector or all(len(_input_shape(call)) == 1 for call, _ in facts.calls)
 
     def alias(self) -> Iterator[Contribution]:
-        """Share out what comes of a module's being met on several paths, on others than it was called, or not at all.
+        """Yield the differences caused by shared modules: visited under several paths, or under others than called.
 
-        On each path the counter takes everything that its hooks counted, wherever the module was called from.
+        At each visited path the counter takes everything that the module's hooks counted, for calls from anywhere.
         """
-        for path, facts in self.modules:
-            met = self.names[id(facts)]
+        for path, facts in self.distinct_modules:
+            visited = self.paths[id(facts)]
             if len(facts.paths) == 1:
                 continue
-            extra, counted = self._extra(facts), self._count(facts) * (len(met) if self.hooks_each_name else 1)
+            hooks = len(visited) if self.hooks_each_path else 1
+            extra, claimed = self._extra(facts), self._hook_count(facts) * hooks
             for name in facts.paths:
-                amount = self._own(facts, name) + extra * (name == path) - counted * (name in met)
-                yield Contribution(name, self.operator(path, facts), amount)
+                amount = self._macs(facts, name) + extra * (name == path) - claimed * (name in visited)
+                yield Contribution(name, self._operator(path, facts), amount)
 
-    def _own(self, facts: ModuleFacts, path: str) -> int:
-        return sum(e.record.calls * e.macs for e in self.entries.get(path, ()) if self.sees(facts, e))
+    def _macs(self, facts: ModuleFacts, path: str) -> int:
+        """Return our MACs of the calls under one path that the module's rule counts."""
+        return sum(e.record.calls * e.macs for e in self.entries.get(path, ()) if self._covers(facts, e))
 
 
-def _shape(visit: ModuleCall) -> tuple[int, ...]:
-    return getattr(visit.inputs[0], "shape", ()) if visit.inputs else ()
+def _input_shape(call: ModuleCall) -> tuple[int, ...]:
+    return getattr(call.inputs[0], "shape", ()) if call.inputs else ()

@@ -1,4 +1,4 @@
-"""Who holds which parameters, for the departures of those who count them."""
+"""Which module holds which parameters, for the deviations of peers that count parameters."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ if TYPE_CHECKING:
 PARAMETER = "parameter"
 
 
-def holdings(forward_pass: ForwardPass) -> Iterator[tuple[str, ModuleFacts, list[ParameterInfo]]]:
-    """Yield every path with its module, and the parameters that are met there first, where we count them."""
-    seen: set[int] = set()
+def new_parameters(forward_pass: ForwardPass) -> Iterator[tuple[str, ModuleFacts, list[ParameterInfo]]]:
+    """Yield every module path, with the parameters that no earlier path holds: our count assigns them to this path."""
+    counted: set[int] = set()
     for facts in forward_pass.facts:
-        fresh = {held.key: held for held in (*facts.params, *facts.packed) if held.key not in seen}
-        seen.update(fresh)
-        yield from ((path, facts, list(fresh.values()) if path == facts.path else []) for path in facts.paths)
+        new = {param.key: param for param in (*facts.params, *facts.packed) if param.key not in counted}
+        counted.update(new)
+        yield from ((path, facts, list(new.values()) if path == facts.path else []) for path in facts.paths)
 
 
-def frozen(forward_pass: ForwardPass) -> Iterator[Contribution]:
-    """Share out the parameters that are not trained, those of quantized layers among them."""
-    for path, _, fresh in holdings(forward_pass):
-        yield Contribution(path, PARAMETER, size(held for held in fresh if not held.trainable))
+def frozen_parameters(forward_pass: ForwardPass) -> Iterator[Contribution]:
+    """Yield the parameters that are not trainable, including those of quantized layers."""
+    for path, _, params in new_parameters(forward_pass):
+        yield Contribution(path, PARAMETER, num_elements(param for param in params if not param.trainable))
 
 
-def size(params: Iterable[ParameterInfo]) -> int:
-    """Count the elements of parameters."""
-    return sum(prod(held.shape) for held in params)
+def num_elements(params: Iterable[ParameterInfo]) -> int:
+    """Return the number of elements of parameters."""
+    return sum(prod(param.shape) for param in params)

@@ -1,4 +1,4 @@
-"""The entry point of ptflops, called as its users do: with gradients enabled, and what it prints kept."""
+"""Call the entry point of ptflops as its users do, for both of its backends."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from profiler.values.findings import Number
 
 
-def complexity(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], backend: str) -> tuple[Number, Number]:
-    """Call its entry point, which passes one positional argument, or any number of keyword arguments.
+def run_ptflops(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], backend: str) -> tuple[Number, Number]:
+    """Return the MACs and parameters that ``get_model_complexity_info`` returns, with gradients enabled.
+
+    ptflops passes either one positional argument or keyword arguments, so other arguments are bound by name.
 
     Raises:
-        ModelError: It gave None; the words are those that it printed.
+        ModelError: ptflops returned None; the message is the error that it printed.
     """
     from ptflops import get_model_complexity_info  # noqa: PLC0415 - the peer itself
 
@@ -28,12 +30,12 @@ def complexity(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], 
     if len(args) == 1:
         batch = args[0]
         model.forward = partial(model.forward, **kwargs) if kwargs else model.forward
-    said = io.StringIO()
-    with redirect_stdout(said):
+    stdout = io.StringIO()
+    with redirect_stdout(stdout):
         total, params = get_model_complexity_info(
             model, (1,), False, False, input_constructor=lambda _: batch, backend=backend
         )
     if total is None:
-        lines = [line for line in said.getvalue().splitlines() if line.startswith("<class")]
-        raise ModelError(lines[-1] if lines else "ptflops gave None")
+        errors = [line for line in stdout.getvalue().splitlines() if line.startswith("<class")]
+        raise ModelError(errors[-1] if errors else "ptflops returned None")
     return total, params

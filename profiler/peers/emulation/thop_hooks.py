@@ -1,6 +1,6 @@
-"""What each of thop's hooks counts beside the MACs of its module: by the code of the departure, for one call.
+"""The hooks of thop: what each counts for one call beyond the MACs of its module, by the code of the deviation.
 
-Legend: x the first input, y the output, n tokens (rows of a batch, in a recurrent layer times steps), h hidden units.
+Legend: x the first input, y the output, n tokens (rows of a batch; in a recurrent layer times steps), h hidden units.
 """
 
 from __future__ import annotations
@@ -16,129 +16,132 @@ from profiler.values.findings import CauseKind
 from profiler.values.records import TensorSpec, tensors
 
 if TYPE_CHECKING:
-    from profiler.peers.emulation.hook_based import Extras
+    from profiler.peers.emulation.hook_based import HookRule
     from profiler.trace.module_facts import ModuleCall, ModuleFacts
 
     Amounts = dict[str, int]
 
-#: Operations that thop gives an output element of an interpolation; other modes count as nothing.
+#: Operations that thop counts per output element of an interpolation; other modes count 0.
 _UPSAMPLE = {"nearest": 1, "linear": 5, "bilinear": 11, "bicubic": 259}
-#: Gates of a cell, and what thop adds to its two products for a unit without biases and with.
+#: Number of gates of a cell, and the operations per unit that thop adds to its two matrix products: without and with
+#: biases.
 _CELLS = {"RNN": (1, 1, 3), "GRU": (3, 7, 13), "LSTM": (4, 8, 16)}
 
 
-def _nothing(_facts: ModuleFacts, _visit: ModuleCall) -> Amounts:
-    """Count the MACs, or nothing where there are none."""
+def _no_extras(_facts: ModuleFacts, _call: ModuleCall) -> Amounts:
+    """Count the MACs only."""
     return {}
 
 
-def _linear(facts: ModuleFacts, visit: ModuleCall) -> Amounts:
-    return {"TH-COMPLEX": -3 * _y(visit).elements * facts.setting("in_features") * _y(visit).is_complex}
+def _linear(facts: ModuleFacts, call: ModuleCall) -> Amounts:
+    y = _y(call)
+    return {"TH-COMPLEX": -3 * y.elements * facts.setting("in_features") * y.is_complex}
 
 
-def _convolution(facts: ModuleFacts, visit: ModuleCall) -> Amounts:
-    """Take y for the grid, and the second dimension of x for its channels, whatever they are."""
-    x, y = _x(visit), _y(visit)
+def _convolution(facts: ModuleFacts, call: ModuleCall) -> Amounts:
+    """Use the output grid, even if transposed, and the second dimension of x as channels, even if it is unbatched."""
+    x, y = _x(call), _y(call)
     channels, groups, kernel = facts.setting("in_channels"), facts.setting("groups"), prod(facts.setting("kernel_size"))
-    grid = prod(y.shape) * kernel * (channels // groups)
-    true = prod(x.shape) * kernel * facts.setting("out_channels") // groups if facts.setting("transposed") else grid
+    on_output = prod(y.shape) * kernel * (channels // groups)
+    on_input = prod(x.shape) * kernel * facts.setting("out_channels") // groups
+    macs = on_input if facts.setting("transposed") else on_output
     return {
-        "TH-CONVT": grid - true,
-        "TH-UNBATCHED": prod(y.shape) * kernel * (x.shape[1] // groups) - grid,
-        "TH-COMPLEX": -3 * true * x.is_complex,
+        "TH-CONVT": on_output - macs,
+        "TH-UNBATCHED": prod(y.shape) * kernel * (x.shape[1] // groups) - on_output,
+        "TH-COMPLEX": -3 * macs * x.is_complex,
     }
 
 
-def _norm(facts: ModuleFacts, visit: ModuleCall) -> Amounts:
+def _norm(facts: ModuleFacts, call: ModuleCall) -> Amounts:
     affine = facts.setting("affine", False) or facts.setting("elementwise_affine", False)
-    return {"TH-NORM": (4 if affine else 2) * prod(_x(visit).shape)}
+    return {"TH-NORM": (4 if affine else 2) * prod(_x(call).shape)}
 
 
-def _prelu(_facts: ModuleFacts, visit: ModuleCall) -> Amounts:
-    return {"TH-PRELU": prod(_x(visit).shape)}
+def _prelu(_facts: ModuleFacts, call: ModuleCall) -> Amounts:
+    return {"TH-PRELU": prod(_x(call).shape)}
 
 
-def _softmax(facts: ModuleFacts, visit: ModuleCall) -> Amounts:
-    shape = _x(visit).shape
+def _softmax(facts: ModuleFacts, call: ModuleCall) -> Amounts:
+    shape = _x(call).shape
     width = shape[facts.setting("dim")]
     return {"TH-SOFTMAX": prod(shape) // width * (3 * width - 1)}
 
 
-def _average(_facts: ModuleFacts, visit: ModuleCall) -> Amounts:
-    return {"TH-POOL": prod(_y(visit).shape)}
+def _average_pool(_facts: ModuleFacts, call: ModuleCall) -> Amounts:
+    return {"TH-POOL": prod(_y(call).shape)}
 
 
-def _adaptive_average(_facts: ModuleFacts, visit: ModuleCall) -> Amounts:
-    """Take the ratio of the sizes for the window, in floating-point numbers that are then cut off."""
-    before, after = (torch.tensor(spec.shape[2:], dtype=torch.float64) for spec in (_x(visit), _y(visit)))
-    return {"TH-POOL": int((torch.prod(torch.div(before, after)) + 1) * prod(_y(visit).shape))}
+def _adaptive_average_pool(_facts: ModuleFacts, call: ModuleCall) -> Amounts:
+    """Use the ratio of the sizes as the window, in floating-point numbers, and truncate the result."""
+    before, after = (torch.tensor(spec.shape[2:], dtype=torch.float64) for spec in (_x(call), _y(call)))
+    return {"TH-POOL": int((torch.prod(torch.div(before, after)) + 1) * prod(_y(call).shape))}
 
 
-def _upsample(facts: ModuleFacts, visit: ModuleCall) -> Amounts:
-    return {"TH-UPSAMPLE": _UPSAMPLE.get(facts.setting("mode"), 0) * prod(_y(visit).shape)}
+def _upsample(facts: ModuleFacts, call: ModuleCall) -> Amounts:
+    return {"TH-UPSAMPLE": _UPSAMPLE.get(facts.setting("mode"), 0) * prod(_y(call).shape)}
 
 
-def _recurrent(facts: ModuleFacts, visit: ModuleCall) -> Amounts:
-    """Count gates with biases and element-wise products; the products as if what is given on were as wide as h."""
+def _recurrent(facts: ModuleFacts, call: ModuleCall) -> Amounts:
+    """Count gates with biases and element-wise products; the matrix products as if there were no projection."""
     gates, plain, biased = _CELLS[facts.type.rpartition(".")[2].removesuffix("Cell")]
-    hidden, narrow = facts.setting("hidden_size"), facts.setting("proj_size", 0)
-    cells = hidden * _directions(facts)
-    products = gates * hidden * _columns(facts, hidden)
-    true = gates * hidden * _columns(facts, narrow or hidden) + cells * narrow
-    rest = cells * (biased if facts.setting("bias") else plain)
-    said, tokens = _tokens(facts, visit)
-    wrong = "TH-UNBATCHED" if isinstance(visit.inputs[0], TensorSpec) else "TH-PACKED"
+    hidden, projected = facts.setting("hidden_size"), facts.setting("proj_size", 0)
+    units = hidden * _cells(facts)
+    claimed = gates * hidden * _columns(facts, hidden)
+    macs = gates * hidden * _columns(facts, projected or hidden) + units * projected
+    rest = units * (biased if facts.setting("bias") else plain)
+    claimed_tokens, tokens = _tokens(facts, call)
+    code = "TH-UNBATCHED" if isinstance(call.inputs[0], TensorSpec) else "TH-PACKED"
     return {
         "TH-RNN": tokens * rest,
-        "TH-RNN-PROJ": tokens * (products - true),
-        wrong: (said - tokens) * (products + rest),
+        "TH-RNN-PROJ": tokens * (claimed - macs),
+        code: (claimed_tokens - tokens) * (claimed + rest),
     }
 
 
-def _directions(facts: ModuleFacts) -> int:
-    """Count the cells of all layers."""
+def _cells(facts: ModuleFacts) -> int:
+    """Return the number of cells: one per layer and direction."""
     return int(facts.setting("num_layers", 1) * (1 + facts.setting("bidirectional", False)))
 
 
 def _columns(facts: ModuleFacts, width: int) -> int:
-    """Sum the columns of the weight matrices of all cells, where each gives on *width* numbers."""
-    ways = 1 + facts.setting("bidirectional", False)
-    first, later = ways * (facts.setting("input_size") + width), _directions(facts) - ways
-    return int(first + later * (ways + 1) * width)
+    """Return the columns of all weight matrices, if each cell outputs *width* features."""
+    directions = 1 + facts.setting("bidirectional", False)
+    first, later = directions * (facts.setting("input_size") + width), _cells(facts) - directions
+    return int(first + later * (directions + 1) * width)
 
 
-def _tokens(facts: ModuleFacts, visit: ModuleCall) -> tuple[int, int]:
-    """Say for how many tokens thop takes an input, and how many there are."""
-    first = visit.inputs[0]
-    if not isinstance(first, TensorSpec):  # a packed sequence: what is stored, and the number of rows at each step
-        data, steps, *_ = tensors(first)
-        return steps.shape[0] * tensors(visit.output)[-1].shape[-2], data.shape[0]
+def _tokens(facts: ModuleFacts, call: ModuleCall) -> tuple[int, int]:
+    """Return the number of tokens that thop counts for an input, and the true number."""
+    first = call.inputs[0]
+    if not isinstance(first, TensorSpec):  # a packed sequence: its data, and the number of sequences at each step
+        data, batch_sizes, *_ = tensors(first)
+        return batch_sizes.shape[0] * tensors(call.output)[-1].shape[-2], data.shape[0]
     return prod(first.shape[: 1 if facts.is_a("RNNCellBase") else 2]), prod(first.shape[:-1])
 
 
-def _x(visit: ModuleCall) -> TensorSpec:
-    return tensors(visit.inputs[0])[0]
+def _x(call: ModuleCall) -> TensorSpec:
+    return tensors(call.inputs[0])[0]
 
 
-def _y(visit: ModuleCall) -> TensorSpec:
-    return tensors(visit.output)[0]
+def _y(call: ModuleCall) -> TensorSpec:
+    return tensors(call.output)[0]
 
 
-_HOOKS: tuple[tuple[Extras, str], ...] = (
+_HOOKS: tuple[tuple[HookRule, str], ...] = (
     (_linear, "Linear"),
     (_convolution, "Conv1d Conv2d Conv3d ConvTranspose1d ConvTranspose2d ConvTranspose3d"),
     (_norm, "BatchNorm1d BatchNorm2d BatchNorm3d SyncBatchNorm LayerNorm InstanceNorm1d InstanceNorm2d InstanceNorm3d"),
     (_prelu, "PReLU"),
     (_softmax, "Softmax"),
-    (_average, "AvgPool1d AvgPool2d AvgPool3d"),
-    (_adaptive_average, "AdaptiveAvgPool1d AdaptiveAvgPool2d AdaptiveAvgPool3d"),
+    (_average_pool, "AvgPool1d AvgPool2d AvgPool3d"),
+    (_adaptive_average_pool, "AdaptiveAvgPool1d AdaptiveAvgPool2d AdaptiveAvgPool3d"),
     (_upsample, "Upsample UpsamplingBilinear2d UpsamplingNearest2d"),
     (_recurrent, "RNN GRU LSTM RNNCell GRUCell LSTMCell"),
-    (_nothing, "ReLU ReLU6 LeakyReLU Dropout MaxPool1d MaxPool2d MaxPool3d AdaptiveMaxPool1d AdaptiveMaxPool2d"),
-    (_nothing, "AdaptiveMaxPool3d ZeroPad2d PixelShuffle Sequential"),
+    (_no_extras, "ReLU ReLU6 LeakyReLU Dropout MaxPool1d MaxPool2d MaxPool3d AdaptiveMaxPool1d AdaptiveMaxPool2d"),
+    (_no_extras, "AdaptiveMaxPool3d ZeroPad2d PixelShuffle Sequential"),
 )  # fmt: skip
-#: By the qualified name of the class, which must be this one exactly.
-HOOKS: dict[str, Extras] = {
+#: The rule of each class, by its qualified name; subclasses have no rule.
+HOOKS: dict[str, HookRule] = {
     f"{getattr(nn, name).__module__}.{name}": hook for hook, names in _HOOKS for name in names.split()
 }
 
@@ -146,44 +149,44 @@ EXTRAS = (
     Extra(
         "TH-NORM",
         CauseKind.UNIT,
-        "adds 2 operations an element of a norm, 4 with weights, to the MACs",
+        "adds 2 MACs per element of a norm, or 4 if it has weights",
         "thop/vision/basic_hooks.py: count_normalization",
     ),
     Extra(
         "TH-SOFTMAX",
         CauseKind.UNIT,
-        "adds 3·n − 1 operations for each softmax of n elements to the MACs",
+        "adds 3·n − 1 MACs for each softmax over n elements",
         "thop/vision/calc_func.py: calculate_softmax",
     ),
     Extra(
         "TH-PRELU",
         CauseKind.UNIT,
-        "adds an operation an element of a PReLU to the MACs",
+        "adds one MAC per element of a PReLU",
         "thop/vision/basic_hooks.py: count_prelu",
     ),
     Extra(
         "TH-POOL",
         CauseKind.UNIT,
-        "adds an operation for each element that an average pool gives to the MACs; an adaptive one, its window's too",
+        "adds one MAC per output element of an average pool, or 1 plus the window size if it is adaptive",
         "thop/vision/basic_hooks.py: count_avgpool, count_adap_avgpool",
     ),
     Extra(
         "TH-UPSAMPLE",
         CauseKind.UNIT,
-        "adds 1 to 259 operations an interpolated element to the MACs",
+        "adds 1 to 259 MACs per output element of Upsample, depending on its mode",
         "thop/vision/calc_func.py: calculate_upsample",
     ),
     Extra(
         "TH-CONVT",
         CauseKind.GRID,
-        "counts a transposed convolution on its output, not on its input",
+        "counts a transposed convolution on the grid of its output instead of its input",
         "thop/vision/calc_func.py: calculate_conv2d_flops",
     ),
     Extra(
         "TH-UNBATCHED",
         CauseKind.BATCH,
-        "takes the second dimension of an image for its channels, and the first two of a sequence for batch and time, "
-        "also where there is no batch",
+        "takes the second dimension of an unbatched image as channels, and the first two of an unbatched sequence as "
+        "batch and time",
         "thop/vision/calc_func.py: calculate_conv2d_flops; rnn_hooks.py",
     ),
     Extra(
@@ -201,13 +204,13 @@ EXTRAS = (
     Extra(
         "TH-PACKED",
         CauseKind.RECURRENT,
-        "counts a packed sequence as if every sequence were as long as the longest",
+        "counts a packed sequence as if all sequences were as long as the longest",
         "thop/rnn_hooks.py",
     ),
     Extra(
         "TH-COMPLEX",
         CauseKind.DTYPE,
-        "counts a product of complex numbers as one of real ones",
+        "counts a complex multiply-add as one real multiply-add instead of four",
         "thop/vision/calc_func.py: calculate_linear",
     ),
 )
