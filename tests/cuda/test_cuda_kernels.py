@@ -7,6 +7,7 @@ share no formula where the kernels differ.
 from __future__ import annotations
 
 import copy
+import gc
 
 import pytest
 import torch
@@ -92,16 +93,26 @@ def complete(profile):
     return not profile.uncounted
 
 
+@pytest.mark.filterwarnings("ignore:LSTM with projections")
 @pytest.mark.parametrize("train", [False, True], ids=["inference", "training"])
 @pytest.mark.parametrize("name", LAYERS)
 def test_a_layer_costs_on_cuda_what_it_costs_on_the_cpu(name, train):
     make, *shapes = LAYERS[name]
     model = make()
-    inputs = [torch.randn(shape) for shape in shapes]
+    inputs = [torch.randn(shape, requires_grad=train) for shape in shapes]
     there = copy.deepcopy(model).cuda()
     cpu, cuda = counted(model, *inputs, train=train), counted(there, *(x.cuda() for x in inputs), train=train)
     assert complete(cuda)
-    assert cuda.totals.macs == cpu.totals.macs > 0
+    assert cuda.totals.macs - (train and gradient_of_the_first_state(model)) == cpu.totals.macs > 0
+
+
+def gradient_of_the_first_state(model):
+    """Return the MACs of the first hidden state's gradient (batch 3), which cuDNN computes and the CPU's GRU does not."""
+    layer = getattr(model, "layer", None)
+    if not isinstance(layer, (nn.GRU, nn.RNN)):
+        return 0
+    gates = 3 if isinstance(layer, nn.GRU) else 1
+    return 3 * layer.num_layers * (1 + layer.bidirectional) * layer.hidden_size * gates * layer.hidden_size
 
 
 BACKENDS = {
@@ -130,11 +141,11 @@ def test_backward_of_attention_recomputes_the_scores_once_where_they_are_not_sto
     assert profile.totals.macs == (2 + 4 + (backend != "math")) * product
 
 
-@pytest.mark.parametrize("fused", [False, True])
-@pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW, torch.optim.Adagrad])
-def test_a_step_of_an_optimizer_is_counted(kind, fused):
+@pytest.mark.parametrize("way", ["fused", "foreach"])
+@pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW])
+def test_a_step_of_an_optimizer_is_counted(kind, way):
     model = nn.Linear(16, 16).cuda()
-    optimizer = kind(model.parameters(), lr=0.1, fused=fused)
+    optimizer = kind(model.parameters(), lr=0.1, **{way: True})
     with profiler.profile(model) as p:
         model(torch.randn(4, 16, device="cuda")).sum().backward()
         optimizer.step()
@@ -172,14 +183,15 @@ def test_grouped_products_are_counted():
 def test_ctc_loss_and_sampling_are_counted():
     class Loss(nn.Module):
         def forward(self, x):
-            targets = torch.ones(2, 5, dtype=torch.int32)
-            lengths, sizes = torch.full((2,), 20, dtype=torch.int32), torch.full((2,), 5, dtype=torch.int32)
+            targets = torch.ones(2, 5, dtype=torch.int32, device="cuda")
+            lengths, sizes = (torch.full((2,), n, dtype=torch.int32, device="cuda") for n in (20, 5))
             return F.ctc_loss(x.log_softmax(-1), targets, lengths, sizes)
 
     profile = counted(Loss(), torch.randn(20, 2, 10, device="cuda", requires_grad=True), train=True)
     assert complete(profile)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_compiled_model_costs_what_the_eager_one_costs():
     model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 36, 10)).cuda()
     x = torch.randn(2, 3, 8, 8, device="cuda")
@@ -196,12 +208,15 @@ def test_a_first_use_of_a_library_leaves_the_random_state_of_cuda():
 
 
 @pytest.mark.parametrize("train", [False, True], ids=["inference", "training"])
-def test_the_counted_peak_is_below_the_allocators_and_near_it(train):
+def test_the_counted_peak_is_what_was_asked_of_the_allocator(train):
     model = nn.Sequential(*(layer for _ in range(6) for layer in (nn.Linear(2048, 2048), nn.GELU()))).cuda()
     x = torch.randn(4096, 2048, device="cuda")
-    counted(model, x, train=train)  # workspaces of libraries are allocated once
+    counted(model, x, train=train)  # the libraries' workspaces are allocated once, and stay
     model.zero_grad(set_to_none=True)
+    gc.collect()
+    before = torch.cuda.memory_stats()["requested_bytes.all.current"]
     torch.cuda.reset_peak_memory_stats()
     profile = counted(model, x, train=train)
-    measured = torch.cuda.max_memory_allocated()
-    assert 0.9 <= profile.memory.peak.total / measured <= 1.001
+    asked = torch.cuda.memory_stats()["requested_bytes.all.peak"] - before
+    held = sum(tensor.nbytes for tensor in (x, *model.parameters()))
+    assert profile.memory.peak.total - held == pytest.approx(asked, rel=0.001)
