@@ -61,7 +61,7 @@ def record_composite_calls(model: nn.Module, run: Callable[[], object]) -> tuple
     Gradients are enabled, so that modules take no inference fast path, but dispatch starts below autograd: composite
     operators arrive before they are decomposed, and no graph is kept. Buffers and the random state are restored.
     """
-    modules, log = ModuleStack(model, lambda *_: None), _CallLog()
+    modules, log = ModuleStack(model), _CallLog()
 
     def on_forward(module: nn.Module, _args: Any, output: Any) -> None:
         if module is model:

@@ -36,7 +36,7 @@ def has_float_mask(records: Iterable[OpRecord]) -> bool:
 
 def learned_masks(model: nn.Module, run: Callable[[], object]) -> frozenset[str]:
     """Return the paths of the modules that pass a learned mask to attention during *run*, which calls *model*."""
-    modules = ModuleStack(model, lambda *_: None)
+    modules = ModuleStack(model)
     paths: set[str] = set()
 
     class LearnedMaskMode(TorchFunctionMode):

@@ -123,7 +123,7 @@ def _record_calls(
         if module in calls and get_ident() == thread:
             calls[module][ModuleCall(detach(specs.specs(args)), detach(specs.spec(_as_list(output))))] += 1
 
-    stack = ModuleStack(model, lambda *_: None)
+    stack = ModuleStack(model)
     stack.attach()
     handle = register_module_forward_hook(on_forward)
     try:

@@ -32,11 +32,10 @@ if TYPE_CHECKING:
 class ModuleStack:
     """The running modules of one model on one thread, their number of calls, and their first outputs."""
 
-    def __init__(self, model: nn.Module | None, on_call: Callable[[Any, Any], None]) -> None:
-        """Prepare to follow *model*; *on_call* receives the arguments of each call of the root module."""
+    def __init__(self, model: nn.Module | None) -> None:
+        """Prepare to follow *model*."""
         self._model = model
         self._paths = _paths(model) if model is not None else {}
-        self._on_call = on_call
         self._attached = ExitStack()
         #: The running modules; with each, the values of ``current`` and ``in_backward`` at its caller.
         self._stack: list[tuple[nn.Module, str, bool]] = []
@@ -54,15 +53,15 @@ class ModuleStack:
         """The modules of the model, each once."""
         return self._paths
 
-    def attach(self) -> None:
-        """Start to follow the modules that run on this thread."""
+    def attach(self, on_call: Callable[[Any, Any], None] = lambda *_: None) -> None:
+        """Start to follow the modules that run on this thread; *on_call* receives the arguments of the root's calls."""
         thread = get_ident()
 
         def enter(module: nn.Module, args: Any) -> None:
             paths = self._paths.get(module)
             if paths is not None and get_ident() == thread:
                 if module is self._model:
-                    self._on_call(args, _keyword_arguments())
+                    on_call(args, _keyword_arguments())
                 self._stack.append((module, self.current, self.in_backward))
                 path = self.current = paths[0] if len(paths) == 1 else _path_under_caller(paths, self.current)
                 self.in_backward = self.in_backward or torch._C._current_autograd_node() is not None

@@ -60,7 +60,7 @@ class Session:
     def __init__(self, model: nn.Module | None) -> None:
         """Prepare to record *model*; with None, only operators are recorded."""
         self.model = model
-        self._modules = ModuleStack(model, self._on_model_call)
+        self._modules = ModuleStack(model)
         self._storages = StorageTracker(model)
         self._recorder = Recorder(self._modules, BackwardAttribution(model), self._storages)
         self._inputs: tuple[tuple[str, Value], ...] = ()
@@ -76,7 +76,7 @@ class Session:
             stack.callback(self._modules.detach)
             stack.callback(self._storages.stop)
             self._storages.start()
-            self._modules.attach()
+            self._modules.attach(self._on_model_call)
             stack.enter_context(self._recorder.optimizer_steps())
             stack.enter_context(self._recorder)
             self._attached = stack.pop_all()
