@@ -155,7 +155,7 @@ class _CompositeMode(TorchDispatchMode):
         self, func: Any, types: tuple[type, ...], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Run the operator, and log it if Python called it."""
-        kind, _, _ = classify(func)
+        kind, *_ = classify(func)
         if kind is DispatchKind.METADATA or any(map(has_own_dispatch, types)):
             return NotImplemented
         if self._parts is not None or func.name() in _TRANSPARENT:
@@ -178,7 +178,7 @@ class _CompositeMode(TorchDispatchMode):
                 return func._op_dk(DispatchKey.CompositeImplicitAutograd, *args, **kwargs)
         result = func(*args, **kwargs)
         if kind is not DispatchKind.VIEW and self._parts is not None:
-            _, readers, _ = classify(func)
+            _, readers, *_ = classify(func)
             specs = self._specs.call_specs(readers, args, kwargs, result)
             self._parts[OperatorCall(func, self._modules.current, "forward", *specs)] += 1
         return result

@@ -34,6 +34,24 @@ class DispatchKind(enum.Enum):
     HIGHER_ORDER = enum.auto()
 
 
+class Effect(enum.Enum):
+    """What an operator does to memory that it did not find written."""
+
+    #: Writes its results whole.
+    NONE = enum.auto()
+    #: Overwrites an argument.
+    OVERWRITES = enum.auto()
+    #: Allocates its result and writes nothing to it.
+    ALLOCATES = enum.auto()
+    #: Fills its result with zeros.
+    ZEROS = enum.auto()
+
+
+_ALLOCATIONS = frozenset(
+    {"empty", "empty_like", "empty_permuted", "empty_quantized", "empty_strided", "new_empty", "new_empty_strided"}
+)
+_ZEROS = frozenset({"zeros", "zeros_like", "new_zeros", "zero_"})
+
 _METADATA = frozenset({
     "dim", "is_contiguous", "is_non_overlapping_and_dense", "is_strides_like_format", "layout", "numel", "size",
     "storage_offset", "stride", "sym_is_contiguous", "sym_numel", "sym_size", "sym_storage_offset", "sym_stride",
@@ -59,15 +77,16 @@ _TENSOR_FREE_TYPES = frozenset({"int", "float", "bool", "complex", "number", "st
 
 
 @cache
-def classify(func: Any) -> tuple[DispatchKind, ValueReaders | None, tuple[tuple[int, ...], ...]]:
+def classify(func: Any) -> tuple[DispatchKind, ValueReaders | None, tuple[tuple[int, ...], ...], Effect]:
     """Classify an operator once.
 
     Args:
         func: An overload (``torch._ops.OpOverload``) or a higher-order operator.
 
     Returns:
-        How to handle it; the readers for arguments whose values affect the cost; and a table that maps the number of
-        positional arguments of a call to the positions, among these, of those that may be or contain tensors.
+        How to handle it; the readers for arguments whose values affect the cost; a table that maps the number of
+        positional arguments of a call to the positions, among these, of those that may be or contain tensors; and what
+        it does to memory.
     """
     arguments = func._schema.arguments if hasattr(func, "_schema") else ()
     tensors = [i for i, a in enumerate(arguments) if not _TENSOR_FREE_TYPES.issuperset(re.findall(r"\w+", str(a.type)))]
@@ -75,7 +94,17 @@ def classify(func: Any) -> tuple[DispatchKind, ValueReaders | None, tuple[tuple[
         _kind(func),
         value_readers_of(func),
         tuple(tuple(i for i in tensors if i < n) for n in range(len(arguments) + 1)),
+        _effect(func),
     )
+
+
+def _effect(func: Any) -> Effect:
+    name = getattr(func, "_opname", "")
+    if name in _ALLOCATIONS:
+        return Effect.ALLOCATES
+    if name in _ZEROS:
+        return Effect.ZEROS
+    return Effect.OVERWRITES if hasattr(func, "_schema") and func._schema.is_mutable else Effect.NONE
 
 
 def _kind(func: Any) -> DispatchKind:

@@ -19,14 +19,20 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch._C import _current_autograd_node
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
+from profiler.trace.backward_attribution import locate_backward
+from profiler.trace.thread_state import ThreadState
 from profiler.values.records import OUTSIDE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from torch import nn
+    from torch.optim import Optimizer
+
+    from profiler.values.records import Phase
 
 
 class ModuleStack:
@@ -37,12 +43,9 @@ class ModuleStack:
         self._model = model
         self._paths = _paths(model) if model is not None else {}
         self._attached = ExitStack()
-        #: The running modules; with each, the values of ``current`` and ``in_backward`` at its caller.
-        self._stack: list[tuple[nn.Module, str, bool]] = []
-        #: Whether the running module was called in a backward pass: its forward is recomputed.
-        self.in_backward = False
-        #: The path of the running module.
-        self.current = OUTSIDE
+        self._state = ThreadState()
+        #: The first path that holds each parameter, by its ``id``. The model keeps the parameters alive.
+        self._owners: dict[int, str] = {}
         #: The number of calls of each module, by path.
         self.calls: defaultdict[str, int] = defaultdict(int)
         #: The shapes of the tensors in each module's first output, by path.
@@ -53,6 +56,25 @@ class ModuleStack:
         """The modules of the model, each once."""
         return self._paths
 
+    @property
+    def current(self) -> str:
+        """The path of the running module."""
+        return self._state.current
+
+    def locate(self) -> tuple[str, Phase]:
+        """Return the module and phase of what runs now; attribute the autograd nodes created so far."""
+        state, node = self._state, _current_autograd_node()
+        if node is None:
+            # inside a step, a closure runs the model: that is forward work
+            path: str = state.current
+            phase: Phase = "optimizer" if state.in_optimizer else "forward"
+        else:
+            path, phase = locate_backward(state, node, self._owner)
+        state.creator = path
+        if node is not None or torch.is_grad_enabled():
+            state.nodes.record(path)
+        return path, phase
+
     def attach(self, on_call: Callable[[Any, Any], None] = lambda *_: None) -> None:
         """Start to follow the modules that run on this thread; *on_call* receives the arguments of the root's calls."""
         thread = get_ident()
@@ -62,17 +84,19 @@ class ModuleStack:
             if paths is not None and get_ident() == thread:
                 if module is self._model:
                     on_call(args, _keyword_arguments())
-                self._stack.append((module, self.current, self.in_backward))
-                path = self.current = paths[0] if len(paths) == 1 else _path_under_caller(paths, self.current)
-                self.in_backward = self.in_backward or torch._C._current_autograd_node() is not None
+                caller, _ = self.locate()
+                path = paths[0] if len(paths) == 1 else _path_under_caller(paths, caller)
+                self._state.push(module, path)
                 self.calls[path] += 1
 
         def leave(module: nn.Module, _args: Any, output: Any) -> None:
             if module in self._paths and get_ident() == thread:
-                self._pop(module, output)
+                path = self._state.pop(module)
+                if path is not None and output is not None and path not in self.outputs:
+                    self.outputs[path] = tuple(_shapes(output))
 
         with ExitStack() as stack:
-            stack.callback(self._clear)
+            stack.callback(self._state.clear)
             stack.callback(register_module_forward_pre_hook(enter).remove)
             stack.callback(register_module_forward_hook(leave, always_call=True).remove)
             self._attached = stack.pop_all()
@@ -81,19 +105,23 @@ class ModuleStack:
         """Remove the hooks and clear the stack."""
         self._attached.close()
 
-    def _pop(self, module: nn.Module, output: Any) -> None:
-        """Return to the caller of *module*; drop frames above it, left by an exception that the model caught."""
-        while self._stack:
-            path = self.current
-            popped, self.current, self.in_backward = self._stack.pop()
-            if popped is module:
-                if output is not None and path not in self.outputs:
-                    self.outputs[path] = tuple(_shapes(output))
-                return
+    def enter_optimizer(self, optimizer: Optimizer) -> None:
+        """Attribute what follows to the optimizer phase. A step of *optimizer* that raised has ended."""
+        self._state.pop(optimizer)
+        self.locate()
+        self._state.push(optimizer, OUTSIDE, in_optimizer=True)
 
-    def _clear(self) -> None:
-        self._stack.clear()
-        self.current, self.in_backward = OUTSIDE, False
+    def leave_optimizer(self, optimizer: Optimizer) -> None:
+        """End the step of *optimizer*."""
+        self._state.pop(optimizer)
+
+    def _owner(self, parameter: torch.Tensor) -> str:
+        """Return the first path that holds a parameter. It may have been registered since the last look."""
+        if id(parameter) not in self._owners and self._model is not None:
+            for path, module in walk(self._model):
+                for own in module._parameters.values():
+                    self._owners.setdefault(id(own), path)
+        return self._owners.setdefault(id(parameter), OUTSIDE)
 
 
 def walk(model: nn.Module, path: str = "") -> Iterator[tuple[str, nn.Module]]:

@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch._C import DispatchKey, _current_autograd_node
+from torch._C import DispatchKey
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from profiler.trace.argument_specs import SpecCache
-from profiler.trace.dispatch_kind import DispatchKind, classify, has_backend_kernel, has_own_dispatch
+from profiler.trace.dispatch_kind import DispatchKind, Effect, classify, has_backend_kernel, has_own_dispatch
 from profiler.trace.flex_attention import FlexAttention
 from profiler.trace.operator_calls import OperatorCall
 from profiler.trace.storage_ref import Producer
@@ -21,11 +21,9 @@ from profiler.values.records import OUTSIDE
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from profiler.trace.backward_attribution import BackwardAttribution
     from profiler.trace.module_stack import ModuleStack
     from profiler.trace.storage_tracker import StorageTracker
     from profiler.trace.value_readers import ValueReaders
-    from profiler.values.records import Phase
 
 
 #: A recorded call that is not yet counted: its producer, its arguments, the names of the keyword arguments at their
@@ -40,14 +38,12 @@ class Recorder(TorchDispatchMode):
 
     supports_higher_order_operators = True
 
-    def __init__(self, modules: ModuleStack, attribution: BackwardAttribution, storages: StorageTracker) -> None:
-        """Take the running module from *modules*, and that of backward work from *attribution*."""
+    def __init__(self, modules: ModuleStack, storages: StorageTracker) -> None:
+        """Take the running module and the phase from *modules*; tell *storages* of every operator."""
         super().__init__()  # type: ignore[no-untyped-call]
         self._modules = modules
-        self._attribution = attribution
         self._storages = storages
         self.specs = SpecCache()
-        self._in_optimizer = False
         self._pending: list[PendingCall] = []
         self._calls: Counter[OperatorCall] = Counter()
 
@@ -75,11 +71,11 @@ class Recorder(TorchDispatchMode):
         """Attribute the work of every ``torch.optim`` step inside the block to the optimizer phase."""
 
         def begin(optimizer: torch.optim.Optimizer, *_: Any) -> None:
-            self._in_optimizer = True
+            self._modules.enter_optimizer(optimizer)
             self._storages.mark_optimizer_states(optimizer)
 
         def end(optimizer: torch.optim.Optimizer, *_: Any) -> None:
-            self._in_optimizer = False
+            self._modules.leave_optimizer(optimizer)
             self._storages.mark_optimizer_states(optimizer)
 
         pre_hook = register_optimizer_step_pre_hook(begin)
@@ -89,7 +85,6 @@ class Recorder(TorchDispatchMode):
         finally:
             pre_hook.remove()
             post_hook.remove()
-            self._in_optimizer = False
 
     def __torch_dispatch__(
         self, func: Any, types: tuple[type, ...], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -97,7 +92,7 @@ class Recorder(TorchDispatchMode):
         """Run the operator and record the call."""
         if types and any(map(has_own_dispatch, types)):
             return NotImplemented  # the subclass runs operators on the tensors that it wraps; those are recorded
-        kind, readers, tensor_positions = classify(func)
+        kind, readers, tensor_positions, effect = classify(func)
         if kind is DispatchKind.METADATA:
             return NotImplemented  # the tensor itself answers; calling func here would recurse without end
         kwargs = kwargs or {}
@@ -109,7 +104,9 @@ class Recorder(TorchDispatchMode):
         if kind is DispatchKind.HIGHER_ORDER:
             return self._run_higher_order(func, args, kwargs)
         result = func(*args, **kwargs)
-        path, phase = self._module_and_phase()
+        path, phase = self._modules.locate()
+        if phase == "backward" and effect is Effect.OVERWRITES and self._storages.holds_parameter(args[0]):
+            path, phase = OUTSIDE, "optimizer"  # an update by hand, in a hook on the parameter's gradient
         if kind is not DispatchKind.VIEW:
             self._record((func, path, phase), readers, tensor_positions[len(args)], args, kwargs, result)
         return result
@@ -149,21 +146,6 @@ class Recorder(TorchDispatchMode):
         positional = len(specs) - len(names)
         return OperatorCall(*producer, specs[:positional], tuple(zip(names, specs[positional:], strict=True)), result)
 
-    def _module_and_phase(self) -> tuple[str, Phase]:
-        """Return the module and phase of the current operator; record the autograd node that it creates."""
-        modules, node = self._modules, _current_autograd_node()
-        path: str = modules.current
-        if node is None:
-            # inside a step, a closure runs the model: that is forward work
-            phase: Phase = "optimizer" if self._in_optimizer and path == OUTSIDE else "forward"
-        elif torch.is_grad_enabled() and (modules.in_backward or _is_checkpoint(node)):
-            phase, path = "recompute", path if modules.in_backward else self._attribution.module_of(node)
-        else:
-            phase, path = "backward", self._attribution.module_of(node)
-        if torch.is_grad_enabled():
-            self._attribution.record_forward(path)
-        return path, phase
-
     def _run_higher_order(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run a higher-order operator and record the operators inside it; without an eager kernel, the call itself."""
         implementation = func.py_kernels.get(DispatchKey.CompositeExplicitAutograd)
@@ -180,12 +162,4 @@ class Recorder(TorchDispatchMode):
         return result
 
     def _count_call(self, func: Any, specs: tuple[Any, Any, Any]) -> None:
-        self.calls[OperatorCall(func, *self._module_and_phase(), *specs)] += 1
-
-
-def _is_checkpoint(node: Any) -> bool:
-    """Return whether ``torch.utils.checkpoint`` reruns a function in *node* that no module called."""
-    if node.name() == "CheckpointFunctionBackward":
-        return True
-    hooks = torch._C._autograd._top_saved_tensors_default_hooks(True)
-    return hooks is not None and "_recomputation_hook" in getattr(hooks[0], "__qualname__", "")
+        self.calls[OperatorCall(func, *self._modules.locate(), *specs)] += 1

@@ -14,7 +14,6 @@ from torch import nn
 
 from profiler.errors import UnsupportedModelError
 from profiler.trace.argument_specs import SpecCache, detach
-from profiler.trace.backward_attribution import BackwardAttribution
 from profiler.trace.inventory import ModelInventory, take_inventory
 from profiler.trace.module_stack import ModuleStack
 from profiler.trace.operator_calls import to_record
@@ -62,7 +61,7 @@ class Session:
         self.model = model
         self._modules = ModuleStack(model)
         self._storages = StorageTracker(model)
-        self._recorder = Recorder(self._modules, BackwardAttribution(model), self._storages)
+        self._recorder = Recorder(self._modules, self._storages)
         self._inputs: tuple[tuple[str, Value], ...] = ()
         #: The arguments of the model's first call.
         self.first_call: tuple[tuple[Any, ...], dict[str, Any]] | None = None

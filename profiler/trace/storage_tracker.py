@@ -113,6 +113,15 @@ class StorageTracker:
                 self._recategorize(storage, "input")
         self.trim(_MAX_EVENTS_AT_CALL)
 
+    def holds_parameter(self, operand: Any) -> bool:
+        """Return whether an operand, or the first of a list, has the storage of a parameter."""
+        tensor = next(_tensors(operand), None)
+        try:
+            storage = self._live.get(tensor.untyped_storage()._cdata) if tensor is not None else None
+        except _NO_STORAGE:
+            return False
+        return storage is not None and storage() is not None and storage.category == "parameter"
+
     def trim(self, max_events: int = _MAX_EVENTS) -> None:
         """Sum the waiting events and drop them if there are more than *max_events*."""
         if len(self._earlier_events) + len(self._events) > max_events:

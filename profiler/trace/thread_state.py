@@ -1,0 +1,128 @@
+"""What runs on one thread: the calls of modules and the optimizer steps that began there and have not ended."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import NamedTuple
+
+import torch
+
+from profiler.values.records import OUTSIDE
+
+_next_number = torch._C._autograd._get_sequence_nr
+_MAX_RUNS = 2**20  # at the limit the older half is dropped: the graphs of those nodes have long been freed
+
+
+class NodeOwners:
+    """The modules that created the autograd nodes of one thread.
+
+    Torch numbers the nodes of a thread in the order of their creation. Whenever another module goes on, the numbers
+    assigned since the last time are recorded for the module that ran until then.
+    """
+
+    def __init__(self) -> None:
+        """Start with the next node; older ones are attributed to ``OUTSIDE``."""
+        self._last = _next_number() - 1
+        #: Runs of consecutive nodes created by one module: the last number of each run, and the module's path.
+        self._ends: list[int] = [self._last]
+        self._paths: list[str] = [OUTSIDE]
+
+    def record(self, path: str) -> None:
+        """Attribute the nodes created since the previous call to the module at *path*."""
+        last = _next_number() - 1
+        if last <= self._last:
+            return
+        self._last = last
+        if self._paths[-1] == path:
+            self._ends[-1] = last
+            return
+        self._ends.append(last)
+        self._paths.append(path)
+        if len(self._ends) > _MAX_RUNS:
+            del self._ends[: _MAX_RUNS // 2], self._paths[: _MAX_RUNS // 2]
+
+    def has_new(self) -> bool:
+        """Return whether nodes have been created since the last record."""
+        return _next_number() - 1 > self._last
+
+    def path_of(self, number: int) -> str:
+        """Return the path of the module that created the node of this number."""
+        run = bisect_left(self._ends, number)
+        return self._paths[run] if run < len(self._paths) else OUTSIDE
+
+
+class _Frame(NamedTuple):
+    """A running module or optimizer, and the values of the thread's attributes to restore when it ends."""
+
+    owner: object
+    current: str
+    creator: str
+    graph_task: int
+    in_optimizer: bool
+
+
+class ThreadState:
+    """The running modules and optimizer steps of one thread, innermost last, and who creates its autograd nodes."""
+
+    __slots__ = (
+        "_frames",
+        "creator",
+        "current",
+        "graph_task",
+        "in_optimizer",
+        "in_rerun_function",
+        "newest_task",
+        "nodes",
+        "rerun_task",
+    )
+
+    def __init__(self) -> None:
+        """Start outside of every module."""
+        self._frames: list[_Frame] = []
+        #: The path of the innermost running module; OUTSIDE in an optimizer step.
+        self.current = OUTSIDE
+        #: The module to which the nodes that are created now belong: in a backward pass, not the running module.
+        self.creator = OUTSIDE
+        #: The backward pass (autograd's graph task) in which the innermost call began; -1 if in none.
+        self.graph_task = -1
+        #: Whether an optimizer's step is innermost.
+        self.in_optimizer = False
+        #: The latest backward pass that was seen on this thread. Their numbers increase.
+        self.newest_task = -1
+        #: The backward pass in which the latest operator ran a forward again; -1 if it did not.
+        self.rerun_task = -1
+        #: Whether a custom autograd.Function runs in that forward.
+        self.in_rerun_function = False
+        self.nodes = NodeOwners()
+
+    def push(self, owner: object, path: str, *, in_optimizer: bool = False) -> None:
+        """Enter a call of *owner*: a module at *path*, or an optimizer. Nodes created so far belong to its caller."""
+        self.nodes.record(self.creator)
+        self._frames.append(_Frame(owner, self.current, self.creator, self.graph_task, self.in_optimizer))
+        self.current = self.creator = path
+        self.graph_task = torch._C._current_graph_task_id()
+        self.in_optimizer = in_optimizer
+
+    def pop(self, owner: object) -> str | None:
+        """End the innermost call of *owner* and return its path; return None if it has not been entered.
+
+        Calls above it are dropped: an exception that the model caught has ended them.
+        """
+        if not self.is_running(owner):
+            return None
+        while True:
+            self.nodes.record(self.current)
+            path = self.current
+            popped, self.current, self.creator, self.graph_task, self.in_optimizer = self._frames.pop()
+            if popped is owner:
+                return path
+
+    def is_running(self, owner: object) -> bool:
+        """Return whether a call of *owner* has not ended."""
+        frames = self._frames
+        return bool(frames) and (frames[-1].owner is owner or any(frame.owner is owner for frame in frames))
+
+    def clear(self) -> None:
+        """Forget every running call."""
+        self._frames.clear()
+        self.current, self.creator, self.graph_task, self.in_optimizer = OUTSIDE, OUTSIDE, -1, False
