@@ -10,6 +10,7 @@ from rich.console import Console
 
 import profiler.cli as package
 from profiler.errors import ProfilerError
+from profiler.targets.permissions import Permissions, permit
 from profiler.util.autoload import import_all
 
 if TYPE_CHECKING:
@@ -56,15 +57,20 @@ def main(words: Sequence[str] | None = None) -> int:
 def launch(
     *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
     debug: bool = False,
+    trust: bool = False,
+    no_code: bool = False,
 ) -> None:
     """Run a command.
 
     Args:
         tokens: The words of the command.
         debug: Show the traceback of an error.
+        trust: Load a saved program (.pt2, .pt, .ts) although loading it can run code.
+        no_code: Refuse targets other than models of torchvision, timm and transformers, in data files too.
     """
     try:
-        app(tokens, exit_on_error=False, print_error=False)
+        with permit(Permissions(trust=trust, code=not no_code)):
+            app(tokens, exit_on_error=False, print_error=False)
     except ProfilerError:
         if debug:
             Console(stderr=True).print_exception()

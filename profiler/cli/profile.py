@@ -19,6 +19,7 @@ from profiler.cli.training_options import FORWARD_ONLY, TrainingOptions
 from profiler.documents.target_claims import claims_settled_by_profile
 from profiler.run.count_target import count_target
 from profiler.targets import build_with_inputs
+from profiler.targets.permissions import with_permissions
 
 if TYPE_CHECKING:
     from profiler.tally import Profile
@@ -69,7 +70,9 @@ def profile(
             target, specs=input, batch=batch, dtype=dtype, device=device, notify=notify, run=step.run
         )
         counted = peers.add_findings(
-            counted, partial(build_with_inputs, target, input, batch=batch, dtype=dtype, device=device), notify
+            counted,
+            with_permissions(partial(build_with_inputs, target, input, batch=batch, dtype=dtype, device=device)),
+            notify,
         )
         if step == FORWARD_ONLY and not (input or batch or dtype):
             counted = _with_documents(counted, target)

@@ -11,7 +11,19 @@ file in ``presets``.
 
 from profiler.targets.build import build, build_with_inputs
 from profiler.targets.inputs import make_inputs
+from profiler.targets.permissions import Permissions, permit
 from profiler.targets.registry import list_targets, resolve
 from profiler.targets.target import Argument, Target, TensorInput
 
-__all__ = ["Argument", "Target", "TensorInput", "build", "build_with_inputs", "list_targets", "make_inputs", "resolve"]
+__all__ = [
+    "Argument",
+    "Permissions",
+    "Target",
+    "TensorInput",
+    "build",
+    "build_with_inputs",
+    "list_targets",
+    "make_inputs",
+    "permit",
+    "resolve",
+]

@@ -46,8 +46,21 @@ def without_warnings() -> Iterator[None]:
 
     Logging is disabled globally because packages set the levels of their own loggers when they are imported.
     """
+    with _logs_disabled(logging.WARNING):
+        yield
+
+
+@contextmanager
+def without_logs() -> Iterator[None]:
+    """Disable everything logged in the block: torch logs the traceback of an error that it raises as well."""
+    with _logs_disabled(logging.CRITICAL):
+        yield
+
+
+@contextmanager
+def _logs_disabled(level: int) -> Iterator[None]:
     previous = logging.root.manager.disable
-    logging.disable(logging.WARNING)
+    logging.disable(level)
     try:
         yield
     finally:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from profiler.errors import InstallationError, TargetError, UnknownNameError
 from profiler.targets.configurable import ConfigurableTarget
+from profiler.targets.permissions import permissions
 from profiler.util.autoload import import_all
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ class Source:
     claims: Callable[[str], bool] = lambda _: False
     #: Return the settings that a name can be built with; None if models have no settings.
     configure: Callable[[str], ConfigurableTarget] | None = None
+    #: Whether a name imports code, or loads a program that the user brings.
+    is_code: bool = False
 
 
 def register(source: Source) -> None:
@@ -90,7 +93,15 @@ def list_targets() -> list[str]:
 
 
 def _source_of(name: str) -> tuple[Source, str]:
-    """Return the source of a name, and the name without the source's prefix."""
+    """Return the source of a name that may be resolved, and the name without the source's prefix."""
+    source, rest = _find_source(name)
+    if source.is_code and not permissions().code:
+        msg = f"{name!r} is code of its own, which --no-code refuses; name a model of torchvision, timm: or hf:"
+        raise TargetError(msg)
+    return source, rest
+
+
+def _find_source(name: str) -> tuple[Source, str]:
     prefix, colon, rest = name.partition(":")
     for source in _load():
         if colon and source.prefix == prefix:

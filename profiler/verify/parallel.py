@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
 
+from profiler.targets.permissions import with_permissions
 from profiler.util.processes import context_with_imports
 from profiler.verify.measurements import Measurements
 from profiler.verify.peer_queries import query_peers
@@ -66,14 +67,15 @@ def _check_in_processes(batches: list[Batch], on_result: OnResult) -> list[Claim
         ProcessPoolExecutor(_PROCESSES, context_with_imports(_PRELOADED), _start_worker) as pool,
     ):
         with_peers = [i for i, (_, claims) in enumerate(batches) if any(map(_quotes_peer, claims))]
-        answers = peer_thread.submit(query_peers, [claim for i in with_peers for claim in batches[i][1]])
-        indices = {pool.submit(_work, batches[i], {}): i for i in range(len(batches)) if i not in with_peers}
+        work, ask = with_permissions(_work), with_permissions(query_peers)
+        answers = peer_thread.submit(ask, [claim for i in with_peers for claim in batches[i][1]])
+        indices = {pool.submit(work, batches[i], {}): i for i in range(len(batches)) if i not in with_peers}
         pending: set[Future[Any]] = {answers, *indices}
         try:
             while pending:
                 done, pending = wait(pending, return_when=FIRST_COMPLETED)
                 if answers in done:
-                    submitted = {pool.submit(_work, batches[i], answers.result()): i for i in with_peers}
+                    submitted = {pool.submit(work, batches[i], answers.result()): i for i in with_peers}
                     indices |= submitted
                     pending |= submitted.keys()
                 for future in done - {answers}:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from profiler.peers import PeerFailure, PeerResult, PickledModel, all_peers, run_peers
+from profiler.targets.permissions import with_permissions
 from profiler.verify.models import Key, make_model, run_key
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from profiler.derive import Point
     from profiler.documents import DocumentClaim, MeasureSpec
+    from profiler.peers.runner import ModelFactory
 
     #: The results of peers by `query_key`.
     PeerAnswers = Mapping[Key, PeerResult | PeerFailure]
@@ -30,12 +32,13 @@ def query_measures(measures: Iterable[MeasureSpec], point: Point) -> PeerAnswers
     """Run the peers of measures at one setting, on the CPU: some peers cannot run on meta."""
     queries = {query_key(measure, point): measure for measure in measures}
     with ExitStack() as stack:
-        subjects = [
-            (m.peer or "", stack.enter_context(PickledModel(partial(make_model, replace(m, peer=None), dict(point)))))
-            for m in queries.values()
-        ]
+        subjects = [(m.peer or "", stack.enter_context(PickledModel(_factory(m, point)))) for m in queries.values()]
         answers = dict(run_peers(subjects))
     return {key: answers[index] for index, key in enumerate(queries)}
+
+
+def _factory(measure: MeasureSpec, point: Point) -> ModelFactory:
+    return with_permissions(partial(make_model, replace(measure, peer=None), dict(point)))
 
 
 def query_key(measure: MeasureSpec, point: Point) -> Key:

@@ -170,4 +170,4 @@ def _importable(directory: Path) -> Iterator[None]:
         sys.path.remove(str(directory))
 
 
-register(Source(resolve, claims=claims, configure=configure))
+register(Source(resolve, claims=claims, configure=configure, is_code=True))

@@ -2,6 +2,8 @@
 
 An exported program includes its example inputs, and is unflattened so that its modules appear in the profile. A
 scripted module includes no inputs, so they must be specified.
+
+A file that could run code when it is loaded is refused, unless the user trusts it.
 """
 
 from __future__ import annotations
@@ -10,16 +12,20 @@ import warnings
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zipfile import is_zipfile
 
 import torch
 from torch.utils._pytree import tree_map
 
 from profiler.errors import TargetError, one_line
+from profiler.targets.optional_imports import without_logs
+from profiler.targets.permissions import permissions
 from profiler.targets.registry import Source, register
+from profiler.targets.scripted import check_scripted_module
 from profiler.targets.target import Argument, Target, TensorInput
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import nn
     from torch.export import ExportedProgram
 
@@ -36,20 +42,34 @@ def resolve(name: str) -> Target:
         msg = f"no file {name!r}"
         raise TargetError(msg)
     if name.endswith(_EXPORTED):
-        if not is_zipfile(name):  # torch would log a warning before it fails
-            msg = f"{name} is not an exported program (torch.export.save writes one)"
-            raise TargetError(msg)
-        program = _read(name, torch.export.load, "an exported program (torch.export.save writes one)")
+        program = _read(name, _load_exported, "an exported program (torch.export.save writes one)")
         return Target(name, partial(_unflatten, program), _inputs(program), prefers="cpu")
-    module = _read(name, partial(torch.jit.load, map_location="cpu"), "a scripted module (torch.jit.save writes one)")
+    module = _read(name, _load_scripted, "a scripted module (torch.jit.save writes one)")
     return Target(name, lambda: module, prefers="cpu")
 
 
-def _read(name: str, load: Any, expected: str) -> Any:
+def _load_exported(name: str) -> ExportedProgram:
+    from profiler.targets.exported import check_exported_program  # noqa: PLC0415 - torch.export's schema takes a second to import
+
+    if not permissions().trust:
+        check_exported_program(Path(name))
+    return torch.export.load(name)
+
+
+def _load_scripted(name: str) -> nn.Module:
+    if not permissions().trust:
+        check_scripted_module(Path(name))
+    module: nn.Module = torch.jit.load(name, map_location="cpu")
+    return module
+
+
+def _read(name: str, load: Callable[[str], Any], expected: str) -> Any:
     try:
-        with warnings.catch_warnings():  # torch deprecates its own formats
+        with warnings.catch_warnings(), without_logs():  # torch deprecates its own formats, and logs tracebacks
             warnings.simplefilter("ignore")
             return load(name)
+    except TargetError:
+        raise
     except Exception as error:
         msg = f"{name} is not {expected}: {one_line(error)}"
         raise TargetError(msg) from error
@@ -74,4 +94,4 @@ def _describe(value: Any) -> Any:
     return TensorInput(tuple(value.shape), str(value.dtype).removeprefix("torch."))
 
 
-register(Source(resolve, claims=lambda name: name.endswith(_EXPORTED + _SCRIPTED)))
+register(Source(resolve, claims=lambda name: name.endswith(_EXPORTED + _SCRIPTED), is_code=True))
