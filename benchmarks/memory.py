@@ -10,6 +10,7 @@ storages and the workspaces of libraries. ``allocated`` is rounded up to the all
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from datetime import UTC, datetime
@@ -51,11 +52,12 @@ def main(*models: str, batch: int = 8, workspaces: bool = True) -> None:
     table = Table("model", "mode", "counted", "requested", "allocated", "requested / counted", "allocated / counted")
     for name in models or MODELS:
         for mode, options in MODES.items():
+            gc.collect()
             profile = count_target(name, batch=batch, device="cuda", notify=print, run=options.run)
             peaks = profile.memory.peak.total, requested_peak(), profile.memory.measured
             ratios = (f"{peak / peaks[0]:.3f}" for peak in peaks[1:])
             table.add_row(name, mode, *map(units.size, peaks), *ratios)
-    Console().print(table)
+    Console(width=120).print(table)
     Console().print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}, {datetime.now(tz=UTC):%Y-%m-%d}")
 
 

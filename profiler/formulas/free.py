@@ -31,7 +31,8 @@ FREE = frozenset(
     sym_is_contiguous sym_numel sym_size sym_storage_offset sym_stride values unsafe_split
     unsafe_split_with_sizes _amp_update_scale_ _nested_compute_contiguous_strides_offsets
     _nested_get_jagged_dummy _nested_get_max_seqlen _nested_get_min_seqlen _nested_get_values
-    _nested_view_from_buffer
+    _nested_view_from_buffer _use_cudnn_ctc_loss _use_miopen_ctc_loss is_set_to
+    _validate_compressed_sparse_indices
     """.split()
 )
 
@@ -60,7 +61,9 @@ DATA_MOVEMENT = frozenset(
     unsqueeze_copy upsample_nearest1d upsample_nearest2d upsample_nearest3d _upsample_nearest_exact1d
     _upsample_nearest_exact2d _upsample_nearest_exact3d vander view_as_complex_copy view_as_real_copy view_copy
     where zero zeros zeros_like int_repr dequantize_self quantized_reorder _make_per_tensor_quantized_tensor
-    _make_per_channel_quantized_tensor
+    _make_per_channel_quantized_tensor _convert_indices_from_coo_to_csr _convert_indices_from_csr_to_coo
+    _nested_from_padded_and_nested_example _nested_select_backward _sparse_broadcast_to range
+    value_selecting_reduction_backward _empty_per_channel_affine_quantized
     """.split()
 )
 

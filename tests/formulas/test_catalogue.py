@@ -14,6 +14,7 @@ from profiler.formulas import free, pointwise, registry, rule_for
 from profiler.formulas.catalogue import operator_rules, uncounted_operators
 from profiler.formulas.lookup import RuleKind
 from profiler.formulas.registry import overloads
+from profiler.trace.dispatch_kind import DispatchKind, classify
 
 ROOT = Path(profiler.__file__).parents[1]
 RULES = operator_rules()
@@ -113,3 +114,38 @@ def test_a_listing_takes_less_than_two_seconds(listing):
     start = time.process_time()
     listing()
     assert time.process_time() - start < 2
+
+
+#: Operators with a CUDA kernel that stay uncounted: iterative decompositions, whose work depends on the values; 2:4
+#: sparsity, whose pruning does; forward-mode derivatives; unpacked tables of quantized embeddings.
+UNCOUNTED_ON_CUDA = {
+    "_compute_linear_combination", "_cslt_compress", "_cslt_sparse_mm_search",
+    "_fake_quantize_learnable_per_channel_affine_backward", "_fake_quantize_learnable_per_tensor_affine_backward",
+    "_linalg_eigh", "_linalg_eigvals", "_linalg_svd", "_nested_tensor_softmax_with_shape", "_philox_key_fold_in",
+    "_philox_key_split", "_slow_conv2d_backward", "_sparse_semi_structured_apply",
+    "_sparse_semi_structured_apply_dense", "_sparse_semi_structured_tile", "_sparse_sparse_matmul",
+    "_to_sparse_semi_structured", "_triton_multi_head_attention", "_triton_scaled_dot_attention",
+    "adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_avg_pool3d_backward", "box_iou_rotated",
+    "embedding_bag_4bit_unpack", "embedding_bag_byte_unpack", "glu_backward_jvp", "glu_jvp", "linalg_eig",
+    "linalg_eigvals", "linalg_ldl_factor_ex", "linalg_ldl_solve", "linalg_lstsq", "linalg_matrix_exp",
+    "linalg_matrix_sqrth", "linalg_polar", "max_pool2d",
+}  # fmt: skip
+LIBRARIES = {"aten", "torchvision", "quantized", "_quantized", "mkldnn", "onednn"}
+
+
+def on_cuda():
+    """Yield the operators that have a kernel of their own for CUDA, views and torch's own tests apart."""
+    has_kernel = torch._C._dispatch_has_kernel_for_dispatch_key
+    for name in torch._C._dispatch_get_all_op_names():
+        library, _, rest = name.partition("::")
+        if library in LIBRARIES and has_kernel(name, "CUDA") and not rest.startswith("_test"):
+            packet, _, overload = rest.partition(".")
+            op = getattr(getattr(getattr(torch.ops, library), packet), overload or "default")
+            if classify(op)[0] is not DispatchKind.VIEW:
+                yield f"{library}.{packet}.{overload or 'default'}"
+
+
+@pytest.mark.skipif(torch.version.cuda is None, reason="a build of torch without CUDA's kernels")
+def test_every_kernel_of_cuda_is_counted_or_known_to_be_uncounted():
+    uncounted = {operator.split(".")[1] for operator in on_cuda() if rule_for(operator) is None}
+    assert uncounted <= UNCOUNTED_ON_CUDA

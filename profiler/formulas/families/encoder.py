@@ -92,3 +92,9 @@ def _total(*costs: Cost) -> Cost:
         other_flops=sum(cost.other_flops for cost in costs),
         transcendentals=sum(cost.transcendentals for cost in costs),
     )
+
+
+@formula("aten::_transform_bias_rescale_qkv")
+def transform_bias_rescale_qkv(out: tuple[TensorSpec, ...]) -> Cost:
+    """Count the bias added to queries, keys and values, and the scale of the queries: a kernel of its own on CUDA."""
+    return Cost(other_flops=sum(map(numel, out)) + numel(out[0]))

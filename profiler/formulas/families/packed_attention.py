@@ -94,10 +94,10 @@ def efficient_attention_backward(
     return _backward(scores.masked_by(bias), query, key, value, mask=mask, dropout=dropout_p != 0)
 
 
-@formula("aten::_cudnn_attention_forward")
+@formula("aten::_cudnn_attention_forward", "aten::_cudnn_attention_forward_no_dropout_inplace")
 def cudnn_attention(
-    query: Shape, key: Shape, value: Shape, attn_bias: TensorSpec | None, cum_seq_q: Lengths, cum_seq_k: Lengths,
-    max_k: int, dropout_p: float | None, is_causal: bool, seqused_k: Lengths = None,
+    query: Shape, key: Shape, value: Shape, cum_seq_q: Lengths, cum_seq_k: Lengths, max_k: int, is_causal: bool,
+    attn_bias: TensorSpec | None = None, dropout_p: float | None = 0, seqused_k: Lengths = None,
 ) -> Cost:  # fmt: skip
     """Count attention on packed sequences, or on ``(B, H, L, E)`` if there are no offsets.
 
