@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal
 
 from profiler.cli.app import app
+from profiler.cli.output import emit
 from profiler.devices import all_devices, find_device, match
 from profiler.errors import UnknownNameError
 from profiler.projection.this_machine import is_this_machine, measure_this_machine
@@ -28,11 +28,11 @@ def devices(*words: str, format: Literal["text", "json"] = "text", anew: bool = 
     """
     selection = _select(" ".join(words), remeasure=anew)
     if format == "json":
-        sys.stdout.write(json.dumps({"devices": [_to_dict(device) for device in selection]}, indent=1) + "\n")
+        emit(json.dumps({"devices": [_to_dict(device) for device in selection]}, indent=1) + "\n", None)
     elif len(selection) == 1:
-        sys.stdout.write(sheet(selection[0]))
+        emit(sheet(selection[0]), None)
     else:
-        sys.stdout.write(table(selection))
+        emit(table(selection), None)
 
 
 def _select(name: str, *, remeasure: bool) -> list[Device]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-
 from profiler.cli.app import app
+from profiler.cli.output import emit
 from profiler.documents import FOLDER
 from profiler.documents import documents as catalogue
 from profiler.report.tables import table
@@ -18,7 +17,7 @@ def documents(*, template: bool = False) -> None:
         template: Print a commented example of a file of claims instead, as a start for your own.
     """
     if template:
-        sys.stdout.write((FOLDER / "template.toml").read_text(encoding="utf-8"))
+        emit((FOLDER / "template.toml").read_text(encoding="utf-8"), None)
         return
     rows = [(d.id, str(len(d.claims)), d.language, d.title) for d in catalogue().values()]
-    sys.stdout.write(table({"document": "left", "claims": "right", "language": "left", "title": "left"}, rows) + "\n")
+    emit(table({"document": "left", "claims": "right", "language": "left", "title": "left"}, rows) + "\n", None)

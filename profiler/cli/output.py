@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Literal
 
 from rich.console import Console
 
+from profiler.errors import OutputError
 from profiler.report import PROFILE_FORMATS, Report, render
 from profiler.report.formats.text import renderable
 from profiler.util.files import write_whole
@@ -37,13 +39,22 @@ def emit(text: str, output: Path | None) -> None:
     """Write a result to stdout, or to the file *output*, whole or not at all.
 
     Raises:
-        OutputError: The file cannot be written.
+        OutputError: The file or stdout cannot be written.
+        BrokenPipeError: The reader of stdout left early.
     """
     if output is not None:
         write_whole(output, text)
         return
-    sys.stdout.write(text)
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        with suppress(OSError):  # Python would try again at exit, and change the status
+            sys.stdout.close()
+        msg = f"cannot write to stdout: {error.strerror}"
+        raise OutputError(msg) from error
 
 
 def note(message: str, *, quiet: bool) -> None:

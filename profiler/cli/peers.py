@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-
 from profiler.cli.app import app
+from profiler.cli.output import emit
 from profiler.peers import all_peers, find_peer
 from profiler.report.peer_catalogue import details, overview
 
@@ -17,4 +16,4 @@ def peers(name: str | None = None, /) -> None:
         name: Show this peer alone, with each known deviation and its place in the peer's source.
     """
     text = overview(all_peers().values()) if name is None else details(find_peer(name))
-    sys.stdout.write(text + "\n")
+    emit(text + "\n", None)

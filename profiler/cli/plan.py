@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from profiler.cli.app import app
-from profiler.cli.output import note
+from profiler.cli.output import emit, note
 from profiler.errors import CheckFailedError
 from profiler.projection.efficiency import UTILISATION
 from profiler.projection.pipeline_file import read_pipeline
@@ -60,6 +59,6 @@ def plan(
 
 def _write(planned: PipelinePlan, format: str) -> None:
     if format == "json":
-        sys.stdout.write(json.dumps({"plan": asdict(planned) | {"fits": planned.fits}}, indent=1) + "\n")
+        emit(json.dumps({"plan": asdict(planned) | {"fits": planned.fits}}, indent=1) + "\n", None)
     else:
-        sys.stdout.write(text(planned))
+        emit(text(planned), None)

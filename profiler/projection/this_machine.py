@@ -11,6 +11,7 @@ import json
 import os
 import platform
 from bisect import bisect_left
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from math import log
@@ -21,7 +22,7 @@ import torch
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from profiler.devices import Device, Source, find_device
-from profiler.errors import InputError
+from profiler.errors import InputError, OutputError
 from profiler.projection.efficiency import Efficiency, FixedEfficiency
 from profiler.projection.microbenchmarks import Curve, benchmark
 from profiler.util.files import write_whole
@@ -166,8 +167,9 @@ def measure_this_machine(name: str = LOCAL, *, remeasure: bool = False) -> Measu
         return cached
     memory_bytes = _memory_bytes(device)
     machine = MeasuredMachine(identity, datetime.now(UTC).date().isoformat(), memory_bytes, **benchmark(device))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, json.dumps(asdict(machine), indent=1) + "\n")
+    with suppress(OSError, OutputError):  # without the file the next command measures again
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, json.dumps(asdict(machine), indent=1) + "\n")
     return machine
 
 
