@@ -40,8 +40,8 @@ class Source:
     claims: Callable[[str], bool] = lambda _: False
     #: Return the settings that a name can be built with; None if models have no settings.
     configure: Callable[[str], ConfigurableTarget] | None = None
-    #: Whether a name imports code, or loads a program that the user brings.
-    is_code: bool = False
+    #: Return whether a name imports code or loads a program that does not come with the installed packages.
+    is_code: Callable[[str], bool] = lambda _: False
 
 
 def register(source: Source) -> None:
@@ -95,8 +95,8 @@ def list_targets() -> list[str]:
 def _source_of(name: str) -> tuple[Source, str]:
     """Return the source of a name that may be resolved, and the name without the source's prefix."""
     source, rest = _find_source(name)
-    if source.is_code and not permissions().code:
-        msg = f"{name!r} is code of its own, which --no-code refuses; name a model of torchvision, timm: or hf:"
+    if not permissions().code and source.is_code(rest):
+        msg = f"--no-code refuses {name!r}, which is code of its own; name a model of torchvision, timm: or hf:"
         raise TargetError(msg)
     return source, rest
 

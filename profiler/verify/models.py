@@ -12,6 +12,7 @@ from profiler.run.step_options import StepOptions
 from profiler.tally import tally
 from profiler.targets import build, make_inputs
 from profiler.targets.optional_imports import without_warnings
+from profiler.targets.permissions import Permissions, permissions
 from profiler.targets.registry import find_configurable_target
 from profiler.targets.sized_target import SizedTarget, is_symbolic_shape
 from profiler.trace import Session
@@ -26,10 +27,20 @@ if TYPE_CHECKING:
     from profiler.documents import MeasureSpec
     from profiler.run.runner import Run
     from profiler.tally import Profile
+    from profiler.targets.configurable import ConfigurableTarget
 
 #: Identifies a run of a model or a query of a peer; used as a cache key.
 Key = tuple[object, ...]
-configurable_target = cache(find_configurable_target)
+
+
+def configurable_target(name: str) -> ConfigurableTarget:
+    """Return the model called *name*, found once for each name and permission."""
+    return _find(name, permissions())
+
+
+@cache
+def _find(name: str, _: Permissions) -> ConfigurableTarget:
+    return find_configurable_target(name)
 
 
 def run_model(measure: MeasureSpec, point: Point) -> Profile:

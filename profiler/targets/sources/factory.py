@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from types import ModuleType
 
+#: Modules that come with the installed packages, and whose attributes only build modules.
+_SHIPPED = ("torch.nn", "profiler.documents.models")
+
 
 def resolve(name: str) -> Target:
     """Import the module or file, and return its factory as a target.
@@ -54,6 +57,12 @@ def configure(name: str) -> ConfigurableTarget:
 def claims(name: str) -> bool:
     """Return whether a name has the form of a factory."""
     return ":" in name or name.endswith(".py")
+
+
+def is_shipped(name: str) -> bool:
+    """Return whether a name is a class of torch, or a model that the documents of this package are about."""
+    place, _, attribute = name.partition(":")
+    return place in _SHIPPED and attribute.isidentifier()
 
 
 def _load(name: str) -> tuple[Any, Path]:
@@ -170,4 +179,4 @@ def _importable(directory: Path) -> Iterator[None]:
         sys.path.remove(str(directory))
 
 
-register(Source(resolve, claims=claims, configure=configure, is_code=True))
+register(Source(resolve, claims=claims, configure=configure, is_code=lambda name: not is_shipped(name)))

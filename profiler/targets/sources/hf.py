@@ -18,6 +18,7 @@ from torch import nn
 
 from profiler.errors import TargetError, UnknownNameError, one_line
 from profiler.targets.configurable import ConfigurableTarget, integer_settings, with_settings
+from profiler.targets.offline import offline, require_local
 from profiler.targets.optional_imports import load
 from profiler.targets.presets import Preset, all_presets, find_preset
 from profiler.targets.registry import Source, register
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 _DEFAULT_TOKENS, _MAX_TOKENS = 512, 2048
 
 
+@offline()
 def resolve(name: str) -> Target:
     """Return a preset, or a model described by a configuration file.
 
@@ -49,6 +51,7 @@ def names() -> list[str]:
     return [f"hf:{name}" for key, preset in all_presets().items() for name in (key, *preset.aliases)]
 
 
+@offline()
 def configure(name: str) -> ConfigurableTarget:
     """Return a model with its settings: the integers of its configuration."""
     return _configure_file(name) if name.endswith(".json") else _configure_preset(name)
@@ -70,6 +73,7 @@ def _configure_file(path: str) -> ConfigurableTarget:
     config_class = load("transformers", "CONFIG_MAPPING")[values["model_type"]]
     defaults = config_class.from_dict(deepcopy(values))
 
+    @offline()
     def construct(settings: Mapping[str, int]) -> Any:
         config = config_class.from_dict(with_settings(values, settings))
         return _model_class(path, config)(config)
@@ -80,6 +84,7 @@ def _configure_file(path: str) -> ConfigurableTarget:
     return ConfigurableTarget(path, make, integer_settings(defaults.to_dict()))
 
 
+@offline()
 def _construct_preset(preset: Preset) -> nn.Module:
     model = load("transformers", preset.model)
     module: nn.Module = model(model.config_class(**deepcopy(preset.configuration)))
@@ -87,6 +92,11 @@ def _construct_preset(preset: Preset) -> nn.Module:
         for name, value in preset.fill.items():
             module.get_parameter(name).fill_(value)
     return module
+
+
+@offline()
+def _construct(model: Any, config: Any) -> Any:
+    return model(config)
 
 
 def _from_file(path: str) -> Target:
@@ -102,7 +112,7 @@ def _from_file(path: str) -> Target:
         msg = f"{path} is not a valid configuration of {model_type}: {one_line(error)}"
         raise TargetError(msg) from error
     model = _model_class(path, config)
-    return Target(path, partial(model, config), _default_inputs(model, config))
+    return Target(path, partial(_construct, model, config), _default_inputs(model, config))
 
 
 def _read(path: str) -> dict[str, Any]:
@@ -117,6 +127,7 @@ def _read(path: str) -> dict[str, Any]:
     if not isinstance(values, dict):
         msg = f"{path} is not a configuration: it has a {type(values).__name__} where a JSON object is expected"
         raise TargetError(msg)
+    require_local(path, values)
     return values
 
 
@@ -125,10 +136,14 @@ def _model_class(path: str, config: Any) -> Any:
     if not config.architectures:
         return load("transformers", "MODEL_MAPPING")[type(config)]
     try:
-        return load("transformers", config.architectures[0])
+        model = load("transformers", config.architectures[0])
     except AttributeError as error:
         msg = f"{path} asks for {config.architectures[0]}, which this version of transformers does not have"
         raise TargetError(msg) from error
+    if not (isinstance(model, type) and issubclass(model, load("transformers", "PreTrainedModel"))):
+        msg = f"{path} asks for {config.architectures[0]}, which is no model"
+        raise TargetError(msg)
+    return model
 
 
 def _default_inputs(model: Any, config: Any) -> tuple[Argument, ...]:
