@@ -14,7 +14,6 @@ import torch
 from torch.autograd.graph import _engine_run_backward
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import FrameType
 
     from profiler.trace.thread_state import ThreadState
@@ -25,35 +24,27 @@ if TYPE_CHECKING:
 _CHECKPOINT = "CheckpointFunctionBackward"
 
 
-def locate_backward(state: ThreadState, node: Any, owner: Callable[[torch.Tensor], str]) -> tuple[str, Phase]:
-    """Return the module and phase of what runs on a thread while the engine runs *node*.
+def origin_of_backward(state: ThreadState, node: Any) -> tuple[Any, Phase]:
+    """Return to which autograd node the work belongs that a thread does while the engine runs *node*, and its phase.
 
     It is recompute if the node reruns a forward: inside a module, or with gradients enabled although the backward pass
     creates no graph. Otherwise it is the backward work of the module that created the node.
 
-    Args:
-        state: What runs on the thread.
-        node: The running autograd node.
-        owner: Returns the path of the module that holds a parameter.
+    Returns:
+        The node; or None if it is work of the running module, or of the running optimizer.
     """
     task = torch._C._current_graph_task_id()
     if state.graph_task == task:
-        return state.current, "optimizer" if state.in_optimizer else "recompute"
+        return None, "optimizer" if state.in_optimizer else "recompute"
     if task > state.newest_task:  # a backward pass begins: nodes created so far belong to what called it
         state.newest_task, state.rerun_task = task, -1
         state.nodes.record(state.creator)
     rerun = _rerunning_node(node) if torch.is_grad_enabled() else None
     if rerun is None:
-        is_rerun = node.name() == _CHECKPOINT or _is_function_in_rerun(state, node, task)
-        return _module_of(state, node, owner), "recompute" if is_rerun else "backward"
+        is_rerun = isinstance(node, torch._C._FunctionBase) and _is_rerun_without_grad(state, node, task)
+        return node, "recompute" if is_rerun else "backward"
     state.rerun_task, state.in_rerun_function = task if rerun is node else -1, False
-    return _module_of(state, rerun, owner), "recompute"
-
-
-def _module_of(state: ThreadState, node: Any, owner: Callable[[torch.Tensor], str]) -> str:
-    """Return the path of the module whose forward created *node*."""
-    parameter = getattr(node, "variable", None)
-    return state.nodes.path_of(node._sequence_nr()) if parameter is None else owner(parameter)
+    return rerun, "recompute"
 
 
 def _rerunning_node(node: Any) -> Any:
@@ -68,9 +59,11 @@ def _rerunning_node(node: Any) -> Any:
     return node if isinstance(node, torch._C._FunctionBase) and not _creates_graph() else None
 
 
-def _is_function_in_rerun(state: ThreadState, node: Any, task: int) -> bool:
-    """Return whether a custom function runs its forward, without gradients, in a forward that is rerun with them."""
-    if state.rerun_task != task or not isinstance(node, torch._C._FunctionBase):
+def _is_rerun_without_grad(state: ThreadState, node: Any, task: int) -> bool:
+    """Return whether a forward without gradients, that of another custom function, runs in the rerun of *node*."""
+    if node.name() == _CHECKPOINT:
+        return True
+    if state.rerun_task != task:
         return False
     state.in_rerun_function |= state.nodes.has_new()  # its node is numbered before its forward runs
     return state.in_rerun_function
@@ -87,9 +80,13 @@ def _checkpoint_node(hook: Any) -> Any:
 
 def _creates_graph() -> bool:
     """Return whether the innermost backward pass of this thread was called with ``create_graph``."""
+    frame = engine_frame()
+    return frame is not None and bool(frame.f_locals["args"][2])  # (gradients, retain_graph, create_graph, …)
+
+
+def engine_frame() -> FrameType | None:
+    """Return the frame that called the innermost backward pass on this thread; None on a thread of the engine's own."""
     frame: FrameType | None = inspect.currentframe()
-    while frame is not None:
-        if frame.f_code is _engine_run_backward.__code__:
-            return bool(frame.f_locals["args"][2])  # (gradients, retain_graph, create_graph, …)
+    while frame is not None and frame.f_code is not _engine_run_backward.__code__:
         frame = frame.f_back
-    return False
+    return frame

@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils._pytree import tree_leaves
 
 from profiler.trace.argument_specs import dtype_name
-from profiler.trace.module_stack import walk
+from profiler.trace.module_paths import walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -17,7 +17,8 @@ from profiler.trace.composite_calls import CompositeCall, record_composite_calls
 from profiler.trace.function_calls import FunctionCall, record_function_calls
 from profiler.trace.inventory import packed_weights
 from profiler.trace.learned_masks import has_float_mask, learned_masks
-from profiler.trace.module_stack import ModuleStack, walk
+from profiler.trace.module_paths import walk
+from profiler.trace.module_stack import ModuleStack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -13,39 +13,54 @@ inside the profiled block is clean. How work is attributed in unclear cases:
 from __future__ import annotations
 
 import sys
+import threading
 from collections import defaultdict
 from contextlib import ExitStack
-from threading import get_ident
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch._C import _current_autograd_node
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
-from profiler.trace.backward_attribution import locate_backward
+from profiler.trace.backward_attribution import engine_frame, origin_of_backward
+from profiler.trace.module_paths import ModulePaths, path_under_caller
+from profiler.trace.nested_tensors import tensors_in
+from profiler.trace.other_threads import GraphTags, ModeOnThreads
 from profiler.trace.thread_state import ThreadState
 from profiler.values.records import OUTSIDE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
     from torch import nn
     from torch.optim import Optimizer
+    from torch.utils._python_dispatch import TorchDispatchMode
 
     from profiler.values.records import Phase
 
 
+class _ThisThread(threading.local):
+    """The state of the current thread: each thread has its own."""
+
+    def __init__(self) -> None:
+        self.state = ThreadState()
+
+
 class ModuleStack:
-    """The running modules of one model on one thread, their number of calls, and their first outputs."""
+    """The running modules of one model by thread, their number of calls, and their first outputs."""
 
     def __init__(self, model: nn.Module | None) -> None:
         """Prepare to follow *model*."""
         self._model = model
-        self._paths = _paths(model) if model is not None else {}
+        self._paths = ModulePaths(model)
         self._attached = ExitStack()
-        self._state = ThreadState()
-        #: The first path that holds each parameter, by its ``id``. The model keeps the parameters alive.
-        self._owners: dict[int, str] = {}
+        self._thread = _ThisThread()
+        #: The state of the thread of the profiled block.
+        self._home = self._thread.state
+        self._threads = ModeOnThreads(None)
+        self._tags = GraphTags()
+        self._lock = RLock()
         #: The number of calls of each module, by path.
         self.calls: defaultdict[str, int] = defaultdict(int)
         #: The shapes of the tensors in each module's first output, by path.
@@ -54,95 +69,102 @@ class ModuleStack:
     @property
     def modules(self) -> Iterable[nn.Module]:
         """The modules of the model, each once."""
-        return self._paths
+        return self._paths.modules
 
     @property
     def current(self) -> str:
         """The path of the running module."""
-        return self._state.current
+        return self._thread.state.current
 
     def locate(self) -> tuple[str, Phase]:
         """Return the module and phase of what runs now; attribute the autograd nodes created so far."""
-        state, node = self._state, _current_autograd_node()
+        state, node = self._thread.state, _current_autograd_node()
         if node is None:
             # inside a step, a closure runs the model: that is forward work
             path: str = state.current
             phase: Phase = "optimizer" if state.in_optimizer else "forward"
+            if state is not self._home and state.is_idle:
+                path = self._home.current  # a thread of torch's own, to which the dispatch mode was handed on
         else:
-            path, phase = locate_backward(state, node, self._owner)
+            origin, phase = origin_of_backward(state, node)
+            path = state.current if origin is None else self._creator(origin, state)
         state.creator = path
         if node is not None or torch.is_grad_enabled():
             state.nodes.record(path)
         return path, phase
 
-    def attach(self, on_call: Callable[[Any, Any], None] = lambda *_: None) -> None:
-        """Start to follow the modules that run on this thread; *on_call* receives the arguments of the root's calls."""
-        thread = get_ident()
+    def attach(
+        self, on_call: Callable[[Any, Any], None] = lambda *_: None, mode: TorchDispatchMode | None = None
+    ) -> None:
+        """Start to follow the modules that run on this thread.
+
+        Args:
+            on_call: Receives the arguments of each call of the root module.
+            mode: Is entered on any other thread while it runs modules of the model; with None, only this thread counts.
+        """
+        thread, threads = self._thread, ModeOnThreads(mode)
+        self._home = home = thread.state
+        self._threads = threads
 
         def enter(module: nn.Module, args: Any) -> None:
-            paths = self._paths.get(module)
-            if paths is not None and get_ident() == thread:
-                if module is self._model:
-                    on_call(args, _keyword_arguments())
-                caller, _ = self.locate()
-                path = paths[0] if len(paths) == 1 else _path_under_caller(paths, caller)
-                self._state.push(module, path)
-                self.calls[path] += 1
+            state = thread.state
+            paths = self._paths.of(module) or self._paths.adopt(module, (*state.owners, *home.owners))
+            if paths and (state is home or threads.enter()):
+                with self._lock:
+                    if module is self._model:
+                        on_call(args, _keyword_arguments())
+                    if state is not home and state.is_idle:
+                        state.inputs = list(tensors_in((args, _keyword_arguments())))
+                    path = paths[0] if len(paths) == 1 else path_under_caller(paths, self.locate()[0])
+                    self.calls[path] += 1
+                    state.push(module, path)
 
         def leave(module: nn.Module, _args: Any, output: Any) -> None:
-            if module in self._paths and get_ident() == thread:
-                path = self._state.pop(module)
-                if path is not None and output is not None and path not in self.outputs:
-                    self.outputs[path] = tuple(_shapes(output))
+            state = thread.state
+            path = state.pop(module)
+            if path is not None and output is not None and path not in self.outputs:
+                self.outputs[path] = tuple(_shapes(output))
+            if state is not home and state.is_idle:
+                self._tags.mark(tensors_in(output), state.inputs, state.nodes)
+                state.inputs = []
+                threads.leave()
 
         with ExitStack() as stack:
-            stack.callback(self._state.clear)
+            stack.callback(self._home.clear)
             stack.callback(register_module_forward_pre_hook(enter).remove)
-            stack.callback(register_module_forward_hook(leave, always_call=True).remove)
+            stack.callback(threads.when_left, register_module_forward_hook(leave, always_call=True).remove)
             self._attached = stack.pop_all()
 
     def detach(self) -> None:
         """Remove the hooks and clear the stack."""
         self._attached.close()
+        self._threads = ModeOnThreads(None)
 
     def enter_optimizer(self, optimizer: Optimizer) -> None:
         """Attribute what follows to the optimizer phase. A step of *optimizer* that raised has ended."""
-        self._state.pop(optimizer)
-        self.locate()
-        self._state.push(optimizer, OUTSIDE, in_optimizer=True)
+        state = self._thread.state
+        state.pop(optimizer)
+        if self._threads.enter():
+            self.locate()
+            state.push(optimizer, OUTSIDE, in_optimizer=True)
 
     def leave_optimizer(self, optimizer: Optimizer) -> None:
         """End the step of *optimizer*."""
-        self._state.pop(optimizer)
+        state = self._thread.state
+        state.pop(optimizer)
+        if state.is_idle:
+            self._threads.leave()
 
-    def _owner(self, parameter: torch.Tensor) -> str:
-        """Return the first path that holds a parameter. It may have been registered since the last look."""
-        if id(parameter) not in self._owners and self._model is not None:
-            for path, module in walk(self._model):
-                for own in module._parameters.values():
-                    self._owners.setdefault(id(own), path)
-        return self._owners.setdefault(id(parameter), OUTSIDE)
-
-
-def walk(model: nn.Module, path: str = "") -> Iterator[tuple[str, nn.Module]]:
-    """Yield every module with each of its paths, parents first."""
-    yield path, model
-    for name, child in model._modules.items():
-        if child is not None:
-            yield from walk(child, f"{path}.{name}" if path else name)
-
-
-def modules_of(model: nn.Module) -> list[nn.Module]:
-    """List every module once, parents first. Faster than ``model.modules()``, which also builds their names."""
-    modules: dict[nn.Module, None] = {}
-    pending = [model]
-    while pending:
-        module = pending.pop()
-        if module not in modules:
-            modules[module] = None
-            if module._modules:
-                pending += [child for child in reversed(module._modules.values()) if child is not None]
-    return list(modules)
+    def _creator(self, node: Any, state: ThreadState) -> str:
+        """Return the path of the module whose forward created *node*."""
+        parameter = getattr(node, "variable", None)
+        if parameter is not None:
+            return self._paths.owner(parameter)
+        nodes = self._tags.owners_of(node)
+        if nodes is None:
+            # another thread runs its own nodes if the backward pass was called there, and else those of the block
+            nodes = state.nodes if state is self._home or engine_frame() is not None else self._home.nodes
+        return nodes.path_of(node._sequence_nr())
 
 
 def _shapes(value: Any) -> list[tuple[int, ...]]:
@@ -164,23 +186,3 @@ def _keyword_arguments() -> dict[str, Any]:
     caller = sys._getframe(2).f_locals
     kwargs = caller.get("kwargs", {})
     return kwargs if isinstance(kwargs, dict) else {}
-
-
-def _paths(model: nn.Module) -> dict[nn.Module, tuple[str, ...]]:
-    """Map each module to all of its paths."""
-    paths: dict[nn.Module, tuple[str, ...]] = {}
-    for path, module in walk(model):
-        paths[module] = (*paths.get(module, ()), path)
-    return paths
-
-
-def _path_under_caller(paths: tuple[str, ...], caller: str) -> str:
-    """Return the path of a module that shares the longest prefix with its caller's path."""
-    parts = caller.split(".") if caller else []
-    while parts:
-        prefix = ".".join(parts) + "."
-        for path in paths:
-            if path.startswith(prefix):
-                return path
-        parts.pop()
-    return paths[0]

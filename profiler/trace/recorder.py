@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import contextmanager
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -44,13 +45,17 @@ class Recorder(TorchDispatchMode):
         self._modules = modules
         self._storages = storages
         self.specs = SpecCache()
+        #: Several threads may record: no other holds it while one counts.
+        self._lock = RLock()
+        self._is_active = False
         self._pending: list[PendingCall] = []
         self._calls: Counter[OperatorCall] = Counter()
 
     @property
     def calls(self) -> Counter[OperatorCall]:
         """The distinct calls so far, in the order of their first occurrence, and how often each occurred."""
-        self._count_pending()
+        with self._lock:
+            self._count_pending()
         return self._calls
 
     @classmethod
@@ -67,8 +72,8 @@ class Recorder(TorchDispatchMode):
         return False
 
     @contextmanager
-    def optimizer_steps(self) -> Iterator[None]:
-        """Attribute the work of every ``torch.optim`` step inside the block to the optimizer phase."""
+    def recording(self) -> Iterator[None]:
+        """Record what runs inside the block; the work of every ``torch.optim`` step belongs to the optimizer phase."""
 
         def begin(optimizer: torch.optim.Optimizer, *_: Any) -> None:
             self._modules.enter_optimizer(optimizer)
@@ -80,9 +85,12 @@ class Recorder(TorchDispatchMode):
 
         pre_hook = register_optimizer_step_pre_hook(begin)
         post_hook = register_optimizer_step_post_hook(end)
+        self._is_active = True
         try:
-            yield
+            with self:
+                yield
         finally:
+            self._is_active = False
             pre_hook.remove()
             post_hook.remove()
 
@@ -92,6 +100,8 @@ class Recorder(TorchDispatchMode):
         """Run the operator and record the call."""
         if types and any(map(has_own_dispatch, types)):
             return NotImplemented  # the subclass runs operators on the tensors that it wraps; those are recorded
+        if not self._is_active:
+            return func(*args, **kwargs or {})  # the block has ended, but a call on another thread has not
         kind, readers, tensor_positions, effect = classify(func)
         if kind is DispatchKind.METADATA:
             return NotImplemented  # the tensor itself answers; calling func here would recurse without end
@@ -108,7 +118,8 @@ class Recorder(TorchDispatchMode):
         if phase == "backward" and effect is Effect.OVERWRITES and self._storages.holds_parameter(args[0]):
             path, phase = OUTSIDE, "optimizer"  # an update by hand, in a hook on the parameter's gradient
         if kind is not DispatchKind.VIEW:
-            self._record((func, path, phase), readers, tensor_positions[len(args)], args, kwargs, result)
+            with self._lock:
+                self._record((func, path, phase), readers, tensor_positions[len(args)], args, kwargs, result)
         return result
 
     def _record(
@@ -162,4 +173,5 @@ class Recorder(TorchDispatchMode):
         return result
 
     def _count_call(self, func: Any, specs: tuple[Any, Any, Any]) -> None:
-        self.calls[OperatorCall(func, *self._modules.locate(), *specs)] += 1
+        with self._lock:
+            self.calls[OperatorCall(func, *self._modules.locate(), *specs)] += 1

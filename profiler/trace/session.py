@@ -75,9 +75,8 @@ class Session:
             stack.callback(self._modules.detach)
             stack.callback(self._storages.stop)
             self._storages.start()
-            self._modules.attach(self._on_model_call)
-            stack.enter_context(self._recorder.optimizer_steps())
-            stack.enter_context(self._recorder)
+            self._modules.attach(self._on_model_call, self._recorder)
+            stack.enter_context(self._recorder.recording())
             self._attached = stack.pop_all()
 
     def __enter__(self) -> Self:

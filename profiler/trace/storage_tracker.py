@@ -9,12 +9,14 @@ model or was allocated outside the profiled block. Everything else is temporary.
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from profiler.trace.memory_timeline import MemoryTimeline
-from profiler.trace.module_stack import modules_of
+from profiler.trace.module_paths import modules_of
+from profiler.trace.nested_tensors import tensors_in
 from profiler.trace.storage_ref import StorageRef
 
 if TYPE_CHECKING:
@@ -56,6 +58,8 @@ class StorageTracker:
         self._earlier_events: list[StorageRef] = []
         #: Storages still live when the session stopped. If it starts again, they count as freed at the stop.
         self._survivors: list[StorageRef] = []
+        #: The storages of the model's parameters and buffers, by the ``id`` of these.
+        self._model_storages: dict[int, StorageRef] = {}
         #: Temporary storages of the current forward pass, which become activations if they outlive it.
         self._forward_temporaries: list[StorageRef] = []
         self._phase: Phase = "forward"
@@ -70,15 +74,13 @@ class StorageTracker:
         """Track the model's parameters, buffers and gradients."""
         self._earlier_events += self._survivors
         self._survivors = []
-        if self._model is None:
-            return
-        modules = modules_of(self._model)
-        self._mark((p for module in modules for p in module._parameters.values() if p is not None), "parameter")
-        self._mark((b for module in modules for b in module._buffers.values() if b is not None), "buffer")
-        self._mark(_gradients(modules), "gradient")
+        self._model_storages.clear()
+        self._mark_model()
+        self.mark_gradients()
 
     def stop(self) -> None:
-        """Mark the gradients a last time and stop tracking. Nothing is seen until the next start."""
+        """Mark the model a last time and stop tracking. Nothing is seen until the next start."""
+        self._mark_model()
         self.mark_gradients()
         events, self._events = self._events, []
         self._earlier_events += events
@@ -107,7 +109,7 @@ class StorageTracker:
 
     def on_model_call(self, arguments: Any) -> None:
         """Mark the tensors among the arguments of a call of the model as inputs; sum events if many wait."""
-        for tensor in _tensors(arguments):
+        for tensor in tensors_in(arguments):
             storage = self._track(tensor, self._unknown_producer, "input")
             if storage is not None and storage.category == "temporary" and storage.producer[2] == "forward":
                 self._recategorize(storage, "input")
@@ -115,7 +117,7 @@ class StorageTracker:
 
     def holds_parameter(self, operand: Any) -> bool:
         """Return whether an operand, or the first of a list, has the storage of a parameter."""
-        tensor = next(_tensors(operand), None)
+        tensor = next(tensors_in(operand), None)
         try:
             storage = self._live.get(tensor.untyped_storage()._cdata) if tensor is not None else None
         except _NO_STORAGE:
@@ -136,12 +138,29 @@ class StorageTracker:
         """Mark the states of an optimizer, and the gradients of its parameters."""
         parameters = (p for group in optimizer.param_groups for p in group["params"])
         self._mark((p.grad for p in parameters if p.grad is not None), "gradient")
-        self._mark(_tensors(list(optimizer.state.values())), "optimizer_state")
+        self._mark(tensors_in(list(optimizer.state.values())), "optimizer_state")
 
     def memory(self) -> Memory:
         """Return the peaks and the timeline of live memory so far."""
         self._sum_events()
         return self._timeline.memory(dict(self._activations))
+
+    def _mark_model(self) -> None:
+        """Mark the model's parameters and buffers that are not yet marked; it may create some when it runs."""
+        if self._model is None:
+            return
+        modules = modules_of(self._model)
+        self._mark(self._unmarked(p for module in modules for p in module._parameters.values()), "parameter")
+        self._mark(self._unmarked(b for module in modules for b in module._buffers.values()), "buffer")
+
+    def _unmarked(self, tensors: Iterable[torch.Tensor | None]) -> Iterator[torch.Tensor]:
+        """Yield the tensors that were not yielded before, or that have another storage since."""
+        for tensor in tensors:
+            storage = self._model_storages.get(id(tensor))
+            if tensor is not None and (storage is None or storage() is None):
+                yield tensor
+                with suppress(*_NO_STORAGE):
+                    self._model_storages[id(tensor)] = self._live[tensor.untyped_storage()._cdata]
 
     def _mark_gradients_after_backward(self) -> None:
         """Queue `mark_gradients` on the autograd engine, once for each backward pass."""
@@ -191,6 +210,7 @@ class StorageTracker:
         self._unknown_producer = "", _UNKNOWN_MODULE, phase
         if (previous, phase) not in _FORWARD_TO_BACKWARD:
             return
+        self._mark_model()
         activations: Counter[str] = Counter()
         for storage in self._forward_temporaries:
             if storage.category == "temporary" and self._is_live(storage):
@@ -216,14 +236,3 @@ def _gradients(modules: Iterable[nn.Module]) -> Iterator[torch.Tensor]:
         for parameter in module._parameters.values():
             if parameter is not None and parameter.grad is not None:
                 yield parameter.grad
-
-
-def _tensors(values: Any) -> Iterator[torch.Tensor]:
-    """Yield the tensors in nested lists, tuples, sets and mappings."""
-    if isinstance(values, torch.Tensor):
-        yield values
-    elif isinstance(values, dict):
-        yield from _tensors(list(values.values()))
-    elif isinstance(values, (list, tuple, set)):
-        for value in values:
-            yield from _tensors(value)

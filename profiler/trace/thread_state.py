@@ -22,7 +22,8 @@ class NodeOwners:
 
     def __init__(self) -> None:
         """Start with the next node; older ones are attributed to ``OUTSIDE``."""
-        self._last = _next_number() - 1
+        self._first = _next_number()
+        self._last = self._first - 1
         #: Runs of consecutive nodes created by one module: the last number of each run, and the module's path.
         self._ends: list[int] = [self._last]
         self._paths: list[str] = [OUTSIDE]
@@ -44,6 +45,10 @@ class NodeOwners:
     def has_new(self) -> bool:
         """Return whether nodes have been created since the last record."""
         return _next_number() - 1 > self._last
+
+    def has(self, number: int) -> bool:
+        """Return whether the node of this number has been created since the start."""
+        return self._first <= number < _next_number()
 
     def path_of(self, number: int) -> str:
         """Return the path of the module that created the node of this number."""
@@ -71,6 +76,7 @@ class ThreadState:
         "graph_task",
         "in_optimizer",
         "in_rerun_function",
+        "inputs",
         "newest_task",
         "nodes",
         "rerun_task",
@@ -94,6 +100,8 @@ class ThreadState:
         #: Whether a custom autograd.Function runs in that forward.
         self.in_rerun_function = False
         self.nodes = NodeOwners()
+        #: On another thread than the profiled block's: the arguments of the outermost running module.
+        self.inputs: list[torch.Tensor] = []
 
     def push(self, owner: object, path: str, *, in_optimizer: bool = False) -> None:
         """Enter a call of *owner*: a module at *path*, or an optimizer. Nodes created so far belong to its caller."""
@@ -116,6 +124,16 @@ class ThreadState:
             popped, self.current, self.creator, self.graph_task, self.in_optimizer = self._frames.pop()
             if popped is owner:
                 return path
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether neither a module nor an optimizer runs."""
+        return not self._frames
+
+    @property
+    def owners(self) -> list[object]:
+        """The running modules and optimizers, innermost first."""
+        return [frame.owner for frame in reversed(self._frames)]
 
     def is_running(self, owner: object) -> bool:
         """Return whether a call of *owner* has not ended."""
