@@ -1,51 +1,72 @@
-"""A replacement for ``fvcore.nn.FlopCountAnalysis``, whose "flops" are MACs of contractions; norms count 0."""
+"""Replacements for ``fvcore.nn``: ``FlopCountAnalysis``, ``ActivationCountAnalysis``, tables, and parameter counts.
+
+A "flop" of fvcore is one multiply-add. Names and results are fvcore's; the numbers are this package's, and differ by
+convention where fvcore adds other operations or leaves some out:
+
+- Norms, pools and resampling count 0: they are no multiply-adds.
+- Attention, recurrent layers, ``padding="same"``, custom autograd functions and every other contraction are counted,
+  also if the model's output does not depend on them.
+- ``unsupported_ops`` lists the operators that no formula here covers, not those that have no handler in fvcore.
+- ``ActivationCountAnalysis`` counts the result of every operator that has multiply-adds.
+- A handle ``None`` leaves an operator out, as in fvcore; other handles, which read a ``torch.jit`` graph, are refused.
+- The model runs without a tracer, and its buffers and the random state are restored.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
+import logging
+from collections import Counter, defaultdict
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
-from profiler.compat.unsupported import reject_unsupported
-from profiler.errors import UnknownNameError
-from profiler.run.forward import count
-from profiler.values.findings import is_under
+from torch import nn
+
+from profiler.compat.operator_calls import record_named_calls
+from profiler.compat.unsupported import ModuleNameError, check_option, reject_unsupported
+from profiler.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import torch
-    from torch import nn
 
-    from profiler.tally import Profile
-    from profiler.tally.entry import Entry
+    from profiler.compat.operator_calls import NamedCall
+
+__all__ = [
+    "ActivationCountAnalysis",
+    "FlopCountAnalysis",
+    "activation_count",
+    "flop_count",
+    "flop_count_str",
+    "flop_count_table",
+    "parameter_count",
+    "parameter_count_table",
+]
+_log = logging.getLogger(__name__)
+#: Classes whose modules are not meant to be called, or run nothing.
+_SILENT = (nn.ModuleList, nn.ModuleDict, nn.Module, nn.Identity)
 
 
-class FlopCountAnalysis:
-    """Counts the MACs of one forward pass by module and operator.
-
-    The model runs on the first access of a result, in its present mode and without gradients; its buffers and the
-    random state are restored.
-
-    Args:
-        model: The model.
-        inputs: Its positional arguments: a tuple, or a single tensor.
-
-    Example:
-        >>> import torch
-        >>> model = torch.nn.Linear(20, 30, device="meta")
-        >>> FlopCountAnalysis(model, torch.empty(4, 20, device="meta")).total()
-        2400
-    """
+class _Analysis:
+    """A count of each operator of one forward pass, added up by module and operator."""
 
     def __init__(self, model: nn.Module, inputs: torch.Tensor | tuple[torch.Tensor, ...]) -> None:
         """Store the model and its inputs; nothing runs yet."""
-        self._model = model
+        self._model = model  # the tables of fvcore read it
         self._inputs = inputs if isinstance(inputs, tuple) else (inputs,)
+        self._ignored: set[str] = set()
+        self._ancestor_mode = "owner"
+        self._warn_trace = "no_tracer_warning"
+        self._warn_unsupported = self._warn_uncalled = True
+
+    def _count(self, call: NamedCall) -> int:
+        """Return the count of one call."""
+        raise NotImplementedError
 
     @cached_property
-    def _profile(self) -> Profile:
-        return count(self._model, *self._inputs)
+    def _calls(self) -> tuple[NamedCall, ...]:
+        calls = record_named_calls(self._model, self._inputs, self._canonical_names, self._warn_trace)
+        self.__dict__["_calls"] = calls  # the warnings ask for it
+        self._warn()
+        return calls
 
     @cached_property
     def _canonical_names(self) -> dict[str, str]:
@@ -57,93 +78,251 @@ class FlopCountAnalysis:
         }
 
     def total(self, module_name: str = "") -> int:
-        """Return the MACs of a module and its descendants."""
+        """Return the count of a module and its descendants."""
         return sum(self.by_operator(module_name).values())
 
     def by_operator(self, module_name: str = "") -> Counter[str]:
-        """Return the MACs of a module and its descendants by operator."""
-        macs: Counter[str] = Counter()
-        for entry in self._entries_under(module_name):
-            if entry.macs:
-                macs[entry.record.packet.partition(".")[2]] += entry.record.calls * entry.macs
-        return macs
+        """Return the count of a module and its descendants by operator, under fvcore's names such as "conv"."""
+        return self.by_module_and_operator()[self.canonical_module_name(module_name)]
 
     def by_module(self) -> Counter[str]:
-        """Return the MACs of every module, each with its descendants."""
-        return Counter({path: self._profile.nodes[path].total.macs for path in self._paths()})
+        """Return the count of every module, each with its descendants."""
+        return Counter({name: sum(counts.values()) for name, counts in self.by_module_and_operator().items()})
 
     def by_module_and_operator(self) -> dict[str, Counter[str]]:
-        """Return the MACs of every module by operator."""
-        return {path: self.by_operator(path) for path in self._paths()}
+        """Return the count of every module by operator, each with its descendants."""
+        counts: dict[str, Counter[str]] = {name: Counter() for name in self._names()}
+        for call in self._calls:
+            amount = 0 if call.operator in self._ignored else call.calls * self._count(call)
+            for name in self._ancestors(call) if amount else ():
+                counts.setdefault(name, Counter())[call.label] += amount  # it may be new: born in this forward
+        return counts
 
     def unsupported_ops(self, module_name: str = "") -> Counter[str]:
-        """Return how often each operator that no formula covers was called."""
-        calls: Counter[str] = Counter()
-        for entry in self._entries_under(module_name):
-            if entry.kind == "uncounted":
-                calls[entry.record.packet.replace(".", "::", 1)] += entry.record.calls
-        return calls
+        """Return how often each operator that no formula covers was called: totals do not have its work."""
+        name = self.canonical_module_name(module_name)
+        counts: Counter[str] = Counter()
+        for call in self._calls:
+            if name in self._ancestors(call) and call.operator not in self._ignored:
+                for operator, calls in call.uncounted():
+                    counts[operator] += calls
+        return counts
 
     def uncalled_modules(self) -> set[str]:
-        """Return the paths of the modules that have a forward and were not called."""
-        calls = {module.path: module.calls for module in self._profile.modules}
-        return {path for path in self._paths() if not calls[path] and _has_forward(self._model.get_submodule(path))}
+        """Return the modules in which no operator ran; in "owner" mode, those above such a module are called too."""
+        active = {name for call in self._calls for name in (*call.running, *self._ancestors(call))}
+        return {name for name in self._names() if name not in active}
+
+    def set_op_handle(self, *args: Any, **kwargs: Any) -> Self:
+        """Leave out the operators whose handle is None.
+
+        Raises:
+            InputError: A handle is a function: cost is counted by formulas here.
+            TypeError: The arguments are not pairs of names and handles.
+
+        Example:
+            >>> import torch
+            >>> model = nn.Linear(20, 30, device="meta")
+            >>> FlopCountAnalysis(model, torch.empty(4, 20, device="meta")).set_op_handle("aten::linear", None).total()
+            0
+        """
+        if len(args) % 2:
+            msg = "set_op_handle should be called with pairs of names and handles!"
+            raise TypeError(msg)
+        handles = dict(zip(args[::2], args[1::2], strict=True)) | kwargs
+        reject_unsupported("set_op_handle", [name for name, handle in handles.items() if handle is not None])
+        self._ignored |= set(handles)
+        return self
+
+    def clear_op_handles(self) -> Self:
+        """Raise: the formulas are no handles, so that they cannot be cleared.
+
+        Raises:
+            InputError: Always.
+        """
+        msg = "clear_op_handles is not supported: the formulas are no handles; make a new analysis to count all again"
+        raise InputError(msg)
 
     def canonical_module_name(self, name: str) -> str:
         """Return the first path of a module that is registered under several.
 
         Raises:
-            UnknownNameError: There is no such module.
+            ModuleNameError: There is no such module. It is a ``KeyError``.
         """
-        self._check_name(name)
-        return self._canonical_names[name]
-
-    def set_op_handle(self, *args: Any, **kwargs: Any) -> Self:
-        """Raise if called with handlers, which are not supported.
-
-        Raises:
-            InputError: There is a handler.
-        """
-        reject_unsupported("set_op_handle", (*args, *kwargs))
-        return self
-
-    def clear_op_handles(self) -> Self:
-        """Return the analysis unchanged: it has no handlers."""
-        return self
-
-    def copy(self, new_model: nn.Module | None = None, new_inputs: Any = None) -> Self:
-        """Return an analysis of another model or other inputs."""
-        return type(self)(new_model or self._model, self._inputs if new_inputs is None else new_inputs)
-
-    def unsupported_ops_warnings(self, enabled: bool) -> Self:  # noqa: ARG002 - the original's argument
-        """Return the analysis unchanged: it never warns."""
-        return self
-
-    def uncalled_modules_warnings(self, enabled: bool) -> Self:  # noqa: ARG002 - the original's argument
-        """Return the analysis unchanged: it never warns."""
-        return self
-
-    def tracer_warnings(self, mode: str) -> Self:  # noqa: ARG002 - the original's argument
-        """Return the analysis unchanged: it uses no tracer."""
-        return self
-
-    def ancestor_mode(self, mode: str) -> Self:  # noqa: ARG002 - the original's argument
-        """Return the analysis unchanged: work always belongs to the module whose forward runs."""
-        return self
-
-    def _entries_under(self, name: str) -> Iterator[Entry]:
-        """Yield what ran in the module *name* and its descendants."""
-        self._check_name(name)
-        return (entry for entry in self._profile.entries if is_under(entry.record.module, name))
-
-    def _paths(self) -> list[str]:
-        return list(dict.fromkeys(self._canonical_names.values()))
-
-    def _check_name(self, name: str) -> None:
         if name not in self._canonical_names:
             kind = "module"
-            raise UnknownNameError(kind, name, self._canonical_names)
+            raise ModuleNameError(kind, str(name), self._canonical_names)
+        return self._canonical_names[name]
+
+    def copy(self, new_model: nn.Module | None = None, new_inputs: Any = None) -> Self:
+        """Return an analysis of another model or other inputs, with the same settings."""
+        model = self._model if new_model is None else new_model
+        other = type(self)(model, self._inputs if new_inputs is None else new_inputs)
+        other._ignored = set(self._ignored)
+        return (
+            other.ancestor_mode(self._ancestor_mode)
+            .tracer_warnings(self._warn_trace)
+            .unsupported_ops_warnings(self._warn_unsupported)
+            .uncalled_modules_warnings(self._warn_uncalled)
+        )
+
+    def unsupported_ops_warnings(self, enabled: bool) -> Self:
+        """Set whether the analysis logs a warning for each operator that no formula covers."""
+        self._warn_unsupported = enabled
+        return self
+
+    def uncalled_modules_warnings(self, enabled: bool) -> Self:
+        """Set whether the analysis logs a warning with the modules that were not called."""
+        self._warn_uncalled = enabled
+        return self
+
+    def tracer_warnings(self, mode: str) -> Self:
+        """Set which warnings of the model are shown: "all", "no_tracer_warning" or "none". There is no tracer.
+
+        Raises:
+            OptionError: There is no such mode. It is a ``ValueError``.
+        """
+        check_option("tracer_warnings", mode, ("all", "no_tracer_warning", "none"))
+        self._warn_trace = mode
+        return self
+
+    def ancestor_mode(self, mode: str) -> Self:
+        """Set the modules that an operator belongs to, beside the one that runs it.
+
+        Args:
+            mode: "owner": those that contain it, by its canonical name. "caller": those whose forward is running.
+
+        Raises:
+            OptionError: There is no such mode. It is a ``ValueError``.
+        """
+        check_option("ancestor_mode", mode, ("owner", "caller"))
+        self._ancestor_mode = mode
+        return self
+
+    def _names(self) -> list[str]:
+        """List the modules, each once, parents first."""
+        return list(dict.fromkeys(self._canonical_names.values()))
+
+    def _ancestors(self, call: NamedCall) -> set[str]:
+        if self._ancestor_mode == "caller":
+            return set(call.running)
+        parts = call.running[-1].split(".")
+        return {"", *(".".join(parts[:n]) for n in range(1, len(parts) + 1))}
+
+    def _warn(self) -> None:
+        if self._warn_unsupported:
+            for operator, calls in self.unsupported_ops().items():
+                _log.warning("Unsupported operator %s encountered %d time(s)", operator, calls)
+        uncalled = sorted(filter(self._has_forward, self.uncalled_modules())) if self._warn_uncalled else []
+        if uncalled:
+            _log.warning("The following submodules of the model were never called: %s", ", ".join(uncalled))
+
+    def _has_forward(self, name: str) -> bool:
+        own = type(self._model.get_submodule(name)).forward
+        return all(own is not silent.forward for silent in _SILENT)
 
 
-def _has_forward(module: nn.Module) -> bool:
-    return "_forward_unimplemented" not in getattr(module.forward, "__qualname__", "")
+class FlopCountAnalysis(_Analysis):
+    """Counts the MACs of one forward pass by module and operator.
+
+    The model runs on the first access of a result, in its present mode.
+
+    Args:
+        model: The model.
+        inputs: Its positional arguments: a tuple, or a single tensor.
+
+    Example:
+        >>> import torch
+        >>> model = torch.nn.Linear(20, 30, device="meta")
+        >>> FlopCountAnalysis(model, torch.empty(4, 20, device="meta")).by_operator()
+        Counter({'linear': 2400})
+    """
+
+    def _count(self, call: NamedCall) -> int:
+        return call.macs
+
+
+class ActivationCountAnalysis(_Analysis):
+    """Counts the elements that operators with multiply-adds return in one forward pass, by module and operator.
+
+    Args:
+        model: The model.
+        inputs: Its positional arguments: a tuple, or a single tensor.
+
+    Example:
+        >>> import torch
+        >>> model = torch.nn.Linear(20, 30, device="meta")
+        >>> ActivationCountAnalysis(model, torch.empty(4, 20, device="meta")).total()
+        120
+    """
+
+    def _count(self, call: NamedCall) -> int:
+        return call.result_elements if call.macs else 0
+
+
+def flop_count(
+    model: nn.Module, inputs: tuple[Any, ...], supported_ops: dict[str, Any] | None = None
+) -> tuple[defaultdict[str, float], Counter[str]]:
+    """Return the GMACs of one forward pass by operator, and the operators that no formula covers.
+
+    Args:
+        model: The model.
+        inputs: Its positional arguments.
+        supported_ops: Operators to leave out, each with the handle None; other handles are not supported.
+
+    Raises:
+        InputError: A handle is a function.
+        ModelError: The model raised; the original error is the ``__cause__``.
+    """
+    return _scaled(FlopCountAnalysis(model, inputs), supported_ops, 1e9)
+
+
+def activation_count(
+    model: nn.Module, inputs: tuple[Any, ...], supported_ops: dict[str, Any] | None = None
+) -> tuple[defaultdict[str, float], Counter[str]]:
+    """Return the millions of activations of one forward pass by operator, and the operators that no formula covers.
+
+    The arguments and errors are those of :func:`flop_count`.
+    """
+    return _scaled(ActivationCountAnalysis(model, inputs), supported_ops, 1e6)
+
+
+def _scaled(
+    analysis: _Analysis, handles: dict[str, Any] | None, unit: float
+) -> tuple[defaultdict[str, float], Counter[str]]:
+    counts = analysis.set_op_handle(**(handles or {})).by_operator()
+    return defaultdict(float, {name: n / unit for name, n in counts.items()}), analysis.unsupported_ops()
+
+
+def flop_count_table(
+    flops: FlopCountAnalysis,
+    max_depth: int = 3,
+    activations: ActivationCountAnalysis | None = None,
+    show_param_shapes: bool = True,
+) -> str:
+    """Return fvcore's table of parameters and MACs by module, and of activations if given."""
+    from fvcore.nn import flop_count_table as table  # noqa: PLC0415 - fvcore's own layout
+
+    return str(table(flops, max_depth, activations, show_param_shapes))
+
+
+def flop_count_str(flops: FlopCountAnalysis, activations: ActivationCountAnalysis | None = None) -> str:
+    """Return the representation of the model with fvcore's annotations: parameters, MACs, and activations if given."""
+    from fvcore.nn import flop_count_str as text  # noqa: PLC0415 - fvcore's own layout
+
+    return str(text(flops, activations))
+
+
+def parameter_count(model: nn.Module) -> defaultdict[str, int]:
+    """Return the elements of every parameter, and of the parameters of every module, by name; "" is the model."""
+    from fvcore.nn import parameter_count as count  # noqa: PLC0415 - the same numbers
+
+    counts: defaultdict[str, int] = count(model)
+    return counts
+
+
+def parameter_count_table(model: nn.Module, max_depth: int = 3) -> str:
+    """Return fvcore's table of parameters by module."""
+    from fvcore.nn import parameter_count_table as table  # noqa: PLC0415 - fvcore's own layout
+
+    return str(table(model, max_depth))

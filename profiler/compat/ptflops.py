@@ -1,29 +1,38 @@
-"""A replacement for ``ptflops.get_model_complexity_info``: MACs of one sample and parameters, as numbers or text."""
+"""Replacements for ``ptflops``: ``get_model_complexity_info`` and the functions that format its numbers.
+
+Every multiply-add is counted, and nothing else: ptflops adds bias additions, norms, pools and activations, and leaves
+out functions that it does not patch. Parameters are all of the model's, frozen ones too. A model that raises is a
+``ModelError`` here, where ptflops prints the error and returns ``(None, None)``.
+"""
 
 from __future__ import annotations
 
 import sys
+from contextlib import contextmanager
 from enum import Enum
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any, TextIO
 
 import torch
+from torch._ops import OpOverloadPacket
 
-from profiler.compat.unsupported import reject_unsupported
+from profiler.compat.unsupported import check_option, reject_unsupported
+from profiler.errors import InputError
 from profiler.run.forward import count
-from profiler.values.findings import as_number, is_under
+from profiler.trace.preserve_state import eval_mode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from torch import nn
 
     from profiler.tally import Profile
-    from profiler.values.findings import Number
+    from profiler.tally.entry import Entry
+
+__all__ = ["FLOPS_BACKEND", "flops_to_string", "get_model_complexity_info", "params_to_string"]
 
 
 class FLOPS_BACKEND(Enum):  # noqa: N801 - the original's name
-    """The original's two counters; here they differ only in whether MACs are per sample or per batch."""
+    """The original's two counters. Here they differ in what is ignored, and in whether MACs are per sample or batch."""
 
     PYTORCH = "pytorch"
     ATEN = "aten"
@@ -36,38 +45,39 @@ def get_model_complexity_info(
     as_strings: bool = True,
     input_constructor: Callable[[tuple[int, ...]], Any] | None = None,
     ost: TextIO = sys.stdout,
-    verbose: bool = False,  # noqa: ARG001 - there are no warnings to show
+    verbose: bool = False,
     ignore_modules: list[Any] = [],  # noqa: B006 - the original's default
     custom_modules_hooks: dict[Any, Any] = {},  # noqa: B006 - the original's default
     backend: str | FLOPS_BACKEND = FLOPS_BACKEND.PYTORCH,
     flops_units: str | None = None,
     param_units: str | None = None,
     output_precision: int = 2,
-    backend_specific_config: dict[str, Any] = {},  # noqa: ARG001, B006 - the original's argument
-) -> tuple[Number, int] | tuple[str, str]:
-    """Count the MACs and parameters of one forward pass in eval mode; the model's mode is restored.
+    backend_specific_config: dict[str, Any] = {},  # noqa: B006 - the original's default
+) -> tuple[int, int] | tuple[str, str]:
+    """Count the MACs and parameters of one forward pass in eval mode; the mode of each module is restored.
 
     Args:
         model: The model.
         input_res: Shape of one sample; the input is zeros of shape ``(1, *input_res)``.
-        print_per_layer_stat: Write the report to *ost*.
+        print_per_layer_stat: Write the report of this package to *ost*.
         as_strings: Return text, formatted by ptflops.
         input_constructor: Called with *input_res*; returns the input, or a dict of keyword arguments.
-        ost: Where the report is written.
-        verbose: Ignored.
-        ignore_modules: Classes of modules whose work is not counted.
+        ost: Where the report and the warnings are written.
+        verbose: Write the operators that no formula covers to *ost*.
+        ignore_modules: What is not counted. With the backend "pytorch", classes: the work of a module of exactly this
+            class, without that of its children. With "aten", operators such as ``torch.ops.aten.mm``.
         custom_modules_hooks: Not supported; must be empty.
         backend: "pytorch" returns the MACs of one sample, "aten" those of the batch.
-        flops_units: Unit of the MACs as text, such as "GMac".
-        param_units: Unit of the parameters as text, such as "M".
+        flops_units: Unit of the MACs as text: "GMac", "MMac" or "KMac".
+        param_units: Unit of the parameters as text: "M", "K" or "B".
         output_precision: Decimals of the text.
-        backend_specific_config: Ignored.
+        backend_specific_config: Must be empty, or ``{"count_functional": True}``: functions are always counted.
 
     Returns:
         The MACs and the parameters.
 
     Raises:
-        InputError: *custom_modules_hooks* is not empty.
+        InputError: An argument is not supported or does not fit the backend.
         ModelError: The model raised; the original error is the ``__cause__``.
 
     Example:
@@ -77,24 +87,71 @@ def get_model_complexity_info(
         (600, 630)
     """
     reject_unsupported("custom_modules_hooks", custom_modules_hooks)
+    name = _backend(backend)
+    _check_config(backend_specific_config)
+    is_ignored = _ignored(model, ignore_modules, name)
     args, kwargs = _inputs(model, input_res, input_constructor)
-    profile = _count(model, args, kwargs)
-    batch = len(args[0]) if args and FLOPS_BACKEND(backend) is FLOPS_BACKEND.PYTORCH else 1
-    macs = as_number(Fraction(_macs_without(profile, model, tuple(ignore_modules)), batch))
-    if print_per_layer_stat:
-        ost.write(str(profile))
+    with eval_mode(model), _unfused(disabled=bool(ignore_modules)):
+        profile = count(model, *args, **kwargs)
+    _write(profile, ost, report=print_per_layer_stat, warnings=verbose)
+    batch = len(args[0]) if args and name == "pytorch" else 1
+    macs = sum(entry.record.calls * entry.macs for entry in profile.entries if not is_ignored(entry)) // batch
     if not as_strings:
         return macs, profile.totals.params
-    from ptflops.utils import flops_to_string, params_to_string  # noqa: PLC0415 - only text needs the package
+    text = flops_to_string(macs, flops_units, output_precision)
+    return text, params_to_string(profile.totals.params, param_units, output_precision)
 
-    text = flops_to_string(macs, units=flops_units, precision=output_precision)
-    return text, params_to_string(profile.totals.params, units=param_units, precision=output_precision)
+
+def flops_to_string(flops: int, units: str | None = None, precision: int = 2) -> str:
+    """Return MACs as ptflops prints them, such as "1.82 GMac"."""
+    from ptflops import utils  # noqa: PLC0415 - only text needs the package
+
+    return str(utils.flops_to_string(flops, units, precision))
+
+
+def params_to_string(params_num: int, units: str | None = None, precision: int = 2) -> str:
+    """Return a number of parameters as ptflops prints it, such as "11.69 M"."""
+    from ptflops import utils  # noqa: PLC0415 - only text needs the package
+
+    return str(utils.params_to_string(params_num, units, precision))
+
+
+def _backend(backend: object) -> str:
+    """Return the name of a backend, which may also be a member of ptflops' own enum."""
+    name = backend.value if isinstance(backend, Enum) else backend
+    check_option("backend", name, [member.value for member in FLOPS_BACKEND])
+    return str(name)
+
+
+def _check_config(config: dict[str, Any]) -> None:
+    unfit = {name: value for name, value in config.items() if (name, value) != ("count_functional", True)}
+    if unfit:
+        msg = f"backend_specific_config={unfit} is not supported: functions are always counted; leave it out"
+        raise InputError(msg)
+
+
+def _ignored(model: nn.Module, ignore: list[Any], backend: str) -> Callable[[Entry], bool]:
+    """Return whether an entry is ignored: by the class of its module, or by its operator."""
+    fits = OpOverloadPacket if backend == "aten" else type
+    unfit = [item for item in ignore if not isinstance(item, fits)]
+    if unfit:
+        wanted = "operators such as torch.ops.aten.mm" if backend == "aten" else "classes of modules"
+        msg = f"ignore_modules of the backend {backend!r} are {wanted}, not {unfit[0]!r}"
+        raise InputError(msg)
+    if backend == "aten":
+        operators = {str(packet) for packet in ignore}
+        return lambda entry: entry.record.packet in operators
+    paths = {path for path, module in model.named_modules(remove_duplicate=False) if type(module) in ignore}
+    return lambda entry: entry.record.module in paths
 
 
 def _inputs(
     model: nn.Module, size: tuple[int, ...], constructor: Callable[[tuple[int, ...]], Any] | None
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Return the arguments: zeros like the first parameter, or what the user's function returns."""
+    if not isinstance(size, tuple) or not size:
+        msg = f"input_res must be a tuple with the shape of one sample, such as (3, 224, 224), not {size!r}"
+        raise InputError(msg)
     if constructor is not None:
         inputs = constructor(size)
         return ((), inputs) if isinstance(inputs, dict) else ((inputs,), {})
@@ -102,18 +159,19 @@ def _inputs(
     return (torch.zeros((1, *size), dtype=like.dtype, device=like.device),), {}
 
 
-def _count(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Profile:
-    """Count in eval mode; restore the mode, which the original does not."""
-    training = model.training
-    model.eval()
+@contextmanager
+def _unfused(*, disabled: bool) -> Iterator[None]:
+    """Run encoder layers operator by operator and module by module, so that each of them can be ignored."""
+    enabled = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(enabled and not disabled)
     try:
-        return count(model, *args, **kwargs)
+        yield
     finally:
-        model.train(training)
+        torch.backends.mha.set_fastpath_enabled(enabled)
 
 
-def _macs_without(profile: Profile, model: nn.Module, ignored_classes: tuple[Any, ...]) -> int:
-    """Return the MACs outside of modules of the ignored classes and their descendants."""
-    ignored = [path for path, module in model.named_modules() if type(module) in ignored_classes]
-    entries = (e for e in profile.entries if not any(is_under(e.record.module, path) for path in ignored))
-    return sum(entry.record.calls * entry.macs for entry in entries)
+def _write(profile: Profile, ost: TextIO, *, report: bool, warnings: bool) -> None:
+    if warnings:
+        ost.writelines(f"Warning: {row.operator} operation is treated as a zero-op\n" for row in profile.uncounted)
+    if report:
+        ost.write(str(profile))

@@ -1,17 +1,23 @@
-"""Replacements for ``thop.profile``, which returns MACs and parameters as floats, and ``thop.clever_format``."""
+"""Replacements for ``thop``: ``profile`` and ``profile_origin`` (MACs and parameters as floats) and ``clever_format``.
+
+Every operator is counted, not only those of layers that thop has a rule for; norms, pools and activations count 0.
+Parameters are those of the whole model, each once.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from profiler.compat.unsupported import reject_unsupported
 from profiler.run.forward import count
+from profiler.trace.preserve_state import eval_mode
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from profiler.tally import Node
+    from profiler.tally import Node, Profile
 
 _PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "K"))
 
@@ -20,19 +26,19 @@ def profile(
     model: nn.Module,
     inputs: Any,
     custom_ops: Any = None,
-    verbose: bool = True,  # noqa: ARG001 - nothing is printed here
+    verbose: bool = True,
     ret_layer_info: bool = False,
-    report_missing: bool = False,  # noqa: ARG001 - every class is counted
+    report_missing: bool = False,
 ) -> tuple[float, float] | tuple[float, float, dict[str, Any]]:
-    """Count the MACs and parameters of one forward pass in eval mode; the model's mode is restored.
+    """Count the MACs and parameters of one forward pass in eval mode; the mode of each module is restored.
 
     Args:
         model: The model.
         inputs: Its positional arguments.
         custom_ops: Not supported; must be empty.
-        verbose: Ignored.
+        verbose: Print the operators that no formula covers.
         ret_layer_info: Also return the children: name → (MACs, parameters, their children).
-        report_missing: Ignored.
+        report_missing: The same as *verbose*.
 
     Raises:
         InputError: *custom_ops* is not empty.
@@ -43,15 +49,29 @@ def profile(
         >>> profile(torch.nn.Linear(20, 30, device="meta"), (torch.empty(4, 20, device="meta"),))
         (2400.0, 630.0)
     """
+    result = _count(model, inputs, custom_ops, verbose=verbose or report_missing)
+    totals = float(result.totals.macs), float(result.totals.params)
+    return (*totals, _layers(result.tree)) if ret_layer_info else totals
+
+
+def profile_origin(
+    model: nn.Module, inputs: Any, custom_ops: Any = None, verbose: bool = True, report_missing: bool = False
+) -> tuple[float, float]:
+    """Return what :func:`profile` returns, without the children."""
+    result = _count(model, inputs, custom_ops, verbose=verbose or report_missing)
+    return float(result.totals.macs), float(result.totals.params)
+
+
+def _count(model: nn.Module, inputs: Any, custom_ops: Any, *, verbose: bool) -> Profile:
     reject_unsupported("custom_ops", custom_ops)
-    training = model.training
-    model.eval()
-    try:
-        tree = count(model, *inputs).tree
-    finally:
-        model.train(training)
-    totals = float(tree.total.macs), float(tree.total.params)
-    return (*totals, _layers(tree)) if ret_layer_info else totals
+    with eval_mode(model):
+        result = count(model, *inputs)
+    if verbose:
+        lines = (
+            f"[WARN] Cannot find a formula for {row.operator}. Treat it as zero MACs.\n" for row in result.uncounted
+        )
+        sys.stdout.writelines(lines)
+    return result
 
 
 def clever_format(nums: Any, format: str = "%.2f") -> str | tuple[str, ...]:

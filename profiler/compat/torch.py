@@ -1,7 +1,8 @@
 """A replacement for ``torch.utils.flop_counter.FlopCounterMode``: two FLOPs per MAC of every contraction.
 
 It subclasses the original, which attributes operators to modules and prints the table; only the formulas are replaced
-by this package's, for the backward pass too.
+by this package's, for the backward pass too. An operator that has no formula here counts what the original counts: by a
+formula registered with ``torch.utils.flop_counter.register_flop_formula``, or 0.
 """
 
 from __future__ import annotations
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = ["FlopCounterMode"]
-#: The rules that count contractions; the others count 0 MACs.
-_CONTRACTION_RULES = frozenset({RuleKind.FORMULA, RuleKind.TORCH_REGISTRY})
 
 
 class FlopCounterMode(flop_counter.FlopCounterMode):
@@ -40,11 +39,13 @@ class FlopCounterMode(flop_counter.FlopCounterMode):
 
     @wraps(flop_counter.FlopCounterMode.__init__)  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Take the arguments of the original; formulas in *custom_mapping* replace ours."""
+        """Take the arguments of the original.
+
+        Formulas in *custom_mapping* replace ours; those registered with torch count operators that have none here.
+        """
         super().__init__(*args, **kwargs)
         custom = set(signature(super().__init__).bind(*args, **kwargs).arguments.get("custom_mapping") or {})
-        # Formulas of the original remain for what is not an aten operator, such as Triton kernels.
-        registry = {op: f for op, f in self.flop_registry.items() if op in custom or not hasattr(op, "overloads")}
+        registry = {op: f for op, f in self.flop_registry.items() if op in custom or _overload(op) is None}
         self.flop_registry = _FormulaRegistry(registry)
 
 
@@ -66,11 +67,11 @@ class _FormulaRegistry(dict[Any, Any]):
 
 @cache
 def _overload(packet: Any) -> Any:
-    """Return the overload whose schema a contraction's formula reads; None without a formula, or if it decomposes."""
+    """Return the overload whose schema our formula reads; None without one (a Triton kernel), or if it decomposes."""
     names = packet.overloads() if hasattr(packet, "overloads") else []
     for overload in (getattr(packet, name) for name in names):
         rule = rule_for(str(overload))
-        if rule is not None and rule.kind in _CONTRACTION_RULES and not _is_composite(overload):
+        if rule is not None and rule.kind is RuleKind.FORMULA and not _is_composite(overload):
             return overload
     return None
 

@@ -10,6 +10,7 @@ import sys
 from collections import Counter
 from dataclasses import dataclass, fields, is_dataclass
 from itertools import chain
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -55,11 +56,18 @@ class CompositeCall:
     function: str = ""
 
 
-def record_composite_calls(model: nn.Module, run: Callable[[], object]) -> tuple[CompositeCall, ...]:
+def record_composite_calls(
+    model: nn.Module, run: Callable[[], object], place: Callable[[ModuleStack], str] = attrgetter("current")
+) -> tuple[CompositeCall, ...]:
     """Record the distinct operators that Python calls during *run*, which calls *model*.
 
     Gradients are enabled, so that modules take no inference fast path, but dispatch starts below autograd: composite
     operators arrive before they are decomposed, and no graph is kept. Buffers and the random state are restored.
+
+    Args:
+        model: The model.
+        run: Runs one forward pass.
+        place: Returns the ``module`` of the record of a call: the path of the innermost running module, if not given.
     """
     modules, log = ModuleStack(model), _CallLog()
 
@@ -74,7 +82,7 @@ def record_composite_calls(model: nn.Module, run: Callable[[], object]) -> tuple
             preserve_buffers_and_rng(model),
             torch.enable_grad(),
             torch._C._AutoDispatchBelowAutograd(),
-            _CompositeMode(modules, log),
+            _CompositeMode(modules, log, place),
         ):
             run()
     finally:
@@ -138,9 +146,10 @@ class _CallLog:
 class _CompositeMode(TorchDispatchMode):
     """Logs the operators that Python calls, and the parts of each."""
 
-    def __init__(self, modules: ModuleStack, log: _CallLog) -> None:
+    def __init__(self, modules: ModuleStack, log: _CallLog, place: Callable[[ModuleStack], str]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._modules = modules
+        self._place = place
         self._log = log
         self._specs = SpecCache()
         #: What has run so far for the current call; None between calls.
@@ -160,7 +169,7 @@ class _CompositeMode(TorchDispatchMode):
             return NotImplemented
         if self._parts is not None or func.name() in _TRANSPARENT:
             return self._run(func, kind, args, kwargs or {})
-        path, self._parts = self._modules.current, Counter()
+        path, self._parts = self._place(self._modules), Counter()
         try:
             result = self._run(func, kind, args, kwargs or {})
             written = tree_leaves((result, args, kwargs) if _is_mutable(func) else result)

@@ -76,6 +76,11 @@ class ModuleStack:
         """The path of the running module."""
         return self._thread.state.current
 
+    @property
+    def running(self) -> tuple[str, ...]:
+        """The paths of the running modules, outermost first."""
+        return self._thread.state.running
+
     def locate(self) -> tuple[str, Phase]:
         """Return the module and phase of what runs now; attribute the autograd nodes created so far."""
         state, node = self._thread.state, _current_autograd_node()

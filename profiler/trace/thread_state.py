@@ -135,6 +135,11 @@ class ThreadState:
         """The running modules and optimizers, innermost first."""
         return [frame.owner for frame in reversed(self._frames)]
 
+    @property
+    def running(self) -> tuple[str, ...]:
+        """The paths of the running modules, outermost first; an optimizer step is left out."""
+        return tuple(path for path in (*(frame.current for frame in self._frames), self.current) if path != OUTSIDE)
+
     def is_running(self, owner: object) -> bool:
         """Return whether a call of *owner* has not ended."""
         frames = self._frames

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections import Counter
+from io import StringIO
 
 import pytest
 import torch
@@ -52,17 +53,23 @@ def defaults(function) -> dict[str, object]:
 def originals() -> dict[str, tuple[object, object]]:
     import ptflops as original_ptflops
     import thop as original_thop
+    from fvcore import nn as original_fvcore
     from fvcore.nn import FlopCountAnalysis
 
     pairs = {
         "thop.profile": (thop.profile, original_thop.profile),
         "thop.clever_format": (thop.clever_format, original_thop.clever_format),
+        "thop.profile_origin": (thop.profile_origin, original_thop.profile_origin),
         "ptflops": (ptflops.get_model_complexity_info, original_ptflops.get_model_complexity_info),
+        "ptflops.flops": (ptflops.flops_to_string, original_ptflops.flops_to_string),
+        "ptflops.params": (ptflops.params_to_string, original_ptflops.params_to_string),
         "torch": (FlopCounterMode.__init__, TorchCounter.__init__),
     }
     public = [n for n, m in inspect.getmembers(FlopCountAnalysis, inspect.isfunction) if not n.startswith("_")]
     for name in ("__init__", *public):
         pairs[f"fvcore.{name}"] = getattr(fvcore.FlopCountAnalysis, name), getattr(FlopCountAnalysis, name)
+    for name in fvcore.__all__:
+        pairs[f"fvcore.{name}"] = getattr(fvcore, name), getattr(original_fvcore, name)
     return pairs
 
 
@@ -108,7 +115,6 @@ def test_ptflops_gives_one_samples_macs(net):
 
 
 def test_ptflops_writes_the_originals_text_and_a_table(net):
-    from io import StringIO
 
     out = StringIO()
     result = ptflops.get_model_complexity_info(net, (3, 8, 8), ost=out)
@@ -126,8 +132,8 @@ def test_fvcore_counts_macs_by_module_and_operator(net, x):
     assert result.total() == CONV + PRODUCT
     assert result.total("conv") == CONV
     assert result.by_module() == Counter({"": CONV + PRODUCT, "conv": CONV, "norm": 0})
-    assert result.by_operator() == Counter({"convolution": CONV, "bmm": PRODUCT})
-    assert result.by_module_and_operator()["conv"] == Counter({"convolution": CONV})
+    assert result.by_operator() == Counter({"conv": CONV, "matmul": PRODUCT})
+    assert result.by_module_and_operator()["conv"] == Counter({"conv": CONV})
     assert result.unsupported_ops() == Counter()
     assert result.uncalled_modules() == set()
     assert result.unsupported_ops_warnings(False).tracer_warnings("none").ancestor_mode("caller") is result
@@ -192,3 +198,156 @@ def test_torchs_counter_takes_a_mapping_of_ones_own(net, x):
 def test_rules_of_another_counter_are_refused(net, call):
     with pytest.raises(InputError, match="register a formula with @profiler"):
         call(net)
+
+
+@pytest.mark.parametrize("options", [{}, {"depth": 1}, {"display": False}, {"custom_mapping": {}}])
+def test_torchs_counter_takes_the_arguments_of_this_torch(options):
+    with FlopCounterMode(**options) as ours:
+        torch.ones(2, 3) @ torch.ones(3, 4)
+    assert ours.get_total_flops() == 2 * 2 * 3 * 4
+
+
+@pytest.mark.parametrize("flops", [9001, 1, 7])
+def test_torchs_counter_keeps_an_odd_number_of_a_registered_formula(flops):
+    from torch.utils.flop_counter import flop_registry, register_flop_formula
+
+    @torch.library.custom_op(f"compat_tests::odd{flops}", mutates_args=())
+    def odd(x: torch.Tensor) -> torch.Tensor:
+        return x.clone()
+
+    packet = getattr(torch.ops.compat_tests, f"odd{flops}")
+    register_flop_formula(packet)(lambda *_args, **_kwargs: flops)
+    try:
+        counts = []
+        for counter in (FlopCounterMode(display=False), TorchCounter(display=False)):
+            with counter:
+                odd(torch.ones(2, 3))
+            counts.append(counter.get_total_flops())
+    finally:
+        del flop_registry[packet]
+    assert counts == [flops, flops]
+
+
+class Product(nn.Module):
+    """A matrix product without parameters."""
+
+    def forward(self, x):
+        return x.matmul(x.t())
+
+
+def original_ptflops(model, size, **options):
+    import ptflops as original
+
+    return original.get_model_complexity_info(model, size, False, False, ost=StringIO(), **options)
+
+
+def our_ptflops(model, size, **options):
+    return ptflops.get_model_complexity_info(model, size, False, False, ost=StringIO(), **options)
+
+
+aten = torch.ops.aten
+PLAIN = nn.Sequential(nn.Sequential(nn.Conv2d(3, 8, 3, bias=False), nn.Flatten()), nn.Linear(288, 10, bias=False))
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+@pytest.mark.parametrize(
+    ("model", "size", "options"),
+    [
+        (Product(), (10,), {"backend": "aten"}),
+        (Product(), (10,), {"backend": "aten", "ignore_modules": [aten.mm]}),
+        (Product(), (10,), {"backend": "aten", "ignore_modules": [aten.matmul]}),
+        (PLAIN, (3, 8, 8), {}),
+        (PLAIN, (3, 8, 8), {"ignore_modules": [nn.Conv2d]}),
+        (PLAIN, (3, 8, 8), {"ignore_modules": [nn.Sequential]}),
+        (PLAIN, (3, 8, 8), {"ignore_modules": [nn.Conv2d, nn.Linear]}),
+        (PLAIN, (3, 8, 8), {"backend_specific_config": {"count_functional": True}}),
+        (PLAIN, (3, 8, 8), {"backend": "aten", "ignore_modules": [aten.convolution]}),
+        (PLAIN, (3, 8, 8), {"backend": "aten", "ignore_modules": [aten.mm, aten.addmm]}),
+    ],
+)
+def test_ptflops_honours_its_options_as_the_original(model, size, options):
+    ours = our_ptflops(model, size, **options)
+    assert ours == original_ptflops(model, size, **options)
+    assert [type(value) for value in ours] == [int, int]
+
+
+def test_ptflops_ignores_an_operator_inside_a_fused_layer():
+    """Per token 2·8·16 of the feed-forward network and 4·8² of the projections are addmm; the rest is attention."""
+    layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True).eval()
+    macs, _ = our_ptflops(layer, (5, 8), backend="aten", ignore_modules=[aten.addmm])
+    assert our_ptflops(layer, (5, 8), backend="aten")[0] - macs == 5 * (2 * 8 * 16 + 4 * 64)
+    assert torch.backends.mha.get_fastpath_enabled()
+
+
+@pytest.mark.parametrize(
+    ("options", "part"),
+    [
+        ({"ignore_modules": [aten.mm]}, "'pytorch' are classes of modules, not"),
+        ({"ignore_modules": [nn.Linear(2, 2)]}, "are classes of modules, not"),
+        ({"ignore_modules": [nn.Linear], "backend": "aten"}, "operators such as torch.ops.aten.mm, not"),
+        ({"ignore_modules": [aten.mm.default], "backend": "aten"}, "operators such as torch.ops.aten.mm, not"),
+        ({"backend_specific_config": {"count_functional": False}}, "functions are always counted; leave it out"),
+        ({"backend_specific_config": {"other": 1}}, "{'other': 1} is not supported"),
+        ({"backend": "jit"}, "backend must be one of 'pytorch', 'aten', not 'jit'"),
+        ({"input_res": [10]}, "input_res must be a tuple"),
+        ({"input_res": ()}, "input_res must be a tuple"),
+    ],
+)
+def test_ptflops_refuses_what_it_cannot_honour_in_one_line(options, part):
+    with pytest.raises(InputError) as caught:
+        ptflops.get_model_complexity_info(Product(), **{"input_res": (10,)} | options)
+    assert part in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_ptflops_takes_the_originals_enum():
+    import ptflops as original
+
+    backend = original.FLOPS_BACKEND.ATEN
+    assert our_ptflops(Product(), (10,), backend=backend) == original_ptflops(Product(), (10,), backend=backend)
+
+
+class Decomposes(nn.Module):
+    """Calls an operator without a formula."""
+
+    def forward(self, x):
+        return torch.linalg.svdvals(x)
+
+
+@pytest.mark.parametrize(("options", "lines"), [({}, 1), ({"verbose": False}, 0), ({"report_missing": True}, 1)])
+@pytest.mark.parametrize("function", [thop.profile, thop.profile_origin])
+def test_thop_prints_what_it_does_not_count(capsys, function, options, lines):
+    assert function(Decomposes(), (torch.ones(3, 3),), **options) == (0.0, 0.0)
+    printed = capsys.readouterr().out.splitlines()
+    assert printed == ["[WARN] Cannot find a formula for aten._linalg_svd.default. Treat it as zero MACs."] * lines
+
+
+def test_ptflops_writes_what_it_does_not_count():
+    out = StringIO()
+    ptflops.get_model_complexity_info(Decomposes(), (3, 3), print_per_layer_stat=False, ost=out, verbose=True)
+    assert out.getvalue() == "Warning: aten._linalg_svd.default operation is treated as a zero-op\n"
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+def test_thop_agrees_with_the_original_where_it_has_a_rule_for_every_layer():
+    import thop as original
+
+    model, x = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(288, 10)), torch.ones(2, 3, 8, 8)
+    for name in ("profile", "profile_origin"):
+        theirs = getattr(original, name)(model, (x,), verbose=False)
+        ours = getattr(thop, name)(model, (x,), verbose=False)
+        assert ours == theirs
+        assert [type(value) for value in ours] == [type(value) for value in theirs]
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        lambda model, x: thop.profile(model, (x,)),
+        lambda model, x: our_ptflops(model, tuple(x.shape[1:])),
+    ],
+)
+def test_each_modules_own_mode_is_restored(net, x, run):
+    net.norm.eval()
+    run(net, x)
+    assert [module.training for module in net.modules()] == [True, True, False]
