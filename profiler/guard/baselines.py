@@ -1,24 +1,22 @@
 """Baselines: accepted profiles, one file each, in a folder under version control.
 
 A baseline is a saved profile without details (see ``compact``); ``profiler view`` and ``profiler diff`` read it too.
-A file that cannot be read, or that another process wrote since it was read, is never overwritten.
+A file that cannot be read, or that another process wrote since it was read, is never overwritten. A set of baselines is
+updated as a whole: if another process wrote one that this one found unchanged, nothing is written either.
 """
 
 from __future__ import annotations
 
 import re
-import tempfile
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from filelock import FileLock
-
 from profiler.errors import BaselineError, OutputError, SavedProfileError
 from profiler.tally.saved import from_json, to_json
-from profiler.util.files import write_whole
+from profiler.util.files import locked, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -61,6 +59,8 @@ class Baselines:
     """A folder of baselines."""
 
     folder: Path
+    #: File → its digest when it was first read since the last update.
+    _read: dict[str, str] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def read(self, name: str) -> Baseline:
         """Read the baseline of a budget.
@@ -70,27 +70,36 @@ class Baselines:
         """
         path = self.folder / _file(name)
         data = _bytes(path)
+        digest = _ABSENT if data is None else _digest(data)
+        self.expect(path.name, digest)
         if data is None:
-            return Baseline(path, None, _ABSENT)
+            return Baseline(path, None, digest)
         try:
-            return Baseline(path, from_json(data.decode("utf-8"), str(path)), _digest(data))
+            return Baseline(path, from_json(data.decode("utf-8"), str(path)), digest)
         except (SavedProfileError, UnicodeDecodeError) as error:
             reason = error if isinstance(error, SavedProfileError) else f"{path} is not text"
             msg = f"{reason}; restore it, or delete it and update to accept a new one"
             raise BaselineError(msg) from error
 
+    def expect(self, file: str, digest: str) -> None:
+        """Require at the next update that *file* has this digest, if it is not accepted anew; ``read`` does so."""
+        self._read.setdefault(file, digest)
+
     def accept(self, acceptances: Iterable[Acceptance]) -> None:
-        """Write baselines, each file whole or not at all, if no file has changed since it was read.
+        """Write baselines, each file whole or not at all, if no file that was read has changed since.
 
         Raises:
             BaselineError: Another process wrote one of them meanwhile; none is written.
             OutputError: The folder cannot be written.
         """
         accepted = list(acceptances)
+        expected = {one.file: {one.digest, _digest(one.text.encode("utf-8"))} for one in accepted}
+        unchanged = {file: {digest} for file, digest in self._read.items()}
+        self._read.clear()
         self._make_folder()
-        with FileLock(_lock(self.folder), mode=0o666):
-            for one in accepted:
-                self._require_unchanged(one)
+        with locked(self.folder):
+            for file, digests in (unchanged | expected).items():
+                self._require_digest(file, digests)
             for one in accepted:
                 write_whole(self.folder / one.file, one.text)
 
@@ -101,11 +110,10 @@ class Baselines:
             msg = f"cannot make the folder {self.folder}: {error.strerror}"
             raise OutputError(msg) from error
 
-    def _require_unchanged(self, one: Acceptance) -> None:
-        path = self.folder / one.file
+    def _require_digest(self, file: str, digests: set[str]) -> None:
+        path = self.folder / file
         data = _bytes(path)
-        digest = _ABSENT if data is None else _digest(data)
-        if digest not in {one.digest, _digest(one.text.encode("utf-8"))}:
+        if (_ABSENT if data is None else _digest(data)) not in digests:
             msg = f"{path} was written by another process since it was read; nothing is updated, run it again"
             raise BaselineError(msg)
 
@@ -147,9 +155,3 @@ def _bytes(path: Path) -> bytes | None:
 
 def _digest(data: bytes) -> str:
     return sha256(data).hexdigest()
-
-
-def _lock(folder: Path) -> Path:
-    """Return the path of the lock of a folder, outside of it so that it is not mistaken for a baseline."""
-    name = _digest(str(folder.resolve()).encode("utf-8"))[:16]
-    return Path(tempfile.gettempdir()) / f"profiler-baselines-{name}.lock"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from profiler.guard import Baseline
     from profiler.tally import Profile
 
-#: New baselines as plain text, which pytest-xdist can send from a worker to the controller.
+#: New baselines as plain text, which pytest-xdist can send from a worker to the controller; an empty text if unchanged.
 Acceptances = list[dict[str, str]]
 
 
@@ -101,17 +101,22 @@ class ProfileModel:
 
 def write_baselines(folder: Path, accepted: Acceptances) -> tuple[str, bool]:
     """Write the accepted baselines; return the text to show, and whether writing failed."""
-    unique = {(row["file"], row["text"]): row for row in sorted(accepted, key=lambda row: row["file"])}
+    unique = {(row["file"], row["text"]): row for row in sorted(accepted, key=lambda row: row["file"]) if row["text"]}
+    if not unique:
+        return "", False
+    baselines = Baselines(folder)
+    for row in accepted:
+        baselines.expect(row["file"], row["digest"])
     try:
-        Baselines(folder).accept(Acceptance(row["file"], row["digest"], row["text"]) for row in unique.values())
+        baselines.accept(Acceptance(row["file"], row["digest"], row["text"]) for row in unique.values())
     except ProfilerError as error:
         return f"error: {error}", True
     return "\n".join(row["shown"] for row in unique.values()), False
 
 
 def _acceptance(baseline: Baseline, profile: Profile) -> Acceptances:
-    """Return the new baseline as one row; none if nothing changed."""
+    """Return the new baseline as one row."""
     new = Acceptance.of(baseline, profile)
     if new is None:
-        return []
+        return [{"file": baseline.path.name, "digest": baseline.digest, "text": "", "shown": ""}]
     return [{"file": new.file, "digest": new.digest, "text": new.text, "shown": acceptance_text(baseline, profile)}]

@@ -6,12 +6,16 @@ import errno
 import os
 import stat
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from secrets import token_hex
+from typing import TYPE_CHECKING
 
 from profiler.errors import OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 try:
     import fcntl
@@ -47,6 +51,28 @@ def write_whole(path: Path, text: str) -> None:
         advice = "; choose a folder that exists and can be written" if _is_about_folder(error) else ""
         msg = f"cannot write {path}: {reason}{advice}"
         raise OutputError(msg) from error
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder for the block; another process, or thread, that asks for it waits.
+
+    Raises:
+        OutputError: The folder cannot be opened.
+    """
+    if fcntl is None:  # no folder can be opened, nor locked
+        yield
+        return
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        msg = f"cannot open the folder {folder}: {error.strerror}"
+        raise OutputError(msg) from error
+    try:
+        _lock(descriptor, wait=True)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _is_about_folder(error: Exception) -> bool:

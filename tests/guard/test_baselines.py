@@ -122,6 +122,26 @@ def test_one_refused_baseline_keeps_all_of_them_as_they_were(kept):
     assert not (kept.folder / "other.json").exists()
 
 
+def test_a_set_is_not_mixed_with_that_of_another_process(tmp_path):
+    """Of two baselines, one is found unchanged before another process writes both, and one is read after that."""
+    small, large = counted(named(fc=linear())), counted(named(a=block()))
+
+    def update(baselines, names, profile):
+        read = [baselines.read(name) for name in names]
+        return [one for one in (Acceptance.of(baseline, profile) for baseline in read) if one is not None]
+
+    ours, theirs = Baselines(tmp_path), Baselines(tmp_path)
+    ours.accept(update(ours, "xy", small))
+    accepted = update(ours, "x", small)
+    theirs.accept(update(theirs, "xy", large))
+    accepted += update(ours, "y", small)
+    with pytest.raises(BaselineError, match=r"x\.json was written by another process since it was read"):
+        ours.accept(accepted)
+    assert [ours.read(name).profile for name in "xy"] == [compact(large), compact(large)]
+    ours.accept(update(ours, "xy", small))
+    assert [ours.read(name).profile for name in "xy"] == [compact(small), compact(small)]
+
+
 def test_two_that_accept_the_same_agree(kept):
     one, other = kept.read("net"), kept.read("net")
     new = counted(named(a=block()))
