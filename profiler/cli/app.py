@@ -12,6 +12,7 @@ import profiler.cli as package
 from profiler.errors import ProfilerError
 from profiler.targets.permissions import Permissions, permit
 from profiler.util.autoload import import_all
+from profiler.util.processes import Terminated, raise_when_terminated
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +29,8 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 app.meta.suppress_keyboard_interrupt = False
-_INTERRUPTED = 130
+#: Exit statuses, as shells report them.
+_SIGNALLED, _INTERRUPTED = 128, 130
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -40,11 +42,14 @@ def main(words: Sequence[str] | None = None) -> int:
     import_all(package)
     tokens = list(sys.argv[1:] if words is None else words)
     try:
-        app.meta(tokens or ["--help"])
+        with raise_when_terminated():
+            app.meta(tokens or ["--help"])
     except CycloptsError as error:
         return _fail(" ".join(str(error).split()), 2)
     except ProfilerError as error:
         return _fail(str(error), error.exit_status)
+    except Terminated as signal:
+        return _fail("terminated", _SIGNALLED + signal.number)
     except KeyboardInterrupt:
         return _fail("interrupted", _INTERRUPTED)
     except BrokenPipeError:  # the reader of a pipe left early

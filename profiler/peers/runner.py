@@ -1,17 +1,19 @@
 """Run peers, each in a worker process of its own, and read their results.
 
 ``run_peers`` starts ``python -m profiler.peers.worker_pool``, sends it one JSON request, and reads one line of JSON for
-each result.
+each result. The pool's stdin stays open as long as this process lives, by which the pool knows that it does.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
 import tempfile
-from contextlib import suppress
+import threading
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TextIO
@@ -24,6 +26,7 @@ from profiler.peers.registry import find_peer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from threading import Event
     from types import TracebackType
 
     from torch import nn
@@ -111,7 +114,11 @@ def run_peer(name: str, model: PickledModel, *, timeout_s: float = TIMEOUT_S) ->
 
 
 def run_peers(
-    jobs: Sequence[tuple[str, PickledModel]], *, max_workers: int = 1, timeout_s: float = TIMEOUT_S
+    jobs: Sequence[tuple[str, PickledModel]],
+    *,
+    max_workers: int = 1,
+    timeout_s: float = TIMEOUT_S,
+    stop: Event | None = None,
 ) -> Iterator[tuple[int, PeerResult | PeerFailure]]:
     """Run peers, each in a worker process of its own; a failure of one does not affect the others.
 
@@ -119,6 +126,7 @@ def run_peers(
         jobs: The name of a peer and the model that it counts, for each run.
         max_workers: The number of workers that run at the same time.
         timeout_s: Seconds after which a worker is killed.
+        stop: If another thread sets it, the remaining workers are killed, and their jobs have failed.
 
     Yields:
         The index of a job and its result, in the order in which the workers finish. If the caller stops iterating, the
@@ -141,7 +149,7 @@ def run_peers(
             "imports": _modules_to_preload(),
             "sys_path": [str(folder) for folder in sys.path],
         }
-        yield from _results(request, set(runnable))
+        yield from _results(request, set(runnable), stop)
 
 
 def _modules_to_preload() -> list[str]:
@@ -150,27 +158,62 @@ def _modules_to_preload() -> list[str]:
     return [m for m in imported if m in _SLOW_IMPORTS or (m.startswith(_PEERS) and m != _WORKER_POOL)]
 
 
-def _results(request: dict[str, Any], pending: set[int]) -> Iterator[tuple[int, PeerResult | PeerFailure]]:
+def _results(
+    request: dict[str, Any], pending: set[int], stop: Event | None
+) -> Iterator[tuple[int, PeerResult | PeerFailure]]:
     """Send the request to a worker pool and yield its results; jobs still pending when the pool exits have failed."""
     with (
+        tempfile.TemporaryDirectory(prefix="profiler-", ignore_cleanup_errors=True) as folder,
         tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log,
-        subprocess.Popen(  # noqa: S603 - our own module
-            [sys.executable, "-m", _WORKER_POOL], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
-        ) as process,
+        _worker_pool(log, stop) as process,
     ):
         assert process.stdin is not None  # noqa: S101 - it is a pipe
         assert process.stdout is not None  # noqa: S101 - it is a pipe
-        try:
-            with suppress(BrokenPipeError), process.stdin:
-                json.dump(request, process.stdin)
-            for row in map(json.loads, process.stdout):
-                index = row.pop("index")
-                pending.remove(index)
-                yield index, PeerFailure(row["error"]) if "error" in row else PeerResult(**row)
-            for index in sorted(pending):
-                yield index, PeerFailure(exit_reason(process.wait(), log))
-        finally:
-            process.terminate()
+        with suppress(BrokenPipeError):
+            process.stdin.write(json.dumps(request | {"folder": folder}) + "\n")
+            process.stdin.flush()
+        for row in map(json.loads, process.stdout):
+            index = row.pop("index")
+            pending.remove(index)
+            yield index, PeerFailure(row["error"]) if "error" in row else PeerResult(**row)
+        for index in sorted(pending):
+            yield index, PeerFailure(exit_reason(process.wait(), log))
+
+
+@contextmanager
+def _worker_pool(log: TextIO, stop: Event | None) -> Iterator[subprocess.Popen[str]]:
+    """Start a worker pool in a process group of its own; kill the group at the end of the block, or on *stop*."""
+    process = subprocess.Popen(  # noqa: S603 - our own module
+        [sys.executable, "-m", _WORKER_POOL],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        text=True,
+        process_group=0 if os.name == "posix" else None,
+    )
+    if stop is not None:
+        threading.Thread(target=_kill_on, args=(stop, process), daemon=True).start()
+    try:
+        yield process
+    finally:
+        _kill(process)
+        with suppress(BrokenPipeError), process:
+            pass
+
+
+def _kill_on(stop: Event, process: subprocess.Popen[str]) -> None:
+    stop.wait()
+    _kill(process)
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    """Kill a pool and all that it started; its stdin is still open, so that it does not remove the model's file."""
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            if hasattr(os, "killpg"):
+                os.killpg(process.pid, signal.SIGKILL)
+            else:
+                process.kill()
 
 
 def exit_reason(status: int, log: TextIO) -> str:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict
-from multiprocessing import parent_process
-from multiprocessing.connection import wait
 from pathlib import Path
-from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import cloudpickle
 
 from profiler.errors import one_line
 from profiler.peers.registry import find_peer
+from profiler.util.processes import exit_with_parent
 from profiler.values.findings import as_number
 
 if TYPE_CHECKING:
@@ -25,7 +23,7 @@ def main(name: str, model_path: str, log: str, sender: Connection[dict[str, Any]
     with Path(log).open("w", encoding="utf-8") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
-    Thread(target=_exit_with_parent, daemon=True).start()
+    exit_with_parent()
     sender.send(run_on_file(name, Path(model_path)))
 
 
@@ -38,13 +36,6 @@ def run_on_file(name: str, model_path: Path) -> dict[str, Any]:
     except Exception as error:  # noqa: BLE001 - any exception of a peer is reported as its failure
         return {"error": one_line(error)}
     return {key: _as_numbers(value) for key, value in row.items()}
-
-
-def _exit_with_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(1)
 
 
 def _as_numbers(value: Any) -> Any:

@@ -1,12 +1,17 @@
-"""Start processes with their imports already done, by a fork server where the platform has one."""
+"""Start processes with their imports already done, and end them with the process that started them."""
 
 from __future__ import annotations
 
-from multiprocessing import get_all_start_methods, get_context
-from typing import TYPE_CHECKING
+import os
+import signal
+import threading
+from contextlib import contextmanager
+from multiprocessing import get_all_start_methods, get_context, parent_process
+from multiprocessing.connection import wait
+from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from multiprocessing.context import ForkServerContext, SpawnContext
 
 
@@ -21,3 +26,47 @@ def context_with_imports(imports: Sequence[str]) -> ForkServerContext | SpawnCon
     context = get_context("forkserver")
     context.set_forkserver_preload(list(imports))
     return context
+
+
+def exit_with_parent() -> None:
+    """End this process of ``multiprocessing`` as soon as the process that started it has ended, however it did."""
+    parent = parent_process()
+    if parent is not None:
+        threading.Thread(target=_exit_after, args=(parent.sentinel,), daemon=True).start()
+
+
+def _exit_after(sentinel: int) -> None:
+    wait([sentinel])
+    os._exit(1)
+
+
+class Terminated(KeyboardInterrupt):
+    """The process was asked to end; it has the number of the signal."""
+
+    def __init__(self, number: int) -> None:
+        """Store the number of the signal."""
+        super().__init__(number)
+        self.number = number
+
+
+@contextmanager
+def raise_when_terminated() -> Iterator[None]:
+    """Raise ``Terminated`` in the block on SIGTERM and SIGHUP, so that what is cleaned up on an error is cleaned up.
+
+    Signals that have a handler already, or are ignored, are left alone. Only the main thread can set handlers.
+    """
+    names = ("SIGTERM", "SIGHUP") if threading.current_thread() is threading.main_thread() else ()
+    numbers = [number for name in names if (number := getattr(signal, name, None)) is not None]
+    ours = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
+    for number in ours:
+        signal.signal(number, _raise_terminated)
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _raise_terminated(number: int, _: object) -> NoReturn:
+    signal.signal(number, signal.SIG_IGN)  # a second one must not interrupt the cleaning up
+    raise Terminated(number)

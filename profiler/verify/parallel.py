@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from threading import Event
 from typing import TYPE_CHECKING
 
 from profiler.targets.permissions import with_permissions
-from profiler.util.processes import context_with_imports
+from profiler.util.processes import context_with_imports, exit_with_parent
 from profiler.verify.measurements import Measurements
 from profiler.verify.peer_queries import query_peers
 from profiler.verify.verify import check
@@ -62,13 +63,14 @@ def verify_all(selection: Sequence[Batch], on_result: OnResult = lambda _: None)
 def _check_in_processes(batches: list[Batch], on_result: OnResult) -> list[ClaimResult]:
     """Check batches in several processes; those that quote peers start when the peers have answered."""
     results: dict[int, list[ClaimResult]] = {}
+    stop = Event()
     with (
         ThreadPoolExecutor(1) as peer_thread,
         ProcessPoolExecutor(_PROCESSES, context_with_imports(_PRELOADED), _start_worker) as pool,
     ):
         with_peers = [i for i, (_, claims) in enumerate(batches) if any(map(_quotes_peer, claims))]
         work, ask = with_permissions(_work), with_permissions(query_peers)
-        answers = peer_thread.submit(ask, [claim for i in with_peers for claim in batches[i][1]])
+        answers = peer_thread.submit(ask, [claim for i in with_peers for claim in batches[i][1]], stop)
         indices = {pool.submit(work, batches[i], {}): i for i in range(len(batches)) if i not in with_peers}
         pending: set[Future[Any]] = {answers, *indices}
         try:
@@ -83,8 +85,13 @@ def _check_in_processes(batches: list[Batch], on_result: OnResult) -> list[Claim
                     for result in future.result():
                         on_result(result)
         except BaseException:
-            pool.shutdown(cancel_futures=True)
+            processes = list((pool._processes or {}).values())
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in processes:
+                process.kill()
             raise
+        finally:
+            stop.set()
     return [result for i in range(len(batches)) for result in results[i]]
 
 
@@ -108,6 +115,7 @@ _worker_measurements: list[Measurements] = []
 def _start_worker() -> None:
     import torch  # noqa: PLC0415 - only worker processes need it here
 
+    exit_with_parent()
     torch.set_num_threads(1)
     _worker_measurements.append(Measurements())
 

@@ -13,6 +13,7 @@ from profiler.verify.models import Key, make_model, run_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from threading import Event
 
     from profiler.derive import Point
     from profiler.documents import DocumentClaim, MeasureSpec
@@ -22,18 +23,20 @@ if TYPE_CHECKING:
     PeerAnswers = Mapping[Key, PeerResult | PeerFailure]
 
 
-def query_peers(claims: Iterable[DocumentClaim]) -> PeerAnswers:
+def query_peers(claims: Iterable[DocumentClaim], stop: Event | None = None) -> PeerAnswers:
     """Run the peers that claims quote, on models of fixed size; varied sizes are queried when they are known."""
     figures = [f for claim in claims for f in claim.figures if not any(".." in str(v) for v in f.variables.values())]
-    return query_measures((m for figure in figures for m in figure.measures.values() if m.peer in all_peers()), {})
+    return query_measures(
+        (m for figure in figures for m in figure.measures.values() if m.peer in all_peers()), {}, stop
+    )
 
 
-def query_measures(measures: Iterable[MeasureSpec], point: Point) -> PeerAnswers:
+def query_measures(measures: Iterable[MeasureSpec], point: Point, stop: Event | None = None) -> PeerAnswers:
     """Run the peers of measures at one setting, on the CPU: some peers cannot run on meta."""
     queries = {query_key(measure, point): measure for measure in measures}
     with ExitStack() as stack:
         subjects = [(m.peer or "", stack.enter_context(PickledModel(_factory(m, point)))) for m in queries.values()]
-        answers = dict(run_peers(subjects))
+        answers = dict(run_peers(subjects, stop=stop))
     return {key: answers[index] for index, key in enumerate(queries)}
 
 
