@@ -215,3 +215,16 @@ def test_a_session_that_counts_nothing_does_not_import_torch():
 def test_pytest_finds_the_plugin_by_its_entry_point():
     (entry_point,) = entry_points(group="pytest11", name="profiler")
     assert entry_point.value == "profiler.testing.plugin"
+
+
+def test_an_unchanged_baseline_that_another_process_wrote_meanwhile_keeps_the_others_as_they_were(tmp_path):
+    from profiler.testing.fixture import write_baselines
+
+    (tmp_path / "unchanged.json").write_text("theirs")
+    rows = [
+        {"file": "unchanged.json", "digest": "ours", "text": "", "shown": ""},
+        {"file": "new.json", "digest": "", "text": "{}", "shown": "new"},
+    ]
+    shown, failed = write_baselines(tmp_path, rows)
+    assert (failed, "unchanged.json was written by another process" in shown) == (True, True)
+    assert not (tmp_path / "new.json").exists()
