@@ -163,7 +163,9 @@ def _results(
 ) -> Iterator[tuple[int, PeerResult | PeerFailure]]:
     """Send the request to a worker pool and yield its results; jobs still pending when the pool exits have failed."""
     with (
-        tempfile.TemporaryDirectory(prefix="profiler-", ignore_cleanup_errors=True) as folder,
+        tempfile.TemporaryDirectory(
+            prefix="prof-", ignore_cleanup_errors=True
+        ) as folder,  # a socket's path must be short
         tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log,
         _worker_pool(log, stop) as process,
     ):

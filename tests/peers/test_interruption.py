@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -67,8 +69,7 @@ def start(tmp_path):
     """Return a function that starts a command and waits until a peer runs the model."""
     (tmp_path / "nets.py").write_text(MODEL)
     (tmp_path / "claims.toml").write_text(CLAIMS)
-    temporary, running = tmp_path / "temporary", tmp_path / "running"
-    temporary.mkdir()
+    temporary, running = Path(tempfile.mkdtemp(prefix="t-")), tmp_path / "running"  # a socket's path must be short
     running.mkdir()
     marker = f"MARKER={os.getpid()}-{time.time_ns()}"
     environment = os.environ | {"TMPDIR": str(temporary), "RUNNING": str(running), "STARTED_BY": str(os.getpid())}
@@ -96,6 +97,7 @@ def start(tmp_path):
         process.communicate()
     for pid, _ in processes(marker):
         os.kill(pid, signal.SIGKILL)
+    shutil.rmtree(temporary)
 
 
 AGAINST = ("nets:net", "--input", "4", "--against", "thop,fvcore", "-q")
