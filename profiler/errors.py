@@ -29,8 +29,14 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from profiler.escaping import message_line, quoted, shorten
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+
+#: The longest name and the longest message of another error that are quoted whole, in characters.
+_NAME, _QUOTED_MESSAGE = 100, 300
 
 
 class ProfilerError(Exception):
@@ -39,13 +45,17 @@ class ProfilerError(Exception):
     #: The exit status of the command line for this error.
     exit_status = 2
 
+    def __str__(self) -> str:
+        """Return the message as one line that any terminal can show, with long values shortened."""
+        return message_line(super().__str__())
+
 
 class UnknownNameError(ProfilerError):
     """A name is in no catalogue."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         """Write a message with the names in *known* that are nearest to *name*; all of them if they are few."""
-        super().__init__(f"no {kind} named {name!r}; {_suggestion(name, sorted(known))}")
+        super().__init__(f"no {kind} named {quoted(name, _NAME)}; {_suggestion(name, sorted(known))}")
 
 
 class TargetError(ProfilerError):
@@ -90,7 +100,9 @@ class AmbiguousNameError(ProfilerError):
 
     def __init__(self, kind: str, name: str, candidates: Iterable[str]) -> None:
         """Write a message that lists the candidates."""
-        super().__init__(f"{name!r} matches more than one {kind}: {', '.join(candidates)}; write one of these")
+        super().__init__(
+            f"{quoted(name, _NAME)} matches more than one {kind}: {', '.join(candidates)}; write one of these"
+        )
 
 
 class DeviceError(ProfilerError):
@@ -135,14 +147,16 @@ class UnsupportedModelError(ModelError):
 
 def one_line(error: BaseException) -> str:
     """Return the type of an error and the first line of its message, to quote it in another message."""
-    first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    first = shorten(next((line.strip() for line in str(error).splitlines() if line.strip()), ""), _QUOTED_MESSAGE)
     return f"{type(error).__name__}: {first}" if first else type(error).__name__
 
 
 def _suggestion(name: str, known: list[str]) -> str:
-    near = get_close_matches(name, known, n=3, cutoff=0.6)
+    near = get_close_matches(name, known, n=3, cutoff=0.6) if len(name) <= _NAME else []
     if near:
         return f"did you mean {' or '.join(repr(n) for n in near)}?"
+    if not known:
+        return "none is known"
     if len(known) <= 12:  # noqa: PLR2004 - as many as fit on a line
         return f"known: {', '.join(known)}"
     return f"{len(known)} are known, such as {', '.join(known[:4])}"

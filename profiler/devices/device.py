@@ -8,9 +8,9 @@ listed is unsupported, unpublished or disputed: it is never inferred from anothe
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
-from pydantic import ConfigDict, PositiveFloat, PositiveInt
+from pydantic import ConfigDict, Field, PositiveFloat, PositiveInt
 
 from profiler.errors import DeviceError
 
@@ -18,6 +18,8 @@ Precision = Literal["fp64", "fp64_tensor", "fp32", "tf32", "bf16", "fp16", "fp8"
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 Confidence = Literal["high", "medium", "low", "measured"]
 _STRICT = ConfigDict(extra="forbid")
+#: A rate, a size or a clock: any that a device or a system could have, so that what is computed from it is finite.
+Amount = Annotated[PositiveFloat, Field(ge=1e-6, le=1e30)]
 #: Precisions that every device computes on its vector unit.
 _VECTOR: tuple[Precision, ...] = ("fp64", "fp32")
 
@@ -44,15 +46,15 @@ class HardwareParameters:
     __pydantic_config__ = _STRICT
 
     bus_bits: PositiveInt | None = None
-    pin_gbit_per_s: PositiveFloat | None = None
+    pin_gbit_per_s: Amount | None = None
     #: Vector lanes, and fp32 operations per lane and clock: 2 for a multiply-add, 4 with dual issue.
     lanes: PositiveInt | None = None
     lane_ops: PositiveInt = 2
-    lane_mhz: PositiveFloat | None = None
+    lane_mhz: Amount | None = None
     #: Matrix units, and operations per unit and clock with fp16 operands and fp32 accumulation.
     matrix_units: PositiveInt | None = None
     matrix_fp16_ops: PositiveInt | None = None
-    matrix_mhz: PositiveFloat | None = None
+    matrix_mhz: Amount | None = None
 
     @property
     def bandwidth_bytes_per_s(self) -> float | None:
@@ -89,22 +91,22 @@ class Device:
     sources: tuple[Source, ...]
     aliases: tuple[str, ...] = ()
     #: The vendor's GB, read as GiB. If the memory is shared with the CPU: the largest configuration on sale.
-    memory_gib: PositiveFloat | None = None
-    bandwidth_bytes_per_s: PositiveFloat | None = None
-    power_w: PositiveFloat | None = None
-    peak_ops_per_s: dict[Precision, PositiveFloat] = field(default_factory=dict)
-    sparse_ops_per_s: dict[Precision, PositiveFloat] = field(default_factory=dict)
-    vector_ops_per_s: dict[Precision, PositiveFloat] = field(default_factory=dict)
+    memory_gib: Amount | None = None
+    bandwidth_bytes_per_s: Amount | None = None
+    power_w: Amount | None = None
+    peak_ops_per_s: dict[Precision, Amount] = field(default_factory=dict)
+    sparse_ops_per_s: dict[Precision, Amount] = field(default_factory=dict)
+    vector_ops_per_s: dict[Precision, Amount] = field(default_factory=dict)
     #: Rates with fp16 accumulation, which PyTorch does not use.
-    fp16_sum_ops_per_s: dict[Precision, PositiveFloat] = field(default_factory=dict)
+    fp16_sum_ops_per_s: dict[Precision, Amount] = field(default_factory=dict)
     #: Precisions in ``peak_ops_per_s``, beside fp32 and fp64, that the vector unit computes.
     vector_precisions: tuple[Precision, ...] = ()
     #: The int8 rate of each engine, if the int8 peak is the sum of several engines.
-    int8_engines: dict[str, PositiveFloat] = field(default_factory=dict)
+    int8_engines: dict[str, Amount] = field(default_factory=dict)
     #: Rates that fit no field above: of an engine that PyTorch cannot use, or without a stated precision.
-    unreached_ops_per_s: dict[str, PositiveFloat] = field(default_factory=dict)
+    unreached_ops_per_s: dict[str, Amount] = field(default_factory=dict)
     #: Figures that a document prints and that differ from the catalogue's.
-    quoted: dict[str, PositiveFloat] = field(default_factory=dict)
+    quoted: dict[str, Amount] = field(default_factory=dict)
     parts: HardwareParameters | None = None
     #: Fields and precisions whose figure was read in no source; ``all`` stands for every figure.
     not_read: tuple[str, ...] = ()

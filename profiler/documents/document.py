@@ -15,6 +15,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from profiler.errors import ClaimError, UnknownNameError
+from profiler.escaping import quoted
 from profiler.util.toml_files import read_toml
 
 FOLDER = Path(__file__).parent
@@ -241,7 +242,7 @@ def _describe_error(path: Path, claims: list[dict[str, Any]], error: ValidationE
     first = error.errors()[0]
     match first["loc"]:
         case ("claims", int(number), *rest):
-            name = claims[number].get("id", f"claim {number + 1}")
+            name = quoted(claims[number].get("id", f"claim {number + 1}")).strip("'")
             field_path = ".".join(str(part) for part in rest if part not in {"figures", 0})
             where = f"{name}: {field_path}" if field_path else str(name)
         case location:

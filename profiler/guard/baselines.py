@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from profiler.errors import BaselineError, OutputError, SavedProfileError
-from profiler.tally.saved import from_json, to_json
+from profiler.tally.saved import SAVED_HINT, from_json, to_json
 from profiler.util.files import locked, write_whole
+from profiler.util.json_files import MAX_BYTES, decode_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -75,10 +76,10 @@ class Baselines:
         if data is None:
             return Baseline(path, None, digest)
         try:
-            return Baseline(path, from_json(data.decode("utf-8"), str(path)), digest)
-        except (SavedProfileError, UnicodeDecodeError) as error:
-            reason = error if isinstance(error, SavedProfileError) else f"{path} is not text"
-            msg = f"{reason}; restore it, or delete it and update to accept a new one"
+            text = decode_json(data, path, SavedProfileError, SAVED_HINT)
+            return Baseline(path, from_json(text, str(path)), digest)
+        except SavedProfileError as error:
+            msg = f"{error}; restore it, or delete it and update to accept a new one"
             raise BaselineError(msg) from error
 
     def expect(self, file: str, digest: str) -> None:
@@ -145,11 +146,12 @@ def _file(name: str) -> str:
 
 def _bytes(path: Path) -> bytes | None:
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES)
     except FileNotFoundError:
         return None
-    except OSError as error:
-        msg = f"cannot read {path}: {error.strerror}"
+    except (OSError, ValueError) as error:  # ValueError: the name has a null character
+        msg = f"cannot read {path}: {getattr(error, 'strerror', error)}"
         raise BaselineError(msg) from error
 
 

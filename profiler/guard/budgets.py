@@ -21,7 +21,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from profiler.errors import BudgetError, ProfilerError
 from profiler.guard.limits import Limit, parse_limits
-from profiler.util.toml_files import parse_toml, read_text
+from profiler.util.plain_data import first_problem
+from profiler.util.toml_files import parse_toml, read_toml_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +59,11 @@ def load_budgets(path: Path) -> Budgets:
     Raises:
         BudgetError: The file is missing, is not TOML, or holds a table that is not a budget.
     """
-    text = read_text(path, BudgetError, "a TOML file with [[budget]] tables")
+    text = read_toml_text(path, BudgetError, "a TOML file with [[budget]] tables")
     try:
         table = _File.model_validate(parse_toml(text, path, BudgetError))
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        msg = f"{path}: {place}: {first['msg']}"
+        msg = f"{path}: {first_problem(error)}"
         raise BudgetError(msg) from error
     lines = [number for number, line in enumerate(text.splitlines(), 1) if line.strip().startswith("[[budget]]")]
     lines += [1] * (len(table.budget) - len(lines))  # tables written inline

@@ -25,9 +25,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import ConfigDict, Field, PositiveFloat, PositiveInt, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from profiler.errors import PlanError, UnknownNameError
+from profiler.projection.amounts import Amount, Count
+from profiler.util.plain_data import first_problem
 from profiler.util.toml_files import read_toml
 
 _FOLDER = Path(__file__).with_name("pipelines")
@@ -43,11 +45,11 @@ class Stage:
     name: str
     target: str
     input: tuple[str, ...] = ()
-    batch: PositiveInt | None = None
-    per_s: PositiveFloat | None = None
-    every_s: PositiveFloat | None = None
-    tokens_per_s: PositiveFloat | None = None
-    prompt: PositiveInt | None = None
+    batch: Count | None = None
+    per_s: Amount | None = None
+    every_s: Amount | None = None
+    tokens_per_s: Amount | None = None
+    prompt: Count | None = None
     precision: str | None = None
     device: str | None = None
 
@@ -104,7 +106,5 @@ def read_pipeline(name: str) -> Pipeline:
     try:
         return TypeAdapter(Pipeline).validate_python(read_toml(path, PlanError, "a TOML file with [[stages]]"))
     except ValidationError as error:
-        first = error.errors()[0]
-        location = ".".join(str(part) for part in first["loc"])
-        msg = f"{name} is not a valid pipeline: {location}: {first['msg'].removeprefix('Value error, ')}"
+        msg = f"{name} is not a valid pipeline: {first_problem(error)}"
         raise PlanError(msg) from error

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from profiler.errors import DeviceError, PlanError
+from profiler.projection.amounts import require_amount
 from profiler.projection.device_memory import USABLE, memory_needed, smallest_device, usable_bytes
 from profiler.projection.efficiency import MEMORY, UTILISATION, UTILISATION_SOURCE, Efficiency, FixedEfficiency
 from profiler.projection.precision import WHAT_IFS, PrecisionScheme, choose_precision, fall_back, parse_precision
@@ -18,6 +19,8 @@ from profiler.values.projection import Figure, Projection, WhatIf
 if TYPE_CHECKING:
     from profiler.devices import Device
     from profiler.tally import Profile
+
+_LOWEST_UTILISATION = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +36,11 @@ class Demand:
 
     def __post_init__(self) -> None:
         """Validate both numbers."""
-        if self.fps is not None and not (0 < self.fps < math.inf):
-            msg = f"cannot plan with a rate of {self.fps:g} passes per second; write a number above 0"
-            raise PlanError(msg)
-        if not 0 < self.utilisation <= 1:
-            msg = f"cannot plan with a utilisation of {self.utilisation:g}; write a number above 0 and at most 1"
+        if self.fps is not None:
+            require_amount(self.fps, "a rate of {} passes per second")
+        if not _LOWEST_UTILISATION <= self.utilisation <= 1:
+            least = _LOWEST_UTILISATION
+            msg = f"cannot plan with a utilisation of {self.utilisation:g}; write a number from {least:g} to 1"
             raise PlanError(msg)
 
 

@@ -26,6 +26,7 @@ from profiler.errors import InputError, OutputError
 from profiler.projection.efficiency import Efficiency, FixedEfficiency
 from profiler.projection.microbenchmarks import Curve, benchmark
 from profiler.util.files import write_whole
+from profiler.util.json_files import parse_json, read_json_text
 
 if TYPE_CHECKING:
     from profiler.devices import Precision
@@ -216,8 +217,22 @@ def _cache_path(identity: dict[str, str]) -> Path:
 
 
 def _read_cache(path: Path) -> MeasuredMachine | None:
-    """Return the cached measurement; None if there is none, or if another version wrote it in another form."""
+    """Return the cached measurement; None if there is none, or if it cannot be used, as that of another version."""
     try:
-        return TypeAdapter(MeasuredMachine).validate_json(path.read_bytes())
-    except (OSError, ValidationError):
+        text = read_json_text(path, InputError, "a measurement")
+        parse_json(text, path, InputError)
+        machine = TypeAdapter(MeasuredMachine).validate_json(text)
+        return machine if _is_usable(machine) else None
+    except (InputError, ValidationError):
         return None
+
+
+def _is_usable(machine: MeasuredMachine) -> bool:
+    """Return whether every curve has points, with positive numbers, and whether the device can be made from them."""
+    curves = (*machine.gemm.values(), machine.convolution, machine.depthwise, machine.bandwidth)
+    if not all(curve and all(min(point) > 0 for point in curve) for curve in curves):
+        return False
+    try:
+        return machine.device.bandwidth_bytes_per_s is not None
+    except (KeyError, ValueError, TypeError):
+        return False

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from profiler.errors import PlanError
+from profiler.projection.amounts import require_amount
 from profiler.values.projection import Figure, TrainingFigures
 from profiler.values.records import tensors
 
@@ -200,6 +201,4 @@ def devices_for(flops: float, deadline_days: float, *, peak_ops_per_s: float, ut
 
 def _check_positive(**numbers: float) -> None:
     for name, value in numbers.items():
-        if not 0 < value < math.inf:
-            msg = f"cannot plan with {name.replace('_', ' ')} of {value:g}; write a number above 0"
-            raise PlanError(msg)
+        require_amount(value, f"{name.replace('_', ' ')} of {{}}")

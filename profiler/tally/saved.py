@@ -7,13 +7,13 @@ and rejects a file in which they differ.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from profiler.errors import SavedProfileError
+from profiler.errors import SavedProfileError, one_line
+from profiler.escaping import quoted
 from profiler.tally.entry import Entry
 from profiler.tally.figures import HELD, WORK
 from profiler.tally.profile import Profile
@@ -30,12 +30,18 @@ from profiler.tally.schema import (
 )
 from profiler.tally.tree import Module
 from profiler.util.files import write_whole
+from profiler.util.json_files import parse_json, read_json_text
+from profiler.util.plain_data import first_problem
 from profiler.values.records import OpRecord, TensorSpec
 
 if TYPE_CHECKING:
     from profiler.tally.figures import Totals
     from profiler.tally.profile import Operator
     from profiler.values.records import Value
+
+
+#: What to give instead of a file that is no saved profile.
+SAVED_HINT = "a file that `save` or `--format json --output` wrote"
 
 
 def to_json(profile: Profile) -> str:
@@ -50,8 +56,13 @@ def from_json(text: str, source: str = "the text") -> Profile:
         SavedProfileError: The text is no complete profile of this schema, or its totals differ from its records.
     """
     row = _parse(text, source)
-    profile = _profile(row)
-    if _row(profile) != row:
+    try:
+        profile = _profile(row)
+        is_consistent = _row(profile) == row
+    except Exception as error:  # modules without their parent, a path that occurs twice …
+        msg = f"{source} is not a consistent profile ({one_line(error)}); save it anew"
+        raise SavedProfileError(msg) from error
+    if not is_consistent:
         msg = f"{source} was changed after it was saved: its totals are not the sums of its records; save it anew"
         raise SavedProfileError(msg)
     return profile
@@ -83,32 +94,20 @@ def load(path: str | Path) -> Profile:
         ...     profiler.load(file.name) == p
         True
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        msg = f"cannot read {path}: {reason}; give a file that `save` or `--format json --output` wrote"
-        raise SavedProfileError(msg) from error
-    return from_json(text, str(path))
+    return from_json(read_json_text(path, SavedProfileError, SAVED_HINT), str(path))
 
 
 def _parse(text: str, source: str) -> ProfileRow:
-    try:
-        document = json.loads(text)
-    except ValueError as error:
-        msg = f"{source} is not JSON, or was cut short ({error})"
-        raise SavedProfileError(msg) from error
+    document = parse_json(text, source, SavedProfileError)
     schema = document.get("schema") if isinstance(document, dict) else None
     if schema != SCHEMA:
-        found = f"schema {schema!r}" if schema is not None else "no schema"
+        found = f"schema {quoted(schema)}" if schema is not None else "no schema"
         msg = f"{source} is not a saved profile: it has {found}, and this version reads {SCHEMA!r}"
         raise SavedProfileError(msg)
     try:
         return ProfileRow.model_validate_json(text)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        msg = f"{source} is not a complete profile: {place}: {first['msg']}"
+        msg = f"{source} is not a complete profile: {first_problem(error)}"
         raise SavedProfileError(msg) from error
 
 

@@ -5,7 +5,6 @@ A preset needs no network: its table has the configuration, and the model is bui
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -15,6 +14,8 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from profiler.errors import TargetError, UnknownNameError
 from profiler.targets.target import TensorInput
+from profiler.util.plain_data import first_problem
+from profiler.util.toml_files import read_toml
 
 _FOLDER = Path(__file__).with_name("presets")
 
@@ -69,14 +70,9 @@ def read_presets(path: Path) -> dict[str, Preset]:
     Raises:
         TargetError: The file is not TOML, or a table in it is not a valid preset.
     """
+    table = read_toml(path, TargetError, "a TOML file with a table for each preset")
     try:
-        return TypeAdapter(dict[str, Preset]).validate_python(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (tomllib.TOMLDecodeError, ValidationError) as error:
-        detail = _first_problem(error) if isinstance(error, ValidationError) else str(error)
-        msg = f"{path.name} is not a valid preset file: {detail}"
+        return TypeAdapter(dict[str, Preset]).validate_python(table)
+    except ValidationError as error:
+        msg = f"{path.name} is not a valid preset file: {first_problem(error)}"
         raise TargetError(msg) from error
-
-
-def _first_problem(error: ValidationError) -> str:
-    problem = error.errors()[0]
-    return f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"

@@ -1,14 +1,20 @@
-"""Read TOML files that users write; a bad file raises an error of the caller's class, with a one-line message."""
+"""Read TOML files that users write: budgets, claims, devices, pipelines."""
 
 from __future__ import annotations
 
 import tomllib
 from typing import TYPE_CHECKING, Any
 
+from profiler.util.plain_data import MAX_DEPTH, PlainDataError, check_plain
+from profiler.util.text_files import read_text
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     from profiler.errors import ProfilerError
+
+#: The largest file that is read, and the most dots in a line: the parser's time grows as the square of a dotted key.
+MAX_BYTES, _MAX_DOTS = 2**20, 200
 
 
 def read_toml(path: Path, error_type: type[ProfilerError], hint: str) -> dict[str, Any]:
@@ -20,33 +26,36 @@ def read_toml(path: Path, error_type: type[ProfilerError], hint: str) -> dict[st
         hint: What the user should give instead, as in "a TOML file with tables [[claims]]".
 
     Raises:
-        ProfilerError: The file cannot be read, or is not TOML.
+        ProfilerError: The file cannot be read, is larger than 1 MiB, or is not TOML.
     """
-    return parse_toml(read_text(path, error_type, hint), path, error_type)
+    return parse_toml(read_toml_text(path, error_type, hint), path, error_type)
 
 
-def read_text(path: Path, error_type: type[ProfilerError], hint: str) -> str:
-    """Read a text file; arguments as for ``read_toml``.
-
-    Raises:
-        ProfilerError: The file cannot be read, or is not UTF-8.
-    """
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        msg = f"cannot read {path}: {reason}; give {hint}"
-        raise error_type(msg) from error
+def read_toml_text(path: Path, error_type: type[ProfilerError], hint: str) -> str:
+    """Read a file without parsing it; arguments and errors as for ``read_toml``."""
+    return read_text(path, error_type, hint, MAX_BYTES)
 
 
 def parse_toml(text: str, path: Path, error_type: type[ProfilerError]) -> dict[str, Any]:
     """Parse *text*, the content of the file *path*.
 
     Raises:
-        ProfilerError: It is not TOML.
+        ProfilerError: It is not TOML, is nested deeper than 100 levels, or holds a number that is not finite or has
+            more than 40 digits.
     """
+    if max(line.count(".") for line in text.split("\n")) > _MAX_DOTS:
+        msg = f"{path} cannot be used: a line of it has more than {_MAX_DOTS} dots"
+        raise error_type(msg)
     try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        document = tomllib.loads(text)
+        check_plain(document)
+    except RecursionError as error:
+        msg = f"{path} is not TOML: it is nested deeper than {MAX_DEPTH} levels"
+        raise error_type(msg) from error
+    except PlainDataError as error:
+        msg = f"{path} cannot be used: {error}"
+        raise error_type(msg) from error
+    except ValueError as error:  # of the parser, or of an integer with thousands of digits
         msg = f"{path} is not TOML: {error}"
         raise error_type(msg) from error
+    return document

@@ -142,7 +142,7 @@ def test_a_board_of_ones_own_is_read(tmp_path):
     ("change", "part"),
     [
         (("int8 = 4e12", "int7 = 4e12"), "board.peak_ops_per_s.int7"),
-        (("int8 = 4e12", "int8 = -1"), "greater than 0"),
+        (("int8 = 4e12", "int8 = -1"), "greater than or equal to 0.000001"),
         (('sources = ["sheet"]', ""), "the entry names no source"),
         (('sources = ["sheet"]', 'sources = ["shet"]'), "'shet', which is missing from the table [sources]"),
         (("year = 2026", "yaer = 2026"), "board.year: Field required"),

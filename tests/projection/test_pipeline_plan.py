@@ -87,8 +87,8 @@ GOOD = 'name = "p"\n[[stages]]\nname = "a"\ntarget = "resnet18"\nper_s = 30\n'
 @pytest.mark.parametrize(
     ("change", "part"),
     [
-        (("per_s = 30", "per_s = 0"), "greater than 0"),
-        (("per_s = 30", "per_s = -2"), "greater than 0"),
+        (("per_s = 30", "per_s = 0"), "greater than or equal to 0.000000001"),
+        (("per_s = 30", "per_s = -2"), "greater than or equal to 0.000000001"),
         (("per_s = 30", ""), "exactly one of per_s, every_s and tokens_per_s"),
         (("per_s = 30", "per_s = 30\nevery_s = 2"), "exactly one of"),
         (("per_s = 30", "tokens_per_s = 30"), "needs prompt and tokens_per_s together"),

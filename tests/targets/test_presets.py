@@ -117,7 +117,7 @@ def test_every_preset_says_where_its_configuration_was_published(name):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[a", "bad.toml is not a valid preset file: "),
+        ("[a", "bad.toml is not TOML: "),
         ("[a]\nclass = 'A'\nsource = 's'\ninputs = {}\n", "bad.toml is not a valid preset file: a.configuration: "),
         (
             "[a]\nclass = 'A'\nsource = 's'\ninputs = {}\nconfiguration = {}\nmodell = 1\n",
@@ -134,7 +134,7 @@ def test_a_file_that_holds_no_presets_is_refused_in_one_line(tmp_path, text, mes
     path.write_text(text)
     with pytest.raises(TargetError) as caught:
         read_presets(path)
-    assert str(caught.value).startswith(message)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

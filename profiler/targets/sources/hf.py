@@ -6,23 +6,23 @@ key-value cache are transformers' defaults.
 
 from __future__ import annotations
 
-import json
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from profiler.errors import TargetError, UnknownNameError, one_line
+from profiler.escaping import quoted
 from profiler.targets.configurable import ConfigurableTarget, integer_settings, with_settings
 from profiler.targets.offline import offline, require_local
 from profiler.targets.optional_imports import load
 from profiler.targets.presets import Preset, all_presets, find_preset
 from profiler.targets.registry import Source, register
 from profiler.targets.target import Argument, Target, TensorInput
+from profiler.util.json_files import parse_json, read_json_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -103,7 +103,7 @@ def _from_file(path: str) -> Target:
     values = _read(path)
     types = load("transformers", "CONFIG_MAPPING")
     model_type = values.get("model_type")
-    if model_type not in types:
+    if not isinstance(model_type, str) or model_type not in types:
         kind = f"transformers model type in {path}"
         raise UnknownNameError(kind, str(model_type), list(types))
     try:
@@ -112,18 +112,12 @@ def _from_file(path: str) -> Target:
         msg = f"{path} is not a valid configuration of {model_type}: {one_line(error)}"
         raise TargetError(msg) from error
     model = _model_class(path, config)
-    return Target(path, partial(_construct, model, config), _default_inputs(model, config))
+    return Target(path, partial(_construct, model, config), _default_inputs(path, model, config))
 
 
 def _read(path: str) -> dict[str, Any]:
-    try:
-        values = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        msg = f"cannot read {path}: {error.strerror}"
-        raise TargetError(msg) from error
-    except ValueError as error:
-        msg = f"{path} is not JSON: {error}"
-        raise TargetError(msg) from error
+    hint = "the config.json of a model of transformers"
+    values = parse_json(read_json_text(path, TargetError, hint), path, TargetError)
     if not isinstance(values, dict):
         msg = f"{path} is not a configuration: it has a {type(values).__name__} where a JSON object is expected"
         raise TargetError(msg)
@@ -133,27 +127,48 @@ def _read(path: str) -> dict[str, Any]:
 
 def _model_class(path: str, config: Any) -> Any:
     """Return the first class that the file lists as architecture; the model without a head if it lists none."""
-    if not config.architectures:
-        return load("transformers", "MODEL_MAPPING")[type(config)]
+    names = config.architectures
+    if not names:
+        return _base_model(path, config)
+    if not isinstance(names, list) or not isinstance(names[0], str):
+        msg = f'{path} has the architectures {quoted(names)}; write a list of names, such as ["BertModel"]'
+        raise TargetError(msg)
     try:
-        model = load("transformers", config.architectures[0])
+        model = load("transformers", names[0])
     except AttributeError as error:
-        msg = f"{path} asks for {config.architectures[0]}, which this version of transformers does not have"
+        msg = f"{path} asks for {quoted(names[0])}, which this version of transformers does not have"
         raise TargetError(msg) from error
     if not (isinstance(model, type) and issubclass(model, load("transformers", "PreTrainedModel"))):
-        msg = f"{path} asks for {config.architectures[0]}, which is no model"
+        msg = f"{path} asks for {names[0]}, which is no model"
         raise TargetError(msg)
     return model
 
 
-def _default_inputs(model: Any, config: Any) -> tuple[Argument, ...]:
+def _base_model(path: str, config: Any) -> Any:
+    models = load("transformers", "MODEL_MAPPING")
+    if type(config) not in models:
+        msg = f"{path} lists no architecture, and {config.model_type} has no model without a head; add `architectures`"
+        raise TargetError(msg)
+    return models[type(config)]
+
+
+def _default_inputs(path: str, model: Any, config: Any) -> tuple[Argument, ...]:
     """Return inputs derived from the configuration, for models of text and of images; none for other models."""
     if model.main_input_name == "input_ids":
-        length = min(getattr(config, "max_position_embeddings", _DEFAULT_TOKENS), _MAX_TOKENS)
+        positions = getattr(config, "max_position_embeddings", _DEFAULT_TOKENS)
+        if type(positions) is not int or positions < 1:
+            msg = f"{path} has max_position_embeddings {quoted(positions)}; write an integer above 0"
+            raise TargetError(msg)
+        length = min(positions, _MAX_TOKENS)
         keys = ["input_ids", "decoder_input_ids"] if config.is_encoder_decoder else ["input_ids"]
         return tuple(Argument(TensorInput((1, length), "int64"), key) for key in keys)
     size, channels = getattr(config, "image_size", None), getattr(config, "num_channels", None)
-    if model.main_input_name == "pixel_values" and isinstance(size, int) and isinstance(channels, int):
+    if (
+        model.main_input_name == "pixel_values"
+        and type(size) is int
+        and type(channels) is int
+        and min(size, channels) > 0
+    ):
         return (Argument(TensorInput((1, channels, size, size)), "pixel_values"),)
     return ()
 
