@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import SystemRandom
 
 import pytest
-from trace.random_models import random_model
+from random_models import random_model
 
 import profiler
 

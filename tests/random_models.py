@@ -65,7 +65,7 @@ class Tape:
         self.grad = True
         self.by_hand = False
 
-    def call(  # noqa: PLR0913
+    def call(
         self, inputs: list[Value], width: int, macs: int = 0, *, trained: bool = False, cut: bool = False,
         saves: bool = True,
     ) -> Value:  # fmt: skip
