@@ -417,7 +417,7 @@ class RandomModel:
 
 def random_model(seed: int) -> RandomModel:
     """Build the model of a seed."""
-    rng, tape = Random(seed), Tape()
+    rng, tape = Random(seed), Tape()  # noqa: S311
     torch.manual_seed(seed)
     train, followed = rng.random() < 0.8, rng.random() < 0.7
     x = Value(rng.randint(1, 9), followed)
