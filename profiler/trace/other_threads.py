@@ -93,10 +93,13 @@ class GraphTags:
         pending: list[Any] = [tensor.grad_fn for tensor in outputs]
         while pending:
             node = pending.pop()
-            if node is None or node in visited or hasattr(node, "variable") or not owners.has(node._sequence_nr()):
+            if node is None or node in visited or hasattr(node, "variable"):
                 continue
             visited.add(node)
-            node.metadata.setdefault(self._key, owners)
+            if self._key not in node.metadata:  # else it was created on a thread inside of this one
+                if not owners.has(node._sequence_nr()):
+                    continue
+                node.metadata[self._key] = owners
             pending += [following for following, _ in node.next_functions]
 
     def owners_of(self, node: Any) -> NodeOwners | None:
