@@ -99,24 +99,32 @@ class ModuleStack:
         return path, phase
 
     def attach(
-        self, on_call: Callable[[Any, Any], None] = lambda *_: None, mode: TorchDispatchMode | None = None
+        self,
+        on_call: Callable[[Any, Any], None] = lambda *_: None,
+        mode: TorchDispatchMode | None = None,
+        is_tracing: Callable[[], bool] = lambda: False,
     ) -> None:
         """Start to follow the modules that run on this thread.
 
         Args:
             on_call: Receives the arguments of each call of the root module.
             mode: Is entered on any other thread while it runs modules of the model; with None, only this thread counts.
+            is_tracing: Returns whether torch traces a program: a call in it is none of the model's.
         """
         thread, threads = self._thread, ModeOnThreads(mode)
         self._home = home = thread.state
         self._threads = threads
 
         def enter(module: nn.Module, args: Any) -> None:
+            if is_tracing():
+                return
             state = thread.state
             paths = self._paths.of(module) or self._paths.adopt(module, (*state.owners, *home.owners))
             if paths and (state is home or threads.enter()):
                 with self._lock:
-                    if module is self._model:
+                    if (
+                        module is self._model and torch._C._get_tracing_state() is None
+                    ):  # reading a shape would be traced
                         on_call(args, _keyword_arguments())
                     if state is not home and state.is_idle:
                         state.inputs = list(tensors_in((args, _keyword_arguments())))
@@ -125,6 +133,8 @@ class ModuleStack:
                     state.push(module, path)
 
         def leave(module: nn.Module, _args: Any, output: Any) -> None:
+            if is_tracing():
+                return
             state = thread.state
             path = state.pop(module)
             if path is not None and output is not None and path not in self.outputs:
@@ -173,7 +183,12 @@ class ModuleStack:
 
 
 def _shapes(value: Any) -> list[tuple[int, ...]]:
-    """List the shapes of the tensors in an output: in nested lists, tuples and mappings."""
+    """List the shapes of the tensors in an output: in nested lists, tuples and mappings.
+
+    Under ``torch.jit.trace`` there are none: reading a shape would add an operator to the program that is traced.
+    """
+    if torch._C._get_tracing_state() is not None:
+        return []
     if isinstance(value, torch.Tensor):
         return [] if value.is_nested else [tuple(map(int, value.shape))]
     if isinstance(value, dict):

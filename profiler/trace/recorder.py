@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from profiler.trace.module_stack import ModuleStack
     from profiler.trace.storage_tracker import StorageTracker
+    from profiler.trace.tracing import TracingDetector
     from profiler.trace.value_readers import ValueReaders
 
 
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 #: end, and its result in a list.
 PendingCall = tuple[Producer, list[Any], tuple[str, ...], list[Any]]
 _MAX_PENDING = 2**12
+#: Higher-order operators that refuse to run under a dispatch mode. All that they run is in the functions they call.
+_CALLS_FUNCTIONS = frozenset({"cond", "switch", "strict_mode"})
 _BATCH_NORM = torch.ops.aten.native_batch_norm.default
 
 
@@ -39,11 +42,15 @@ class Recorder(TorchDispatchMode):
 
     supports_higher_order_operators = True
 
-    def __init__(self, modules: ModuleStack, storages: StorageTracker) -> None:
-        """Take the running module and the phase from *modules*; tell *storages* of every operator."""
+    def __init__(self, modules: ModuleStack, storages: StorageTracker, tracing: TracingDetector) -> None:
+        """Take the running module and the phase from *modules*; tell *storages* of every operator.
+
+        What runs while torch is *tracing* is not recorded.
+        """
         super().__init__()  # type: ignore[no-untyped-call]
         self._modules = modules
         self._storages = storages
+        self._tracing = tracing
         self.specs = SpecCache()
         #: Several threads may record: no other holds it while one counts.
         self._lock = RLock()
@@ -98,14 +105,16 @@ class Recorder(TorchDispatchMode):
         self, func: Any, types: tuple[type, ...], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Run the operator and record the call."""
-        if types and any(map(has_own_dispatch, types)):
-            return NotImplemented  # the subclass runs operators on the tensors that it wraps; those are recorded
-        if not self._is_active:
-            return func(*args, **kwargs or {})  # the block has ended, but a call on another thread has not
         kind, readers, tensor_positions, effect = classify(func)
         if kind is DispatchKind.METADATA:
             return NotImplemented  # the tensor itself answers; calling func here would recurse without end
         kwargs = kwargs or {}
+        if not self._is_active or self._tracing.is_tracing():
+            return func(
+                *args, **kwargs
+            )  # the block has ended, but a call on another thread has not; or no run of the user's
+        if types and any(map(has_own_dispatch, types)):
+            return NotImplemented  # the subclass runs operators on the tensors that it wraps; those are recorded
         if (kind is DispatchKind.COMPOSITE and not has_backend_kernel(func, args)) or (
             kind is DispatchKind.DEVICE_DEPENDENT and not args[0].is_meta
         ):
@@ -164,6 +173,8 @@ class Recorder(TorchDispatchMode):
             result = func(*args, **kwargs)
             self._count_call(func, self.specs.call_specs(None, args, kwargs, result))
             return result
+        if func.name() in _CALLS_FUNCTIONS:
+            return implementation(*map(self._recorded, args), **kwargs)
         if func.name() != "flex_attention":
             with self:
                 return implementation(*args, **kwargs)
@@ -171,6 +182,17 @@ class Recorder(TorchDispatchMode):
             result = implementation(*args, **kwargs)
         self._count_call(func, self.specs.call_specs(None, args[:3], {"scores": inside.scores}, result))
         return result
+
+    def _recorded(self, argument: Any) -> Any:
+        """Return *argument*; if it is a function, one that calls it and records the operators inside."""
+        if not callable(argument) or isinstance(argument, torch.Tensor):
+            return argument
+
+        def call(*args: Any) -> Any:
+            with self:
+                return argument(*args)
+
+        return call
 
     def _count_call(self, func: Any, specs: tuple[Any, Any, Any]) -> None:
         with self._lock:

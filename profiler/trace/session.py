@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import sys
-import warnings
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
@@ -14,11 +12,13 @@ from torch import nn
 
 from profiler.errors import UnsupportedModelError
 from profiler.trace.argument_specs import SpecCache, detach
+from profiler.trace.force_eager import force_eager
 from profiler.trace.inventory import ModelInventory, take_inventory
 from profiler.trace.module_stack import ModuleStack
 from profiler.trace.operator_calls import to_record
 from profiler.trace.recorder import Recorder
 from profiler.trace.storage_tracker import StorageTracker
+from profiler.trace.tracing import TracingDetector
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -61,7 +61,8 @@ class Session:
         self.model = model
         self._modules = ModuleStack(model)
         self._storages = StorageTracker(model)
-        self._recorder = Recorder(self._modules, self._storages)
+        self._tracing = TracingDetector()
+        self._recorder = Recorder(self._modules, self._storages, self._tracing)
         self._inputs: tuple[tuple[str, Value], ...] = ()
         #: The arguments of the model's first call.
         self.first_call: tuple[tuple[Any, ...], dict[str, Any]] | None = None
@@ -70,12 +71,14 @@ class Session:
     def start(self) -> None:
         """Attach the hooks and enter the dispatch mode. If that fails, nothing stays attached."""
         with ExitStack() as stack:
-            _force_eager(stack)
+            force_eager(stack)
             stack.callback(self._recorder.specs.release)
             stack.callback(self._modules.detach)
             stack.callback(self._storages.stop)
             self._storages.start()
-            self._modules.attach(self._on_model_call, self._recorder)
+            stack.callback(self._tracing.stop)
+            self._tracing.start(_tensors_of(self.model))
+            self._modules.attach(self._on_model_call, self._recorder, self._tracing.is_tracing)
             stack.enter_context(self._recorder.recording())
             self._attached = stack.pop_all()
 
@@ -120,24 +123,16 @@ class Session:
         self._inputs = tuple((name, detach(specs.spec(value))) for name, value in arguments.items())
 
 
+def _tensors_of(model: nn.Module | None) -> list[torch.Tensor]:
+    return [*model.parameters(), *model.buffers()] if model is not None else []
+
+
 def _parameter_names(model: nn.Module | None, count: int) -> list[str]:
     try:
         names = list(inspect.signature(model.forward).parameters) if model is not None else []
     except (TypeError, ValueError):
         names = []
     return [*names[:count], *(f"input{i}" for i in range(len(names), count))]
-
-
-def _force_eager(stack: ExitStack) -> None:
-    """Make compiled models run the eager program that was compiled, without touching their compile cache.
-
-    If nothing has imported the compiler, no model is compiled; importing it here would take seconds. A compiled module
-    warns that global hooks fire for its wrapper too. That does no harm: the wrapper has a path of its own.
-    """
-    if "torch._dynamo" in sys.modules:
-        stack.enter_context(torch.compiler.set_stance("force_eager"))
-        stack.enter_context(warnings.catch_warnings())
-        warnings.filterwarnings("ignore", message=r"Using `torch\.compile\(module\)` when there are global hooks")
 
 
 def _reject_fused_script(modules: Iterable[nn.Module]) -> None:

@@ -1,0 +1,78 @@
+"""Make compiled functions run their eager program while a block is profiled, also where the compiler is imported there.
+
+Importing the compiler takes seconds, and most blocks never need it: ``torch._dynamo`` is imported by the first call of
+``torch.compile``, of ``flex_attention``, of a checkpoint or of a higher-order operator.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from contextlib import ExitStack
+from importlib.machinery import PathFinder
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+
+_COMPILER = "torch._dynamo"
+
+
+def force_eager(stack: ExitStack) -> None:
+    """Run the eager program of compiled functions until *stack* is closed, without touching their compile cache.
+
+    If nothing has imported the compiler yet, this takes effect when something does.
+    """
+    if _COMPILER in sys.modules:
+        _set_stance(stack)
+        return
+    inner = stack.enter_context(ExitStack())
+    finder = _ImportHook(_COMPILER, lambda: _set_stance(inner))
+    sys.meta_path.insert(0, finder)
+    inner.callback(finder.remove)
+
+
+def _set_stance(stack: ExitStack) -> None:
+    """Set the stance, and silence a warning until *stack* is closed.
+
+    A compiled module warns that global hooks fire for its wrapper too. That does no harm: the wrapper has a path of its
+    own.
+    """
+    stack.enter_context(torch.compiler.set_stance("force_eager"))
+    stack.enter_context(warnings.catch_warnings())
+    warnings.filterwarnings("ignore", message=r"Using `torch\.compile\(module\)` when there are global hooks")
+
+
+class _ImportHook:
+    """A finder on ``sys.meta_path`` that calls a function once a module has been imported."""
+
+    def __init__(self, name: str, on_import: Callable[[], None]) -> None:
+        """Call *on_import* after the module called *name* is executed."""
+        self._name = name
+        self._on_import = on_import
+
+    def remove(self) -> None:
+        """Remove the finder from ``sys.meta_path``."""
+        if self in sys.meta_path:
+            sys.meta_path.remove(self)
+
+    def find_spec(self, name: str, path: Any = None, target: ModuleType | None = None) -> ModuleSpec | None:
+        """Return the spec of the awaited module with a loader that calls the function; None for any other module."""
+        if name != self._name:
+            return None
+        self.remove()
+        spec = PathFinder.find_spec(name, path, target)
+        if spec is not None and spec.loader is not None:
+            loader: Any = spec.loader
+            execute = loader.exec_module
+
+            def exec_module(module: ModuleType) -> None:
+                execute(module)
+                self._on_import()
+
+            loader.exec_module = exec_module
+        return spec

@@ -1,0 +1,61 @@
+"""Find the tensors that hold the data of a tensor subclass.
+
+A wrapper subclass (DTensor, the quantized weights of torchao, a jagged nested tensor …) has a shape and a dtype, but no
+memory of its own: the tensors that it wraps hold the data.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
+
+from profiler.trace.dispatch_kind import has_own_dispatch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def inner_tensors(tensor: torch.Tensor) -> Iterator[torch.Tensor]:
+    """Yield the tensors that hold the data of *tensor*: itself, or those that a wrapper subclass wraps, at any depth.
+
+    They are the attributes that ``__tensor_flatten__`` names. A wrapper without that method is searched for attributes
+    that are tensors.
+
+    Example:
+        >>> nested = torch.nested.nested_tensor([torch.ones(2, 3), torch.ones(4, 3)], layout=torch.jagged)
+        >>> [tuple(inner.shape) for inner in inner_tensors(nested)][:2]
+        [(6, 3), (3,)]
+    """
+    if not is_wrapper(tensor):
+        yield tensor
+        return
+    for inner in _wrapped(tensor):
+        yield from inner_tensors(inner)
+
+
+def is_wrapper(tensor: torch.Tensor) -> bool:
+    """Return whether a tensor has no memory of its own, but wraps tensors that have."""
+    if not has_own_dispatch(type(tensor)):
+        return False
+    return is_traceable_wrapper_subclass(tensor) or _has_no_memory(tensor)
+
+
+def _wrapped(tensor: torch.Tensor) -> list[torch.Tensor]:
+    """Return the tensors that a wrapper holds directly."""
+    if is_traceable_wrapper_subclass(tensor):
+        names, _ = tensor.__tensor_flatten__()
+        attributes = [getattr(tensor, name) for name in names]
+    else:
+        attributes = list(vars(tensor).values())
+    return [value for value in attributes if isinstance(value, torch.Tensor) and value is not tensor]
+
+
+def _has_no_memory(tensor: torch.Tensor) -> bool:
+    """Return whether a tensor was made by ``_make_wrapper_subclass``: its storage refuses to tell an address."""
+    try:
+        tensor.untyped_storage().data_ptr()
+    except (RuntimeError, NotImplementedError, ValueError):
+        return True
+    return False

@@ -1,0 +1,79 @@
+"""Tell a run of the user's model from one in which torch traces a program or works out the metadata of results.
+
+Such a run computes nothing that the user asked for: ``torch.export``, ``make_fx`` and ``torch.fx`` record a program,
+higher-order operators trace their functions to differentiate them, and DTensor runs each operator on fake tensors to
+learn the shape of its result. Torch keeps a mode active meanwhile. A mode that was active when the profile began, or
+whose tensors are the parameters of the model, is the user's: a fake model is profiled like any other.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch._subclasses.fake_tensor import FakeTensor
+from torch.fx._symbolic_trace import is_fx_symbolic_tracing
+
+from profiler.trace.inner_tensors import inner_tensors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import CodeType, FrameType
+
+_active_mode = torch._C._get_dispatch_mode
+_FAKE = torch._C._TorchDispatchModeKey.FAKE
+_FUNCTIONAL = torch._C._TorchDispatchModeKey.FUNCTIONAL
+_PROXY = torch._C._TorchDispatchModeKey.PROXY
+_NO_MODE = frozenset({id(None)})
+
+
+class TracingDetector:
+    """Detects on the current thread whether torch traces, since the profile began."""
+
+    def __init__(self) -> None:
+        """Start without a mode of the user's."""
+        self._users = _NO_MODE
+        self._modes: tuple[object, ...] = ()
+        self._is_symbolic = False
+
+    def start(self, tensors: Iterable[torch.Tensor]) -> None:
+        """Take the modes that are active now, and those of the fake ones among *tensors*, as the user's."""
+        inner = (part for tensor in tensors for part in inner_tensors(tensor))
+        fakes = [part.fake_mode for part in inner if isinstance(part, FakeTensor)]
+        # holds the modes, so that no other gets their address
+        self._modes = (None, *fakes, *map(_active_mode, (_FAKE, _FUNCTIONAL, _PROXY)))
+        self._users = frozenset(map(id, self._modes))
+        self._is_symbolic = is_fx_symbolic_tracing()
+
+    def stop(self) -> None:
+        """Drop the references to the modes."""
+        self._modes = ()
+        self._users = _NO_MODE
+
+    def is_tracing(self) -> bool:
+        """Return whether what runs now is torch's own, and not the user's. Called for every operator."""
+        users = self._users
+        fake = _active_mode(_FAKE)
+        if id(fake) not in users or id(_active_mode(_PROXY)) not in users or id(_active_mode(_FUNCTIONAL)) not in users:
+            return True
+        if is_fx_symbolic_tracing() and not self._is_symbolic:
+            return True
+        return fake is not None and _propagates_sharding()
+
+
+def _propagates_sharding() -> bool:
+    """Return whether DTensor works out the metadata of a result. Under a fake mode of the user's, it takes that one."""
+    code = _propagation_code()
+    frame: FrameType | None = sys._getframe(1) if code is not None else None
+    while frame is not None:
+        if frame.f_code is code:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _propagation_code() -> CodeType | None:
+    module = sys.modules.get("torch.distributed.tensor._sharding_prop")
+    propagator: Any = getattr(module, "ShardingPropagator", None)
+    return getattr(getattr(propagator, "_propagate_tensor_meta_non_cached", None), "__code__", None)
