@@ -7,6 +7,7 @@ import math
 import re
 import warnings
 from fractions import Fraction
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import sympy
@@ -26,17 +27,24 @@ _FUNCTIONS: dict[str, Callable[..., sympy.Expr]] = {
 _HINT = "use numbers, names, + - * / **, parentheses, sum, min, max and ceil"
 #: Limits on a formula, so that parsing takes little time and memory.
 _LENGTH, _DEPTH, _DEGREE, _TERMS, _DIGITS, _ARGUMENTS = 4000, 30, 16, 1000, 60, 32
-#: Index of the first of the large primes that test whether a divisor is identically zero.
-_FIRST_PRIME = 10_000
+#: A limit on sympy's work on one formula, in half milliseconds: it compares each alternative of a min or max, those of
+#: others inside it included, with all of them; a ceil and a divisor are looked through name by name.
+_WORK, _CEIL_WORK, _DIVISOR_WORK = 600, 6, 2
+#: Where the large primes begin and end that test whether a divisor is identically zero: more than a formula has names.
+_PRIMES = 100_000, 140_000
 _NUMBER = re.compile(r"(?P<whole>\d[\d_]*)?(?:\.(?P<part>\d[\d_]*)?)?(?:[eE](?P<power>[+-]?\d{1,4}))?")
 
 
 class _Value(NamedTuple):
-    """An expression, with upper bounds on its degree and on its number of terms when expanded."""
+    """An expression, with upper bounds on its degree, its number of terms when expanded, and its size."""
 
     expression: sympy.Expr
     degree: int = 0
     terms: int = 1
+    #: The alternatives of the min and max in it.
+    choices: int = 1
+    #: The names and numbers in it.
+    size: int = 1
 
 
 def parse(text: str, names: Collection[str] | None = None) -> sympy.Expr:
@@ -64,6 +72,7 @@ class _Parser:
 
     def __init__(self, text: str, names: Collection[str] | None) -> None:
         self._text, self._names = text, names
+        self._work = 0
         self._indent = len(text) - len(text.lstrip())
         self._code = text[self._indent :].encode()  # Python gives the position of a node in bytes
 
@@ -123,16 +132,17 @@ class _Parser:
     def _apply(self, node: ast.BinOp, left: _Value, right: _Value) -> _Value:
         """Apply one binary operator."""
         a, b = left.expression, right.expression
+        rest = (max(left.choices, right.choices), left.size + right.size)
         match node.op:
             case ast.Add():
-                value = _Value(a + b, max(left.degree, right.degree), left.terms + right.terms)
+                value = _Value(a + b, max(left.degree, right.degree), left.terms + right.terms, *rest)
             case ast.Sub():
-                value = _Value(a - b, max(left.degree, right.degree), left.terms + right.terms)
+                value = _Value(a - b, max(left.degree, right.degree), left.terms + right.terms, *rest)
             case ast.Mult():
-                value = _Value(a * b, left.degree + right.degree, left.terms * right.terms)
+                value = _Value(a * b, left.degree + right.degree, left.terms * right.terms, *rest)
             case ast.Div():
-                self._check_divisor(node.right, b)
-                value = _Value(a / b, left.degree + right.degree, left.terms * right.terms)
+                self._check_divisor(node.right, right)
+                value = _Value(a / b, left.degree + right.degree, left.terms * right.terms, *rest)
             case ast.Pow():
                 value = self._power(node.right, left, right)
             case _:
@@ -142,11 +152,11 @@ class _Parser:
             self._fail(self._column(node.right), "the number, the degree or the expansion is too large here")
         return value
 
-    def _check_divisor(self, at: ast.expr, divisor: sympy.Expr) -> None:
+    def _check_divisor(self, at: ast.expr, divisor: _Value) -> None:
         """Reject a divisor that is zero for all values of its names; large primes stand for all values."""
-        names = sorted(divisor.free_symbols, key=str)
-        value = divisor.subs({name: sympy.prime(_FIRST_PRIME + i) for i, name in enumerate(names)})
-        if value.is_zero:
+        self._add_work(at, _DIVISOR_WORK * divisor.size)
+        names = sorted(divisor.expression.free_symbols, key=str)
+        if divisor.expression.xreplace(dict(zip(names, _primes(), strict=False))).is_zero:
             self._fail(self._column(at), "this divides by zero")
 
     def _power(self, at: ast.expr, base: _Value, exponent: _Value) -> _Value:
@@ -155,12 +165,12 @@ class _Parser:
         if not isinstance(n, sympy.Integer):
             self._fail(self._column(at), "an exponent must be an integer")
         if n <= 0:
-            self._check_divisor(at, base.expression)
+            self._check_divisor(at, base)
         size = int(min(abs(n), _LENGTH))
         terms = math.comb(base.terms + size - 1, size) if base.degree * size <= _DEGREE else 1
         if base.degree * size > _DEGREE or terms > _TERMS or _magnitude(base.expression) * size > _DIGITS:
             self._fail(self._column(at), "this power is too high")
-        return _Value(base.expression**n, base.degree * size, terms)
+        return _Value(base.expression**n, base.degree * size, terms, base.choices, base.size)
 
     def _call(self, node: ast.Call, depth: int) -> _Value:
         """Apply one of the functions."""
@@ -173,11 +183,24 @@ class _Parser:
             expected = "1 argument" if most == 1 else f"1 to {most} arguments"
             self._fail(self._column(node), f"{node.func.id} takes {expected}, not {len(node.args)}")
         values = [self._convert(argument, depth + 1) for argument in node.args]
+        size = sum(v.size for v in values)
+        compared = node.func.id in {"min", "max"} and not all(v.expression.is_number for v in values)
+        choices = sum(v.choices for v in values) if compared else max(v.choices for v in values)
+        self._add_work(node, choices * size if compared else _CEIL_WORK * size if node.func.id == "ceil" else 0)
         return _Value(
             _FUNCTIONS[node.func.id](*(v.expression for v in values)),
             max(v.degree for v in values),
             sum(v.terms for v in values),
+            choices,
+            size,
         )
+
+    def _add_work(self, at: ast.expr, work: int) -> None:
+        self._work += work
+        if self._work > _WORK:
+            self._fail(
+                self._column(at), "min, max, ceil and divisors up to here are too large; write a shorter formula"
+            )
 
     def _name(self, node: ast.Name) -> _Value:
         """Convert a name to a symbol."""
@@ -205,6 +228,11 @@ class _Parser:
         shown = self._text if len(self._text) <= _DIGITS else f"{self._text[:_DIGITS]}…"
         msg = f"cannot parse the formula {shown!r} at column {column}: {reason}" + (f"; {hint}" if hint else "")
         raise ExpressionError(msg, column)
+
+
+@cache
+def _primes() -> tuple[sympy.Integer, ...]:
+    return tuple(sympy.Integer(prime) for prime in sympy.primerange(*_PRIMES))
 
 
 def _magnitude(number: sympy.Expr) -> float:

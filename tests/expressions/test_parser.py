@@ -118,3 +118,57 @@ def test_nothing_is_executed(tmp_path):
         with pytest.raises(ExpressionError):
             parse(text)
     assert not witness.exists()
+
+
+def each(n, text):
+    return [text.format(i=i) for i in range(n)]
+
+
+def call(function, arguments):
+    return f"{function}({','.join(arguments)})"
+
+
+SLOW = {
+    "nested": call("max", each(30, "max(x{i},y{i},ceil(z{i}/3))")),
+    "wide": call("max", each(32, "a{i}*b{i}")),
+    "flat": call("max", [call("max", each(8, f"x{j}_{{i}}")) for j in range(8)]),
+    "alternating": call("max", [call("min", each(16, f"x{j}_{{i}}*y{{i}}")) for j in range(16)]),
+    "long": call("max", ["+".join(each(15, f"a{j}_{{i}}*b{{i}}")) for j in range(16)]),
+    "ratios": call(
+        "min", ["+".join(each(6, f"a{j}_{{i}}")) + "/(" + "+".join(each(6, "b{i}")) + ")" for j in range(16)]
+    ),
+    "many": "+".join(each(150, "max(a{i},b{i})")),
+    "ceilings": "+".join(each(150, "ceil(x{i}/y{i})")),
+    "ceiling": "ceil(" + "+".join(each(300, "x{i}/3")) + ")",
+    "divisors": "+".join(each(90, "1/(max(x{i},y{i})-z{i})")),
+    "inside a divisor": "1/(" + "+".join(each(30, "max(x{i},y{i},z{i})")) + ")",
+}
+
+
+@pytest.mark.parametrize("text", SLOW.values(), ids=SLOW)
+def test_a_formula_that_sympy_would_work_on_for_long_is_parsed_or_refused_at_once(text):
+    start = time.process_time()
+    try:
+        parse(text)
+    except ExpressionError as error:
+        assert "\n" not in str(error)
+        assert len(str(error)) < 300
+    assert time.process_time() - start < 1
+
+
+def test_what_is_too_large_is_named():
+    with pytest.raises(ExpressionError, match=r"at column 1: min, max, ceil and divisors up to here are too large"):
+        parse(SLOW["wide"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        call("max", each(16, "x{i}")),
+        call("min", each(32, "{i}")),
+        "+".join(each(40, "ceil(x{i}/2)")),
+        "max(max(a, b), min(c, d), ceil(e/2)*f)",
+    ],
+)
+def test_a_formula_of_ordinary_size_is_parsed(text):
+    parse(text)
