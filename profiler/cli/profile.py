@@ -17,7 +17,9 @@ from profiler.cli.output import ProfileFormat, note, show
 from profiler.cli.peer_options import NO_PEERS, PeerOptions
 from profiler.cli.training_options import FORWARD_ONLY, TrainingOptions
 from profiler.documents.target_claims import claims_settled_by_profile
+from profiler.run.autocast import under_autocast
 from profiler.run.count_target import count_target
+from profiler.run.forward import count_forward
 from profiler.targets import build_with_inputs
 from profiler.targets.permissions import with_permissions
 
@@ -33,6 +35,7 @@ def profile(
     batch: Annotated[int | None, Parameter(alias="-b")] = None,
     input: Annotated[tuple[str, ...], Parameter(alias="-i", consume_multiple=True)] = (),
     dtype: str | None = None,
+    autocast: str | None = None,
     device: str = "auto",
     depth: int = 2,
     format: Annotated[ProfileFormat, Parameter(alias="-f")] = "text",
@@ -51,6 +54,7 @@ def profile(
         input: Shape of an input: `3x224x224` for one sample of the first, or `input_ids=1x2048` by name.
             A dtype may follow: `ids=1x16:int64`.
         dtype: Floating dtype of parameters and inputs, such as bfloat16; by default the model's own.
+        autocast: Run under autocast to `float16` or `bfloat16`, with the casts that CUDA's autocast makes.
         device: `auto` is `meta` (no weights, no memory), or the CPU for models that need real values;
             or `meta`, `cpu`, `cuda`.
         depth: How many levels of modules the tree shows.
@@ -65,19 +69,19 @@ def profile(
     target_device.check(training=step.train)
     step.check()
     device = peers.device(device, notify)
+    run = under_autocast(step.run or count_forward, autocast) if autocast else step.run
     with status.status(f"profiling {target}"):
-        counted = count_target(
-            target, specs=input, batch=batch, dtype=dtype, device=device, notify=notify, run=step.run
-        )
+        counted = count_target(target, specs=input, batch=batch, dtype=dtype, device=device, notify=notify, run=run)
         counted = peers.add_findings(
             counted,
             with_permissions(partial(build_with_inputs, target, input, batch=batch, dtype=dtype, device=device)),
             notify,
         )
-        if step == FORWARD_ONLY and not (input or batch or dtype):
+        if step == FORWARD_ONLY and not (input or batch or dtype or autocast):
             counted = _with_documents(counted, target)
-        counted = target_device.add_projection(counted, target, input, batch=batch, dtype=dtype, run=step.run)
-    show(counted, title=target, depth=depth, form=format, output=output)
+        counted = target_device.add_projection(counted, target, input, batch=batch, dtype=dtype, run=run)
+    title = f"{target} under autocast to {autocast}" if autocast else target
+    show(counted, title=title, depth=depth, form=format, output=output)
     peers.check_findings(counted)
     target_device.judge(counted, strict=peers.strict)
 

