@@ -53,9 +53,9 @@ class ProfilerError(Exception):
 class UnknownNameError(ProfilerError):
     """A name is in no catalogue."""
 
-    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
-        """Write a message with the names in *known* that are nearest to *name*; all of them if they are few."""
-        super().__init__(f"no {kind} named {quoted(name, _NAME)}; {_suggestion(name, sorted(known))}")
+    def __init__(self, kind: str, name: str, known: Iterable[str], near: Iterable[str] = ()) -> None:
+        """Write a message with the names that are *near*, or else with those in *known* that are spelled alike."""
+        super().__init__(f"no {kind} named {quoted(name, _NAME)}; {_suggestion(name, sorted(known), list(near))}")
 
 
 class TargetError(ProfilerError):
@@ -151,8 +151,9 @@ def one_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {first}" if first else type(error).__name__
 
 
-def _suggestion(name: str, known: list[str]) -> str:
-    near = get_close_matches(name, known, n=3, cutoff=0.6) if len(name) <= _NAME else []
+def _suggestion(name: str, known: list[str], near: list[str]) -> str:
+    if len(name) <= _NAME:
+        near = near or get_close_matches(name, known, n=3, cutoff=0.6)
     if near:
         return f"did you mean {' or '.join(repr(n) for n in near)}?"
     if not known:

@@ -29,10 +29,15 @@ def devices(*words: str, format: Literal["text", "json"] = "text", anew: bool = 
     selection = _select(" ".join(words), remeasure=anew)
     if format == "json":
         emit(json.dumps({"devices": [_to_dict(device) for device in selection]}, indent=1) + "\n", None)
-    elif len(selection) == 1:
+    elif len(selection) == 1 and _is_denoted(" ".join(words)):
         emit(sheet(selection[0]), None)
     else:
         emit(table(selection), None)
+
+
+def _is_denoted(name: str) -> bool:
+    """Return whether a name denotes one device, and is not only a part of its name."""
+    return is_this_machine(name) or name.endswith(".toml") or len(match(name)) == 1
 
 
 def _select(name: str, *, remeasure: bool) -> list[Device]:

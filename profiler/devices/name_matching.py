@@ -1,17 +1,18 @@
 """Find a device by name.
 
-A device has several labels: its id, its name and its aliases. A label is a sequence of words. A query matches, in this
-order of precedence:
+A device has several labels: its id, its name and its aliases. A label is a set of words; so is a query. A query denotes
 
-1. the devices with a label that equals the query;
-2. the devices whose labels together contain every word of the query;
-3. the devices with the longest label that is part of the query, if the other words of the query do not denote another
-   variant: "8 × NVIDIA L40S, rev. b" is an L40S, but "RTX 4090 Laptop" is not an RTX 4090.
+1. the device with a label that equals it; or else
+2. the devices whose labels have all of its words, if one of these has a digit. It may leave out words that do not make
+   another part: a memory size, a form factor, a series. "V100" may be any V100; "RTX 2080" is no RTX 2080 Ti.
+
+A word that no label has makes a name unknown: nothing in a name is skipped, except words such as "NVIDIA" and "GPU".
 """
 
 from __future__ import annotations
 
 import re
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 
@@ -19,19 +20,23 @@ from profiler.devices.device import Device
 from profiler.devices.loader import all_devices, read_devices
 from profiler.errors import AmbiguousNameError, DeviceError, UnknownNameError
 
-Words = tuple[str, ...]
+Words = frozenset[str]
 
-#: Words that are ignored, because they do not distinguish devices.
+#: Words that are ignored, because no two devices differ in them alone.
 _NOISE = frozenset(
     "nvidia amd intel google aws apple qualcomm huawei rockchip horizon geforce radeon instinct tesla gpu graphics "
-    "corporation r tm chip accelerator edition generation".split()
+    "corporation r tm chip accelerator edition generation processor cpu developer kit data center".split()
 )
-#: Words that denote another variant when they are added to a device's name, even if the catalogue lacks that variant.
-_VARIANTS = frozenset(
-    "laptop mobile max q ti super d gre mig xt xtx embedded lite plus ultra pro "
-    "ada blackwell sxm sxm2 sxm3 sxm4 sxm5 pcie nvl cnx hbm2e hbm3e".split()
-)
-_MEMORY = re.compile(r"\d+gb?|\dg\.\d+gb")
+#: Words that make another part: a name without them does not denote a device that has them.
+_PARTS = frozenset("ti super d gre xt xtx laptop mobile max q mig pro ultra lite plus elite dgx superpod".split())
+_MEMORY = re.compile(r"\d+gb?")
+_FORM = frozenset("sxm sxm2 sxm3 sxm4 sxm5 sxm6 pcie nvl oam hbm2 hbm2e hbm3 hbm3e".split())
+#: What drivers print after the name of a processor.
+_CLOCK = re.compile(r"@.*$")
+#: Names as people write them without spaces: RTX4090, 4070ti.
+_GLUED = (re.compile(r"\b(rtx|gtx|rx)(?=\d)"), re.compile(r"(?<=\d{4})(?=(?:ti|super|xtx|xt|gre)\b)"))
+_MAX_NEAR = 6
+_MIN_PREFIX = 3
 
 
 def find_device(name: str) -> Device:
@@ -42,9 +47,9 @@ def find_device(name: str) -> Device:
             ``.toml``.
 
     Raises:
-        UnknownNameError: No device matches.
+        UnknownNameError: No device matches; the message has the nearest ones.
         AmbiguousNameError: Several devices match; the message lists them.
-        DeviceError: The file cannot be read, or does not contain exactly one valid device.
+        DeviceError: The file cannot be read, or does not contain exactly one valid device; or *name* is a list.
 
     Example:
         >>> find_device("NVIDIA H100 80GB HBM3").id, find_device("jetson-orin-nx").id
@@ -55,25 +60,31 @@ def find_device(name: str) -> Device:
     devices, ids = all_devices(), match(name)
     if len(ids) == 1:
         return devices[ids[0]]
+    parts = [part.strip() for part in name.split(",")]
+    if len(parts) > 1 and all(map(match, parts)):
+        msg = f"{name!r} names {len(parts)} devices, and only one is taken at a time; run it again for each of them"
+        raise DeviceError(msg)
     kind = "device"
     if ids:
         raise AmbiguousNameError(kind, name, ids)
-    raise UnknownNameError(kind, name, devices)
+    raise UnknownNameError(kind, name, devices, near=_near(name))
 
 
 def match(name: str) -> list[str]:
     """Return the ids of the catalogue's devices that *name* may denote.
 
     Example:
-        >>> match("L4"), match("H100")
-        (['l4'], ['h100-sxm5-80gb', 'h100-pcie-80gb', 'h100-nvl-94gb', 'dgx-h100'])
+        >>> match("L4"), match("H100"), match("RTX 2080")
+        (['l4'], ['h100-sxm5-80gb', 'h100-pcie-80gb', 'h100-nvl-94gb'], [])
     """
     query, labels = _words(name), _labels()
     exact = [device_id for device_id, own in labels.items() if query in own]
     if exact or not query:
         return exact
-    containing = [device_id for device_id, own in labels.items() if set(query) <= {w for label in own for w in label}]
-    return containing or _match_longest_label(query, labels)
+    having = [device_id for device_id, own in labels.items() if query <= frozenset().union(*own)]
+    if not any(map(_has_digit, query)):
+        return having if len(having) > 1 else []
+    return [device_id for device_id in having if any(_omits_nothing(label - query) for label in labels[device_id])]
 
 
 def _read_single_device(path: str) -> Device:
@@ -84,24 +95,36 @@ def _read_single_device(path: str) -> Device:
     return next(iter(devices.values()))
 
 
-def _match_longest_label(query: Words, labels: dict[str, list[Words]]) -> list[str]:
-    """Return the ids with the longest label that is part of *query*, unless its other words denote a variant."""
-    matches = [(device_id, label) for device_id, own in labels.items() for label in own if _is_sublist(label, query)]
-    longest = max((len(label) for _, label in matches), default=0)
+def _omits_nothing(omitted: Words) -> bool:
+    """Return whether a name without these words of a label may denote the same part."""
+    return not any(
+        word in _PARTS or (_has_digit(word) and word not in _FORM and not _MEMORY.fullmatch(word)) for word in omitted
+    )
+
+
+def _near(name: str) -> list[str]:
+    """Return the ids of which a number begins with one in *name*, or the reverse; else those that are spelled alike."""
+    numbers = _numbers([_words(name)])
     ids = [
         device_id
-        for device_id, label in matches
-        if len(label) == longest and not any(map(_denotes_variant, set(query) - set(label)))
+        for device_id, own in _labels().items()
+        if any(
+            word.startswith(n) or (len(word) >= _MIN_PREFIX and n.startswith(word))
+            for n in numbers
+            for word in _numbers(own)
+        )
     ]
-    return list(dict.fromkeys(ids))
+    return ids[:_MAX_NEAR] or get_close_matches(name.lower().replace(" ", "-"), all_devices(), n=3)
 
 
-def _denotes_variant(word: str) -> bool:
-    return word in _VARIANTS or _MEMORY.fullmatch(word) is not None
+def _numbers(labels: list[Words]) -> Words:
+    """Return the model numbers in labels: words with a digit, of two characters or more, that are no memory size."""
+    words = frozenset().union(*labels)
+    return frozenset(w for w in words if _has_digit(w) and len(w) > 1 and not _MEMORY.fullmatch(w))
 
 
-def _is_sublist(label: Words, query: Words) -> bool:
-    return any(query[at : at + len(label)] == label for at in range(len(query) - len(label) + 1))
+def _has_digit(word: str) -> bool:
+    return any(map(str.isdigit, word))
 
 
 @cache
@@ -115,5 +138,7 @@ def _labels() -> dict[str, list[Words]]:
 
 def _words(name: str) -> Words:
     """Split a name into lower-case words, without those that do not distinguish devices."""
-    words = re.findall(r"[a-z0-9.]+", name.lower().replace("+", "plus"))
-    return tuple(word for word in words if word not in _NOISE)
+    text = _CLOCK.sub("", name.lower()).replace("+", "plus")
+    for glued in _GLUED:
+        text = glued.sub(lambda found: f"{found.group()} ", text)
+    return frozenset(re.findall(r"[a-z0-9.]+", text)) - _NOISE

@@ -103,7 +103,7 @@ def test_devices_as_json(capsys):
     status, out, _ = run(capsys, "devices", "--format", "json")
     rows = {row["id"]: row for row in json.loads(out)["devices"]}
     assert status == 0
-    assert len(rows) == 119
+    assert len(rows) == 136
     assert rows["l4"]["peak_ops_per_s"]["int8"] == 242e12
     assert rows["l4"]["bandwidth_bytes_per_s"] == 300e9
     assert all(row["source"] for row in rows.values())

@@ -16,7 +16,7 @@ ROUNDING = 0.04
 
 
 def test_the_catalogue_has_every_device_that_was_collected():
-    assert len(DEVICES) == 119
+    assert len(DEVICES) == 136
     assert len({d.vendor for d in DEVICES.values()}) == 11
 
 
@@ -36,7 +36,7 @@ def test_a_figure_from_memory_is_cited_as_such(name):
 
 
 def test_a_figure_of_low_confidence_is_marked_and_one_of_high_is_not():
-    assert DEVICES["rk3588"].cite("int8").endswith("low confidence")
+    assert DEVICES["radeon-890m"].cite("fp16").endswith("low confidence")
     assert "confidence" not in DEVICES["h100-sxm5-80gb"].cite("bf16")
 
 
@@ -158,3 +158,34 @@ def test_a_wrong_file_is_refused_in_one_line(tmp_path, change, part):
         read_devices(path)
     assert part in str(caught.value)
     assert "\n" not in str(caught.value) or "TOML" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "rates"),
+    [  # NVIDIA's "AI TOPS": fp4 (RTX 50) or int8 (RTX 40) with sparsity, printed without decimals
+        ("rtx-5070", {"fp4": 988}),
+        ("rtx-5070-ti", {"fp4": 1406}),
+        ("rtx-5080", {"fp4": 1801}),
+        ("rtx-5090", {"fp4": 3352}),
+        ("rtx-4070-ti", {"int8": 641}),
+    ],
+)
+def test_the_sparse_rate_on_the_box_is_twice_the_dense_one(name, rates):
+    for precision, tops in rates.items():
+        assert DEVICES[name].sparse_ops_per_s[precision] == tops * 1e12
+        assert 2 * DEVICES[name].peak(precision) == pytest.approx(tops * 1e12, rel=0.001)
+
+
+@pytest.mark.parametrize("name", ["snapdragon-8-gen-3", "snapdragon-8-elite"])
+def test_a_device_without_public_rates_says_so(name):
+    assert "No rate of its NPU or GPU is public" in DEVICES[name].note
+    with pytest.raises(DeviceError, match="it has none that any source agrees on"):
+        DEVICES[name].peak("int8")
+
+
+@pytest.mark.parametrize("name", [n for n in IDS if DEVICES[n].confidence != "low"])
+def test_a_confidence_above_low_rests_on_a_source_that_was_read(name):
+    device = DEVICES[name]
+    rates = [p for p in ("bf16", "fp16", "int8", "fp32") if p in device.peak_ops_per_s]
+    assert any(source.read for source in device.sources)
+    assert not rates or set(rates) - set(device.not_read), "no source states any of its main rates"

@@ -17,7 +17,8 @@ ROUNDING = 0.02
 #: Operations per unit and clock; a multiply-add counts as two.
 #: Sources: NVIDIA, CUDA C++ Programming Guide, throughput of native arithmetic instructions, by compute capability (an
 #: instruction on packed int8 does four multiply-adds); AMD, CDNA and RDNA white papers, per compute unit; AVX-512 with
-#: one (Zen 4) or two (Sapphire Rapids) 512-bit multiply-adds per core.
+#: one (Zen 4) or two (Sapphire Rapids) 512-bit multiply-adds per core; metal-benchmarks: a core of an Apple GPU has 128
+#: lanes, as fast in fp16 as in fp32; an Xe2 core has 8 engines of 16 fp32 lanes, and twice that rate in fp16.
 OPS_PER_CLOCK = {
     "cc5.3": {"fp16": 512},
     "cc6.0": {"fp64": 64, "fp16": 256},
@@ -32,6 +33,9 @@ OPS_PER_CLOCK = {
     "cdna2": {"fp64": 128},
     "cdna3": {"fp64": 128},
     "rdna3": {"fp64": 8},
+    "rdna3.5": {"fp16": 256},
+    "xe2": {"fp16": 512},
+    "apple gpu": {"fp16": 256},
     "zen4": {"fp64": 16, "fp32": 32, "bf16": 64, "int8": 128},
     "sapphire rapids": {"fp64": 32},
 }
@@ -44,6 +48,7 @@ UNITS = {
     "v100-sxm2-16gb": (80, "cc7.0", 1530),
     "v100-sxm2-32gb": (80, "cc7.0", 1530),
     "v100-pcie-16gb": (80, "cc7.0", 1380),
+    "v100-pcie-32gb": (80, "cc7.0", 1380),
     "t4": (40, "cc7.5", 1590),
     "quadro-rtx-6000": (72, "cc7.5", 1770),
     "titan-rtx": (72, "cc7.5", 1770),
@@ -67,6 +72,19 @@ UNITS = {
     "mi325x": (304, "cdna3", 2100),
     "mi355x": (256, "cdna3", 2400),
     "rx-7900-xtx": (96, "rdna3", 2498),
+    "radeon-890m": (16, "rdna3.5", 2900),
+    "radeon-8060s": (40, "rdna3.5", 2900),
+    "arc-140v": (8, "xe2", 1950),
+    "apple-m1": (8, "apple gpu", 1278),
+    "apple-m1-pro": (16, "apple gpu", 1278),
+    "apple-m1-max": (32, "apple gpu", 1278),
+    "apple-m1-ultra": (64, "apple gpu", 1278),
+    "apple-m2": (10, "apple gpu", 1398),
+    "apple-m2-ultra": (76, "apple gpu", 1398),
+    "apple-m3": (10, "apple gpu", 1398),
+    "apple-m3-max": (40, "apple gpu", 1398),
+    "apple-m4": (10, "apple gpu", 1470),
+    "apple-m4-pro": (20, "apple gpu", 1470),
     "ryzen-9-7950x": (16, "zen4", 4500),
     "epyc-9654": (96, "zen4", 2400),
     "xeon-8480plus": (56, "sapphire rapids", 2000),
