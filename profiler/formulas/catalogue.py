@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from profiler.formulas import free, pointwise, registry
+from profiler.formulas import collectives, free, pointwise, registry
 from profiler.formulas.lookup import Rule, RuleKind, load_formulas, rule_for
 
 if TYPE_CHECKING:
@@ -86,7 +86,8 @@ def _dispatched() -> dict[str, list[str]]:
 
 def _listed() -> set[str]:
     """Return the operators that have a formula or are on a list, whether or not the installed torch has them."""
-    return {*registry.registered(), *(f"aten.{name}" for name in free.FREE | free.DATA_MOVEMENT | pointwise.LISTED)}
+    aten = (f"aten.{name}" for name in free.FREE | free.DATA_MOVEMENT | pointwise.LISTED)
+    return {*registry.registered(), *aten, *collectives.MOVING, *collectives.WAITING}
 
 
 def _packet(operator: str) -> str:

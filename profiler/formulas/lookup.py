@@ -1,8 +1,8 @@
 """Find the rule that counts an operator.
 
 The rules are tried in this order: a formula registered for the operator, for its overload packet, or for its functional
-form; the list of free operators; the list of operators that only move data; the class of pointwise operators; a
-formula registered with ``torch.utils.flop_counter``. An operator without a rule is uncounted.
+form; the list of free operators; the list of operators that only move data, in memory or between ranks; the class of
+pointwise operators; a formula registered with ``torch.utils.flop_counter``. An operator without a rule is uncounted.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import profiler.formulas.families as package
-from profiler.formulas import free, pointwise, registry, torch_registry
+from profiler.formulas import collectives, free, pointwise, registry, torch_registry
 from profiler.util.autoload import import_all
 
 if TYPE_CHECKING:
@@ -57,8 +57,10 @@ def rule_for(operator: str) -> Rule | None:
     registered = _registered_formula(operator)
     if registered is not None:
         return Rule(RuleKind.FORMULA, registered)
-    if free.is_free(operator):
+    if free.is_free(operator) or _packet(operator) in collectives.WAITING:
         return Rule(RuleKind.FREE, free.free_cost)
+    if _packet(operator) in collectives.MOVING:
+        return Rule(RuleKind.DATA_MOVEMENT, collectives.collective_cost)
     if free.is_data_movement(operator):
         return Rule(RuleKind.DATA_MOVEMENT, free.data_movement_cost)
     if pointwise.is_pointwise(operator):
@@ -74,6 +76,10 @@ def load_formulas() -> None:
 
 def _registered_formula(operator: str) -> registry.Formula | None:
     """Look up the overload, its packet, and the functional form of an in-place operator."""
-    packet = operator.rpartition(".")[0] if operator.count(".") > 1 else operator
+    packet = _packet(operator)
     candidates = (operator, packet, packet.removesuffix("_"))
     return next((entry for name in candidates if (entry := registry.find(name)) is not None), None)
+
+
+def _packet(operator: str) -> str:
+    return operator.rpartition(".")[0] if operator.count(".") > 1 else operator

@@ -118,15 +118,20 @@ class SpecCache:
         return kind.__name__
 
     def _unpack_weights(self, packed: torch.ScriptObject) -> Any:
-        """Return the specs of the weights that a quantized layer keeps packed.
+        """Return the specs of the weights that a quantized layer keeps packed; of any other object, its type's name.
 
         Unpacking takes longer than the layer itself, so it is done once. The key is the object's hash, which is its
         address: the cache also holds the object, so that the address is not reused.
         """
         entry = self._unpacked.get(hash(packed))
-        if entry is None:
-            entry = self._unpacked[hash(packed)] = packed, self.spec(_packed_contents(packed))
-        return entry[1]
+        if entry is not None:
+            return entry[1]
+        contents = _packed_contents(packed)
+        if contents is None:  # a process group, a collective's handle …: held, its buffers would not be freed
+            return type(packed).__name__
+        specs = self.spec(contents)
+        self._unpacked[hash(packed)] = packed, specs
+        return specs
 
     def _new_spec(self, tensor: torch.Tensor) -> TensorSpec:
         """Build the spec of a tensor; cache it if dtype, shape and layout determine it."""
@@ -199,11 +204,11 @@ def _stored_elements(tensor: torch.Tensor) -> int:
 
 
 def _packed_contents(packed: Any) -> Any:
-    """Unpack the weight and bias of a layer, or the weights and biases of a recurrent cell."""
+    """Unpack the weight and bias of a layer, or the weights and biases of a recurrent cell; None for other objects."""
     methods = packed._method_names()
     if "unpack" in methods:
         return packed.unpack()
     if packed._type().name() == "CellParamsBase":
         (_, tensors, _, _, layers), _ = packed.__getstate__()
         return layers or tensors  # a layer's packed weights include its biases
-    return type(packed).__name__
+    return None

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
+import textwrap
 import weakref
 
 import pytest
@@ -45,3 +48,24 @@ def test_a_profiled_model_and_its_input_are_freed_with_their_last_reference(run)
     result = run(model, x)
     del model, x
     assert [reference() for reference in alive] == [None] * 3, f"kept by {result!r:.40}"
+
+
+HANDLES = """
+    import tempfile, torch, torch.distributed as dist, profiler
+    from torch.multiprocessing.reductions import StorageWeakRef
+
+    dist.init_process_group("gloo", rank=0, world_size=1, init_method="file://" + tempfile.mktemp())
+    with profiler.profile():
+        buffer = torch.ones(1000)
+        storage = StorageWeakRef(buffer.untyped_storage())
+        handle = dist.all_reduce(buffer, async_op=True)
+        handle.wait()
+        del buffer, handle
+        assert storage.expired()
+    dist.destroy_process_group()
+"""
+
+
+def test_the_buffer_of_a_collective_is_freed_inside_the_block():
+    run = subprocess.run([sys.executable, "-c", textwrap.dedent(HANDLES)], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr[-2000:]

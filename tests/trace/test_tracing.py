@@ -67,7 +67,7 @@ def test_a_run_that_traces_adds_no_work_no_call_and_no_input(run):
     assert [name for name, _ in p.result.inputs] == ["input"]
 
 
-@pytest.mark.filterwarnings("ignore:.*torch.jit.trace:FutureWarning")
+@pytest.mark.filterwarnings("ignore:.*torch.jit.trace")
 def test_a_traced_program_is_the_same_under_a_profile():
     with profiler.profile() as p:
         inside = make_fx(nn.functional.gelu)(X).code
