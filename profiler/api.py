@@ -16,6 +16,7 @@ from profiler.run.forward import count
 from profiler.tally import Profile, tally
 from profiler.trace import Session
 from profiler.trace.preserve_state import eval_mode
+from profiler.util.interrupts import guarded
 from profiler.values.renamed import warn_renamed
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ class profile:  # noqa: N801 - a context manager, named as contextlib's are
         model: The model whose modules the work is attributed to. None counts operators only, in a single row.
 
     Raises:
+        OverlapError: When the block ends before that of another profile that began inside it, or on another thread.
+            Tasks of ``asyncio`` may take turns: each profile counts its own task.
         UnsupportedModelError: When the block ends, if a TorchScript model ran as a fused kernel, where its operators
             cannot be recorded.
 
@@ -64,17 +67,24 @@ class profile:  # noqa: N801 - a context manager, named as contextlib's are
 
     def __enter__(self) -> Self:
         """Attach the hooks; entering it again inside its own block has no effect."""
-        if self._depth == 0:
-            self._session.start()
-        self._depth += 1
-        self._result = None
-        return self
+        depth = self._depth
+        try:
+            if depth == 0:
+                self._session.start()
+            self._depth, self._result = depth + 1, None
+            return self  # noqa: TRY300 - an interrupt may arrive here too
+        except BaseException:
+            self._depth = depth
+            if depth == 0:
+                self._session.abandon()
+            raise
 
+    @guarded
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Remove the hooks when the outermost block ends."""
         self._depth -= 1
         if self._depth == 0:
-            self._session.stop()
+            self._session.stop(failed=kind is not None)
 
     @property
     def result(self) -> Profile:

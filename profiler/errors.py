@@ -4,6 +4,7 @@
     ├── UnknownNameError           no model, format, preset … of this name; the message has the nearest names
     ├── TargetError                a target cannot be resolved to a module
     ├── InputError                 an input or an option cannot be read, or does not fit the model
+    ├── OverlapError               profiles overlap in a way in which each counts the other's work
     ├── InstallationError          a package is missing, or its version does not match
     ├── FormulaError               a formula does not match its operator's schema, or raised
     ├── SavedProfileError          a file is not a profile that this version can read
@@ -64,6 +65,10 @@ class TargetError(ProfilerError):
 
 class InputError(ProfilerError):
     """An input or an option cannot be read, or does not fit the model."""
+
+
+class OverlapError(ProfilerError):
+    """Profiles overlap in a way in which each counts the other's work."""
 
 
 class InstallationError(ProfilerError):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch.jit._trace import TracerWarning
 
-from profiler.run.forward import recording
+from profiler.run.forward import model_errors
 from profiler.tally.entry import UNCOUNTED
 from profiler.tally.tally import cost_record
 from profiler.trace import Session
@@ -90,7 +90,7 @@ def record_named_calls(
     def place(modules: ModuleStack) -> str:
         return _SEPARATOR.join(canonical.get(path, path) for path in modules.running)
 
-    with _warnings(warning_mode), recording(model, Session(model)):
+    with _warnings(warning_mode), model_errors(model), Session(model):
         calls = record_composite_calls(model, lambda: model(*inputs), place)
     return tuple(map(_named, calls))
 

@@ -12,12 +12,14 @@ from profiler.errors import ModelError, ProfilerError, one_line
 from profiler.run.allocator import with_allocator_peak
 from profiler.tally import Profile, tally
 from profiler.trace import Session
-from profiler.trace.preserve_state import preserve_buffers_and_rng
+from profiler.trace.preserve_state import preserve_state
+from profiler.util.interrupts import interruptible, uninterrupted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from torch import nn
+    from torch.optim import Optimizer
 
 
 def count(model: nn.Module, *args: Any, **kwargs: Any) -> Profile:
@@ -25,8 +27,8 @@ def count(model: nn.Module, *args: Any, **kwargs: Any) -> Profile:
 
     The model runs in its present mode: call ``model.eval()`` first to count inference. Its output is discarded. Any
     device works; on ``meta`` nothing is computed or allocated, so that large models are counted in seconds. Afterwards
-    the buffers (such as BatchNorm's running statistics) and torch's random state are restored, and no hook is left on
-    the model.
+    everything that the model holds is restored: parameters, buffers (such as BatchNorm's running statistics), lazy
+    layers, hooks, and the attributes of its modules. So is the random state of Python, NumPy and torch.
 
     ``totals`` has the sums: MACs, FLOPs, bytes, parameters, and the peak of live memory. ``operators``, ``modules`` and
     ``tree`` split them up, ``print(p)`` writes the report, and ``p.save(path)`` saves the profile. To count several
@@ -50,28 +52,45 @@ def count(model: nn.Module, *args: Any, **kwargs: Any) -> Profile:
         >>> p.totals.macs, p.totals.flops, p.totals.params
         (2400, 4920, 630)
     """
-    session = Session(model)
-    with recording(model, session), torch.no_grad():
-        model(*args, **kwargs)
+    with uninterrupted(), torch.no_grad():
+        return record(model, lambda: model(*args, **kwargs))
+
+
+def record(
+    model: nn.Module, run: Callable[[], object], optimizer: Optimizer | None = None, *, trains: bool = False
+) -> Profile:
+    """Call *run*, which calls *model*, and return its profile; restore everything afterwards.
+
+    Args:
+        model: The model.
+        run: Runs it.
+        optimizer: The optimizer that *run* steps.
+        trains: Whether *run* runs a backward pass.
+
+    Raises:
+        ModelError: *run* raised; the original error is the ``__cause__``.
+    """
+    with uninterrupted(), preserve_state(model, optimizer, trains=trains) as snapshot:
+        session = Session(model, snapshot.before_overwrite)
+        with model_errors(model), session, interruptible():
+            run()
     return tally(session.trace())
 
 
 @contextmanager
-def recording(model: nn.Module, session: Session) -> Iterator[None]:
-    """Record what runs in the block; restore the model's buffers and the random state afterwards.
+def model_errors(model: nn.Module) -> Iterator[None]:
+    """Raise what the block raises as a ``ModelError`` that names the model, in one line.
 
     Raises:
         ModelError: The block raised; the original error is the ``__cause__``.
     """
-    with preserve_buffers_and_rng(model):
-        try:
-            with session:
-                yield
-        except ProfilerError:
-            raise
-        except Exception as error:
-            msg = f"{type(model).__name__} raised {one_line(error)}"
-            raise ModelError(msg) from error
+    try:
+        yield
+    except ProfilerError:
+        raise
+    except Exception as error:
+        msg = f"{type(model).__name__} raised {one_line(error)}"
+        raise ModelError(msg) from error
 
 
 def count_forward(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Profile:
@@ -80,5 +99,10 @@ def count_forward(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any
     In inference mode, attention is dispatched as one operator with its mask; its decomposition on ``meta`` would hide
     the mask.
     """
-    with torch.inference_mode():
-        return with_allocator_peak(count(model, *args, **kwargs), partial(model, *args, **kwargs))
+    with uninterrupted(), torch.inference_mode():
+        return with_allocator_peak(count(model, *args, **kwargs), partial(_call, model, args, kwargs))
+
+
+def _call(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    with interruptible():
+        model(*args, **kwargs)

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from profiler.errors import InputError, ModelError, ProfilerError, one_line
-from profiler.tally import tally
-from profiler.trace import Session
-from profiler.trace.preserve_state import preserve_buffers_and_rng
+from profiler.errors import InputError
+from profiler.run.forward import count, model_errors
+from profiler.trace.preserve_state import run_preserving
+from profiler.util.interrupts import uninterrupted
 from profiler.util.timing import time_calls
 from profiler.values.projection import Figure
 
 if TYPE_CHECKING:
     from torch import nn
-
-    from profiler.tally import Profile
 
 _RUNS, _WARMUP_RUNS = 9, 2
 
@@ -62,7 +61,7 @@ class Measurement:
 def measure(model: nn.Module, *args: Any, runs: int = _RUNS, warm: int = _WARMUP_RUNS, **kwargs: Any) -> Measurement:
     """Time forward passes of *model* without gradients.
 
-    The model runs in its present mode (``train()`` or ``eval()``). Its buffers and the random state are restored
+    The model runs in its present mode (``train()`` or ``eval()``). The model and the random state are restored
     afterwards. The FLOPs are counted in a pass of their own before the warm-up. On CUDA, timed passes are synchronised.
 
     Args:
@@ -86,24 +85,12 @@ def measure(model: nn.Module, *args: Any, runs: int = _RUNS, warm: int = _WARMUP
         (True, 66048)
     """
     device = _device(model, runs)
-    try:
-        with torch.no_grad(), preserve_buffers_and_rng(model):
-            profile = _count(model, args, kwargs)
-            times_s = time_calls(lambda: model(*args, **kwargs), device, runs=runs, warmup_runs=warm)
-    except ProfilerError:
-        raise
-    except Exception as error:
-        msg = f"{type(model).__name__} raised {one_line(error)}"
-        raise ModelError(msg) from error
+    with uninterrupted(), torch.no_grad(), model_errors(model):
+        profile = count(model, *args, **kwargs)
+        time = partial(time_calls, lambda: model(*args, **kwargs), device, runs=runs, warmup_runs=warm)
+        times_s = run_preserving(model, time)
     totals = profile.totals
     return Measurement(times_s, totals.flops, totals.bytes_read + totals.bytes_written, str(device))
-
-
-def _count(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Profile:
-    session = Session(model)
-    with session:
-        model(*args, **kwargs)
-    return tally(session.trace())
 
 
 def _device(model: nn.Module, runs: int) -> torch.device:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from profiler.errors import InputError
-from profiler.run.forward import recording
-from profiler.tally import tally
-from profiler.trace import Session
-from profiler.trace.preserve_state import preserve_training_state
+from profiler.run.forward import record
 from profiler.values.memory import estimate_training
 
 if TYPE_CHECKING:
@@ -32,9 +30,10 @@ def count_step(
 ) -> Profile:
     """Run one training step of *model* and return its profile: forward, backward, and the optimizer's step if given.
 
-    The model runs in its present mode: call ``model.train()`` first to count training. Afterwards gradients, buffers
-    and torch's random state are restored; with an optimizer, parameters and its state too. They are copied first,
-    which takes as much memory again (none on ``meta``). No hook is left on the model.
+    The model runs in its present mode: call ``model.train()`` first to count training. Afterwards everything that the
+    model and the optimizer hold is restored, and so is the random state of Python, NumPy and torch. Gradients and
+    buffers are copied first, and with an optimizer parameters and its state too: that takes as much memory again (none
+    on ``meta``).
 
     The profile's ``phases`` are "forward", "backward", "recompute" (with activation checkpointing) and "optimizer".
     ``model_flops`` leaves the recompute out, as MFU does; ``hardware_flops`` has it, as HFU does. ``memory`` has the
@@ -64,10 +63,8 @@ def count_step(
     """
     if optimizer is not None:
         _check_parameters(optimizer, model)
-    session = Session(model)
-    with preserve_training_state(model, optimizer), recording(model, session):
-        run_step(model, args, kwargs, loss=loss, optimizer=optimizer)
-    profile = tally(session.trace())
+    run = partial(run_step, model, args, kwargs, loss=loss, optimizer=optimizer)
+    profile = record(model, run, optimizer, trains=True)
     return replace(profile, memory=_with_estimate(profile, optimizer))
 
 

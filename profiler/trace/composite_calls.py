@@ -24,7 +24,8 @@ from profiler.trace.argument_specs import SpecCache
 from profiler.trace.dispatch_kind import DispatchKind, classify, has_backend_kernel, has_own_dispatch
 from profiler.trace.module_stack import ModuleStack
 from profiler.trace.operator_calls import OperatorCall, to_record
-from profiler.trace.preserve_state import preserve_buffers_and_rng
+from profiler.trace.preserve_state import run_preserving
+from profiler.util.interrupts import uninterrupted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -79,12 +80,12 @@ def record_composite_calls(
     handle = register_module_forward_hook(on_forward)
     try:
         with (
-            preserve_buffers_and_rng(model),
+            uninterrupted(),
             torch.enable_grad(),
             torch._C._AutoDispatchBelowAutograd(),
             _CompositeMode(modules, log, place),
         ):
-            run()
+            run_preserving(model, run)
     finally:
         handle.remove()
         modules.detach()

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import sys
 import warnings
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from importlib.machinery import PathFinder
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from importlib.machinery import ModuleSpec
     from types import ModuleType
 
@@ -37,14 +37,40 @@ def force_eager(stack: ExitStack) -> None:
 
 
 def _set_stance(stack: ExitStack) -> None:
-    """Set the stance, and silence a warning until *stack* is closed.
+    stack.enter_context(_eager_stance())
+    stack.enter_context(_no_hook_warning())
 
-    A compiled module warns that global hooks fire for its wrapper too. That does no harm: the wrapper has a path of its
-    own.
+
+@contextmanager
+def _eager_stance() -> Iterator[None]:
+    """Set the stance for the block. If the user sets another one in it, that stays."""
+    stance = torch.compiler.set_stance("force_eager")
+    with stance:
+        ours = torch._dynamo.eval_frame._stance
+        try:
+            yield
+        finally:
+            if torch._dynamo.eval_frame._stance is not ours:
+                stance.prev = torch._dynamo.eval_frame._stance
+
+
+@contextmanager
+def _no_hook_warning() -> Iterator[None]:
+    """Ignore the warning of a compiled module that global hooks fire for its wrapper too.
+
+    That does no harm: the wrapper has a path of its own. Filters that are added in the block stay.
     """
-    stack.enter_context(torch.compiler.set_stance("force_eager"))
-    stack.enter_context(warnings.catch_warnings())
+    filters = warnings.filters
     warnings.filterwarnings("ignore", message=r"Using `torch\.compile\(module\)` when there are global hooks")
+    ours = filters[0]
+    try:
+        yield
+    finally:
+        for entries in (filters, warnings.filters):
+            if ours in entries:
+                entries.remove(ours)  # type: ignore[attr-defined]
+        with warnings.catch_warnings():
+            pass  # on leaving, warnings forgets what the filters decided before
 
 
 class _ImportHook:

@@ -14,7 +14,8 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from profiler.trace.module_stack import ModuleStack
-from profiler.trace.preserve_state import preserve_buffers_and_rng
+from profiler.trace.preserve_state import run_preserving
+from profiler.util.interrupts import uninterrupted
 from profiler.values.records import TensorSpec
 
 if TYPE_CHECKING:
@@ -55,8 +56,8 @@ def learned_masks(model: nn.Module, run: Callable[[], object]) -> frozenset[str]
 
     modules.attach()
     try:
-        with preserve_buffers_and_rng(model), torch.enable_grad(), LearnedMaskMode():
-            run()
+        with uninterrupted(), torch.enable_grad(), LearnedMaskMode():
+            run_preserving(model, run)
     finally:
         modules.detach()
     return frozenset(paths)

@@ -1,63 +1,64 @@
-"""Context managers that restore a model after a run: buffers, random state, gradients, parameters, training modes."""
+"""Context managers that restore a model after a run: everything that it holds, its optimizer, and the random state."""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
-from copy import deepcopy
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
+from profiler.trace.dispatch_stack import hidden
+from profiler.trace.module_paths import modules_of
+from profiler.trace.snapshot import Snapshot
+from profiler.util.interrupts import interruptible, uninterrupted
+from profiler.util.random_state import save_random_state
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from torch import nn
     from torch.optim import Optimizer
 
-
-@contextmanager
-def preserve_buffers_and_rng(model: nn.Module) -> Iterator[None]:
-    """Restore buffers, such as BatchNorm's running statistics, and torch's random state when the block ends."""
-    buffers = [(buffer, buffer.clone()) for buffer in model.buffers() if not buffer.is_meta]
-    with torch.random.fork_rng(enabled=True):
-        try:
-            yield
-        finally:
-            with torch.no_grad():
-                for buffer, value in buffers:
-                    buffer.copy_(value)
+_Result = TypeVar("_Result")
 
 
 @contextmanager
-def preserve_training_state(model: nn.Module, optimizer: Optimizer | None) -> Iterator[None]:
-    """Restore gradients, and with an *optimizer* also parameters and its state, when the block ends.
+def preserve_state(model: nn.Module, optimizer: Optimizer | None = None, *, trains: bool = False) -> Iterator[Snapshot]:
+    """Restore the model, the optimizer and the random state when the block ends; yield what was saved.
 
-    All of these are copied when the block begins, so they take twice their memory until it ends.
+    Restored are the modules with their attributes, parameters, buffers, hooks, modes and submodules; the lists,
+    dictionaries, sets and tensors that they hold; whether parameters require gradients, and the gradients; and the
+    global generators of Python, NumPy and torch. The values of buffers and other tensors are copied when the block
+    begins; so are those of parameters if there is an optimizer, and those of gradients if the block *trains*. Otherwise
+    each is copied when ``Snapshot.before_overwrite`` is told that an operator will overwrite it.
+
+    Enter and leave it in a block ``with uninterrupted()``.
     """
-    grads = [(p, p.grad, p.grad.clone() if p.grad is not None else p.new_empty(0)) for p in model.parameters()]
-    values = [(p, p.detach().clone()) for p in model.parameters()] if optimizer is not None else []
-    states = {p: deepcopy(state) for p, state in optimizer.state.items()} if optimizer is not None else {}
+    roots = (model,) if optimizer is None else (model, optimizer)
+    restore_random_state, with_gradients = save_random_state(), torch.is_grad_enabled()
+    with hidden():
+        snapshot = Snapshot(*roots, parameters=optimizer is not None, gradients=trains)
     try:
-        yield
+        yield snapshot
     finally:
-        with torch.no_grad():
-            for parameter, grad, value in grads:
-                parameter.grad = grad
-                if grad is not None:
-                    grad.copy_(value)
-            for parameter, value in values:
-                parameter.copy_(value)
-        if optimizer is not None:
-            optimizer.state.clear()
-            optimizer.state.update(states)
+        with hidden():
+            snapshot.restore()
+            restore_random_state()
+        torch.set_grad_enabled(with_gradients)  # what an interrupt in a context manager of the block may have left
+
+
+def run_preserving(model: nn.Module, run: Callable[[], _Result]) -> _Result:
+    """Return the result of *run*. The model and the random state are restored, also if it raises or is interrupted."""
+    with uninterrupted(), preserve_state(model), interruptible():
+        return run()
 
 
 @contextmanager
 def eval_mode(model: nn.Module) -> Iterator[None]:
     """Switch every module to eval mode; restore the mode of each when the block ends."""
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
+    modes = {module: module.training for module in modules_of(model)}
     try:
+        model.eval()
         yield
     finally:
         for module, mode in modes.items():

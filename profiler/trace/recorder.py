@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from torch._C import DispatchKey
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from profiler.trace import dispatch_stack
 from profiler.trace.argument_specs import SpecCache
 from profiler.trace.dispatch_kind import DispatchKind, Effect, classify, has_backend_kernel, has_own_dispatch
 from profiler.trace.flex_attention import FlexAttention
@@ -20,10 +21,11 @@ from profiler.trace.storage_ref import Producer
 from profiler.values.records import OUTSIDE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from profiler.trace.module_stack import ModuleStack
     from profiler.trace.storage_tracker import StorageTracker
+    from profiler.trace.task_scope import TaskScope
     from profiler.trace.tracing import TracingDetector
     from profiler.trace.value_readers import ValueReaders
 
@@ -42,12 +44,22 @@ class Recorder(TorchDispatchMode):
 
     supports_higher_order_operators = True
 
-    def __init__(self, modules: ModuleStack, storages: StorageTracker, tracing: TracingDetector) -> None:
+    def __init__(
+        self,
+        modules: ModuleStack,
+        storages: StorageTracker,
+        tracing: TracingDetector,
+        scope: TaskScope,
+        before_overwrite: Callable[[Iterable[Any]], None] | None = None,
+    ) -> None:
         """Take the running module and the phase from *modules*; tell *storages* of every operator.
 
-        What runs while torch is *tracing* is not recorded.
+        What runs while torch is *tracing*, or outside *scope*, is not recorded. *before_overwrite* receives the
+        arguments of an operator that will overwrite one of them.
         """
         super().__init__()  # type: ignore[no-untyped-call]
+        self.scope = scope
+        self._before_overwrite = before_overwrite
         self._modules = modules
         self._storages = storages
         self._tracing = tracing
@@ -83,23 +95,23 @@ class Recorder(TorchDispatchMode):
         """Record what runs inside the block; the work of every ``torch.optim`` step belongs to the optimizer phase."""
 
         def begin(optimizer: torch.optim.Optimizer, *_: Any) -> None:
-            self._modules.enter_optimizer(optimizer)
-            self._storages.mark_optimizer_states(optimizer)
+            if not self.scope.excludes():
+                self._modules.enter_optimizer(optimizer)
+                self._storages.mark_optimizer_states(optimizer)
 
         def end(optimizer: torch.optim.Optimizer, *_: Any) -> None:
-            self._modules.leave_optimizer(optimizer)
-            self._storages.mark_optimizer_states(optimizer)
+            if not self.scope.excludes():
+                self._modules.leave_optimizer(optimizer)
+                self._storages.mark_optimizer_states(optimizer)
 
-        pre_hook = register_optimizer_step_pre_hook(begin)
-        post_hook = register_optimizer_step_post_hook(end)
-        self._is_active = True
-        try:
-            with self:
-                yield
-        finally:
-            self._is_active = False
-            pre_hook.remove()
-            post_hook.remove()
+        with ExitStack() as stack:
+            stack.callback(register_optimizer_step_pre_hook(begin).remove)
+            stack.callback(register_optimizer_step_post_hook(end).remove)
+            stack.callback(setattr, self, "_is_active", False)
+            self._is_active = True
+            stack.callback(dispatch_stack.remove, self)
+            dispatch_stack.enter(self)
+            yield
 
     def __torch_dispatch__(
         self, func: Any, types: tuple[type, ...], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -109,7 +121,7 @@ class Recorder(TorchDispatchMode):
         if kind is DispatchKind.METADATA:
             return NotImplemented  # the tensor itself answers; calling func here would recurse without end
         kwargs = kwargs or {}
-        if not self._is_active or self._tracing.is_tracing():
+        if not self._is_active or self.scope.excludes() or self._tracing.is_tracing():
             return func(
                 *args, **kwargs
             )  # the block has ended, but a call on another thread has not; or no run of the user's
@@ -122,6 +134,8 @@ class Recorder(TorchDispatchMode):
                 return func._op_dk(DispatchKey.CompositeImplicitAutograd, *args, **kwargs)
         if kind is DispatchKind.HIGHER_ORDER:
             return self._run_higher_order(func, args, kwargs)
+        if self._before_overwrite is not None and effect is not Effect.NONE and func._schema.is_mutable:
+            self._before_overwrite((*args, *kwargs.values()))
         result = func(*args, **kwargs)
         path, phase = self._modules.locate()
         if phase == "backward" and effect is Effect.OVERWRITES and self._storages.holds_parameter(args[0]):

@@ -5,23 +5,29 @@ from __future__ import annotations
 import inspect
 from contextlib import ExitStack
 from dataclasses import dataclass
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import nn
 
-from profiler.errors import UnsupportedModelError
+from profiler.errors import OverlapError, UnsupportedModelError
+from profiler.trace import dispatch_stack
 from profiler.trace.argument_specs import SpecCache, detach
-from profiler.trace.force_eager import force_eager
 from profiler.trace.inventory import ModelInventory, take_inventory
+from profiler.trace.module_paths import modules_of
 from profiler.trace.module_stack import ModuleStack
 from profiler.trace.operator_calls import to_record
+from profiler.trace.process_state import PROCESS_STATE
 from profiler.trace.recorder import Recorder
 from profiler.trace.storage_tracker import StorageTracker
+from profiler.trace.task_scope import TaskScope
 from profiler.trace.tracing import TracingDetector
+from profiler.util.interrupts import guarded, intercepted, uninterrupted
+from profiler.util.shared_context import PROCESS_LOCK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from profiler.values.memory import Memory
     from profiler.values.records import OpRecord, Shape, Value
@@ -56,61 +62,126 @@ class Session:
         ['aten.addmm.default']
     """
 
-    def __init__(self, model: nn.Module | None) -> None:
-        """Prepare to record *model*; with None, only operators are recorded."""
+    def __init__(
+        self, model: nn.Module | None, before_overwrite: Callable[[Iterable[Any]], None] | None = None
+    ) -> None:
+        """Prepare to record *model*; with None, only operators are recorded.
+
+        *before_overwrite* receives the arguments of every operator that will overwrite one of them.
+        """
         self.model = model
         self._modules = ModuleStack(model)
         self._storages = StorageTracker(model)
-        self._tracing = TracingDetector()
-        self._recorder = Recorder(self._modules, self._storages, self._tracing)
+        self._tracing, self._scope = TracingDetector(), TaskScope()
+        self._recorder = Recorder(self._modules, self._storages, self._tracing, self._scope, before_overwrite)
         self._inputs: tuple[tuple[str, Value], ...] = ()
         #: The arguments of the model's first call.
         self.first_call: tuple[tuple[Any, ...], dict[str, Any]] | None = None
         self._attached = ExitStack()
+        #: The inventory when the session last stopped; None while it runs.
+        self._inventory: ModelInventory | None = None
+        #: Why the counts are those of other sessions too; empty if they are not.
+        self._overlap = ""
 
     def start(self) -> None:
-        """Attach the hooks and enter the dispatch mode. If that fails, nothing stays attached."""
-        with ExitStack() as stack:
-            force_eager(stack)
-            stack.callback(self._recorder.specs.release)
-            stack.callback(self._modules.detach)
-            stack.callback(self._storages.stop)
-            self._storages.start()
-            stack.callback(self._tracing.stop)
-            self._tracing.start(_tensors_of(self.model))
-            self._modules.attach(self._on_model_call, self._recorder, self._tracing.is_tracing)
-            stack.enter_context(self._recorder.recording())
-            self._attached = stack.pop_all()
+        """Attach the hooks and enter the dispatch mode. If that fails or is interrupted, nothing stays attached."""
+        try:
+            with uninterrupted(), PROCESS_LOCK, ExitStack() as stack:
+                self._attach(stack)
+                self._inventory = None
+                self._attached = stack.pop_all()
+        except BaseException:
+            self.abandon()
+            raise
+
+    def _attach(self, stack: ExitStack) -> None:
+        """Enter everything that a session needs; *stack* leaves it."""
+        tracing, scope = self._tracing, self._scope
+        stack.enter_context(intercepted())
+        stack.enter_context(PROCESS_STATE)
+        stack.callback(self._recorder.specs.release)
+        stack.callback(self._modules.detach)
+        stack.callback(self._storages.stop)
+        self._storages.start()
+        stack.callback(tracing.stop)
+        tracing.start(_tensors_of(self.model))
+        stack.callback(scope.leave)
+        scope.enter()
+        self._modules.attach(self._on_model_call, self._recorder, lambda: scope.excludes() or tracing.is_tracing())
+        stack.enter_context(self._recorder.recording())
 
     def __enter__(self) -> Self:
         """Start recording."""
         self.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    @guarded
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Stop recording."""
-        self.stop()
+        self.stop(failed=kind is not None)
 
-    def stop(self) -> None:
+    @guarded
+    def stop(self, *, failed: bool = False) -> None:
         """Detach everything that ``start()`` attached.
 
+        Args:
+            failed: Whether the block raised: then its error is not replaced by another.
+
         Raises:
+            OverlapError: A session that began later has not ended, or this is another thread than that of the start.
             UnsupportedModelError: A scripted model ran fused kernels, whose operators are not dispatched.
         """
-        self._attached.close()
-        _reject_fused_script(self._modules.modules)
+        with uninterrupted(), PROCESS_LOCK:
+            self._overlap = self._overlap or self._find_overlap()
+            self._attached.close()
+            if self._inventory is None:
+                self._inventory = take_inventory(self.model)
+        if not failed:
+            self._reject_overlap()
+            _reject_fused_script(self._modules.modules)
+
+    @guarded
+    def abandon(self) -> None:
+        """Detach everything, without a look at what was recorded."""
+        with uninterrupted(), PROCESS_LOCK:
+            self._attached.close()
 
     def trace(self) -> Trace:
-        """Return what was recorded so far."""
+        """Return what was recorded so far.
+
+        Raises:
+            OverlapError: It overlapped another session, and counts the other's work too.
+        """
+        self._reject_overlap()
         return Trace(
             model=type(self.model).__name__ if self.model is not None else "operators",
             inputs=self._inputs,
-            inventory=take_inventory(self.model),
+            inventory=self._inventory or take_inventory(self.model),
             records=tuple(to_record(call, times) for call, times in self._recorder.calls.items()),
             calls=dict(self._modules.calls),
             outputs=dict(self._modules.outputs),
             memory=self._storages.memory(),
         )
+
+    def _find_overlap(self) -> str:
+        """Return what makes the counts wrong when the session ends now; empty if nothing does."""
+        if not self._scope.is_entered:
+            return ""
+        if self._scope.thread != get_ident():
+            return "a profile ended on another thread than it began; begin and end it on one thread"
+        if not dispatch_stack.is_entered(self._recorder):
+            return "a dispatch mode that was entered before a profile ended inside it; end the profile first"
+        above = dispatch_stack.modes_above(self._recorder)
+        if any(isinstance(mode, Recorder) and mode.scope.is_active_here() for mode in above):
+            return (
+                "a profile ended before another one that began inside it, so that each counted the other's work; "
+                "end them in reverse order, or run them one after the other"
+            )
+        return ""
+
+    def _reject_overlap(self) -> None:
+        if self._overlap:
+            raise OverlapError(self._overlap)
 
     def _on_model_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Mark the arguments of a call of the model as inputs; record those of the first call by name."""
@@ -124,7 +195,9 @@ class Session:
 
 
 def _tensors_of(model: nn.Module | None) -> list[torch.Tensor]:
-    return [*model.parameters(), *model.buffers()] if model is not None else []
+    modules = modules_of(model) if model is not None else []
+    tensors = (tensor for m in modules for tensor in (*m._parameters.values(), *m._buffers.values()))
+    return [tensor for tensor in tensors if tensor is not None]
 
 
 def _parameter_names(model: nn.Module | None, count: int) -> list[str]:

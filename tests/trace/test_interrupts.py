@@ -1,0 +1,159 @@
+"""An interrupt at any line of the package, while it counts, leaves the process and the model as they were."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import signal
+import sys
+import threading
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.modules import module as module_hooks
+from torch.optim import optimizer as optimizer_hooks
+from torch.utils import _python_dispatch
+
+import profiler
+
+OURS = str(Path(profiler.__file__).parent)
+X = torch.ones(3, 4)
+
+
+def small() -> nn.Sequential:
+    return nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Dropout(0.5), nn.Linear(4, 2))
+
+
+def process() -> dict[str, object]:
+    """Return what a run may leave behind in the process, by torch's and Python's own words."""
+    return {
+        "hooks": (len(module_hooks._global_forward_hooks), len(module_hooks._global_forward_pre_hooks)),
+        "steps": len(optimizer_hooks._global_optimizer_pre_hooks) + len(optimizer_hooks._global_optimizer_post_hooks),
+        "modes": len(_python_dispatch._get_current_dispatch_mode_stack()),
+        "in mode": _python_dispatch._is_in_torch_dispatch_mode,
+        "grad": (torch.is_grad_enabled(), torch.is_inference_mode_enabled()),
+        "filters": len(warnings.filters),
+        "stance": torch._dynamo.eval_frame._stance if "torch._dynamo" in sys.modules else None,
+        "recursion": sys.getrecursionlimit(),
+        "handlers": (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGALRM)),
+        "random": (random.getstate(), torch.get_rng_state().tolist()),
+    }
+
+
+def held(model: nn.Module) -> dict[str, object]:
+    values = {name: value.tolist() for name, value in model.state_dict().items()}
+    return values | {
+        f"{name}.grad": None if p.grad is None else p.grad.tolist() for name, p in model.named_parameters()
+    }
+
+
+def profiled(model: nn.Module) -> None:
+    with profiler.profile(model):
+        pass
+
+
+def counted(model: nn.Module) -> None:
+    profiler.count(model, X)
+
+
+def stepped(model: nn.Module) -> None:
+    profiler.count_step(model, X, optimizer=torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9))
+
+
+def interrupted_at(line: int, run) -> bool:
+    """Call *run* with a SIGINT at the line-th line of this package or of contextlib; return whether it was reached."""
+    left = line
+
+    def trace(frame, event, _argument):
+        nonlocal left
+        if not frame.f_code.co_filename.startswith((OURS, contextlib.__file__)):
+            return None
+        if event == "line":
+            left -= 1
+            if left == 0:
+                sys.settrace(None)
+                signal.raise_signal(signal.SIGINT)
+        return trace
+
+    sys.settrace(trace)
+    try:
+        run()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(None)
+    assert left > 0, f"the interrupt at line {line} was lost"
+    return False
+
+
+#: Every so manieth line; all of them take minutes.
+STEPS = [(profiled, 3), (counted, 41), (stepped, 131)]
+EVERY = [(run, 1) for run, _ in STEPS]
+
+
+@pytest.mark.parametrize(("run", "step"), [*STEPS, *(pytest.param(*every, marks=pytest.mark.slow) for every in EVERY)])
+def test_an_interrupt_at_any_line_leaves_nothing(run, step):
+    model = small()
+    run(model)
+    before, values = process(), held(model)
+    line = 1
+    while interrupted_at(line, lambda: run(model)):
+        assert process() == before, f"line {line}"
+        assert held(model) == values, f"line {line}"
+        line += step
+    assert line > 100
+
+
+def test_a_handler_of_another_signal_that_raises_waits_too():
+    def raises(*_args):
+        raise TimeoutError
+
+    model, previous = small(), signal.signal(signal.SIGALRM, raises)
+    try:
+        profiled(model)
+        before, values, hits = process(), held(model), 0
+        for delay in range(1, 60):
+            try:
+                signal.setitimer(signal.ITIMER_REAL, delay * 1e-4)
+                stepped(model)
+            except (TimeoutError, profiler.errors.ModelError):
+                hits += 1
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            assert process() == before
+            assert held(model) == values
+    finally:
+        signal.signal(signal.SIGALRM, previous)
+    assert hits
+
+
+def test_a_handler_set_in_the_block_stays():
+    previous = signal.getsignal(signal.SIGINT)
+    try:
+        with profiler.profile():
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+def test_an_interrupt_of_the_users_code_is_raised_there():
+    reached = []
+    with pytest.raises(KeyboardInterrupt), profiler.profile():  # noqa: PT012
+        try:
+            signal.raise_signal(signal.SIGINT)
+        finally:
+            reached.append("before the end of the block")
+    assert reached
+
+
+def test_other_threads_profile_without_a_handler_of_signals():
+    model = small().eval()
+    before, results = process(), []
+    thread = threading.Thread(target=lambda: results.append(profiler.count(model, X).totals.macs))
+    thread.start()
+    thread.join()
+    assert results == [3 * (16 + 8)]
+    assert process() == before
