@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import sys
+from io import StringIO
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 
 import profiler.cli as package
-from profiler.errors import ProfilerError
+from profiler.cli.docstrings import restore_docstrings
+from profiler.cli.output import emit, like_stdout, message_on_stderr
+from profiler.cli.streams import open_closed_streams, prints_on_stderr
+from profiler.errors import ProfilerError, one_line
 from profiler.targets.permissions import Permissions, permit
 from profiler.util.autoload import import_all
 from profiler.util.processes import Terminated, raise_when_terminated
@@ -31,6 +35,8 @@ app = App(
 app.meta.suppress_keyboard_interrupt = False
 #: Exit statuses, as shells report them.
 _SIGNALLED, _INTERRUPTED = 128, 130
+#: The exit status if profiler itself failed.
+_FAILED = 4
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -39,29 +45,38 @@ def main(words: Sequence[str] | None = None) -> int:
     Args:
         words: The words after ``profiler``; by default those of the process.
     """
-    import_all(package)
+    open_closed_streams()
+    restore_docstrings(import_all(package))
     tokens = list(sys.argv[1:] if words is None else words)
     try:
         with raise_when_terminated():
-            app.meta(tokens or ["--help"])
+            _run(tokens or ["--help"])
     except CycloptsError as error:
-        return _fail(" ".join(str(error).split()), 2)
+        return _fail(str(error), ProfilerError.exit_status)
     except ProfilerError as error:
         return _fail(str(error), error.exit_status)
     except Terminated as signal:
         return _fail("terminated", _SIGNALLED + signal.number)
     except KeyboardInterrupt:
         return _fail("interrupted", _INTERRUPTED)
-    except BrokenPipeError:  # the reader of a pipe left early
-        sys.stderr.close()
-        return 0
+    except BaseException as error:  # noqa: BLE001 - the last resort: whatever happens is one line and a status
+        return _fail(f"profiler failed: {one_line(error)}; --debug shows where, please report it", _FAILED)
     return 0
+
+
+def _run(tokens: list[str]) -> None:
+    """Run a command; write what cyclopts prints, help and version, as any result."""
+    printed = StringIO()
+    app.console = app.meta.console = like_stdout(printed)
+    app.meta(tokens)
+    if printed.getvalue():
+        emit(printed.getvalue(), None)
 
 
 @app.meta.default
 def launch(
     *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
-    debug: bool = False,
+    debug: Annotated[bool, Parameter(env_var="PROFILER_DEBUG")] = False,
     trust: bool = False,
     no_code: bool = False,
 ) -> None:
@@ -69,19 +84,19 @@ def launch(
 
     Args:
         tokens: The words of the command.
-        debug: Show the traceback of an error.
+        debug: Show the traceback of an error; so does the environment variable PROFILER_DEBUG=1.
         trust: Load a saved program (.pt2, .pt, .ts) although loading it can run code.
         no_code: Refuse targets other than models of torchvision, timm and transformers, in data files too.
     """
     try:
-        with permit(Permissions(trust=trust, code=not no_code)):
+        with prints_on_stderr(), permit(Permissions(trust=trust, code=not no_code)):
             app(tokens, exit_on_error=False, print_error=False)
-    except ProfilerError:
+    except Exception:
         if debug:
             Console(stderr=True).print_exception()
         raise
 
 
 def _fail(message: str, status: int) -> int:
-    Console(stderr=True, soft_wrap=True, highlight=False).print(f"error: {message}", style="red", markup=False)
+    message_on_stderr(f"error: {message}", "red")
     return status

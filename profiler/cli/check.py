@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TextIO
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -69,7 +69,11 @@ def check(
     _annotate(outcomes, table)
     _raise_worst(report, update=update)
     if update:
-        _accept(baselines, counted, sys.stdout if format == "text" and output is None else sys.stderr)
+        accepted = _accept(baselines, counted)
+        if format == "text" and output is None:
+            emit(accepted, None)
+        else:
+            sys.stderr.write(accepted)
 
 
 def _count(budget: Budget, *, quiet: bool) -> Profile:
@@ -103,13 +107,12 @@ def _raise_worst(report: CheckReport, *, update: bool) -> None:
         raise CheckFailedError(report.verdict + suffix)
 
 
-def _accept(baselines: Baselines, counted: list[tuple[Baseline, Profile]], stream: TextIO) -> None:
-    """Write the baselines that changed, and print what changed."""
+def _accept(baselines: Baselines, counted: list[tuple[Baseline, Profile]]) -> str:
+    """Write the baselines that changed, and return what changed."""
     accepted = [(baseline, profile, Acceptance.of(baseline, profile)) for baseline, profile in counted]
     baselines.accept(one for _, _, one in accepted if one is not None)
-    for baseline, profile, one in accepted:
-        if one is not None:
-            print(f"\n{acceptance_text(baseline, profile)}", end="", file=stream)
+    parts = [f"\n{acceptance_text(baseline, profile)}" for baseline, profile, one in accepted if one is not None]
     unchanged = sum(one is None for _, _, one in accepted)
     if unchanged:
-        print(f"\n{unchanged} of {len(accepted)} baselines are unchanged.", file=stream)
+        parts.append(f"\n{unchanged} of {len(accepted)} baselines are unchanged.\n")
+    return "".join(parts)

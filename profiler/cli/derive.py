@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
-from rich.console import Console
 
 from profiler.cli.app import app
-from profiler.cli.output import emit, note
+from profiler.cli.output import emit, note, working
 from profiler.errors import CheckFailedError
 
 if TYPE_CHECKING:
@@ -77,8 +75,7 @@ def _derive(request: DeriveRequest, form: str, output: Path | None, *, quiet: bo
     from profiler.run.derive_target import derive_target  # noqa: PLC0415 - as above
 
     write = CLOSED_FORM_FORMATS.find(form)  # an unknown name is an error before the model runs
-    status = Console(stderr=True, quiet=quiet or not sys.stderr.isatty())
-    with status.status(f"deriving {request.target}"):
+    with working(f"deriving {request.target}", quiet=quiet):
         result = derive_target(request, lambda message: note(message, quiet=quiet))
     emit(write(result), output)
     if result.comparison is not None and not result.comparison.is_equal:

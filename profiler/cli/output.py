@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
+from io import StringIO
 from typing import TYPE_CHECKING, Literal
 
 from rich.console import Console
+from rich.text import Text
 
-from profiler.errors import OutputError
+from profiler.cli.streams import results_on_stdout, write_stdout
+from profiler.escaping import message_line, shorten
 from profiler.report import PROFILE_FORMATS, Report, render
 from profiler.report.formats.text import renderable
 from profiler.util.files import write_whole
@@ -16,8 +19,12 @@ from profiler.util.files import write_whole
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from rich.status import Status
+
     from profiler.tally import Profile
 
+#: The longest message of a spinner, in characters.
+_WORKING = 70
 if TYPE_CHECKING:
     ProfileFormat = str
 else:
@@ -27,12 +34,8 @@ else:
 
 def show(profile: Profile, *, title: str, depth: int, form: str, output: Path | None) -> None:
     """Print a profile in a format, or write it to *output*; text on a terminal is in colour and uses its width."""
-    if output is None and form == "text" and sys.stdout.isatty():
-        console = Console()
-        console.print(renderable(Report(profile, title, depth), console.width))
-        return
-    text = render(profile, form, title=title, depth=depth)
-    emit(text, output)
+    shown = _for_terminal(Report(profile, title, depth), form, output)
+    emit(shown or render(profile, form, title=title, depth=depth), output)
 
 
 def emit(text: str, output: Path | None) -> None:
@@ -40,24 +43,50 @@ def emit(text: str, output: Path | None) -> None:
 
     Raises:
         OutputError: The file or stdout cannot be written.
-        BrokenPipeError: The reader of stdout left early.
     """
-    if output is not None:
-        write_whole(output, text)
-        return
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        with suppress(OSError):  # Python would try again at exit, and change the status
-            sys.stdout.close()
-        msg = f"cannot write to stdout: {error.strerror}"
-        raise OutputError(msg) from error
+    with results_on_stdout():
+        if output is not None:
+            write_whole(output, text)
+        else:
+            write_stdout(text)
 
 
 def note(message: str, *, quiet: bool) -> None:
     """Print a note on stderr."""
     if not quiet:
-        Console(stderr=True, soft_wrap=True, highlight=False).print(f"note: {message}", style="dim", markup=False)
+        message_on_stderr(f"note: {message}", "dim")
+
+
+def message_on_stderr(message: str, style: str) -> None:
+    """Print one line on stderr; if that is closed or full, nothing."""
+    with suppress(OSError):
+        console = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
+        console.print(message_line(message), style=style, markup=False)
+
+
+def working(message: str, *, quiet: bool) -> Status:
+    """Return a context manager that shows what is being done, if stderr is a terminal."""
+    return stderr_terminal(quiet=quiet).status(Text(shorten(message_line(message), _WORKING)))
+
+
+def stderr_terminal(*, quiet: bool) -> Console:
+    """Return a console on stderr that prints nothing if it is no terminal."""
+    return Console(stderr=True, quiet=quiet or not sys.stderr.isatty())
+
+
+def like_stdout(file: StringIO) -> Console:
+    """Return a console that writes to *file* in the colours and the width of stdout."""
+    with results_on_stdout():
+        console = Console()
+    system = console.color_system if console.is_terminal else None
+    return Console(file=file, width=console.width, force_terminal=console.is_terminal, color_system=system)  # type: ignore[arg-type] # rich types its own names
+
+
+def _for_terminal(report: Report, form: str, output: Path | None) -> str | None:
+    """Return a text report in the colours and the width of the terminal; None if it is not for a terminal."""
+    text = StringIO()
+    console = like_stdout(text)
+    if output is not None or form != "text" or not console.is_terminal:
+        return None
+    console.print(renderable(report, console.width))
+    return text.getvalue()

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
-from rich.console import Console
 
 from profiler.cli.app import app
 from profiler.cli.device_options import NO_DEVICE, DeviceOptions
-from profiler.cli.output import ProfileFormat, note, show
+from profiler.cli.output import ProfileFormat, note, show, working
 from profiler.cli.peer_options import NO_PEERS, PeerOptions
 from profiler.cli.training_options import FORWARD_ONLY, TrainingOptions
 from profiler.documents.target_claims import claims_settled_by_profile
@@ -65,12 +63,12 @@ def profile(
         peers: Other counters.
         target_device: The device to project onto.
     """
-    status, notify = Console(stderr=True, quiet=quiet or not sys.stderr.isatty()), partial(note, quiet=quiet)
+    notify = partial(note, quiet=quiet)
     target_device.check(training=step.train)
     step.check()
     device = peers.device(device, notify)
     run = under_autocast(step.run or count_forward, autocast) if autocast else step.run
-    with status.status(f"profiling {target}"):
+    with working(f"profiling {target}", quiet=quiet):
         counted = count_target(target, specs=input, batch=batch, dtype=dtype, device=device, notify=notify, run=run)
         counted = peers.add_findings(
             counted,

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
-from rich.console import Console
 from rich.progress import Progress
 
 from profiler.cli.app import app
-from profiler.cli.output import emit
+from profiler.cli.output import emit, stderr_terminal
 from profiler.documents import WRONG, documents, find_document
 from profiler.errors import CheckFailedError, ClaimError, ModelError, UnknownNameError
 from profiler.report.claim_results import CLAIM_FORMATS
@@ -65,7 +63,7 @@ def _check(selected: list[Document], claims: tuple[str, ...], *, quiet: bool) ->
         for document in selected
     ]
     total = sum(len(some) for _, some in selection)
-    with Progress(console=Console(stderr=True, quiet=quiet or not sys.stderr.isatty()), transient=True) as progress:
+    with Progress(console=stderr_terminal(quiet=quiet), transient=True) as progress:
         task = progress.add_task("verifying", total=total)
         return verify_all([entry for entry in selection if entry[1]], lambda _: progress.advance(task))
 
