@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from torch import nn
 
-from profiler.compat.operator_calls import record_named_calls
+from profiler.compat.operator_calls import ancestors, record_named_calls
 from profiler.compat.unsupported import ModuleNameError, check_option, reject_unsupported
 from profiler.errors import InputError
 
@@ -55,7 +55,7 @@ class _Analysis:
         self._ignored: set[str] = set()
         self._ancestor_mode = "owner"
         self._warn_trace = "no_tracer_warning"
-        self._warn_unsupported = self._warn_uncalled = True
+        self._enable_warn_unsupported_ops = self._enable_warn_uncalled_mods = True
 
     def _count(self, call: NamedCall) -> int:
         """Return the count of one call."""
@@ -162,18 +162,18 @@ class _Analysis:
         return (
             other.ancestor_mode(self._ancestor_mode)
             .tracer_warnings(self._warn_trace)
-            .unsupported_ops_warnings(self._warn_unsupported)
-            .uncalled_modules_warnings(self._warn_uncalled)
+            .unsupported_ops_warnings(self._enable_warn_unsupported_ops)
+            .uncalled_modules_warnings(self._enable_warn_uncalled_mods)
         )
 
     def unsupported_ops_warnings(self, enabled: bool) -> Self:
         """Set whether the analysis logs a warning for each operator that no formula covers."""
-        self._warn_unsupported = enabled
+        self._enable_warn_unsupported_ops = enabled
         return self
 
     def uncalled_modules_warnings(self, enabled: bool) -> Self:
         """Set whether the analysis logs a warning with the modules that were not called."""
-        self._warn_uncalled = enabled
+        self._enable_warn_uncalled_mods = enabled
         return self
 
     def tracer_warnings(self, mode: str) -> Self:
@@ -206,20 +206,21 @@ class _Analysis:
     def _ancestors(self, call: NamedCall) -> set[str]:
         if self._ancestor_mode == "caller":
             return set(call.running)
-        parts = call.running[-1].split(".")
-        return {"", *(".".join(parts[:n]) for n in range(1, len(parts) + 1))}
+        return set(ancestors(call.running[-1]))
 
     def _warn(self) -> None:
-        if self._warn_unsupported:
+        if self._enable_warn_unsupported_ops:
             for operator, calls in self.unsupported_ops().items():
                 _log.warning("Unsupported operator %s encountered %d time(s)", operator, calls)
-        uncalled = sorted(filter(self._has_forward, self.uncalled_modules())) if self._warn_uncalled else []
-        if uncalled:
-            _log.warning("The following submodules of the model were never called: %s", ", ".join(uncalled))
+        modules = dict(self._model.named_modules())
+        uncalled = [name for name in self.uncalled_modules() if name in modules and _has_forward(modules[name])]
+        if uncalled and self._enable_warn_uncalled_mods:
+            _log.warning("The following submodules of the model were never called: %s", ", ".join(sorted(uncalled)))
 
-    def _has_forward(self, name: str) -> bool:
-        own = type(self._model.get_submodule(name)).forward
-        return all(own is not silent.forward for silent in _SILENT)
+
+def _has_forward(module: nn.Module) -> bool:
+    own = getattr(type(module), "forward", None)
+    return all(own is not silent.forward for silent in _SILENT)
 
 
 class FlopCountAnalysis(_Analysis):

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import warnings
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING, Any
 
 from torch.jit._trace import TracerWarning
 
-from profiler.run.forward import model_errors
+from profiler.errors import ModelError
+from profiler.run.forward import count, model_errors
 from profiler.tally.entry import UNCOUNTED
 from profiler.tally.tally import cost_record
 from profiler.trace import Session
 from profiler.trace.composite_calls import record_composite_calls
-from profiler.values.records import tensors
+from profiler.values.records import OUTSIDE, tensors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -77,6 +78,9 @@ def record_named_calls(
 ) -> tuple[NamedCall, ...]:
     """Run one forward pass and return the calls of operators; buffers and the random state are restored.
 
+    A model that needs autograd in its forward, such as for forces, is run again with it: its operators then have the
+    names of those that ran (``aten::addmm``), and belong to the modules that contain them.
+
     Args:
         model: The model, which runs in its present mode.
         inputs: Its positional arguments.
@@ -90,8 +94,12 @@ def record_named_calls(
     def place(modules: ModuleStack) -> str:
         return _SEPARATOR.join(canonical.get(path, path) for path in modules.running)
 
-    with _warnings(warning_mode), model_errors(model), Session(model):
-        calls = record_composite_calls(model, lambda: model(*inputs), place)
+    with _warnings(warning_mode):
+        try:
+            with model_errors(model), Session(model):
+                calls = record_composite_calls(model, lambda: model(*inputs), place)
+        except ModelError:
+            return tuple(_plain(entry, canonical) for entry in count(model, *inputs).entries)
     return tuple(map(_named, calls))
 
 
@@ -115,6 +123,32 @@ def _named(call: CompositeCall) -> NamedCall:
         parts=tuple(map(cost_record, call.parts)),
         result_elements=prod(results[0].shape) if results else 0,
     )
+
+
+def _plain(entry: Entry, canonical: Mapping[str, str]) -> NamedCall:
+    """Return the calls of an operator that ran, as if Python had called it."""
+    record, results = entry.record, tensors(entry.record.results)
+    path = "" if record.module == OUTSIDE else canonical.get(record.module, record.module)
+    return NamedCall(
+        operator=_trace_name(record),
+        running=tuple(ancestors(path)),
+        calls=record.calls,
+        parts=(replace(entry, record=replace(record, calls=1)),),
+        result_elements=prod(results[0].shape) if results else 0,
+    )
+
+
+def ancestors(path: str) -> Iterator[str]:
+    """Yield the root and each module on the way to a path, the module there last.
+
+    Example:
+        >>> list(ancestors("encoder.layer"))
+        ['', 'encoder', 'encoder.layer']
+    """
+    yield ""
+    parts = path.split(".")
+    for depth in range(len(parts) if path else 0):
+        yield ".".join(parts[: depth + 1])
 
 
 def _trace_name(record: OpRecord) -> str:

@@ -13,7 +13,7 @@ from torch import nn
 
 from profiler import count
 from profiler.compat import fvcore as ours
-from profiler.errors import InputError, ProfilerError
+from profiler.errors import InputError, ModelError, ProfilerError
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # it scripts functions, which torch deprecates
@@ -340,3 +340,53 @@ def test_a_module_that_is_born_in_forward_counts():
             return self.late(x)
 
     assert ours.FlopCountAnalysis(Grows(), torch.ones(3, 10)).by_operator() == {"linear": 60}
+
+
+class Force(nn.Module):
+    """Returns the gradient of an energy: 2·4·3 and 2·3·1 MACs forward, and as many for the gradients of the inputs."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(4, 3, bias=False), nn.Tanh())
+        self.readout = nn.Linear(3, 1, bias=False)
+
+    def forward(self, x):
+        with torch.enable_grad():
+            x = x.clone().requires_grad_()
+            return torch.autograd.grad(self.readout(self.body(x)).sum(), x)[0]
+
+
+def test_a_model_that_differentiates_in_its_forward_is_counted():
+    mine = ours.FlopCountAnalysis(Force(), torch.ones(2, 4))
+    assert mine.total() == count(Force(), torch.ones(2, 4)).totals.macs == 2 * (2 * 4 * 3 + 2 * 3 * 1)
+    assert mine.by_module() == {"": 60, "body": 48, "body.0": 48, "body.1": 0, "readout": 12}
+    assert mine.by_operator() == {"mm": 60}
+
+
+@pytest.mark.parametrize("wrap", [torch.jit.script, torch.compile], ids=["scripted", "compiled"])
+def test_a_scripted_or_compiled_model_is_counted(wrap):
+    model = wrap(nn.Sequential(nn.Linear(4, 5), nn.ReLU()))
+    assert ours.FlopCountAnalysis(model, torch.ones(2, 4)).total() == 40
+
+
+def test_a_model_that_raises_is_a_model_error():
+    with pytest.raises(ModelError, match="mat1 and mat2"):
+        ours.FlopCountAnalysis(nn.Linear(4, 5), torch.ones(2, 3)).total()
+
+
+MODELS = {
+    "encoder": (lambda: nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), (torch.ones(2, 5, 8),)),
+    "attention": (lambda: nn.MultiheadAttention(8, 2), (torch.ones(5, 2, 8),) * 3),
+    "lstm": (lambda: nn.LSTM(8, 16, bidirectional=True), (torch.ones(5, 2, 8),)),
+    "gru cell": (lambda: nn.GRUCell(8, 16), (torch.ones(2, 8), torch.ones(2, 16))),
+    "bilinear": (lambda: nn.Bilinear(4, 5, 6), (torch.ones(2, 4), torch.ones(2, 5))),
+    "same padding": (lambda: nn.Conv2d(3, 4, 3, padding="same"), (torch.ones(1, 3, 8, 8),)),
+    "swin": (torchvision.models.swin_t, (torch.empty(1, 3, 224, 224, device="meta"),)),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_what_fvcore_leaves_out_is_counted(name):
+    make, inputs = MODELS[name]
+    model = make().to(inputs[0].device).eval()
+    assert ours.FlopCountAnalysis(model, inputs).total() == count(model, *inputs).totals.macs > 0
