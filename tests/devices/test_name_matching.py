@@ -82,6 +82,7 @@ def test_a_device_is_found_by_each_of_its_labels(label, device):
         ("NVIDIA Tegra X1", "jetson-nano"),
         ("NVIDIA Jetson Orin Nano Developer Kit", "jetson-orin-nano-8gb"),
         ("NVIDIA Jetson AGX Thor Developer Kit", "jetson-thor-t5000"),
+        ("Jetson Thor", "jetson-thor-t5000"),
         # rocm-smi and torch on ROCm
         ("AMD Instinct MI100", "mi100"),
         ("AMD Instinct MI210", "mi210"),
@@ -159,6 +160,7 @@ def test_an_ambiguous_name_lists_what_it_may_mean(name, candidates):
         ("MI250", "mi250x"),
         ("Snapdragon 8", "snapdragon"),
         ("Jetson Orin Nano 4GB", "jetson-orin-nano"),
+        ("Jetson T4000", None),
         ("NVIDIA A2", None),
         ("NVIDIA A16", None),
         ("NVIDIA L20", None),
