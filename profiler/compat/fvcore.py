@@ -24,6 +24,7 @@ from torch import nn
 from profiler.compat.operator_calls import ancestors, record_named_calls
 from profiler.compat.unsupported import ModuleNameError, check_option, reject_unsupported
 from profiler.errors import InputError
+from profiler.trace.module_paths import walk
 
 if TYPE_CHECKING:
     import torch
@@ -72,10 +73,7 @@ class _Analysis:
     def _canonical_names(self) -> dict[str, str]:
         """Every path of every module → the first path of the same module."""
         first: dict[int, str] = {}
-        return {
-            path: first.setdefault(id(module), path)
-            for path, module in self._model.named_modules(remove_duplicate=False)
-        }
+        return {path: first.setdefault(id(module), path) for path, module in walk(self._model)}
 
     def total(self, module_name: str = "") -> int:
         """Return the count of a module and its descendants."""

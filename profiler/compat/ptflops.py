@@ -18,6 +18,7 @@ from torch._ops import OpOverloadPacket
 from profiler.compat.unsupported import check_option, reject_unsupported
 from profiler.errors import InputError
 from profiler.run.forward import count
+from profiler.trace.module_paths import walk
 from profiler.trace.preserve_state import eval_mode
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ def _ignored(model: nn.Module, ignore: list[Any], backend: str) -> Callable[[Ent
     if backend == "aten":
         operators = {str(packet) for packet in ignore}
         return lambda entry: entry.record.packet in operators
-    paths = {path for path, module in model.named_modules(remove_duplicate=False) if type(module) in ignore}
+    paths = {path for path, module in walk(model) if type(module) in ignore}
     return lambda entry: entry.record.module in paths
 
 

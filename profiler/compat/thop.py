@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from profiler.compat.unsupported import reject_unsupported
 from profiler.run.forward import count
+from profiler.tally.tree import iter_nodes
 from profiler.trace.preserve_state import eval_mode
 
 if TYPE_CHECKING:
@@ -95,8 +96,11 @@ def _with_prefix(value: float, form: str) -> str:
 
 def _layers(node: Node) -> dict[str, Any]:
     """Return the children of a node as thop nests them: name → (MACs, parameters, their children)."""
-    return {
-        child.name: (float(child.total.macs), float(child.total.params), _layers(child))
-        for child in node.children
-        if child.module.type
-    }
+    layers: dict[str, dict[str, Any]] = {}
+    for below in reversed(list(iter_nodes(node))):  # children before their parents
+        layers[below.module.path] = {
+            child.name: (float(child.total.macs), float(child.total.params), layers[child.module.path])
+            for child in below.children
+            if child.module.type
+        }
+    return layers[node.module.path]

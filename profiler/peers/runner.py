@@ -23,6 +23,7 @@ import cloudpickle
 from profiler.errors import ModelError, one_line
 from profiler.peers.peer import PeerFailure, PeerResult
 from profiler.peers.registry import find_peer
+from profiler.util.deep_calls import call_deep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -75,7 +76,7 @@ class PickledModel:
         self._folder = tempfile.TemporaryDirectory(prefix="profiler-")
         try:
             with self.path.open("wb") as file:
-                cloudpickle.dump(self._make, file)
+                call_deep(lambda: cloudpickle.dump(self._make, file))
         except Exception as error:
             self._folder.cleanup()
             msg = f"the model cannot be sent to another process: {one_line(error)}; pass a function that builds it"

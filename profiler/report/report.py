@@ -3,34 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
-from functools import reduce
-from itertools import groupby
-from operator import add
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from profiler import units
+from profiler.report.module_rows import Row, module_rows
 from profiler.values.records import TensorSpec, Value, tensors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from profiler.tally import Node, Operator, Profile, Totals
+    from profiler.tally import Operator, Profile, Totals
     from profiler.values.records import Phase
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A line of the tree: a module, or a run of numbered siblings that do exactly the same work."""
-
-    level: int
-    name: str
-    type: str
-    totals: Totals
-    calls: int
-    output: str
-    #: Bytes of activations that the module and its submodules keep for the backward pass.
-    activations: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +46,7 @@ class Report:
     def modules(self) -> list[Row]:
         """List the modules, parents first, down to ``depth``."""
         activations = self.profile.memory.activations if self.profile.memory else {}
-        return list(_rows(self.profile.tree, self.depth, _with_parents(activations)))
+        return list(module_rows(self.profile.tree, self.depth, _with_parents(activations)))
 
     @property
     def is_step(self) -> bool:
@@ -167,69 +149,3 @@ def _with_parents(amounts: dict[str, int]) -> dict[str, int]:
         for end in range(len(parts) + 1):
             sums[".".join(parts[:end])] += amount
     return sums
-
-
-def _rows(node: Node, depth: int, activations: dict[str, int]) -> Iterator[Row]:
-    yield _row([node], 0, activations)
-    if depth > 0:
-        yield from _children(node, depth, 1, activations, 1)
-
-
-def _children(node: Node, depth: int, level: int, activations: dict[str, int], times: int) -> Iterator[Row]:
-    """List the children of a node; consecutive siblings that do the same work are one row."""
-    for _, same in groupby(node.children, lambda child: (_signature(child), activations.get(child.module.path, 0))):
-        siblings = list(same)
-        yield _row(siblings, level, activations, times)
-        if level < depth:
-            yield from _children(_merge(siblings), depth, level + 1, activations, times * len(siblings))
-
-
-def _row(siblings: list[Node], level: int, activations: dict[str, int], times: int = 1) -> Row:
-    first = siblings[0]
-    module = first.module
-    name = first.name if len(siblings) == 1 else f"{first.name}–{_number(siblings[-1].name)}"
-    multiple = f" ×{len(siblings)}" if len(siblings) > 1 else ""
-    output = ", ".join(units.shape(shape) for shape in module.outputs[:1])
-    more = f" +{len(module.outputs) - 1}" if len(module.outputs) > 1 else ""
-    uncalled = "" if _ran(first) or not module.type else "not called"
-    total = reduce(add, (node.total for node in siblings))
-    kept = times * sum(activations.get(node.module.path, 0) for node in siblings)
-    return Row(level, name, module.type + multiple, total, module.calls, output + more or uncalled, kept)
-
-
-def _ran(node: Node) -> bool:
-    """Return whether a module or one of its submodules was called; a plain container is never called itself."""
-    return node.module.calls > 0 or any(map(_ran, node.children))
-
-
-def _signature(node: Node) -> object:
-    """Return what siblings must share to be one row: numbered name, type, work, outputs and children."""
-    stem = node.name.removesuffix(_number(node.name))
-    if stem == node.name:
-        return node.module.path
-    return stem, node.module.type, node.total, node.module.outputs, node.module.calls, _structure(node)
-
-
-def _number(name: str) -> str:
-    return name[len(name.rstrip("0123456789")) :]
-
-
-def _structure(node: Node) -> object:
-    return tuple((child.name, child.module.type, child.total, _structure(child)) for child in node.children)
-
-
-def _merge(siblings: list[Node]) -> Node:
-    """Merge equal siblings into one node whose children carry the work of all."""
-    if len(siblings) == 1:
-        return siblings[0]
-    merged = (
-        replace(children[0], total=reduce(add, (child.total for child in children)))
-        for children in zip(*(sibling.children for sibling in siblings), strict=True)
-    )
-    return replace(siblings[0], children=tuple(_deep_sum(child, len(siblings)) for child in merged))
-
-
-def _deep_sum(node: Node, times: int) -> Node:
-    """Multiply the subtree below a merged node; its own total is multiplied already."""
-    below = (replace(child, total=reduce(add, [child.total] * times)) for child in node.children)
-    return replace(node, children=tuple(_deep_sum(child, times) for child in below))

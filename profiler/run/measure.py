@@ -11,6 +11,7 @@ import torch
 
 from profiler.errors import InputError
 from profiler.run.forward import count, model_errors
+from profiler.trace.module_paths import tensors_of
 from profiler.trace.preserve_state import run_preserving
 from profiler.util.interrupts import uninterrupted
 from profiler.util.timing import time_calls
@@ -95,7 +96,7 @@ def measure(model: nn.Module, *args: Any, runs: int = _RUNS, warm: int = _WARMUP
 
 def _device(model: nn.Module, runs: int) -> torch.device:
     """Return the device of *model*; raise an ``InputError`` if it cannot be timed."""
-    device = next((tensor.device for tensor in (*model.parameters(), *model.buffers())), torch.device("cpu"))
+    device = next((tensor.device for tensor in tensors_of(model)), torch.device("cpu"))
     if device.type == "meta":
         msg = "cannot time a model on meta; build it with --device cpu or cuda"
         raise InputError(msg)

@@ -11,6 +11,7 @@ import torch
 
 from profiler.errors import InputError
 from profiler.run.forward import record
+from profiler.trace.module_paths import parameters_of
 from profiler.values.memory import estimate_training
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def default_loss(output: Any) -> torch.Tensor:
 
 
 def _check_parameters(optimizer: Optimizer, model: nn.Module) -> None:
-    own = {id(p) for p in model.parameters()}
+    own = {id(p) for p in parameters_of(model)}
     foreign = [p for group in optimizer.param_groups for p in group["params"] if id(p) not in own]
     if foreign:
         msg = f"the optimizer has {len(foreign)} parameters that are not the model's; make it over model.parameters()"

@@ -6,7 +6,7 @@ these, so that they cannot disagree.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -78,6 +78,10 @@ class Profile:
     projection: Projection | None = None
     #: The live storages over time, and their peak.
     memory: Memory | None = None
+
+    def __getstate__(self) -> dict[str, object]:
+        """Return the fields alone: what is computed from them is computed again, and a tree may be very deep."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @cached_property
     def totals(self) -> Totals:

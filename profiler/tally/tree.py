@@ -59,18 +59,30 @@ def build_tree(model: str, modules: Iterable[Module], entries: Iterable[Entry]) 
     for path, module in by_path.items():
         if path:
             children[path.rpartition(".")[0]].append(module)
-    return _node(by_path[""], own, children)
+    nodes: dict[str, Node] = {}
+    for module in reversed(_parents_first(by_path[""], children)):
+        nodes[module.path] = _node(module, own, [nodes[child.path] for child in children[module.path]])
+    return nodes[""]
 
 
 def iter_nodes(node: Node) -> Iterator[Node]:
-    """Yield a node and all nodes below it, parents first."""
-    yield node
-    for child in node.children:
-        yield from iter_nodes(child)
+    """Yield a node and all nodes below it, parents first. The tree may be deeper than Python's calls can nest."""
+    pending = [node]
+    while pending:
+        node = pending.pop()
+        yield node
+        pending += reversed(node.children)
 
 
-def _node(module: Module, own: dict[str, Totals], children: dict[str, list[Module]]) -> Node:
-    below = tuple(_node(child, own, children) for child in children[module.path])
+def _parents_first(root: Module, children: dict[str, list[Module]]) -> list[Module]:
+    modules, pending = [], [root]
+    while pending:
+        modules.append(pending.pop())
+        pending += reversed(children[modules[-1].path])
+    return modules
+
+
+def _node(module: Module, own: dict[str, Totals], below: Iterable[Node]) -> Node:
     held = Totals(**{name: getattr(module, name) for name in HELD})
     mine = own[module.path] + held
-    return Node(module, mine, sum_totals((mine, *(child.total for child in below))), below)
+    return Node(module, mine, sum_totals((mine, *(child.total for child in below))), tuple(below))

@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils._pytree import tree_leaves
 
 from profiler.trace.argument_specs import dtype_name
-from profiler.trace.module_paths import walk
+from profiler.trace.module_paths import tensors_of, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -105,5 +105,4 @@ def packed_weights(module: nn.Module) -> list[torch.Tensor]:
 
 def _device(model: nn.Module) -> str:
     """Return the device types of the parameters and buffers, joined by commas; "cpu" if there are none."""
-    tensors = [*model.parameters(), *model.buffers()]
-    return ", ".join(sorted({tensor.device.type for tensor in tensors})) or "cpu"
+    return ", ".join(sorted({tensor.device.type for tensor in tensors_of(model)})) or "cpu"

@@ -92,11 +92,36 @@ def path_under_caller(paths: tuple[str, ...], caller: str) -> str:
 
 
 def walk(model: nn.Module, path: str = "") -> Iterator[tuple[str, nn.Module]]:
-    """Yield every module with each of its paths, parents first."""
+    """Yield every module with each of its paths, parents first.
+
+    A module that holds itself, or one that holds it, is not entered again. The tree may be deeper than Python's calls
+    can nest.
+    """
     yield path, model
-    for name, child in model._modules.items():
-        if child is not None:
-            yield from walk(child, f"{path}.{name}" if path else name)
+    holders, pending = {model}, [(path, model, _children(model))]
+    while pending:
+        path, holder, children = pending[-1]
+        child = next(children, None)
+        if child is None:
+            pending.pop()
+            holders.discard(holder)
+        elif child[1] not in holders:
+            own = f"{path}.{child[0]}" if path else child[0]
+            yield own, child[1]
+            holders.add(child[1])
+            pending.append((own, child[1], _children(child[1])))
+
+
+def parameters_of(model: nn.Module) -> list[nn.Parameter]:
+    """List every parameter once, as ``model.parameters()`` does, also of a tree that is too deep for it."""
+    parameters = (p for module in modules_of(model) for p in module._parameters.values() if p is not None)
+    return list({id(p): p for p in parameters}.values())
+
+
+def tensors_of(model: nn.Module) -> list[torch.Tensor]:
+    """List the parameters and buffers of every module."""
+    buffers = (b for module in modules_of(model) for b in module._buffers.values() if b is not None)
+    return [*parameters_of(model), *buffers]
 
 
 def modules_of(model: nn.Module) -> list[nn.Module]:
@@ -110,6 +135,10 @@ def modules_of(model: nn.Module) -> list[nn.Module]:
             if module._modules:
                 pending += [child for child in reversed(module._modules.values()) if child is not None]
     return list(modules)
+
+
+def _children(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    return ((name, child) for name, child in list(module._modules.items()) if child is not None)
 
 
 def _path_in(caller: object, module: nn.Module) -> str | None:

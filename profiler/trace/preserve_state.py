@@ -58,7 +58,11 @@ def eval_mode(model: nn.Module) -> Iterator[None]:
     """Switch every module to eval mode; restore the mode of each when the block ends."""
     modes = {module: module.training for module in modules_of(model)}
     try:
-        model.eval()
+        try:
+            model.eval()
+        except RecursionError:  # a tree too deep for torch, or a module that holds itself
+            for module in modes:
+                module.training = False
         yield
     finally:
         for module, mode in modes.items():

@@ -15,7 +15,7 @@ from profiler.errors import OverlapError, UnsupportedModelError
 from profiler.trace import dispatch_stack
 from profiler.trace.argument_specs import SpecCache, detach
 from profiler.trace.inventory import ModelInventory, take_inventory
-from profiler.trace.module_paths import modules_of
+from profiler.trace.module_paths import tensors_of
 from profiler.trace.module_stack import ModuleStack
 from profiler.trace.operator_calls import to_record
 from profiler.trace.process_state import PROCESS_STATE
@@ -104,7 +104,7 @@ class Session:
         stack.callback(self._storages.stop)
         self._storages.start()
         stack.callback(tracing.stop)
-        tracing.start(_tensors_of(self.model))
+        tracing.start(tensors_of(self.model) if self.model is not None else ())
         stack.callback(scope.leave)
         scope.enter()
         self._modules.attach(self._on_model_call, self._recorder, lambda: scope.excludes() or tracing.is_tracing())
@@ -192,12 +192,6 @@ class Session:
         specs = SpecCache()
         arguments = dict(zip(_parameter_names(self.model, len(args)), args, strict=False)) | kwargs
         self._inputs = tuple((name, detach(specs.spec(value))) for name, value in arguments.items())
-
-
-def _tensors_of(model: nn.Module | None) -> list[torch.Tensor]:
-    modules = modules_of(model) if model is not None else []
-    tensors = (tensor for m in modules for tensor in (*m._parameters.values(), *m._buffers.values()))
-    return [tensor for tensor in tensors if tensor is not None]
 
 
 def _parameter_names(model: nn.Module | None, count: int) -> list[str]:

@@ -90,14 +90,13 @@ class HookCounterModel:
     @cached_property
     def visited(self) -> dict[str, ModuleFacts]:
         """The modules that the walk visits, by path; it does not enter modules with a rule."""
-        return dict(self._walk(""))
-
-    def _walk(self, path: str) -> Iterator[tuple[str, ModuleFacts]]:
-        facts = self.forward_pass.by_path[path]
-        yield path, facts
-        if not self.has_rule(facts):
-            for child in self.children.get(path, ()):
-                yield from self._walk(child)
+        visited, pending = {}, [""]
+        while pending:
+            path = pending.pop()
+            visited[path] = facts = self.forward_pass.by_path[path]
+            if not self.has_rule(facts):
+                pending += reversed(self.children.get(path, ()))
+        return visited
 
     @cached_property
     def counted(self) -> dict[str, ModuleFacts]:
