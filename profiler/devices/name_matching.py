@@ -22,13 +22,28 @@ from profiler.errors import AmbiguousNameError, DeviceError, UnknownNameError
 
 Words = frozenset[str]
 
-#: Words that are ignored, because no two devices differ in them alone.
+#: The vendors' names and brands, by vendor. They only say whose device is meant: a Tesla M4 is no Apple M4.
+_BRANDS = {
+    "NVIDIA": "nvidia geforce tesla quadro",
+    "AMD": "amd radeon instinct",
+    "Intel": "intel",
+    "Google": "google",
+    "AWS": "aws",
+    "Apple": "apple",
+    "Qualcomm": "qualcomm",
+    "Huawei": "huawei",
+    "Rockchip": "rockchip",
+    "Horizon Robotics": "horizon",
+}
+#: Words that are ignored, because no two devices of a vendor differ in them alone.
 _NOISE = frozenset(
     "nvidia amd intel google aws apple qualcomm huawei rockchip horizon geforce radeon instinct tesla gpu graphics "
     "corporation r tm chip accelerator edition generation processor cpu developer kit data center".split()
 )
 #: Words that make another part: a name without them does not denote a device that has them.
 _PARTS = frozenset("ti super d gre xt xtx laptop mobile max q mig pro ultra lite plus elite dgx superpod".split())
+#: Series that may be left out beside a number only: "4090", but not "Quadro 6000", which is no Quadro RTX 6000.
+_SERIES = frozenset(("rtx", "gtx", "rx"))
 _MEMORY = re.compile(r"\d+gb?")
 _FORM = frozenset("sxm sxm2 sxm3 sxm4 sxm5 sxm6 pcie nvl oam hbm2 hbm2e hbm3 hbm3e".split())
 #: What drivers print after the name of a processor.
@@ -77,14 +92,16 @@ def match(name: str) -> list[str]:
         >>> match("L4"), match("H100"), match("RTX 2080")
         (['l4'], ['h100-sxm5-80gb', 'h100-pcie-80gb', 'h100-nvl-94gb'], [])
     """
-    query, labels = _words(name), _labels()
+    query, labels = _words(name), _labels_of(_vendors(name))
     exact = [device_id for device_id, own in labels.items() if query in own]
     if exact or not query:
         return exact
     having = [device_id for device_id, own in labels.items() if query <= frozenset().union(*own)]
     if not any(map(_has_digit, query)):
         return having if len(having) > 1 else []
-    return [device_id for device_id in having if any(_omits_nothing(label - query) for label in labels[device_id])]
+    is_number = all(_has_digit(word) or word in _PARTS or word in _SERIES for word in query)
+    required = _PARTS if is_number else _PARTS | _SERIES
+    return [i for i in having if any(_is_same_part(label - query, required) for label in labels[i])]
 
 
 def _read_single_device(path: str) -> Device:
@@ -95,10 +112,10 @@ def _read_single_device(path: str) -> Device:
     return next(iter(devices.values()))
 
 
-def _omits_nothing(omitted: Words) -> bool:
+def _is_same_part(omitted: Words, required: Words) -> bool:
     """Return whether a name without these words of a label may denote the same part."""
     return not any(
-        word in _PARTS or (_has_digit(word) and word not in _FORM and not _MEMORY.fullmatch(word)) for word in omitted
+        word in required or (_has_digit(word) and word not in _FORM and not _MEMORY.fullmatch(word)) for word in omitted
     )
 
 
@@ -134,6 +151,18 @@ def _labels() -> dict[str, list[Words]]:
         device_id: [_words(label) for label in (device_id, device.name, *device.aliases)]
         for device_id, device in all_devices().items()
     }
+
+
+def _labels_of(vendors: frozenset[str]) -> dict[str, list[Words]]:
+    """Return the labels of the devices of these vendors; of all devices if there are none."""
+    devices = all_devices()
+    return {i: own for i, own in _labels().items() if not vendors or devices[i].vendor in vendors}
+
+
+def _vendors(name: str) -> frozenset[str]:
+    """Return the vendors that a name mentions, by their own name or a brand."""
+    words = set(re.findall(r"[a-z]+", name.lower()))
+    return frozenset(vendor for vendor, brands in _BRANDS.items() if words & set(brands.split()))
 
 
 def _words(name: str) -> Words:
