@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -15,6 +15,7 @@ from profiler.cli.output import ProfileFormat, note, show, working
 from profiler.cli.peer_options import NO_PEERS, PeerOptions
 from profiler.cli.training_options import FORWARD_ONLY, TrainingOptions
 from profiler.documents.target_claims import claims_settled_by_profile
+from profiler.run.attention import sdpa_kernels
 from profiler.run.autocast import under_autocast
 from profiler.run.count_target import count_target
 from profiler.run.forward import count_forward
@@ -34,6 +35,7 @@ def profile(
     input: Annotated[tuple[str, ...], Parameter(alias="-i", consume_multiple=True)] = (),
     dtype: str | None = None,
     autocast: str | None = None,
+    attention: Literal["flash", "math"] = "flash",
     device: str = "auto",
     depth: int = 2,
     format: Annotated[ProfileFormat, Parameter(alias="-f")] = "text",
@@ -53,6 +55,8 @@ def profile(
             A dtype may follow: `ids=1x16:int64`.
         dtype: Floating dtype of parameters and inputs, such as bfloat16; by default the model's own.
         autocast: Run under autocast to `float16` or `bfloat16`, with the casts that CUDA's autocast makes.
+        attention: How scaled dot-product attention runs: `flash`, in the fused kernel that the device has for it, or
+            `math`, composed of products and a softmax.
         device: `auto` is `meta` (no weights, no memory), or the CPU for models that need real values;
             or `meta`, `cpu`, `cuda`.
         depth: How many levels of modules the tree shows.
@@ -68,7 +72,7 @@ def profile(
     step.check()
     device = peers.device(device, notify)
     run = under_autocast(step.run or count_forward, autocast) if autocast else step.run
-    with working(f"profiling {target}", quiet=quiet):
+    with working(f"profiling {target}", quiet=quiet), sdpa_kernels(attention):
         counted = count_target(target, specs=input, batch=batch, dtype=dtype, device=device, notify=notify, run=run)
         counted = peers.add_findings(
             counted,

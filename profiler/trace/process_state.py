@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from torch.utils import _python_dispatch
 
 from profiler.trace.force_eager import force_eager
+from profiler.trace.meta_attention import fused_attention_on_meta
 from profiler.util.shared_context import SharedContext
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def _process_state() -> Iterator[None]:
         stack.enter_context(_deeper_calls())
         stack.enter_context(_mode_flags())
         force_eager(stack)
+        stack.enter_context(fused_attention_on_meta())
         yield
 
 

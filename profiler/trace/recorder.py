@@ -128,7 +128,7 @@ class Recorder(TorchDispatchMode):
         if types and any(map(has_own_dispatch, types)):
             return NotImplemented  # the subclass runs operators on the tensors that it wraps; those are recorded
         if (kind is DispatchKind.COMPOSITE and not has_backend_kernel(func, args)) or (
-            kind is DispatchKind.DEVICE_DEPENDENT and not args[0].is_meta
+            kind is DispatchKind.DEVICE_DEPENDENT and not (args[0].is_meta and torch.backends.cuda.flash_sdp_enabled())
         ):
             with self:
                 return func._op_dk(DispatchKey.CompositeImplicitAutograd, *args, **kwargs)
