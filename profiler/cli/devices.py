@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
 
 from profiler.cli.app import app
 from profiler.cli.output import emit
@@ -18,21 +21,27 @@ if TYPE_CHECKING:
 
 
 @app.command
-def devices(*words: str, format: Literal["text", "json"] = "text", anew: bool = False) -> None:
+def devices(
+    *words: str,
+    format: Annotated[Literal["text", "json"], Parameter(alias="-f")] = "text",
+    output: Annotated[Path | None, Parameter(alias="-o")] = None,
+    anew: bool = False,
+) -> None:
     """List all devices or those that match a name; if only one matches, show all its figures and sources.
 
     Args:
         words: A name, or a part of one: `h100`, `orin nx`, `NVIDIA`; `local` is this machine.
         format: Output format: text or json.
+        output: A file to write instead of printing.
         anew: With `local`: measure this machine again.
     """
     selection = _select(" ".join(words), remeasure=anew)
     if format == "json":
-        emit(json.dumps({"devices": [_to_dict(device) for device in selection]}, indent=1) + "\n", None)
+        emit(json.dumps({"devices": [_to_dict(device) for device in selection]}, indent=1) + "\n", output)
     elif len(selection) == 1 and _is_denoted(" ".join(words)):
-        emit(sheet(selection[0]), None)
+        emit(sheet(selection[0]), output)
     else:
-        emit(table(selection), None)
+        emit(table(selection), output)
 
 
 def _is_denoted(name: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
@@ -32,6 +33,7 @@ def plan(
     utilisation: float = UTILISATION,
     strict: bool = False,
     format: Annotated[Literal["text", "json"], Parameter(alias="-f")] = "text",
+    output: Annotated[Path | None, Parameter(alias="-o")] = None,
     quiet: Annotated[bool, Parameter(alias="-q")] = False,
 ) -> None:
     """Plan a pipeline on its devices: the load and memory of each, the latency, and the required TOPS.
@@ -43,6 +45,7 @@ def plan(
         utilisation: Fraction of the peak to plan with; 0.3 is the lowest of eleven MLPerf results.
         strict: Exit with status 1 if a device lacks the memory or the speed for its stages.
         format: Output format: text or json.
+        output: A file to write instead of printing.
         quiet: Print nothing to stderr.
     """
     document = read_pipeline(pipeline)
@@ -50,15 +53,15 @@ def plan(
     pairs = zip(document.stages, devices, strict=True)
     counted = [count_stage(stage, device, precision, partial(note, quiet=quiet)) for stage, device in pairs]
     planned = plan_pipeline(document.name, counted, utilisation)
-    _write(planned, format)
+    _write(planned, format, output)
     if strict and not planned.fits:
         overloaded = ", ".join(device.device for device in planned.devices if not device.fits)
         msg = f"--strict: {overloaded} does not have the memory or the speed for the stages of {planned.name}"
         raise CheckFailedError(msg)
 
 
-def _write(planned: PipelinePlan, format: str) -> None:
+def _write(planned: PipelinePlan, format: str, output: Path | None) -> None:
     if format == "json":
-        emit(json.dumps({"plan": asdict(planned) | {"fits": planned.fits}}, indent=1) + "\n", None)
+        emit(json.dumps({"plan": asdict(planned) | {"fits": planned.fits}}, indent=1) + "\n", output)
     else:
-        emit(text(planned), None)
+        emit(text(planned), output)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from profiler.cli.app import app
 from profiler.cli.output import ProfileFormat, show
@@ -10,7 +13,14 @@ from profiler.tally import load
 
 
 @app.command
-def view(saved: Path, /, *, depth: int = 2, format: ProfileFormat = "text", output: Path | None = None) -> None:
+def view(
+    saved: Path,
+    /,
+    *,
+    depth: int = 2,
+    format: Annotated[ProfileFormat, Parameter(alias="-f")] = "text",
+    output: Annotated[Path | None, Parameter(alias="-o")] = None,
+) -> None:
     """Show a saved profile, in any format.
 
     Args:
