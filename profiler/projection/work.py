@@ -71,6 +71,10 @@ def compulsory_bytes(profile: Profile, scheme: PrecisionScheme) -> int:
 
 def weight_bytes(profile: Profile, scheme: PrecisionScheme) -> int:
     """Return the stored bytes of all parameters."""
+    if profile.param_bytes is not None and not any(
+        _is_converted(dtype, scheme) for dtype, _ in profile.params_by_dtype
+    ):
+        return profile.param_bytes
     total = 0.0
     for dtype, elements in profile.params_by_dtype:
         total += elements * (STORED_BYTES[scheme.weights] if _is_converted(dtype, scheme) else ITEMSIZE[dtype])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from profiler import units
 from profiler.report.module_rows import Row, module_rows
-from profiler.values.records import TensorSpec, Value, tensors
+from profiler.values.records import ITEMSIZE, TensorSpec, Value, tensors
 
 if TYPE_CHECKING:
     from profiler.tally import Operator, Profile, Totals
@@ -102,10 +102,16 @@ class Report:
         """List the operators that have FLOPs or read memory."""
         return [row for row in self.profile.operators if row.totals.flops or row.totals.bytes_read]
 
+    def _held(self) -> str:
+        """Return the bytes that hold the parameters, if their number and dtypes do not tell: packed, or with scales."""
+        held = self.profile.param_bytes
+        told = sum(n * ITEMSIZE[dtype] for dtype, n in self.profile.params_by_dtype)
+        return "" if held is None or held == int(told) else f", held in {units.size(held)}"
+
     def totals(self) -> list[Line]:
         """List the totals with their units."""
         t = self.profile.totals
-        dtypes = ", ".join(f"{units.count(n)} {dtype}" for dtype, n in self.profile.params_by_dtype)
+        dtypes = ", ".join(f"{units.count(n)} {dtype}" for dtype, n in self.profile.params_by_dtype) + self._held()
         lines = [
             self._line("MACs", t.macs, "MAC"),
             self._line("other FLOPs", t.other_flops, "FLOP"),

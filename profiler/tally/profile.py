@@ -78,6 +78,8 @@ class Profile:
     projection: Projection | None = None
     #: The live storages over time, and their peak.
     memory: Memory | None = None
+    #: The bytes that hold the parameters, with the scales of quantized ones; None in profiles saved by older versions.
+    param_bytes: int | None = None
 
     def __getstate__(self) -> dict[str, object]:
         """Return the fields alone: what is computed from them is computed again, and a tree may be very deep."""

@@ -123,6 +123,7 @@ class ProfileRow(SchemaModel):
     totals: CostsRow
     phases: dict[Phase, CostsRow]
     params_by_dtype: dict[str, int]
+    param_bytes: int | None = None
     modules: list[ModuleRow]
     operators: list[OperatorRow]
     uncounted: list[UncountedRow]

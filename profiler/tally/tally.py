@@ -31,6 +31,7 @@ def tally(trace: Trace) -> Profile:
         device=trace.inventory.device,
         versions=versions(),
         params_by_dtype=tuple(sorted(trace.inventory.params_by_dtype.items())),
+        param_bytes=trace.inventory.param_bytes,
         modules=tuple(
             Module(
                 path=m.path,

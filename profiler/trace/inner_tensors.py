@@ -6,6 +6,7 @@ memory of its own: the tensors that it wraps hold the data.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,6 +16,8 @@ from profiler.trace.dispatch_kind import has_own_dispatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+_DISTRIBUTED = "torch.distributed.tensor"
 
 
 def inner_tensors(tensor: torch.Tensor) -> Iterator[torch.Tensor]:
@@ -40,6 +43,17 @@ def is_wrapper(tensor: torch.Tensor) -> bool:
     if not has_own_dispatch(type(tensor)):
         return False
     return is_traceable_wrapper_subclass(tensor) or _has_no_memory(tensor)
+
+
+def elements_here(tensor: torch.Tensor) -> int:
+    """Return the number of elements of a tensor; of a DTensor, those of this rank.
+
+    A quantized weight has the elements of the matrix that it stands for, however they are packed.
+    """
+    distributed = getattr(sys.modules.get(_DISTRIBUTED), "DTensor", None)
+    if distributed is not None and isinstance(tensor, distributed):
+        return sum(map(elements_here, _wrapped(tensor)))
+    return int(tensor.numel())
 
 
 def _wrapped(tensor: torch.Tensor) -> list[torch.Tensor]:

@@ -10,11 +10,14 @@ import torch
 from torch import nn
 from torch.utils._pytree import tree_leaves
 
-from profiler.trace.argument_specs import dtype_name
+from profiler.trace.argument_specs import SpecCache, dtype_name
+from profiler.trace.inner_tensors import elements_here, inner_tensors, is_wrapper
 from profiler.trace.module_paths import tensors_of, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from profiler.values.records import TensorSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +36,10 @@ class ModelInventory:
     """The modules of a model, parents before children, with their parameters."""
 
     modules: tuple[ModuleParameters, ...]
-    #: The number of parameters of each dtype.
+    #: The number of parameters of each dtype. A quantized one has the dtype in which most of its bytes are held.
     params_by_dtype: dict[str, int] = field(default_factory=dict)
+    #: The bytes that hold the parameters, scales and other parts of wrapper subclasses included.
+    param_bytes: int = 0
     #: The type of the device on which the parameters and buffers are; several are joined by commas.
     device: str = "none"
 
@@ -53,22 +58,35 @@ def take_inventory(model: nn.Module | None) -> ModelInventory:
         return ModelInventory(())
     counted: set[object] = set()
     by_dtype: Counter[str] = Counter()
+    held: dict[object, int] = {}
     modules = []
     for path, module in walk(model):
-        params = _uncounted(module._parameters.values(), counted)
-        params += [] if module in counted else packed_weights(module)
+        own = _uncounted(module._parameters.values(), counted)
+        packed = [] if module in counted else packed_weights(module)
+        params = [*own, *packed]
         counted.add(module)
-        by_dtype.update({dtype_name(p.dtype): 0 for p in params})
         for p in params:
-            by_dtype[dtype_name(p.dtype)] += p.numel()
+            by_dtype[_held_dtype(p)] += elements_here(p)
+        held.update((_identity(part), _bytes(part)) for p in own for part in inner_tensors(p))
+        held.update(((module, i), _bytes(p)) for i, p in enumerate(packed))
         buffers = _uncounted(module._buffers.values(), counted)
         trainable = [p for p in params if p.requires_grad]
         modules.append(ModuleParameters(path, type(module).__name__, *map(_elements, (params, trainable, buffers))))
-    return ModelInventory(tuple(modules), dict(by_dtype), _device(model))
+    return ModelInventory(tuple(modules), dict(by_dtype), sum(held.values()), _device(model))
 
 
 def _elements(tensors: Iterable[torch.Tensor]) -> int:
-    return sum(tensor.numel() for tensor in tensors)
+    return sum(map(elements_here, tensors))
+
+
+def _held_dtype(parameter: torch.Tensor) -> str:
+    """Return the dtype in which most of a parameter's bytes are held."""
+    return dtype_name(max(inner_tensors(parameter), key=_bytes, default=parameter).dtype)
+
+
+def _bytes(tensor: torch.Tensor) -> int:
+    spec: TensorSpec = SpecCache().spec(tensor)
+    return spec.bytes
 
 
 def _uncounted(candidates: Iterable[Any], counted: set[object]) -> list[torch.Tensor]:
@@ -84,6 +102,8 @@ def _uncounted(candidates: Iterable[Any], counted: set[object]) -> list[torch.Te
 
 def _identity(tensor: torch.Tensor) -> object:
     """Return a key for the elements of a tensor: a transposed or tied weight has the same key as its original."""
+    if is_wrapper(tensor):
+        return tuple(map(_identity, inner_tensors(tensor)))
     try:
         return tensor.untyped_storage()._cdata, tensor.storage_offset(), tensor.numel()
     except (RuntimeError, NotImplementedError):  # sparse, nested and opaque tensors have no storage of their own

@@ -20,6 +20,7 @@ from profiler.trace.module_stack import ModuleStack
 from profiler.trace.operator_calls import to_record
 from profiler.trace.process_state import PROCESS_STATE
 from profiler.trace.recorder import Recorder
+from profiler.trace.storage_resizes import observe_resizes
 from profiler.trace.storage_tracker import StorageTracker
 from profiler.trace.task_scope import TaskScope
 from profiler.trace.tracing import TracingDetector
@@ -103,6 +104,7 @@ class Session:
         stack.callback(self._modules.detach)
         stack.callback(self._storages.stop)
         self._storages.start()
+        stack.enter_context(observe_resizes(self._storages.on_resize))
         stack.callback(tracing.stop)
         tracing.start(tensors_of(self.model) if self.model is not None else ())
         stack.callback(scope.leave)

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import suppress
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from profiler.trace.inner_tensors import inner_tensors
 from profiler.trace.memory_timeline import MemoryTimeline
 from profiler.trace.module_paths import modules_of
 from profiler.trace.nested_tensors import tensors_in
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 _MAX_EVENTS_AT_CALL = 2**16
 #: Events that may wait at any time. More are summed at once, by the categories known so far.
 _MAX_EVENTS = 2**20
+#: The producer of what a storage's own ``resize_`` allocates.
+_RESIZE = "UntypedStorage.resize_"
 _UNKNOWN_MODULE = "(before)"
 #: Changes of phase at which what a forward pass has left is saved for backward.
 _FORWARD_TO_BACKWARD = {("forward", "backward"), ("forward", "recompute"), ("recompute", "backward")}
@@ -107,9 +111,15 @@ class StorageTracker:
         for tensor in results:
             self._track(tensor, producer, "temporary")
 
+    def on_resize(self, untyped: torch.UntypedStorage) -> None:
+        """Count a tracked storage with its new size."""
+        tracked = self._live.get(untyped._cdata)
+        if tracked is not None and tracked() is not None and tracked.bytes != untyped.nbytes():
+            self._retrack(untyped, tracked, (_RESIZE, tracked.producer[1], self._phase))
+
     def on_model_call(self, arguments: Any) -> None:
         """Mark the tensors among the arguments of a call of the model as inputs; sum events if many wait."""
-        for tensor in tensors_in(arguments):
+        for tensor in chain.from_iterable(map(inner_tensors, tensors_in(arguments))):
             storage = self._track(tensor, self._unknown_producer, "input")
             if storage is not None and storage.category == "temporary" and storage.producer[2] == "forward":
                 self._recategorize(storage, "input")
@@ -156,11 +166,13 @@ class StorageTracker:
     def _unmarked(self, tensors: Iterable[torch.Tensor | None]) -> Iterator[torch.Tensor]:
         """Yield the tensors that were not yielded before, or that have another storage since."""
         for tensor in tensors:
-            storage = self._model_storages.get(id(tensor))
-            if tensor is not None and (storage is None or storage() is None):
-                yield tensor
+            for inner in inner_tensors(tensor) if tensor is not None else ():
                 with suppress(*_NO_STORAGE):
-                    self._model_storages[id(tensor)] = self._live[tensor.untyped_storage()._cdata]
+                    key = inner.untyped_storage()._cdata
+                    storage = self._model_storages.get(id(inner))
+                    if storage is None or storage() is None or storage.key != key:
+                        yield inner
+                        self._model_storages[id(inner)] = self._live[key]
 
     def _mark_gradients_after_backward(self) -> None:
         """Queue `mark_gradients` on the autograd engine, once for each backward pass."""
@@ -171,7 +183,7 @@ class StorageTracker:
 
     def _mark(self, tensors: Iterable[torch.Tensor], category: Category) -> None:
         """Track *tensors* in this category. Parameters and buffers keep theirs."""
-        for tensor in tensors:
+        for tensor in chain.from_iterable(map(inner_tensors, tensors)):
             storage = self._track(tensor, self._unknown_producer, category)
             if storage is not None and storage.category not in {category, "parameter", "buffer"}:
                 self._recategorize(storage, category)
@@ -188,11 +200,17 @@ class StorageTracker:
             return None
         key, size = untyped._cdata, untyped.nbytes()
         tracked = self._live.get(key)
-        if tracked is not None and tracked() is not None:
-            if tracked.bytes == size:
-                return tracked
-            category = tracked.category
-            self._events.append(tracked)  # resized: counts as freed, and as allocated anew with the new size
+        if tracked is None or tracked() is None:
+            return self._start_tracking(untyped, producer, category)
+        return tracked if tracked.bytes == size else self._retrack(untyped, tracked, producer)
+
+    def _retrack(self, untyped: torch.UntypedStorage, tracked: StorageRef, producer: Producer) -> StorageRef:
+        """Count a resized storage as freed, and as allocated anew with its new size, in the same category."""
+        self._events.append(tracked)
+        return self._start_tracking(untyped, producer, tracked.category)
+
+    def _start_tracking(self, untyped: torch.UntypedStorage, producer: Producer, category: Category) -> StorageRef:
+        key, size = untyped._cdata, untyped.nbytes()
         storage = self._live[key] = StorageRef(untyped, self._events.append)
         storage.key, storage.bytes, storage.producer = key, size, producer
         storage.category, storage.counted_as, storage.removed = category, None, False
