@@ -95,7 +95,7 @@ def get_model_complexity_info(
     with eval_mode(model), _unfused(disabled=bool(ignore_modules)):
         profile = count(model, *args, **kwargs)
     _write(profile, ost, report=print_per_layer_stat, warnings=verbose)
-    batch = len(args[0]) if args and name == "pytorch" else 1
+    batch = _batch_size(args[0]) if args and name == "pytorch" else 1
     macs = sum(entry.record.calls * entry.macs for entry in profile.entries if not is_ignored(entry)) // batch
     if not as_strings:
         return macs, profile.totals.params
@@ -158,6 +158,16 @@ def _inputs(
         return ((), inputs) if isinstance(inputs, dict) else ((inputs,), {})
     like = next(model.parameters(), torch.empty(0))
     return (torch.zeros((1, *size), dtype=like.dtype, device=like.device),), {}
+
+
+def _batch_size(first: Any) -> int:
+    """Return the length of the first input, over which ptflops averages."""
+    dimensions: int = getattr(first, "ndim", 1)
+    size = len(first) if dimensions and hasattr(first, "__len__") else 0
+    if not size:
+        msg = "the first input has no samples to average over; give one with a batch dimension, or backend='aten'"
+        raise InputError(msg)
+    return size
 
 
 @contextmanager

@@ -351,3 +351,22 @@ def test_each_modules_own_mode_is_restored(net, x, run):
     net.norm.eval()
     run(net, x)
     assert [module.training for module in net.modules()] == [True, True, False]
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+@pytest.mark.parametrize("units", [{}, {"flops_units": "GMac", "param_units": "M", "output_precision": 5}])
+def test_ptflops_formats_its_text_as_the_original(units):
+    import ptflops as original
+
+    texts = [
+        module.get_model_complexity_info(PLAIN, (3, 8, 8), print_per_layer_stat=False, ost=StringIO(), **units)
+        for module in (original, ptflops)
+    ]
+    assert texts[0] == texts[1]
+    assert [type(text) for text in texts[1]] == [str, str]
+
+
+@pytest.mark.parametrize("x", [torch.tensor(1.0), torch.ones(0, 3)])
+def test_ptflops_refuses_an_input_without_samples(x):
+    with pytest.raises(InputError, match="no samples to average over"):
+        ptflops.get_model_complexity_info(nn.ReLU(), (3,), False, False, input_constructor=lambda _: x)
