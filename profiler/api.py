@@ -16,6 +16,7 @@ from profiler.run.forward import count
 from profiler.tally import Profile, tally
 from profiler.trace import Session
 from profiler.trace.preserve_state import eval_mode
+from profiler.trace.require_module import require_module
 from profiler.util.interrupts import guarded
 from profiler.values.renamed import warn_renamed
 
@@ -40,6 +41,7 @@ class profile:  # noqa: N801 - a context manager, named as contextlib's are
         model: The model whose modules the work is attributed to. None counts operators only, in a single row.
 
     Raises:
+        InputError: The model is no ``nn.Module``; the message says what to pass.
         OverlapError: When the block ends before that of another profile that began inside it, or on another thread.
             Tasks of ``asyncio`` may take turns: each profile counts its own task.
         UnsupportedModelError: When the block ends, if a TorchScript model ran as a fused kernel, where its operators
@@ -60,6 +62,8 @@ class profile:  # noqa: N801 - a context manager, named as contextlib's are
 
     def __init__(self, model: nn.Module | None = None) -> None:
         """Prepare to count; hooks are attached when the block begins."""
+        if model is not None:
+            require_module(model)
         self._session = Session(model)
         self._depth = 0
         self._result: Profile | None = None

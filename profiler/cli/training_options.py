@@ -35,7 +35,7 @@ class TrainingOptions:
         Raises:
             InputError: --train is missing.
         """
-        if not self.train and (self.optimizer or self.checkpoint or self.freeze):
+        if not self.train and (self.optimizer is not None or self.checkpoint or self.freeze):
             msg = "--optimizer, --checkpoint and --freeze are about a training step; add --train"
             raise InputError(msg)
 

@@ -10,6 +10,7 @@ import sympy
 
 from profiler.errors import InputError, UnknownNameError
 from profiler.expressions import parse
+from profiler.util.integers import read_integer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -46,7 +47,7 @@ def read_letters(texts: Sequence[str], names: Sequence[str]) -> tuple[dict[str, 
             msg = f"cannot read {item!r} in --letters; write E=768 for a constant, or T=sequence for a size"
             raise InputError(msg)
         if match["value"] is not None:
-            values[match["letter"]] = int(match["value"])
+            values[match["letter"]] = read_integer(match["value"], item)
         elif match["name"] in names:
             letters[match["name"]] = match["letter"]
         else:
@@ -66,10 +67,10 @@ def read_point(texts: Sequence[str], variables: Sequence[Variable]) -> Point:
         name, _, size = item.partition("=")
         if name not in point:
             raise UnknownNameError(_KIND, name, point)
-        if not size.isdecimal() or int(size) < 1:
+        if not size.isdecimal() or not (number := read_integer(size, item)):
             msg = f"cannot read {item!r} in --at; write NAME=SIZE, as in batch=8"
             raise InputError(msg)
-        point[name] = int(size)
+        point[name] = number
     return point
 
 

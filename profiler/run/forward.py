@@ -13,6 +13,7 @@ from profiler.run.allocator import with_allocator_peak
 from profiler.tally import Profile, tally
 from profiler.trace import Session
 from profiler.trace.preserve_state import preserve_state
+from profiler.trace.require_module import require_module
 from profiler.util.interrupts import interruptible, uninterrupted
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def count(model: nn.Module, *args: Any, **kwargs: Any) -> Profile:
         The profile, which holds no reference to the model or its tensors.
 
     Raises:
+        InputError: The model is no ``nn.Module``; the message says what to pass.
         ModelError: The model raised; the original error is the ``__cause__``.
 
     Example:
@@ -52,6 +54,7 @@ def count(model: nn.Module, *args: Any, **kwargs: Any) -> Profile:
         >>> p.totals.macs, p.totals.flops, p.totals.params
         (2400, 4920, 630)
     """
+    require_module(model)
     with uninterrupted(), torch.no_grad():
         return record(model, lambda: model(*args, **kwargs))
 

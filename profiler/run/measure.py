@@ -13,6 +13,7 @@ from profiler.errors import InputError
 from profiler.run.forward import count, model_errors
 from profiler.trace.module_paths import tensors_of
 from profiler.trace.preserve_state import run_preserving
+from profiler.trace.require_module import require_module
 from profiler.util.interrupts import uninterrupted
 from profiler.util.timing import time_calls
 from profiler.values.projection import Figure
@@ -76,7 +77,7 @@ def measure(model: nn.Module, *args: Any, runs: int = _RUNS, warm: int = _WARMUP
         The wall time of each timed pass, and the counted FLOPs and bytes of one pass.
 
     Raises:
-        InputError: The model is on ``meta``, or *runs* is below 1.
+        InputError: The model is no module or on ``meta``, or *runs* is below 1.
         ModelError: The model raised; the original error is the ``__cause__``.
 
     Example:
@@ -85,6 +86,7 @@ def measure(model: nn.Module, *args: Any, runs: int = _RUNS, warm: int = _WARMUP
         >>> measurement.seconds > 0, measurement.flops
         (True, 66048)
     """
+    require_module(model)
     device = _device(model, runs)
     with uninterrupted(), torch.no_grad(), model_errors(model):
         profile = count(model, *args, **kwargs)

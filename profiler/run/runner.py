@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
@@ -79,12 +79,24 @@ class Runner:
     def _once(self, target: Target, specs: Sequence[str], batch: int | None, settings: object) -> Profile:
         model = self.build(target, settings)
         args, kwargs = make_inputs(target, model, specs, batch=batch, device=self._device)
-        with missing_meta_kernels() if self._device == "meta" else nullcontext():
+        with missing_meta_kernels() if self._device == "meta" else nullcontext(), _no_exit(target):
             return self._run(model, args, kwargs)
 
     def _fall_back(self, reason: str) -> None:
         self._notify(f"{reason}; running on the CPU")
         self._device, self._built = "cpu", None
+
+
+@contextmanager
+def _no_exit(target: Target) -> Iterator[None]:
+    """Raise a ``ModelError`` where the model would end the process, with a status that says that all went well."""
+    try:
+        yield
+    except (Exception, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # SystemExit and the like
+        msg = f"{target.name} raised {one_line(error)}"
+        raise ModelError(msg) from error
 
 
 def needs_values(error: ModelError) -> bool:

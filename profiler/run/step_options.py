@@ -8,18 +8,16 @@ from fnmatch import fnmatchcase
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from profiler.errors import InputError, UnknownNameError
+from profiler.errors import InputError
 from profiler.run.allocator import with_allocator_peak
+from profiler.run.optimizers import make_optimizer
 from profiler.run.training_step import count_step, run_step
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-    from torch.optim import Optimizer
 
     from profiler.tally import Profile
 
@@ -45,29 +43,12 @@ class StepOptions:
         """
         model.train()
         freeze(model, self.freeze)
-        optimizer = make_optimizer(self.optimizer, model) if self.optimizer else None
+        optimizer = None if self.optimizer is None else make_optimizer(self.optimizer, model)
         with ExitStack() as stack:
             if self.checkpoint:
                 stack.enter_context(checkpointed(model))
             profile = count_step(model, *args, optimizer=optimizer, **kwargs)
             return with_allocator_peak(profile, partial(run_step, model, args, kwargs, optimizer=optimizer))
-
-
-def make_optimizer(name: str, model: nn.Module) -> Optimizer:
-    """Return an optimizer of ``torch.optim`` over the trainable parameters of *model*, with its default options.
-
-    The name may be in any case.
-
-    Raises:
-        UnknownNameError: ``torch.optim`` has no such optimizer.
-    """
-    kinds = {kind.__name__.lower(): kind for kind in vars(torch.optim).values() if _is_optimizer(kind)}
-    if name.lower() not in kinds:
-        what = "optimizer"
-        raise UnknownNameError(what, name, kinds)
-    trainable = [p for p in model.parameters() if p.requires_grad]
-    optimizer: Optimizer = kinds[name.lower()](trainable)
-    return optimizer
 
 
 def freeze(model: nn.Module, patterns: Sequence[str]) -> None:
@@ -118,8 +99,3 @@ def _blocks(module: nn.Module, path: str = "") -> Iterator[tuple[str, nn.Module]
             yield inner, child
         else:
             yield from _blocks(child, inner)
-
-
-def _is_optimizer(kind: Any) -> bool:
-    base = torch.optim.Optimizer
-    return isinstance(kind, type) and issubclass(kind, base) and kind is not base

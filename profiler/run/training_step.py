@@ -11,7 +11,8 @@ import torch
 
 from profiler.errors import InputError
 from profiler.run.forward import record
-from profiler.trace.module_paths import parameters_of
+from profiler.run.optimizers import optimizer_over
+from profiler.trace.require_module import require_module
 from profiler.values.memory import estimate_training
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def count_step(
-    model: nn.Module, *args: Any, loss: Loss | None = None, optimizer: Optimizer | None = None, **kwargs: Any
+    model: nn.Module, *args: Any, loss: Loss | None = None, optimizer: Optimizer | str | None = None, **kwargs: Any
 ) -> Profile:
     """Run one training step of *model* and return its profile: forward, backward, and the optimizer's step if given.
 
@@ -45,14 +46,17 @@ def count_step(
         *args: Positional arguments of its forward, on the model's device.
         loss: A function from the output to a scalar tensor. By default the output's own ``loss``, as transformers
             models return, or the sum of its floating-point tensors.
-        optimizer: An optimizer over the model's parameters; by default no optimizer step is run.
+        optimizer: An optimizer over the model's parameters, or the name of one of ``torch.optim``, such as "adamw",
+            with its default options; by default no optimizer step is run.
         **kwargs: Keyword arguments of its forward.
 
     Returns:
         The profile, which holds no reference to the model or its tensors.
 
     Raises:
-        InputError: The optimizer has parameters that are not the model's, or the loss does not require gradients.
+        InputError: The model is no module, the optimizer has parameters that are not the model's, or the loss does not
+            require gradients.
+        UnknownNameError: ``torch.optim`` has no optimizer of that name.
         ModelError: The model raised; the original error is the ``__cause__``.
 
     Example:
@@ -62,11 +66,11 @@ def count_step(
         >>> p.phases["forward"].macs, p.phases["backward"].macs, p.phases["optimizer"].other_flops
         (2400, 2400, 1260)
     """
-    if optimizer is not None:
-        _check_parameters(optimizer, model)
-    run = partial(run_step, model, args, kwargs, loss=loss, optimizer=optimizer)
-    profile = record(model, run, optimizer, trains=True)
-    return replace(profile, memory=_with_estimate(profile, optimizer))
+    require_module(model)
+    stepped = optimizer_over(model, optimizer)
+    run = partial(run_step, model, args, kwargs, loss=loss, optimizer=stepped)
+    profile = record(model, run, stepped, trains=True)
+    return replace(profile, memory=_with_estimate(profile, stepped))
 
 
 def run_step(
@@ -106,14 +110,6 @@ def default_loss(output: Any) -> torch.Tensor:
         msg = "the output has no floating-point tensor to sum; pass loss=, a function from the output to a scalar"
         raise InputError(msg)
     return torch.stack(sums).sum() if len(sums) > 1 else sums[0]
-
-
-def _check_parameters(optimizer: Optimizer, model: nn.Module) -> None:
-    own = {id(p) for p in parameters_of(model)}
-    foreign = [p for group in optimizer.param_groups for p in group["params"] if id(p) not in own]
-    if foreign:
-        msg = f"the optimizer has {len(foreign)} parameters that are not the model's; make it over model.parameters()"
-        raise InputError(msg)
 
 
 def _with_estimate(profile: Profile, optimizer: Optimizer | None) -> Memory | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from profiler.errors import InputError, ModelError, ProfilerError, one_line
+from profiler.escaping import quoted
 from profiler.targets.inputs import make_inputs
 from profiler.targets.meta_init import construct_on_meta
 from profiler.targets.registry import resolve
@@ -48,9 +49,9 @@ def build(target: Target, *, device: torch.device | str = "meta", dtype: torch.d
             on_meta = to_device.type == "meta"
             module = construct_on_meta(target.construct) if on_meta else target.construct().to(to_device)
         return _cast(module, to_dtype).eval()
-    except ProfilerError:
+    except (ProfilerError, KeyboardInterrupt):
         raise
-    except Exception as error:
+    except BaseException as error:  # SystemExit too: no model may end the process
         msg = f"{target.name} cannot be built: {one_line(error)}"
         raise ModelError(msg) from error
 
@@ -82,8 +83,8 @@ def _device(name: torch.device | str) -> torch.device:
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        msg = f"device {str(name)!r} is not available ({one_line(error)}); write meta, cpu or cuda"
+    except Exception as error:  # each backend raises another: RuntimeError, AssertionError, ImportError …
+        msg = f"device {quoted(name)} is not available ({one_line(error)}); write meta, cpu or cuda"
         raise InputError(msg) from error
     return device
 
@@ -92,7 +93,7 @@ def _dtype(name: torch.dtype | str | None) -> torch.dtype | None:
     dtype = getattr(torch, name, None) if isinstance(name, str) else name
     if name is None or (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
         return dtype
-    msg = f"{str(name)!r} is not a floating-point dtype; write float32, bfloat16, float16 or float64"
+    msg = f"{quoted(name)} is not a floating-point dtype; write float32, bfloat16, float16 or float64"
     raise InputError(msg)
 
 

@@ -13,8 +13,12 @@ from dataclasses import dataclass
 import torch
 
 from profiler.errors import InputError
+from profiler.escaping import quoted
+from profiler.util.integers import read_integer
 
-_GRAMMAR = re.compile(r"(?:(?P<name>[A-Za-z_]\w*)=)?(?P<shape>\d+(?:x\d+)*)(?::(?P<dtype>\w+))?")
+#: Dimensions of a tensor that every kernel accepts.
+_MAX_DIMENSIONS = 64
+_GRAMMAR = re.compile(r"(?:(?P<name>[A-Za-z_]\w*)=)?(?P<shape>[0-9]+(?:x[0-9]+)*)(?::(?P<dtype>\w+))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +44,16 @@ def parse(text: str) -> Spec:
     """
     match = _GRAMMAR.fullmatch(text.strip())
     if match is None:
-        msg = f"cannot read the input {text!r}; write 3x224x224 for one sample, or NAME=1x2048 for a full shape by name"
+        forms = "3x224x224 for one sample, or NAME=1x2048 for a full shape by name"
+        msg = f"cannot read the input {quoted(text)}; write {forms}"
         raise InputError(msg)
-    shape = tuple(int(n) for n in match["shape"].split("x"))
+    dimensions = match["shape"].split("x")
+    if len(dimensions) > _MAX_DIMENSIONS:
+        msg = f"the input {quoted(text)} has {len(dimensions)} dimensions; write at most {_MAX_DIMENSIONS}"
+        raise InputError(msg)
+    shape = tuple(read_integer(digits, text) for digits in dimensions)
     if 0 in shape:
-        msg = f"the input {text!r} has a dimension of 0; each must be 1 or more"
+        msg = f"the input {quoted(text)} has a dimension of 0; each must be 1 or more"
         raise InputError(msg)
     if match["dtype"] is not None:
         check_dtype(text, match["dtype"])
@@ -58,5 +67,6 @@ def check_dtype(text: str, name: str) -> None:
         InputError: It is not.
     """
     if not isinstance(getattr(torch, name, None), torch.dtype):
-        msg = f"no dtype named {name!r} in the input {text!r}; write float32, bfloat16, float16, int64 or bool"
+        known = "float32, bfloat16, float16, int64 or bool"
+        msg = f"no dtype named {quoted(name)} in the input {quoted(text)}; write {known}"
         raise InputError(msg)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.utils._pytree import tree_map_only
 
+from profiler.errors import InputError, one_line
+from profiler.escaping import quoted
 from profiler.targets.target import Argument, TensorInput
 
 if TYPE_CHECKING:
@@ -28,9 +30,14 @@ class TensorMaker:
 
     def _tensor(self, tensor: TensorInput, name: str) -> torch.Tensor:
         dtype = self._dtype if tensor.dtype is None else getattr(torch, tensor.dtype)
-        if self._device.type == "meta":
-            return torch.empty(tensor.shape, dtype=dtype, device="meta")
-        return self._values(tensor.shape, dtype, name).to(self._device)
+        try:
+            if self._device.type == "meta":
+                return torch.empty(tensor.shape, dtype=dtype, device="meta")
+            return self._values(tensor.shape, dtype, name).to(self._device)
+        except (RuntimeError, TypeError, OverflowError, MemoryError) as error:
+            shape = "x".join(map(str, tensor.shape))
+            msg = f"cannot make the input {quoted(f'{shape}:{dtype}')} on {self._device} ({one_line(error)})"
+            raise InputError(msg) from error
 
     def _values(self, shape: tuple[int, ...], dtype: torch.dtype, name: str) -> torch.Tensor:
         """Draw values on the CPU, so that they are the same on every device."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from profiler.targets.target import Target
 
+_LARGEST_BATCH = 10**15
 #: Endings of the names of integer inputs.
 _INTEGER_NAMES = ("ids", "mask", "labels", "lengths")
 
@@ -58,8 +59,9 @@ def make_inputs(
         >>> tuple(image.shape)
         (8, 3, 64, 64)
     """
-    if batch is not None and batch < 1:
-        msg = f"the batch size is {batch}; it must be 1 or more"
+    if batch is not None and not 1 <= batch <= _LARGEST_BATCH:
+        shown = batch if -_LARGEST_BATCH < batch < 1 else "huge"
+        msg = f"the batch size is {shown}; it must be 1 or more, and at most {_LARGEST_BATCH}"
         raise InputError(msg)
     forward = ForwardSignature.of(target.name, module)
     arguments = _apply([parse(text) for text in specs], target, forward, batch)

@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from profiler.errors import InstallationError, TargetError, UnknownNameError
+from profiler.escaping import quoted
 from profiler.targets.configurable import ConfigurableTarget
 from profiler.targets.permissions import permissions
 from profiler.util.autoload import import_all
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from profiler.targets.target import Target
 
 _SOURCES: list[Source] = []
+_FORMS = "write resnet18, timm:NAME, hf:NAME, module:factory, file.py:factory or a .pt2 file"
+#: As long as a path may be.
+_LONGEST_NAME = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,9 @@ def list_targets() -> list[str]:
 
 def _source_of(name: str) -> tuple[Source, str]:
     """Return the source of a name that may be resolved, and the name without the source's prefix."""
+    if not name or "\0" in name or len(name) > _LONGEST_NAME:
+        msg = f"cannot read the target {quoted(name)}; {_FORMS}"
+        raise TargetError(msg)
     source, rest = _find_source(name)
     if not permissions().code and source.is_code(rest):
         msg = f"--no-code refuses {name!r}, which is code of its own; name a model of torchvision, timm: or hf:"
@@ -110,10 +117,7 @@ def _find_source(name: str) -> tuple[Source, str]:
         if source.claims(name):
             return source, name
     if not name.replace("_", "").replace("-", "").replace(".", "").isalnum():
-        msg = (
-            f"cannot read the target {name!r}; "
-            "write resnet18, timm:NAME, hf:NAME, module:factory, file.py:factory or a .pt2 file"
-        )
+        msg = f"cannot read the target {quoted(name)}; {_FORMS}"
         raise TargetError(msg)
     kind = "torchvision model"
     raise UnknownNameError(kind, name, list_targets())

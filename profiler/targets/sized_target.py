@@ -26,6 +26,7 @@ from profiler.targets.configurable import ConfigurableTarget, unknown_name_error
 from profiler.targets.input_specs import check_dtype
 from profiler.targets.inputs import dtype_from_name
 from profiler.targets.target import Argument, Target, TensorInput
+from profiler.util.integers import MAX_DIGITS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -166,7 +167,7 @@ def _axes(tensor: TensorInput, name: str, argument: str | None) -> tuple[int, ..
     if name == "batch":
         return (0,) if tensor.shape else ()
     owner, dot, axis = name.rpartition(".")
-    if dot and owner == argument and axis.isdecimal() and int(axis) < len(tensor.shape):
+    if dot and owner == argument and axis.isdecimal() and len(axis) <= MAX_DIGITS and int(axis) < len(tensor.shape):
         return (int(axis),)
     kind = "int" if tensor.dtype is not None and getattr(torch, tensor.dtype).is_floating_point is False else "float"
     rules = _AXES.get(name, ())

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 from profiler.derive import Variable
 from profiler.errors import InputError
+from profiler.escaping import quoted
 from profiler.targets.configurable import canonical_name
+from profiler.util.integers import read_integer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,11 +96,11 @@ def variables(options: Sequence[VaryOption], sized: SizedTarget) -> tuple[Variab
 def _parse(word: str) -> VaryOption:
     match = _GRAMMAR.fullmatch(word)
     if match is None:
-        msg = f"cannot read {word!r} in --vary; write NAME, NAME=LOW..HIGH or NAME=LOW..HIGH:STEP"
+        msg = f"cannot read {quoted(word)} in --vary; write NAME, NAME=LOW..HIGH or NAME=LOW..HIGH:STEP"
         raise InputError(msg)
-    low, high, step = (None if match[k] is None else int(match[k]) for k in ("low", "high", "step"))
+    low, high, step = (None if match[k] is None else read_integer(match[k], word) for k in ("low", "high", "step"))
     if low is not None and high is not None and not (1 <= low < high and step != 0 and (step or 1) <= high - low):
-        msg = f"{word!r} in --vary has fewer than two sizes; write LOW..HIGH with 1 <= LOW < HIGH"
+        msg = f"{quoted(word)} in --vary has fewer than two sizes; write LOW..HIGH with 1 <= LOW < HIGH"
         raise InputError(msg)
     return VaryOption(match["name"], low, high, step)
 

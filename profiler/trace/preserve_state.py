@@ -55,14 +55,14 @@ def run_preserving(model: nn.Module, run: Callable[[], _Result]) -> _Result:
 
 @contextmanager
 def eval_mode(model: nn.Module) -> Iterator[None]:
-    """Switch every module to eval mode; restore the mode of each when the block ends."""
+    """Switch every module to eval mode; restore the mode of each when the block ends.
+
+    The flag is set directly: ``eval()`` calls ``train(False)``, which a wrapper may have made its training loop.
+    """
     modes = {module: module.training for module in modules_of(model)}
     try:
-        try:
-            model.eval()
-        except RecursionError:  # a tree too deep for torch, or a module that holds itself
-            for module in modes:
-                module.training = False
+        for module in modes:
+            module.training = False
         yield
     finally:
         for module, mode in modes.items():

@@ -17,7 +17,8 @@ from torch import nn
 import profiler
 from profiler.errors import InputError, ModelError, UnknownNameError
 from profiler.run.allocator import with_allocator_peak
-from profiler.run.step_options import checkpointed, freeze, make_optimizer
+from profiler.run.optimizers import make_optimizer
+from profiler.run.step_options import checkpointed, freeze
 from profiler.run.training_step import default_loss
 from profiler.targets import build, make_inputs, resolve
 from profiler.values.memory import estimate_training

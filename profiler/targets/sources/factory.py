@@ -99,7 +99,9 @@ def _import_module(name: str) -> ModuleType:
             msg = f"no module named {name!r}; before the colon write a module, a .py file, timm or hf"
             raise TargetError(msg) from error
         raise ModelError(_import_failure(name, error)) from error
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # SystemExit too: a script may end itself
         raise ModelError(_import_failure(name, error)) from error
 
 
@@ -114,12 +116,14 @@ def _import_file(path: Path) -> ModuleType:
     module = module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # as above
         raise ModelError(_import_failure(str(path), error)) from error
     return module
 
 
-def _import_failure(place: str, error: Exception) -> str:
+def _import_failure(place: str, error: BaseException) -> str:
     return f"{place} raised {one_line(error)} while it was imported"
 
 
@@ -140,11 +144,20 @@ def _constructor(name: str, factory: Any, directory: Path) -> Callable[[], nn.Mo
     if not callable(factory):
         msg = f"{name} is {_describe(factory)}; a target is an nn.Module, or a callable that returns one"
         raise TargetError(msg)
+    if _is_builtin(factory):
+        msg = f"{name} is a function of Python itself, which returns no module; name a factory of your own"
+        raise TargetError(msg)
     required = _required_parameters(factory)
     if required:
         msg = f"{name} needs arguments ({', '.join(required)}); a factory is called without any"
         raise TargetError(msg)
     return lambda: _call(name, factory, directory)
+
+
+def _is_builtin(factory: Any) -> bool:
+    """Return whether a callable is a function of the interpreter, such as ``sys.exit`` or ``os.abort``."""
+    place = getattr(factory, "__module__", None) or ""
+    return inspect.isbuiltin(factory) and place.partition(".")[0] in sys.stdlib_module_names
 
 
 def _call(name: str, factory: Callable[[], Any], directory: Path) -> nn.Module:
