@@ -60,8 +60,12 @@ def make_inputs(
         (8, 3, 64, 64)
     """
     if batch is not None and not 1 <= batch <= _LARGEST_BATCH:
-        shown = batch if -_LARGEST_BATCH < batch < 1 else "huge"
-        msg = f"the batch size is {shown}; it must be 1 or more, and at most {_LARGEST_BATCH}"
+        is_huge = abs(batch) > _LARGEST_BATCH
+        msg = (
+            "the batch size is beyond 10¹⁵; write less"
+            if is_huge
+            else f"the batch size is {batch}; it must be 1 or more"
+        )
         raise InputError(msg)
     forward = ForwardSignature.of(target.name, module)
     arguments = _apply([parse(text) for text in specs], target, forward, batch)
