@@ -22,6 +22,9 @@ _KERNELS = "USE_HUB_KERNELS"
 _HUB_CONSTANTS = "huggingface_hub.constants"
 #: Fields of a configuration that name a model of timm; timm takes a hub or a folder before a colon.
 _TIMM_FIELDS = {"backbone", "architecture"}
+#: Arguments of timm that name a file of weights, or where to find one; a configuration can hold arguments of timm.
+_WEIGHTS_FIELDS = {"checkpoint_path", "pretrained_cfg", "pretrained_cfg_overlay"}
+_HINTS = dict.fromkeys(_TIMM_FIELDS, "name a model of timm") | dict.fromkeys(_WEIGHTS_FIELDS, "leave it out")
 
 
 @contextmanager
@@ -57,16 +60,16 @@ def require_local(source: str, configuration: Any) -> None:
     """
     for key, value in _texts(configuration, ""):
         if _is_remote(key, value):
-            hint = "write eager or sdpa" if key not in _TIMM_FIELDS else "name a model of timm"
-            msg = (
-                f"{source} has {key} {value[:80]!r}, which is on a hub or in a folder; models are built offline, {hint}"
-            )
+            hint = _HINTS.get(key, "write eager or sdpa")
+            msg = f"{source} has {key} {value[:80]!r}, which is on a hub or in a file; models are built offline, {hint}"
             raise TargetError(msg)
 
 
 def _is_remote(key: str, value: str) -> bool:
     if key in _TIMM_FIELDS:
         return ":" in value
+    if key in _WEIGHTS_FIELDS:
+        return True
     return key.endswith("_implementation") and "/" in value
 
 
@@ -74,7 +77,8 @@ def _texts(value: Any, key: str) -> Iterator[tuple[str, str]]:
     """Yield each text with its field; in a mapping such as ``{"": "org/kernel"}``, with the field of the mapping."""
     if isinstance(value, dict):
         for inner_key, inner in value.items():
-            field = key if key.endswith("_implementation") else inner_key.removesuffix("_internal")
+            is_part = key.endswith("_implementation") or key in _WEIGHTS_FIELDS
+            field = key if is_part else inner_key.removesuffix("_internal")
             yield from _texts(inner, field)
     elif isinstance(value, list):
         for inner in value:

@@ -70,6 +70,23 @@ def test_a_timm_model_of_a_hub_is_refused(tmp_path, name, kind, field):
 
 
 @pytest.mark.parametrize(
+    "arguments",
+    [
+        {"checkpoint_path": "weights.pth"},
+        {"pretrained_cfg": "a1_in1k"},
+        {"pretrained_cfg": {"hf_hub_id": "timm/resnet18"}},
+        {"pretrained_cfg_overlay": {"file": "weights.pth"}},
+    ],
+    ids=str,
+)
+def test_weights_of_timm_are_refused(tmp_path, arguments):
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"model_type": "timm_wrapper", "architecture": "resnet18", "model_args": arguments}))
+    with pytest.raises(TargetError, match="models are built offline, leave it out"):
+        resolve(f"hf:{path}")
+
+
+@pytest.mark.parametrize(
     "fields",
     [
         {"auto_map": {"AutoModel": "org/repository--modeling.Evil"}, "trust_remote_code": True},
