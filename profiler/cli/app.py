@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 app = App(
     name="profiler",
-    help="Count what a PyTorch model really does, operator by operator.",
+    help="Count the MACs, FLOPs, memory traffic and parameters of a PyTorch model, operator by operator.",
     version_flags=["--version"],
     default_parameter=Parameter(negative=()),
     exit_on_error=False,
@@ -85,8 +85,8 @@ def launch(
     Args:
         tokens: The words of the command.
         debug: Show the traceback of an error; so does the environment variable PROFILER_DEBUG=1.
-        trust: Load a saved program (.pt2, .pt, .ts) although loading it can run code.
-        no_code: Refuse targets other than models of torchvision, timm and transformers, in data files too.
+        trust: Load a saved program (.pt2, .pt, .ts) even though loading it can run code.
+        no_code: Refuse targets other than models of torchvision, timm and transformers, also in data files.
     """
     try:
         with prints_on_stderr(), permit(Permissions(trust=trust, code=not no_code)):

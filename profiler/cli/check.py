@@ -47,9 +47,9 @@ def check(
         budgets: A TOML file with a [[budget]] table for each model: its `target`, and limits by name such as
             `macs = 1814073344`, or `params = "+0 %"` against the baseline.
         update: Accept the counts as the new baselines, and show what changed. Fixed limits still apply.
-        format: The format of the result.
-        output: A file to write instead of printing.
-        quiet: Print nothing on stderr but errors and annotations.
+        format: Output format.
+        output: File to write the result to, instead of printing it.
+        quiet: Print nothing on stderr except errors and annotations.
     """
     table = load_budgets(budgets)
     baselines = Baselines(table.baselines)

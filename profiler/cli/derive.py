@@ -37,7 +37,7 @@ def derive(
     output: Annotated[Path | None, Parameter(alias="-o")] = None,
     quiet: Annotated[bool, Parameter(alias="-q")] = False,
 ) -> None:
-    """Derive the exact closed form of a model's cost in its sizes, and verify it at sizes that were not used.
+    """Derive an exact formula for a model's cost in its sizes, and verify it at sizes that were not used to derive it.
 
     Args:
         target: The model, as for a profile. A factory may have parameters.
@@ -46,19 +46,19 @@ def derive(
             head_dim, intermediate, vocab, positions, or the model's own names).
         count: The quantity to count: flops, contractions (2·MACs), macs, masked_macs, other_flops, transcendentals,
             bytes, params or activations.
-        input: Shape of an input in the sizes, such as `x=batch,sequence,hidden`; numbers and formulas are allowed. Or
-            as for a profile: `3x224x224`.
+        input: Shape of an input as formulas in the sizes, such as `x=batch,sequence,hidden`, or as numbers, such as
+            `3x224x224`.
         set: A setting of the model that is fixed or depends on the sizes, such as `heads=8` or `positions=2*frames`.
-        letters: Letters for constants, `E=768,V=50257`, or for sizes, `T=sequence`.
+        letters: Letters that the formula uses for constants, as in `E=768,V=50257`, or for sizes, as in `T=sequence`.
         formula: A formula to compare with, such as `24*B*S*E**2 + 4*B*S**2*E`; the exit status is 1 if it differs.
-        at_most: A budget, such as 1e12; together with --for, reports the largest size within it.
-        solve_for: The size to solve for, with --at-most.
+        at_most: A limit on the count, such as 1e12; together with --for, report the largest size within the limit.
+        solve_for: With --at-most: the size to solve for.
         at: Sizes at which to report growth, crossovers and --at-most, such as `batch=8`; by default the model's own.
         train: Count a training step instead of a forward pass.
-        dtype: Floating dtype of parameters and inputs, such as bfloat16; by default the model's own.
-        device: `auto` is `meta`, or the CPU for models that need real values; or `meta`, `cpu`, `cuda`.
-        format: The format of the result: text, latex, python or json.
-        output: A file to write instead of printing.
+        dtype: Floating-point dtype of parameters and inputs, such as bfloat16; by default the model's own.
+        device: `meta`, `cpu`, `cuda`, or `auto`, which is `meta`, or the CPU for models that need real values.
+        format: Output format: text, latex, python or json.
+        output: File to write the result to, instead of printing it.
         quiet: Print nothing on stderr.
     """
     from profiler.run.derive_target import DeriveRequest  # noqa: PLC0415 - sympy takes half a second: not for every command
@@ -86,5 +86,5 @@ def _failure(comparison: Comparison) -> str:
     kinds = [difference.kind for difference in comparison.differences]
     counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
     terms = f"{len(kinds)} {'terms' if len(kinds) > 1 else 'term'}"
-    where = f"in {terms}: {counts}" if kinds else "at points that were sampled"
+    where = f"in {terms}: {counts}" if kinds else "at sampled points"
     return f"the formula differs from the model {where}"

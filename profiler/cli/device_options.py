@@ -22,22 +22,22 @@ if TYPE_CHECKING:
     from profiler.tally import Profile
 
 _ON = (
-    "Project onto a device: an id or name of the catalogue, the name that the driver reports, a TOML file of your own, "
+    "Device to project onto: an id or name of the catalogue, the name that the driver reports, your own TOML file, "
     "`local` (this machine's CPU, measured once) or `local:cuda`."
 )
 _FPS = "With --on: passes per second that the device has to sustain."
 _PRECISION = (
-    "With --on: fp32, tf32, bf16, fp16, fp8, int8, int4 …, or int8-weights and the like for the weights only. "
-    "Default: the precision of most of the model's MACs."
+    "With --on: fp32, tf32, bf16, fp16, fp8, int8, int4 …, or for weight-only quantization int8-weights and the like. "
+    "By default the precision of most of the model's MACs."
 )
 _UTILISATION = (
     "With --on: fraction of the peak to plan with. 0.3 is the lowest of eleven MLPerf results of ResNet-50 in int8 "
-    "(0.305 to 0.522), which use large batches and tuned kernels; plan with more only if you measured it."
+    "(0.305 to 0.522), which use large batches and tuned kernels; use more only if you have measured it."
 )
-_MEASURE = "Time the model on this machine and compare with the bound; --on is then local or local:cuda."
+_MEASURE = "Time the model on this machine and compare the time with the bound; --on has to be local or local:cuda."
 _TOKENS = "With --on and --train: tokens (or samples) of the whole training run; adds days and PF-days."
 _DEVICES = "With --tokens: number of devices that share the run."
-_DEADLINE = "With --tokens: days until the run must end; adds the number of devices that this takes."
+_DEADLINE = "With --tokens: days until the run must end; adds the number of devices that are required."
 _LARGEST_BATCH = "With --on: find the largest batch that fits, by counting the model at several batch sizes on meta."
 
 

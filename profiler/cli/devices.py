@@ -32,7 +32,7 @@ def devices(
     Args:
         words: A name, or a part of one: `h100`, `orin nx`, `NVIDIA`; `local` is this machine.
         format: Output format: text or json.
-        output: A file to write instead of printing.
+        output: File to write the result to, instead of printing it.
         anew: With `local`: measure this machine again.
     """
     selection = _select(" ".join(words), remeasure=anew)

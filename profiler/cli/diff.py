@@ -43,15 +43,15 @@ def diff(
 
     Args:
         before: A saved profile (a `.json` file), or a target such as `resnet18`.
-        after: The same.
-        batch: Size of the batch, for a target.
+        after: A saved profile or a target, as for BEFORE.
+        batch: Batch size, for a target.
         input: Shape of an input, for a target: `3x224x224`, or `input_ids=1x2048`.
-        dtype: Floating dtype, for a target.
+        dtype: Floating-point dtype, for a target.
         device: Where a target runs: `auto`, `meta`, `cpu` or `cuda`.
         step: The training step, for a target.
         fail_on_change: Exit with status 1 if anything changed.
-        format: The format of the result.
-        output: A file to write instead of printing.
+        format: Output format.
+        output: File to write the result to, instead of printing it.
         quiet: Print nothing on stderr.
     """
     step.check()

@@ -14,7 +14,7 @@ def documents(*, template: bool = False) -> None:
     """List the documents whose claims `profiler verify` checks.
 
     Args:
-        template: Print a commented example of a file of claims instead, as a start for your own.
+        template: Print a commented example of a claims file instead, as a starting point for your own.
     """
     if template:
         emit((FOLDER / "template.toml").read_text(encoding="utf-8"), None)

@@ -33,8 +33,8 @@ def operators(
     Args:
         name: Show the operators whose names contain this, such as `conv` or `aten.bmm`.
         uncounted: Show only operators that no rule counts.
-        format: The format of the result.
-        output: A file to write instead of printing.
+        format: Output format.
+        output: File to write the result to, instead of printing it.
     """
     emit(OPERATOR_FORMATS.render(_select(name, uncounted=uncounted), format), output)
 

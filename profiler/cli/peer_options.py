@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Notify = Callable[[str], None]
 
 
-_AGAINST = "Other counters to compare with: `all` installed ones, or names such as `fvcore,thop`."
+_AGAINST = "Other FLOP counters to compare with: `all` installed ones, or names such as `fvcore,thop`."
 _STRICT = (
     "Exit with status 1 if a peer failed or a difference is unexplained; with --on, if the device cannot sustain the "
     "rate or hold the model."

@@ -10,10 +10,10 @@ from profiler.report.peer_catalogue import details, overview
 
 @app.command
 def peers(name: str | None = None, /) -> None:
-    """List the counters that --against can run: version, unit, convention and known deviations.
+    """List the FLOP counters that --against can run: version, unit, convention and known deviations.
 
     Args:
-        name: Show this peer alone, with each known deviation and its place in the peer's source.
+        name: Show only this counter, with each known deviation and its place in the counter's source.
     """
     text = overview(all_peers().values()) if name is None else details(find_peer(name))
     emit(text + "\n", None)

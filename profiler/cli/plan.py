@@ -36,17 +36,17 @@ def plan(
     output: Annotated[Path | None, Parameter(alias="-o")] = None,
     quiet: Annotated[bool, Parameter(alias="-q")] = False,
 ) -> None:
-    """Plan a pipeline on its devices: the load and memory of each, the latency, and the required TOPS.
+    """Plan a pipeline of models: the load and memory of each device, the latency, and the required TOPS.
 
     Args:
-        pipeline: A TOML file with [[stages]], or an included one: `vision-language`, `speech-to-speech`.
+        pipeline: A TOML file with [[stages]], or one of the package: `vision-language`, `speech-to-speech`.
         on: The device of every stage that names none; see `--on` of the default command.
         precision: The precision of every stage that names none.
         utilisation: Fraction of the peak to plan with; 0.3 is the lowest of eleven MLPerf results.
         strict: Exit with status 1 if a device lacks the memory or the speed for its stages.
         format: Output format: text or json.
-        output: A file to write instead of printing.
-        quiet: Print nothing to stderr.
+        output: File to write the result to, instead of printing it.
+        quiet: Print nothing on stderr.
     """
     document = read_pipeline(pipeline)
     devices = [stage_device(stage, on) for stage in document.stages]

@@ -48,20 +48,20 @@ def profile(
     """Count one forward pass of a model in eval mode and without gradients, or with --train one training step.
 
     Args:
-        target: `resnet18` (torchvision), `timm:NAME`, `hf:NAME` or `hf:path/to/config.json`,
+        target: The model: `resnet18` (torchvision), `timm:NAME`, `hf:NAME` or `hf:path/to/config.json`,
             `package.module:factory`, `file.py:factory`, or `program.pt2`.
         batch: Batch size; by default that of the default input.
-        input: Shape of an input: `3x224x224` for one sample of the first, or `input_ids=1x2048` by name.
-            A dtype may follow: `ids=1x16:int64`.
-        dtype: Floating dtype of parameters and inputs, such as bfloat16; by default the model's own.
+        input: Shape of an input: of one sample of the first input, such as `3x224x224`, or the full shape of a named
+            input, such as `input_ids=1x2048`. A dtype may follow: `ids=1x16:int64`.
+        dtype: Floating-point dtype of parameters and inputs, such as bfloat16; by default the model's own.
         autocast: Run under autocast to `float16` or `bfloat16`, with the casts that CUDA's autocast makes.
-        attention: How scaled dot-product attention runs: `flash`, in the fused kernel that the device has for it, or
-            `math`, composed of products and a softmax.
-        device: `auto` is `meta` (no weights, no memory), or the CPU for models that need real values;
-            or `meta`, `cpu`, `cuda`.
-        depth: How many levels of modules the tree shows.
-        format: The format of the result.
-        output: A file to write instead of printing.
+        attention: How scaled dot-product attention runs: `flash`, in the fused kernel of the device, or `math`, as
+            matrix products and a softmax.
+        device: Where the model runs: `meta` (no weights, no memory), `cpu`, `cuda`, or `auto`, which is `meta`, or the
+            CPU for models that need real values.
+        depth: Number of module levels that the tree shows.
+        format: Output format.
+        output: File to write the result to, instead of printing it.
         quiet: Print nothing on stderr.
         step: The training step.
         peers: Other counters.

@@ -13,10 +13,12 @@ from profiler.run.step_options import StepOptions
 if TYPE_CHECKING:
     from profiler.run.runner import Run
 
-_TRAIN = "Count a training step: forward in train mode, the loss (the model's own, or the sum of its output), backward."
-_OPTIMIZER = "With --train: also the step of an optimizer of torch.optim, such as `adamw` or `sgd`."
+_TRAIN = (
+    "Count a training step: forward in train mode, the loss (the model's own, or the sum of its output) and backward."
+)
+_OPTIMIZER = "With --train: also count the step of an optimizer of torch.optim, such as `adamw` or `sgd`."
 _CHECKPOINT = "With --train: run the top-level blocks under activation checkpointing."
-_FREEZE = "With --train: parameters without gradients, by name; `*` matches anything. Can be repeated."
+_FREEZE = "With --train: names of parameters to freeze (no gradients); `*` matches anything. Can be repeated."
 
 
 @Parameter(name="*")
@@ -36,7 +38,7 @@ class TrainingOptions:
             InputError: --train is missing.
         """
         if not self.train and (self.optimizer is not None or self.checkpoint or self.freeze):
-            msg = "--optimizer, --checkpoint and --freeze are about a training step; add --train"
+            msg = "--optimizer, --checkpoint and --freeze apply to a training step only; add --train"
             raise InputError(msg)
 
     @property

@@ -32,15 +32,15 @@ def verify(
     output: Annotated[Path | None, Parameter(alias="-o")] = None,
     quiet: Annotated[bool, Parameter(alias="-q")] = False,
 ) -> None:
-    """Compare the formulas and figures of documents with live models; the exit status is 1 if one is wrong.
+    """Check formulas and figures of documents against live models; the exit status is 1 if a claim does not hold.
 
     Args:
         names: Documents that `profiler documents` lists, or TOML files of claims; by default all documents that come
             with the package.
-        claim: Check only this claim; may be repeated.
-        format: The format of the result.
-        output: A file to write instead of printing.
-        quiet: Print nothing on stderr but errors.
+        claim: Check only this claim. Can be repeated.
+        format: Output format.
+        output: File to write the result to, instead of printing it.
+        quiet: Print nothing on stderr except errors.
     """
     selected = [find_document(name) for name in names] or list(documents().values())
     claim_results = _check(selected, claim, quiet=quiet)

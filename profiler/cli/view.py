@@ -25,9 +25,9 @@ def view(
 
     Args:
         saved: A file that `--format json --output FILE` or `Profile.save` wrote.
-        depth: How many levels of modules the tree shows.
-        format: The format of the result.
-        output: A file to write instead of printing.
+        depth: Number of module levels that the tree shows.
+        format: Output format.
+        output: File to write the result to, instead of printing it.
     """
     profile = load(saved)
     show(profile, title=profile.model, depth=depth, form=format, output=output)

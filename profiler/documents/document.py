@@ -136,7 +136,7 @@ class DocumentClaim:
     figures: tuple[PrintedFigure, ...] = Field(min_length=1)
     #: Why the text is ambiguous; empty if it is not.
     doubt: str = ""
-    #: What a careful reader would note in the margin. Names in braces are replaced with measured values.
+    #: What is true, and why the claim differs from it. Names in braces are replaced with measured values.
     margin: str = ""
 
     def __post_init__(self) -> None:

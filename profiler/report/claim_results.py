@@ -114,16 +114,16 @@ def _rows(claims: Iterable[ClaimResult]) -> list[tuple[str, ...]]:
 
 
 def _details(claim_result: ClaimResult) -> Iterator[tuple[str, str]]:
-    """Yield the lines about a claim with their indents: the claim, its figures with their causes, and the margin."""
+    """Yield the lines about a claim with their indents: the claim, its figures with their causes, and the note."""
     claim = claim_result.claim
     yield "", f"{claim.id}: {claim_result.verdict.value}"
     yield "  ", claim.says
     if claim.doubt:
-        yield "  ", f"In doubt: {claim.doubt}"
+        yield "  ", f"Ambiguous: {claim.doubt}"
     for result in claim_result.results:
         yield from _figure_details(result)
     if claim.margin and claim_result.verdict is not Verdict.FAILED:
-        yield "  ", f"Margin: {_fill_in(claim.margin, claim_result.results)}"
+        yield "  ", f"Note: {_fill_in(claim.margin, claim_result.results)}"
 
 
 def _figure_details(result: FigureResult) -> Iterator[tuple[str, str]]:
@@ -217,5 +217,5 @@ _PREFACE = (
     "Verdicts are computed from the numbers: *agrees* to the printed digits; *explained* by rounding, stated "
     "approximations or mistakes of at most 5 %; *contradicted* by larger mistakes, all of which are named; "
     "*unexplained* if part of the difference has no known cause; *unverifiable* if there is nothing to compare with. "
-    "An amount is the actual value minus the claimed one: + is what the document leaves out, − is what it has too much."
+    "An amount is the actual value minus the claimed one: + is what the document leaves out, − is what it adds."
 )

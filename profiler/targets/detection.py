@@ -20,8 +20,8 @@ _SCORING_LAYERS = ("rpn.head.cls_logits", "rpn.head.bbox_pred", "roi_heads.box_p
 #: A logit high enough that its class has nearly all of the probability.
 _CONFIDENT_LOGIT = 10.0
 TWO_STAGE_NOTE = (
-    "untrained weights find nothing in particular, so every region and object that the model lets through is counted, "
-    "up to its own limits (rpn.post_nms_top_n, roi_heads.detections_per_img)"
+    "untrained weights give arbitrary detections, so every region proposal and every detection is counted, "
+    "up to the model's own limits (rpn.post_nms_top_n, roi_heads.detections_per_img)"
 )
 
 

@@ -91,7 +91,7 @@ def _apply(specs: list[Spec], target: Target, forward: ForwardSignature, batch: 
         at = next(positions) if spec.name is None else _index(spec.name, arguments, forward)
         if at in replaced or at > len(arguments):
             shape = spec.text.rpartition("=")[2]
-            msg = f"the input {spec.text!r} is for an argument that is already set; write NAME={shape}, each name once"
+            msg = f"the input {spec.text!r} sets an argument that is already set; write NAME={shape}, each name once"
             raise InputError(msg)
         if at == len(arguments):
             arguments.append(Argument(None, spec.name))

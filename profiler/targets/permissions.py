@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Permissions:
     """What resolving a target may do."""
 
-    #: Load a saved program although loading it can run code: pickled objects, compiled libraries.
+    #: Load a saved program even though loading it can run code: pickled objects, compiled libraries.
     trust: bool = False
     #: Import modules and Python files, and load saved programs; if not, only models of the catalogues can be named.
     code: bool = True

@@ -103,7 +103,7 @@ def _source_of(name: str) -> tuple[Source, str]:
         raise TargetError(msg)
     source, rest = _find_source(name)
     if not permissions().code and source.is_code(rest):
-        msg = f"--no-code refuses {name!r}, which is code of its own; name a model of torchvision, timm: or hf:"
+        msg = f"--no-code refuses {name!r}, which runs code of its own; use a model of torchvision, timm: or hf:"
         raise TargetError(msg)
     return source, rest
 

@@ -31,6 +31,6 @@ def check_scripted_module(path: Path) -> None:
         msg = f"{path} is not a scripted module (torch.jit.save writes one): {error}"
         raise TargetError(msg) from error
     if reaching:
-        what = f"{reaching[0]} saves or maps one"
+        what = f"{reaching[0]} writes or memory-maps a file"
         msg = f"{path} could write files when it runs: {what}; if you trust its author, add --trust"
         raise TargetError(msg)

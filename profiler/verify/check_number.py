@@ -74,7 +74,7 @@ def _rounding_or_slip(figure: PrintedFigure, rest: Fraction, digit: Fraction) ->
     elif 0 < rest < digit:
         yield Cause("rounding", CauseKind.ROUNDING, "truncated after the last printed digit", _contributions(rest))
     elif rest and figure.kind == "arithmetic":
-        yield Cause("slip", CauseKind.SLIP, "the expression has another result than is printed", _contributions(rest))
+        yield Cause("slip", CauseKind.SLIP, "the expression does not give the printed result", _contributions(rest))
 
 
 def _contributions(amount: Fraction) -> tuple[Contribution]:

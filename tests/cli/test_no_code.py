@@ -61,7 +61,7 @@ def importable(here, monkeypatch):
 def test_a_profile_refuses_it_in_one_line(capsys, target):
     error = imports_code(capsys, target, "--input", "4")
     assert error.splitlines() == [
-        f"error: --no-code refuses {target!r}, which is code of its own; name a model of torchvision, timm: or hf:"
+        f"error: --no-code refuses {target!r}, which runs code of its own; use a model of torchvision, timm: or hf:"
     ]
 
 

@@ -16,7 +16,7 @@ def test_a_file_of_ones_own_is_checked(capsys):
     assert main(["verify", TEMPLATE]) == 1
     captured = capsys.readouterr()
     assert "resnet18-gflops: contradicted" in captured.out
-    assert "Margin: These are multiply-adds: 3.643 GFLOP in FLOPs." in captured.out
+    assert "Note: These are multiply-adds: 3.643 GFLOP in FLOPs." in captured.out
     assert captured.err.strip() == "error: 1 of 3 claims does not hold: resnet18-gflops contradicted"
 
 

@@ -94,7 +94,7 @@ def test_shapes(target, specs, batch, args, kwargs):
             TEXT,
             ["embeds=1", "embeds=2"],
             None,
-            "the input 'embeds=2' is for an argument that is already set; write NAME=2, each name once",
+            "the input 'embeds=2' sets an argument that is already set; write NAME=2, each name once",
         ),
         (
             UNKNOWN,

@@ -102,7 +102,7 @@ def test_what_only_names_a_hub_builds_without_it(tmp_path, fields):
 
 @pytest.mark.parametrize("architecture", ["pipeline", "AutoModel", "GPT2Config", "logging"])
 def test_what_is_no_model_of_transformers_is_refused(tmp_path, architecture):
-    with pytest.raises(TargetError, match=f"asks for {architecture}, which is no model"):
+    with pytest.raises(TargetError, match=f"asks for {architecture}, which is not a model"):
         resolve(write(tmp_path, architectures=[architecture]))
 
 

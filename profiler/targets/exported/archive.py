@@ -99,7 +99,7 @@ def _kind(name: str, kinds: tuple[tuple[str, str], ...]) -> str:
     for pattern, kind in kinds:
         if re.fullmatch(pattern, name):
             return kind
-    what = "a compiled library" if name.startswith("data/aotinductor/") else "no part of an exported program"
+    what = "a compiled library" if name.startswith("data/aotinductor/") else "not part of an exported program"
     msg = f"{shown(name)} is {what}"
     raise UnsafeProgramError(msg)
 

@@ -32,7 +32,7 @@ def check_expression(text: str) -> None:
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         tree = None
     if tree is None or not all(map(_is_harmless, ast.walk(_without_texts(tree)))):
-        msg = "which is no arithmetic expression"
+        msg = "which is not an arithmetic expression"
         raise UnsafeProgramError(msg)
 
 

@@ -33,7 +33,7 @@ def check_operator(target: str) -> None:
         UnsafeProgramError: It is another function of Python, or an operator that writes or reads files.
     """
     if not _computes(_resolve(target)):
-        msg = "which is no operator of torch that is known to be harmless here"
+        msg = "which is not a torch operator that is known to be safe here"
         raise UnsafeProgramError(msg)
 
 

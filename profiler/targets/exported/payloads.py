@@ -36,7 +36,7 @@ def check_pickle(data: bytes, name: str) -> None:
             torch.load(BytesIO(data), map_location="cpu", weights_only=True)
     except UnpicklingError as error:
         found = _GLOBAL.search(str(error))
-        msg = f"{shown(name)} holds pickled objects" + (f" ({found[1][:80]})" if found else "")
+        msg = f"{shown(name)} contains pickled objects" + (f" ({found[1][:80]})" if found else "")
         raise UnsafeProgramError(msg) from error
     except UnsafeZipError as error:
         msg = f"{shown(name)} cannot be read without unpickling it: {error}"

@@ -68,20 +68,20 @@ def _apply(check: Check, text: str, field: str) -> None:
 
 def _matches(pattern: re.Pattern[str], text: str) -> None:
     if len(text) > _LONGEST_NAME or not pattern.fullmatch(text):
-        msg = "which is no plain word"
+        msg = "which is not a plain word"
         raise UnsafeProgramError(msg)
 
 
 def _identifier(text: str) -> None:
     if text and (not text.isidentifier() or iskeyword(text) or len(text) > _LONGEST_NAME):
-        msg = "which is no name"
+        msg = "which is not an identifier"
         raise UnsafeProgramError(msg)
 
 
 def _path(text: str) -> None:
     """Check a dotted path of modules, which torch puts between double quotes where a part is no identifier."""
     if '"' in text or "\\" in text or not text.isprintable() or len(text) > _LONGEST_NAME:
-        msg = "which is no path of modules"
+        msg = "which is not a module path"
         raise UnsafeProgramError(msg)
 
 

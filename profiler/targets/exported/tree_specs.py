@@ -21,7 +21,7 @@ def check_tree_spec(text: str) -> None:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
-        msg = "which is no tree specification"
+        msg = "which is not a tree specification"
         raise UnsafeProgramError(msg) from error
     _check(value)
 
@@ -51,5 +51,5 @@ def _check_text(text: str) -> None:
     if text[:1] in {"[", "{", '"'}:
         check_tree_spec(text)
     elif '"' in text or "\\" in text or not text.isprintable():
-        msg = "which holds a key with quotes or control characters"
+        msg = "which has a key with quotes or control characters"
         raise UnsafeProgramError(msg)

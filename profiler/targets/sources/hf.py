@@ -139,7 +139,7 @@ def _model_class(path: str, config: Any) -> Any:
         msg = f"{path} asks for {quoted(names[0])}, which this version of transformers does not have"
         raise TargetError(msg) from error
     if not (isinstance(model, type) and issubclass(model, load("transformers", "PreTrainedModel"))):
-        msg = f"{path} asks for {names[0]}, which is no model"
+        msg = f"{path} asks for {names[0]}, which is not a model"
         raise TargetError(msg)
     return model
 
