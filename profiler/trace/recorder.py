@@ -122,10 +122,9 @@ class Recorder(TorchDispatchMode):
             return NotImplemented  # the tensor itself answers; calling func here would recurse without end
         kwargs = kwargs or {}
         if not self._is_active or self.scope.excludes() or self._tracing.is_tracing():
-            return func(
-                *args, **kwargs
-            )  # the block has ended, but a call on another thread has not; or no run of the user's
+            return func(*args, **kwargs)  # torch's own run, or a call on another thread that outlives the block
         if types and any(map(has_own_dispatch, types)):
+            self._tracing.on_subclass()
             return NotImplemented  # the subclass runs operators on the tensors that it wraps; those are recorded
         if (kind is DispatchKind.COMPOSITE and not has_backend_kernel(func, args)) or (
             kind is DispatchKind.DEVICE_DEPENDENT and not (args[0].is_meta and torch.backends.cuda.flash_sdp_enabled())

@@ -1,15 +1,16 @@
 """Tell a run of the user's model from one in which torch traces a program or works out the metadata of results.
 
 Such a run computes nothing that the user asked for: ``torch.export``, ``make_fx`` and ``torch.fx`` record a program,
-higher-order operators trace their functions to differentiate them, and DTensor runs each operator on fake tensors to
-learn the shape of its result. Torch keeps a mode active meanwhile. A mode that was active when the profile began, or
-whose tensors are the parameters of the model, is the user's: a fake model is profiled like any other.
+higher-order operators trace their functions to differentiate them, and DTensor runs each operator on fake or meta
+tensors to learn the shape and the sharding of its result. Torch keeps a mode active meanwhile, except for DTensor. A
+mode that was active when the profile began, or whose tensors are the parameters of the model, is the user's: a fake
+model is profiled like any other.
 """
 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensor
@@ -19,12 +20,14 @@ from profiler.trace.inner_tensors import inner_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from types import CodeType, FrameType
+    from types import FrameType
 
 _active_mode = torch._C._get_dispatch_mode
 _FAKE = torch._C._TorchDispatchModeKey.FAKE
 _FUNCTIONAL = torch._C._TorchDispatchModeKey.FUNCTIONAL
 _PROXY = torch._C._TorchDispatchModeKey.PROXY
+#: Runs operators to learn the sharding and the metadata of results, and for nothing else.
+_SHARDING = "torch.distributed.tensor._sharding_prop"
 _NO_MODE = frozenset({id(None)})
 
 
@@ -36,6 +39,7 @@ class TracingDetector:
         self._users = _NO_MODE
         self._modes: tuple[object, ...] = ()
         self._is_symbolic = False
+        self._has_subclasses = False
 
     def start(self, tensors: Iterable[torch.Tensor]) -> None:
         """Take the modes that are active now, and those of the fake ones among *tensors*, as the user's."""
@@ -51,29 +55,33 @@ class TracingDetector:
         self._modes = ()
         self._users = _NO_MODE
 
+    def on_subclass(self) -> None:
+        """Note that an operator was left to a tensor subclass: only then need we look whether it is DTensor."""
+        self._has_subclasses = True
+
     def is_tracing(self) -> bool:
         """Return whether what runs now is torch's own, and not the user's. Called for every operator."""
         users = self._users
-        fake = _active_mode(_FAKE)
-        if id(fake) not in users or id(_active_mode(_PROXY)) not in users or id(_active_mode(_FUNCTIONAL)) not in users:
+        if (
+            id(_active_mode(_FAKE)) not in users
+            or id(_active_mode(_PROXY)) not in users
+            or id(_active_mode(_FUNCTIONAL)) not in users
+        ):
             return True
         if is_fx_symbolic_tracing() and not self._is_symbolic:
             return True
-        return fake is not None and _propagates_sharding()
+        return self._has_subclasses and _propagates_sharding()
 
 
 def _propagates_sharding() -> bool:
-    """Return whether DTensor works out the metadata of a result. Under a fake mode of the user's, it takes that one."""
-    code = _propagation_code()
-    frame: FrameType | None = sys._getframe(1) if code is not None else None
+    """Return whether DTensor works out the sharding and metadata of a result.
+
+    For that it runs the operator, or its decomposition, on fake and on meta tensors of all ranks together.
+    """
+    file = getattr(sys.modules.get(_SHARDING), "__file__", None)
+    frame: FrameType | None = sys._getframe(1) if file is not None else None
     while frame is not None:
-        if frame.f_code is code:
+        if frame.f_code.co_filename == file:
             return True
         frame = frame.f_back
     return False
-
-
-def _propagation_code() -> CodeType | None:
-    module = sys.modules.get("torch.distributed.tensor._sharding_prop")
-    propagator: Any = getattr(module, "ShardingPropagator", None)
-    return getattr(getattr(propagator, "_propagate_tensor_meta_non_cached", None), "__code__", None)

@@ -161,6 +161,21 @@ DTENSOR = """
                 model(torch.ones(5, 8)).sum().backward()
             assert p.phases["forward"].macs == 5 * 2 * 8 * 32 // 4, (fake, p.phases["forward"].macs)
             assert p.phases["backward"].macs == 5 * 3 * 8 * 32 // 4, (fake, p.phases["backward"].macs)
+
+    from torch.distributed.tensor import Replicate, Shard, distribute_tensor
+    for mode in (torch.no_grad(), torch.inference_mode()):
+        with mode:
+            rows, whole = torch.ones(8, 16), torch.ones(16, 12)
+            a, b = distribute_tensor(rows, mesh, [Shard(0)]), distribute_tensor(whole, mesh, [Replicate()])
+            for _ in range(2):
+                with profiler.profile() as p:
+                    a @ b
+                    nn.functional.softmax(nn.functional.linear(a, b.t()), -1)
+                with profiler.profile() as local:
+                    rows[:2] @ whole
+                    nn.functional.softmax(nn.functional.linear(rows[:2], whole.t()), -1)
+                for name in ("macs", "other_flops", "transcendentals", "bytes_read", "bytes_written"):
+                    assert getattr(p.totals, name) == getattr(local.totals, name), (mode, name, p.totals, local.totals)
 """
 
 
