@@ -39,6 +39,11 @@ def plain(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
+def plain_lines(text: str) -> str:
+    """Return a report of several lines with ``plain`` applied to each."""
+    return "\n".join(map(plain, text.split("\n")))
+
+
 def shorten(text: str, most: int) -> str:
     """Return *text*, with its middle cut out if it has more than *most* characters.
 

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from profiler import units
+from profiler.escaping import plain
 from profiler.report.tables import table
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def renderable(projection: Projection) -> RenderableType:
         ),
         Text(),
         Text(table({c: "left" if c.endswith(" in") else "right" for c in WHAT_IFS}, what_if_rows(projection))),
-        *(Text(f"\n{note}") for note in projection.notes),
+        *(Text(f"\n{plain(note)}") for note in projection.notes),
     )
 
 
@@ -154,5 +155,5 @@ def _figures(projection: Projection) -> Table:
     for column in FIGURES:
         grid.add_column(column, justify="right" if column == "value" else "left", no_wrap=column != "source")
     for row in figure_rows(projection):
-        grid.add_row(*(Text(cell) for cell in row))
+        grid.add_row(*(Text(plain(cell)) for cell in row))
     return grid

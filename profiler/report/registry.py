@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from profiler.errors import UnknownNameError
+from profiler.escaping import plain_lines
 from profiler.util.autoload import import_all
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Formats(Generic[R]):
         return self.find(name)(result)
 
     def find(self, name: str) -> Callable[[R], str]:
-        """Return the writer of a format.
+        """Return the writer of a format; but for JSON, whose writer does it, control characters are escaped.
 
         Raises:
             UnknownNameError: There is no such format.
@@ -62,7 +63,8 @@ class Formats(Generic[R]):
         if name not in self._loaded:
             kind = "format"
             raise UnknownNameError(kind, name, self._loaded)
-        return self._loaded[name]
+        writer = self._loaded[name]
+        return writer if name == "json" else lambda result: plain_lines(writer(result))
 
     @cached_property
     def _loaded(self) -> dict[str, Callable[[R], str]]:

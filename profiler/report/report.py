@@ -7,12 +7,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from profiler import units
+from profiler.escaping import plain, shorten
 from profiler.report.module_rows import Row, module_rows
 from profiler.values.records import ITEMSIZE, TensorSpec, Value, tensors
 
 if TYPE_CHECKING:
     from profiler.tally import Operator, Profile, Totals
     from profiler.values.records import Phase
+
+
+#: The longest name in a line of text, in characters.
+_LONGEST = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +41,8 @@ class Report:
     def heading(self) -> str:
         """The model, its inputs and its device, in one line."""
         inputs = ", ".join(f"{name} {describe(value)}" for name, value in self.profile.inputs)
-        return " · ".join(part for part in (self.title, inputs, self.profile.device) if part)
+        parts = (shorten(plain(part), _LONGEST) for part in (self.title, inputs, self.profile.device))
+        return " · ".join(part for part in parts if part)
 
     @property
     def at_least(self) -> str:
@@ -76,7 +82,7 @@ class Report:
         memory = self.profile.memory
         if memory is None or not memory.peak.total:
             return []
-        where = " ".join(part for part in (memory.peak.module, memory.peak.operator) if part)
+        where = " ".join(shorten(part, _LONGEST) for part in (memory.peak.module, memory.peak.operator) if part)
         categories = [
             Line(f"  {name.replace('_', ' ')}", units.exact(size), units.size(size))
             for name, size in memory.peak.bytes.items()

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from profiler import units
+from profiler.escaping import plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,13 +33,14 @@ def table(
         ────────────
         conv1     +1
     """
-    natural = [max(len(heading), *(len(row[i]) for row in rows), 0) for i, heading in enumerate(columns)]
+    cells = [tuple(map(plain, row)) for row in rows]
+    natural = [max(len(heading), *(len(row[i]) for row in cells), 0) for i, heading in enumerate(columns)]
     others = sum(natural[1:]) + _GAP * (len(natural) - 1)
     natural[0] = min(natural[0], max(narrowest, width - others))
     grid = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     for (heading, side), wide in zip(columns.items(), natural, strict=True):
         grid.add_column(Text(heading), justify=side, no_wrap=True, overflow="ellipsis", width=wide)
-    for row in rows:
+    for row in cells:
         grid.add_row(*map(Text, row))
     console = Console(file=StringIO(), width=sum(natural) + _GAP * len(natural), color_system=None, highlight=False)
     with console.capture() as capture:

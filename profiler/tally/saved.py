@@ -7,10 +7,13 @@ and rejects a file in which they differ.
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
+from pydantic_core import PydanticSerializationError
 
 from profiler.errors import SavedProfileError, one_line
 from profiler.escaping import quoted
@@ -44,9 +47,18 @@ if TYPE_CHECKING:
 SAVED_HINT = "a file that `save` or `--format json --output` wrote"
 
 
+#: A surrogate without its other half.
+_HALF = re.compile("[\ud800-\udfff]")
+
+
 def to_json(profile: Profile) -> str:
     """Return a profile as JSON text; equal profiles give equal text."""
-    return _row(profile).model_dump_json(by_alias=True, indent=1, exclude_defaults=True) + "\n"
+    row = _row(profile)
+    try:
+        return row.model_dump_json(by_alias=True, indent=1, exclude_defaults=True) + "\n"
+    except PydanticSerializationError:  # a name with half of a character, which no file can hold
+        values = row.model_dump(by_alias=True, exclude_defaults=True)
+        return _HALF.sub(lambda half: f"\\\\u{ord(half[0]):x}", json.dumps(values, indent=1, ensure_ascii=False)) + "\n"
 
 
 def from_json(text: str, source: str = "the text") -> Profile:

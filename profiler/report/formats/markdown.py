@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from io import StringIO
 from typing import TYPE_CHECKING
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-
 from profiler import units
+from profiler.escaping import markdown as markdown_text
+from profiler.escaping import shorten
 from profiler.report import document_findings, finding_tables, projection_tables
 from profiler.report.profile_formats import PROFILE_FORMATS
 from profiler.values.findings import TOTAL
@@ -20,6 +17,9 @@ if TYPE_CHECKING:
     from profiler.report.report import Report
 
 _WIDE = 1000  # Markdown has no right margin
+_INDENT = "\u00a0\u00a0"
+#: The longest cell, in characters.
+_LONGEST = 300
 
 
 @PROFILE_FORMATS.register("markdown")
@@ -27,7 +27,7 @@ def markdown(report: Report) -> str:
     """Return the heading, totals, modules, operators, uncounted operators, findings and projection."""
     uncounted = [(row.operator, str(row.calls)) for row in report.profile.uncounted]
     parts = [
-        f"# {report.heading}",
+        f"# {markdown_text(report.heading)}",
         _table(("total", "exact", "short"), ((line.label, line.exact, line.short) for line in report.totals())),
         *_step(report),
         *_memory(report),
@@ -84,8 +84,8 @@ def _findings(report: Report) -> list[str]:
     for finding in findings:
         if finding.claim.subject == TOTAL:
             parts += [
-                f"### {finding_tables.heading(finding)}",
-                "\n".join(f"- {s}" for s in finding_tables.story(finding, findings)),
+                f"### {markdown_text(finding_tables.heading(finding))}",
+                "\n".join(f"- {markdown_text(s)}" for s in finding_tables.story(finding, findings)),
             ]
     return parts
 
@@ -95,12 +95,12 @@ def _projection(report: Report) -> list[str]:
     if projection is None:
         return []
     return [
-        f"## {projection_tables.heading(projection)}",
-        *([f"**does not fit: {projection.shortfall}**"] if projection.shortfall else []),
+        f"## {markdown_text(projection_tables.heading(projection))}",
+        *([f"**does not fit: {markdown_text(projection.shortfall)}**"] if projection.shortfall else []),
         _table(projection_tables.FIGURES, projection_tables.figure_rows(projection)),
         _table(projection_tables.OPERATORS, projection_tables.operator_rows(projection)),
         _table(projection_tables.WHAT_IFS, projection_tables.what_if_rows(projection)),
-        *projection.notes,
+        *map(markdown_text, projection.notes),
     ]
 
 
@@ -109,7 +109,7 @@ def _modules(report: Report) -> Iterable[tuple[str, ...]]:
     for row in report.modules():
         t = row.totals
         mark = "≥ " if t.uncounted else ""
-        name = "&nbsp;" * 2 * row.level + row.name
+        name = _INDENT * row.level + row.name
         numbers = (units.count(t.macs), mark + units.count(t.flops), units.share(t.flops, total), units.count(t.params))
         yield (name, row.type, *numbers, row.output)
 
@@ -122,10 +122,9 @@ def _operators(report: Report) -> Iterable[tuple[str, ...]]:
 
 
 def _table(columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    table = Table(*columns, box=box.MARKDOWN)
-    for row in rows:
-        table.add_row(*row)
-    console = Console(file=StringIO(), width=_WIDE, color_system=None, legacy_windows=False)
-    with console.capture() as capture:
-        console.print(table)
-    return "\n".join(line.rstrip() for line in capture.get().strip().splitlines())
+    """Return a table with its columns aligned; what a cell holds is shown as it is."""
+    cells = [columns, *(tuple(markdown_text(shorten(cell, _LONGEST)) for cell in row) for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = ["| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in cells]
+    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
+    return "\n".join([lines[0], rule, *lines[1:]])

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from profiler import units
+from profiler.escaping import plain, plain_lines
 from profiler.report import document_findings, finding_tables, projection_tables
 from profiler.report.profile_formats import PROFILE_FORMATS
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from rich.console import JustifyMethod, RenderableType
 
+    from profiler.report.module_rows import Row
     from profiler.report.report import Line, Report
 
 WIDTH = 80
@@ -60,7 +62,7 @@ def renderable(report: Report, width: int) -> RenderableType:
 def _table(width: int, columns: tuple[str, ...], rows: Iterable[tuple[str | Text, ...]]) -> Table:
     """Return a table of rows; in lines longer than *width* the first cell is cut, numbers never are."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, header_style="bold")
-    cells = list(rows)
+    cells = [tuple(map(_cell, row)) for row in rows]
     widths = [max([len(column), *(len(row[i]) for row in cells)]) for i, column in enumerate(columns)]
     widths[0] = min(widths[0], max(_NARROWEST, width - sum(widths[1:]) - _GAP * len(columns)))
     for column, wide in zip(columns, widths, strict=True):
@@ -71,11 +73,21 @@ def _table(width: int, columns: tuple[str, ...], rows: Iterable[tuple[str | Text
     return table
 
 
+def _cell(cell: str | Text) -> Text:
+    """Return a cell without markup: a name may look like it."""
+    return Text(plain(cell)) if isinstance(cell, str) else cell
+
+
+def _module(row: Row) -> Text:
+    name = f"{plain(row.name)} " if row.name else ""
+    return Text("  " * row.level + name).append(plain(row.type), "dim" if row.level else "")
+
+
 def _tree(report: Report, width: int) -> Table:
     total = report.profile.totals.flops
     rows = [
         (
-            Text("  " * row.level + (row.name + " " if row.name else "")).append(row.type, "dim" if row.level else ""),
+            _module(row),
             units.count(row.totals.macs),
             ("≥ " if row.totals.uncounted else "") + units.count(row.totals.flops),
             units.share(row.totals.flops, total),
@@ -121,7 +133,7 @@ def _lines(lines: Iterable[Line]) -> Table:
         table.add_column(justify=justify, no_wrap=True, width=max((len(row[i]) for row in rows), default=0))
     table.add_column()
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(_cell, row))
     return table
 
 
@@ -147,12 +159,12 @@ def _operators(report: Report, width: int) -> RenderableType:
 
 def _findings(report: Report, width: int) -> tuple[RenderableType, ...]:
     findings = tuple(f for f in report.profile.findings if not f.claim.id)
-    return (Text(), Text(finding_tables.text(findings, width))) if findings else ()
+    return (Text(), Text(plain_lines(finding_tables.text(findings, width)))) if findings else ()
 
 
 def _documents(report: Report, width: int) -> tuple[RenderableType, ...]:
     claims = document_findings.text(report.title, report.profile.findings, width)
-    return (Text(), Text(claims)) if claims else ()
+    return (Text(), Text(plain_lines(claims))) if claims else ()
 
 
 def _projection(report: Report) -> tuple[RenderableType, ...]:
