@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from contextlib import ExitStack, contextmanager
 from threading import RLock
@@ -17,6 +18,7 @@ from profiler.trace.argument_specs import SpecCache
 from profiler.trace.dispatch_kind import DispatchKind, Effect, classify, has_backend_kernel, has_own_dispatch
 from profiler.trace.flex_attention import FlexAttention
 from profiler.trace.operator_calls import OperatorCall
+from profiler.trace.scalar_assignment import SCALAR_TENSOR, assigned_scalar
 from profiler.trace.storage_ref import Producer
 from profiler.values.records import OUTSIDE
 
@@ -113,7 +115,7 @@ class Recorder(TorchDispatchMode):
             dispatch_stack.enter(self)
             yield
 
-    def __torch_dispatch__(
+    def __torch_dispatch__(  # noqa: PLR0911 - one for each way to handle an operator
         self, func: Any, types: tuple[type, ...], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Run the operator and record the call."""
@@ -133,6 +135,9 @@ class Recorder(TorchDispatchMode):
                 return func._op_dk(DispatchKey.CompositeImplicitAutograd, *args, **kwargs)
         if kind is DispatchKind.HIGHER_ORDER:
             return self._run_higher_order(func, args, kwargs)
+        scalar = assigned_scalar(func, args, kwargs, sys._getframe(1)) if func is SCALAR_TENSOR else None
+        if scalar is not None:
+            return scalar
         if self._before_overwrite is not None and effect is not Effect.NONE and func._schema.is_mutable:
             self._before_overwrite((*args, *kwargs.values()))
         result = func(*args, **kwargs)
