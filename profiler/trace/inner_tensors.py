@@ -7,6 +7,7 @@ memory of its own: the tensors that it wraps hold the data.
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import torch
@@ -36,6 +37,13 @@ def inner_tensors(tensor: torch.Tensor) -> Iterator[torch.Tensor]:
         return
     for inner in _wrapped(tensor):
         yield from inner_tensors(inner)
+
+
+def storages_of(tensor: torch.Tensor) -> Iterator[torch.UntypedStorage]:
+    """Yield the storages that hold the data of *tensor*; none for a sparse, opaque or uninitialized tensor."""
+    for inner in inner_tensors(tensor):
+        with suppress(RuntimeError, NotImplementedError, ValueError):
+            yield inner.untyped_storage()
 
 
 def is_wrapper(tensor: torch.Tensor) -> bool:

@@ -12,7 +12,8 @@ from torch.utils._pytree import tree_leaves
 
 from profiler.trace.argument_specs import SpecCache, dtype_name
 from profiler.trace.inner_tensors import elements_here, inner_tensors, is_wrapper
-from profiler.trace.module_paths import tensors_of, walk
+from profiler.trace.module_paths import modules_of, tensors_of, walk
+from profiler.trace.sharded_parameters import kept_parameters, shards_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -60,8 +61,9 @@ def take_inventory(model: nn.Module | None) -> ModelInventory:
     by_dtype: Counter[str] = Counter()
     held: dict[object, int] = {}
     modules = []
+    shards = shards_of(modules_of(model))
     for path, module in walk(model):
-        own = _uncounted(module._parameters.values(), counted)
+        own = _uncounted(kept_parameters(module, shards), counted)
         packed = [] if module in counted else packed_weights(module)
         params = [*own, *packed]
         counted.add(module)

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from profiler.trace.inner_tensors import inner_tensors
+from profiler.trace.inner_tensors import inner_tensors, storages_of
 from profiler.trace.memory_timeline import MemoryTimeline
 from profiler.trace.module_paths import modules_of
 from profiler.trace.nested_tensors import tensors_in
+from profiler.trace.sharded_parameters import gathered_copies, kept_parameters, shards_of
 from profiler.trace.storage_ref import StorageRef
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ class StorageTracker:
         self._survivors: list[StorageRef] = []
         #: The storages of the model's parameters and buffers, by the ``id`` of these.
         self._model_storages: dict[int, StorageRef] = {}
+        #: The addresses of the storages that hold gathered copies of sharded parameters.
+        self._gathered: set[int] = set()
         #: Temporary storages of the current forward pass, which become activations if they outlive it.
         self._forward_temporaries: list[StorageRef] = []
         self._phase: Phase = "forward"
@@ -160,7 +163,9 @@ class StorageTracker:
         if self._model is None:
             return
         modules = modules_of(self._model)
-        self._mark(self._unmarked(p for module in modules for p in module._parameters.values()), "parameter")
+        shards = shards_of(modules)
+        self._gathered = {s._cdata for copy in gathered_copies(modules, shards) for s in storages_of(copy)}
+        self._mark(self._unmarked(p for m in modules for p in kept_parameters(m, shards)), "parameter")
         self._mark(self._unmarked(b for module in modules for b in module._buffers.values()), "buffer")
 
     def _unmarked(self, tensors: Iterable[torch.Tensor | None]) -> Iterator[torch.Tensor]:
@@ -231,7 +236,7 @@ class StorageTracker:
         self._mark_model()
         activations: Counter[str] = Counter()
         for storage in self._forward_temporaries:
-            if storage.category == "temporary" and self._is_live(storage):
+            if storage.category == "temporary" and self._is_live(storage) and storage.key not in self._gathered:
                 self._recategorize(storage, "activation")
                 activations[storage.producer[1]] += storage.bytes
         self._forward_temporaries.clear()
@@ -248,9 +253,10 @@ class StorageTracker:
         self._live = {key: storage for key, storage in self._live.items() if storage() is not None}
 
 
-def _gradients(modules: Iterable[nn.Module]) -> Iterator[torch.Tensor]:
+def _gradients(modules: list[nn.Module]) -> Iterator[torch.Tensor]:
     """Yield the current gradients of the modules' own parameters."""
+    shards = shards_of(modules)
     for module in modules:
-        for parameter in module._parameters.values():
+        for parameter in kept_parameters(module, shards):
             if parameter is not None and parameter.grad is not None:
                 yield parameter.grad

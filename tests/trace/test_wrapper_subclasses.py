@@ -192,6 +192,18 @@ SHARDED = """
     with profiler.profile(model) as p, torch.no_grad():
         model(x)
     gathered = max(moment.total for moment in p.memory.timeline) - 4 * local
+    whole = nn.Sequential(nn.Linear(64, 64, bias=False), nn.Linear(64, 64, bias=False))
+    fully_shard(whole, mesh=init_device_mesh("cpu", (4,)))
+    for _ in range(2):  # the root stays gathered after its forward
+        p = profiler.count(whole, x)
+        assert (p.totals.params, p.param_bytes) == (2 * 1024, 8 * 1024), (p.totals.params, p.param_bytes)
+        assert p.memory.peak.bytes["parameter"] == 8 * 1024, p.memory.peak.bytes
+    with profiler.profile(whole) as p:
+        whole(x).sum().backward()
+    phases = p.memory.phases
+    assert {m.bytes["parameter"] for m in phases.values()} == {8 * 1024}, phases
+    assert all(m.bytes["activation"] < 4096 for m in phases.values()), phases
+    assert p.memory.timeline[-1].bytes["gradient"] == 8 * 1024, p.memory.timeline[-1]
     assert gathered < 4 * 4 * 64 * 64, gathered  # of one layer and the next, and not of all eight
 """
 
