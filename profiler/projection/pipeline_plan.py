@@ -34,7 +34,8 @@ class CountedStage:
     precision: str | None = None
     #: Of a stage that generates text: the pass over the prompt.
     prefill: Profile | None = None
-    #: Key-value cache that a decoding step reads beside the weights.
+    #: Key-value cache that a decoding step reads beside the weights. The operators of *profile* read it too, and its
+    #: traced peak holds it.
     cache_bytes: int = 0
     efficiency: Efficiency = field(default_factory=FixedEfficiency)
 
@@ -138,6 +139,7 @@ def _plan_stage(stage: CountedStage, utilisation: float) -> StagePlan:
     cache_s = _cache_s(stage)
     bound, sustained = device_pass.bound, device_pass.sustained(utilisation)
     pass_s = max(sustained.compute_s, sustained.memory_s + cache_s)
+    bound_s = max(bound.compute_s, bound.memory_s + cache_s)
     rate, ops = spec.passes_per_s, stage.profile.totals.flops
     needed = memory_needed(stage.profile, device_pass.scheme)
     prefill = None if stage.prefill is None else _device_pass(stage, stage.prefill)
@@ -149,14 +151,20 @@ def _plan_stage(stage: CountedStage, utilisation: float) -> StagePlan:
         rate=Figure(rate, "bound", "tokens per second" if spec.tokens_per_s else "passes per second"),
         ops=Figure(ops, "bound", "counted, one pass"),
         required_tops=Figure(ops * rate / utilisation / 1e12, "estimate", f"{ops:,} × {rate:.4g}/s ÷ {utilisation:g}"),
-        bound_s=Figure(max(bound.compute_s, bound.memory_s + cache_s), "bound", bound.limit),
-        estimate_s=Figure(device_pass.estimate_s + cache_s, "estimate", stage.efficiency.source),
+        bound_s=Figure(bound_s, "bound", bound.limit),
+        estimate_s=Figure(max(device_pass.estimate_s, bound_s), "estimate", stage.efficiency.source),
         first_bound_s=None if prefill is None else Figure(prefill.bound.seconds, "bound", "reading the prompt"),
         first_s=None if prefill is None else Figure(prefill.estimate_s, "estimate", "reading the prompt"),
         **_decoding_figures(stage, device_pass),
-        memory=Figure(int(needed.value) + stage.cache_bytes, needed.kind, needed.source),
+        memory=_stage_memory(stage, needed),
         load=Figure(rate * pass_s, "estimate", f"rate × {pass_s:.3g} s"),
     )
+
+
+def _stage_memory(stage: CountedStage, needed: Figure) -> Figure:
+    """Return the memory of a stage. A traced peak of a decoding step holds the key-value cache, a lower bound does not."""
+    traced = bool(stage.profile.totals.peak_memory.get("total"))
+    return needed if traced else Figure(int(needed.value) + stage.cache_bytes, needed.kind, needed.source)
 
 
 def _decoding_figures(stage: CountedStage, device_pass: DevicePass) -> dict[str, Figure | None]:
