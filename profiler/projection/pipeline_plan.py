@@ -162,7 +162,7 @@ def _plan_stage(stage: CountedStage, utilisation: float) -> StagePlan:
 
 
 def _stage_memory(stage: CountedStage, needed: Figure) -> Figure:
-    """Return the memory of a stage. A traced peak of a decoding step holds the key-value cache, a lower bound does not."""
+    """Return the memory of a stage: the traced peak of a decoding step holds the key-value cache, a bound does not."""
     traced = bool(stage.profile.totals.peak_memory.get("total"))
     return needed if traced else Figure(int(needed.value) + stage.cache_bytes, needed.kind, needed.source)
 

@@ -12,6 +12,7 @@ from profiler.errors import ModelError, ProfilerError, one_line
 from profiler.run.allocator import with_allocator_peak
 from profiler.tally import Profile, tally
 from profiler.trace import Session
+from profiler.trace.nested_tensors import tensors_in
 from profiler.trace.preserve_state import preserve_state
 from profiler.trace.require_module import require_module
 from profiler.util.interrupts import interruptible, uninterrupted
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
     from torch import nn
     from torch.optim import Optimizer
+
+    from profiler.trace.snapshot import Snapshot
 
 
 def count(model: nn.Module, *args: Any, **kwargs: Any) -> Profile:
@@ -64,6 +67,9 @@ def record(
 ) -> Profile:
     """Call *run*, which calls *model*, and return its profile; restore everything afterwards.
 
+    If *run* creates states of the optimizer, it runs once more, and the second run is counted: training consists of
+    such steps. Before each, the gradients are the same.
+
     Args:
         model: The model.
         run: Runs it.
@@ -74,10 +80,30 @@ def record(
         ModelError: *run* raised; the original error is the ``__cause__``.
     """
     with uninterrupted(), preserve_state(model, optimizer, trains=trains) as snapshot:
-        session = Session(model, snapshot.before_overwrite)
-        with model_errors(model), session, interruptible():
-            run()
+        gradients = [(parameter, parameter.grad) for parameter in model.parameters()] if optimizer is not None else []
+        states = _state_count(optimizer)
+        session = _run(model, run, snapshot)
+        if _state_count(optimizer) > states:
+            for parameter, gradient in gradients:
+                parameter.grad = gradient
+            session = _run(model, run, snapshot)
     return tally(session.trace())
+
+
+def _run(model: nn.Module, run: Callable[[], object], snapshot: Snapshot) -> Session:
+    """Return the session that recorded *run*."""
+    session = Session(model, snapshot.before_overwrite)
+    with model_errors(model), session, interruptible():
+        run()
+    return session
+
+
+def _state_count(optimizer: Optimizer | None) -> int:
+    """Return the number of tensors that the optimizer keeps, beside the parameters."""
+    if optimizer is None:
+        return 0
+    own = [value for name, value in vars(optimizer).items() if name not in {"param_groups", "state"}]
+    return sum(1 for _ in tensors_in([*own, *optimizer.state.values()]))
 
 
 @contextmanager

@@ -37,6 +37,9 @@ def count_step(
     buffers are copied first, and with an optimizer parameters and its state too: that takes as much memory again (none
     on ``meta``).
 
+    With an optimizer, the step is one in the middle of training: if the optimizer has no states yet, a first step
+    creates them, and the second is counted.
+
     The profile's ``phases`` are "forward", "backward", "recompute" (with activation checkpointing) and "optimizer".
     ``model_flops`` leaves the recompute out, as MFU does; ``hardware_flops`` has it, as HFU does. ``memory`` has the
     peak of live memory by category, and the rule-of-thumb estimate where one exists for this optimizer and dtype.

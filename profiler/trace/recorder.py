@@ -99,12 +99,12 @@ class Recorder(TorchDispatchMode):
         def begin(optimizer: torch.optim.Optimizer, *_: Any) -> None:
             if not self.scope.excludes():
                 self._modules.enter_optimizer(optimizer)
-                self._storages.mark_optimizer_states(optimizer)
+                self._storages.mark_optimizer_states(optimizer, begins=True)
 
         def end(optimizer: torch.optim.Optimizer, *_: Any) -> None:
             if not self.scope.excludes():
                 self._modules.leave_optimizer(optimizer)
-                self._storages.mark_optimizer_states(optimizer)
+                self._storages.mark_optimizer_states(optimizer, begins=False)
 
         with ExitStack() as stack:
             stack.callback(register_optimizer_step_pre_hook(begin).remove)

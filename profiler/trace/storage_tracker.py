@@ -4,6 +4,9 @@ A storage has one category for its whole life, which is final only when it is fr
 the ``.grad`` of a parameter, an optimizer state if an optimizer ever kept it in its ``state``, an activation if a
 forward pass allocated it and it was still live when a backward pass began, and an input if it was an argument of the
 model or was allocated outside the profiled block. Everything else is temporary.
+
+What exists when the block begins counts from there on: parameters, buffers and gradients, and what is found only later,
+when the optimizer steps or a backward pass reads it.
 """
 
 from __future__ import annotations
@@ -42,6 +45,8 @@ _UNKNOWN_MODULE = "(before)"
 #: Changes of phase at which what a forward pass has left is saved for backward.
 _FORWARD_TO_BACKWARD = {("forward", "backward"), ("forward", "recompute"), ("recompute", "backward")}
 _FORWARD = frozenset({"forward", "recompute"})
+#: Attributes of an optimizer that hold no state of it, or that are looked at by themselves.
+_NO_STATE = frozenset({"param_groups", "defaults", "state"})
 #: Raised by tensors without a storage of their own: sparse, opaque or uninitialized ones.
 _NO_STORAGE = (RuntimeError, NotImplementedError, ValueError)
 
@@ -57,10 +62,15 @@ class StorageTracker:
         self._model = model
         #: By address. A freed storage may stay here until another one is allocated at its address.
         self._live: dict[int, StorageRef] = {}
-        #: Each storage when it is allocated and again when it is freed: its weak reference's callback appends it.
-        self._events: list[StorageRef] = []
+        #: Each storage when it is allocated and again when it is freed: its weak reference's callback appends it. And
+        #: the first operator of each phase.
+        self._events: list[StorageRef | Producer] = []
         #: The events of earlier starts of the session.
-        self._earlier_events: list[StorageRef] = []
+        self._earlier_events: list[StorageRef | Producer] = []
+        #: Storages that existed when the session started, whenever they were found.
+        self._existing: list[StorageRef] = []
+        #: Whether events of the present start were summed.
+        self._is_summed = False
         #: Storages still live when the session stopped. If it starts again, they count as freed at the stop.
         self._survivors: list[StorageRef] = []
         #: The storages of the model's parameters and buffers, by the ``id`` of these.
@@ -70,6 +80,8 @@ class StorageTracker:
         #: Temporary storages of the current forward pass, which become activations if they outlive it.
         self._forward_temporaries: list[StorageRef] = []
         self._phase: Phase = "forward"
+        #: The phase whose level at its start was noted; None before the first operator.
+        self._noted_phase: Phase | None = None
         #: The producer of storages allocated outside the profiled block.
         self._unknown_producer: Producer = "", _UNKNOWN_MODULE, self._phase
         self._timeline = MemoryTimeline()
@@ -80,9 +92,10 @@ class StorageTracker:
     def start(self) -> None:
         """Track the model's parameters, buffers and gradients."""
         self._earlier_events += self._survivors
-        self._survivors = []
         self._model_storages.clear()
+        self._noted_phase, self._is_summed = None, False
         self._mark_model()
+        self._track_survivors()
         self.mark_gradients()
 
     def stop(self) -> None:
@@ -90,7 +103,7 @@ class StorageTracker:
         self._mark_model()
         self.mark_gradients()
         events, self._events = self._events, []
-        self._earlier_events += events
+        self._earlier_events += [*self._take_existing(), *events]
         events.clear()  # the callbacks of storages that live on still append to this list
         self._survivors = list(self._live.values())
         self._live.clear()
@@ -100,8 +113,9 @@ class StorageTracker:
         self, producer: Producer, operands: Iterable[torch.Tensor], results: Iterable[torch.Tensor]
     ) -> None:
         """Track an operator's operands and results. Operands not seen before are inputs."""
-        if producer[2] != self._phase:
+        if producer[2] != self._noted_phase:
             self._enter_phase(producer[2])
+            self._events.append(producer)
         if self._phase == "backward":
             self._mark_gradients_after_backward()
         for tensor in operands:
@@ -110,7 +124,7 @@ class StorageTracker:
             except _NO_STORAGE:
                 continue
             if storage is None or storage() is None:
-                self._track(tensor, self._unknown_producer, "input")
+                self._track(tensor, self._unknown_producer, "input", existing=self._phase == "backward")
         for tensor in results:
             self._track(tensor, producer, "temporary")
 
@@ -147,11 +161,12 @@ class StorageTracker:
         if self._model is not None:
             self._mark(_gradients(modules_of(self._model)), "gradient")
 
-    def mark_optimizer_states(self, optimizer: torch.optim.Optimizer) -> None:
-        """Mark the states of an optimizer, and the gradients of its parameters."""
+    def mark_optimizer_states(self, optimizer: torch.optim.Optimizer, *, begins: bool) -> None:
+        """Mark the states of an optimizer and the gradients of its parameters. What is new when it *begins* existed."""
         parameters = (p for group in optimizer.param_groups for p in group["params"])
-        self._mark((p.grad for p in parameters if p.grad is not None), "gradient")
-        self._mark(tensors_in(list(optimizer.state.values())), "optimizer_state")
+        self._mark((p.grad for p in parameters if p.grad is not None), "gradient", existing=begins)
+        attributes = [value for name, value in vars(optimizer).items() if name not in _NO_STATE]
+        self._mark(tensors_in([*optimizer.state.values(), *attributes]), "optimizer_state", existing=begins)
 
     def memory(self) -> Memory:
         """Return the peaks and the timeline of live memory so far."""
@@ -186,10 +201,13 @@ class StorageTracker:
             self._graph_task = task
             torch.autograd.Variable._execution_engine.queue_callback(self.mark_gradients)
 
-    def _mark(self, tensors: Iterable[torch.Tensor], category: Category) -> None:
-        """Track *tensors* in this category. Parameters and buffers keep theirs."""
+    def _mark(self, tensors: Iterable[torch.Tensor], category: Category, *, existing: bool = False) -> None:
+        """Track *tensors* in this category. Parameters and buffers keep theirs.
+
+        Those that are new to us count from the start of the block if they are *existing*.
+        """
         for tensor in chain.from_iterable(map(inner_tensors, tensors)):
-            storage = self._track(tensor, self._unknown_producer, category)
+            storage = self._track(tensor, self._unknown_producer, category, existing=existing)
             if storage is not None and storage.category not in {category, "parameter", "buffer"}:
                 self._recategorize(storage, category)
 
@@ -197,8 +215,21 @@ class StorageTracker:
         storage.category = category
         self._timeline.recategorize(storage)
 
-    def _track(self, tensor: torch.Tensor, producer: Producer, category: Category) -> StorageRef | None:
-        """Return the tracked storage of *tensor*; start tracking it with this producer and category if it is new."""
+    def _track_survivors(self) -> None:
+        """Track what an earlier block left, and what still lives."""
+        survivors, self._survivors = self._survivors, []
+        for survivor in survivors:
+            untyped = survivor()
+            if untyped is not None and self._live.get(survivor.key) is None:
+                self._start_tracking(untyped, survivor.producer, survivor.category)
+
+    def _track(
+        self, tensor: torch.Tensor, producer: Producer, category: Category, *, existing: bool = False
+    ) -> StorageRef | None:
+        """Return the tracked storage of *tensor*; start tracking it with this producer and category if it is new.
+
+        One that is new to us and *existing* counts from the start of the block.
+        """
         try:
             untyped = tensor.untyped_storage()
         except _NO_STORAGE:
@@ -206,7 +237,7 @@ class StorageTracker:
         key, size = untyped._cdata, untyped.nbytes()
         tracked = self._live.get(key)
         if tracked is None or tracked() is None:
-            return self._start_tracking(untyped, producer, category)
+            return self._start_tracking(untyped, producer, category, existing=existing)
         return tracked if tracked.bytes == size else self._retrack(untyped, tracked, producer)
 
     def _retrack(self, untyped: torch.UntypedStorage, tracked: StorageRef, producer: Producer) -> StorageRef:
@@ -214,12 +245,14 @@ class StorageTracker:
         self._events.append(tracked)
         return self._start_tracking(untyped, producer, tracked.category)
 
-    def _start_tracking(self, untyped: torch.UntypedStorage, producer: Producer, category: Category) -> StorageRef:
+    def _start_tracking(
+        self, untyped: torch.UntypedStorage, producer: Producer, category: Category, *, existing: bool = False
+    ) -> StorageRef:
         key, size = untyped._cdata, untyped.nbytes()
         storage = self._live[key] = StorageRef(untyped, self._events.append)
         storage.key, storage.bytes, storage.producer = key, size, producer
         storage.category, storage.counted_as, storage.removed = category, None, False
-        self._events.append(storage)
+        (self._existing if existing else self._events).append(storage)
         if category == "temporary" and self._phase in _FORWARD:
             self._forward_temporaries.append(storage)
         return storage
@@ -229,7 +262,7 @@ class StorageTracker:
 
     def _enter_phase(self, phase: Phase) -> None:
         """Switch to *phase*. When a backward pass begins, the forward pass's live temporaries become activations."""
-        previous, self._phase = self._phase, phase
+        previous, self._phase, self._noted_phase = self._phase, phase, phase
         self._unknown_producer = "", _UNKNOWN_MODULE, phase
         if (previous, phase) not in _FORWARD_TO_BACKWARD:
             return
@@ -243,12 +276,22 @@ class StorageTracker:
         if previous == "forward":
             self._activations |= activations  # each module's maximum over the steps
 
+    def _take_existing(self) -> list[StorageRef]:
+        """Return the existing storages that are to be added before the waiting events, and forget them."""
+        existing, self._existing = self._existing, []
+        if not self._is_summed:
+            return existing
+        self._timeline.add_from_start(existing)
+        return []
+
     def _sum_events(self) -> None:
         """Replay the waiting events into the timeline, and drop the references to freed storages."""
         self._timeline.replay(self._earlier_events)
+        self._timeline.replay([*self._take_existing()])
         self._timeline.replay(self._events)
         self._earlier_events.clear()
         self._events.clear()
+        self._is_summed = True
         self._forward_temporaries = [storage for storage in self._forward_temporaries if self._is_live(storage)]
         self._live = {key: storage for key, storage in self._live.items() if storage() is not None}
 
