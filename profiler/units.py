@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING
 
@@ -121,6 +122,8 @@ def shape(sizes: Iterable[int]) -> str:
 
 def _four_digits(value: float) -> str:
     """Format a number with four digits, at most three of them decimals."""
+    if not math.isfinite(value):
+        return str(value)
     decimals = 3 - (len(str(int(value))) - 1)
     text = f"{value:.{max(decimals, 0)}f}"
     return f"{value:.{max(decimals - 1, 0)}f}" if len(text.replace(".", "")) > 4 else text  # noqa: PLR2004 - four digits

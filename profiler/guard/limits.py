@@ -15,6 +15,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from profiler.errors import BudgetError, UnknownNameError
+from profiler.escaping import quoted
 from profiler.guard.device_metrics import TERA, is_projected
 from profiler.guard.metrics import FIGURES, Metric, Part
 from profiler.values.records import PHASES
@@ -122,10 +123,13 @@ def _part(keys: tuple[str, ...]) -> tuple[Part, str]:
     raise BudgetError(msg)
 
 
+_LONGEST_CHANGE = 40
+
+
 def _relative(written: str) -> tuple[str, Fraction]:
     """Return the sign of a relative limit, and its change as a fraction of the baseline."""
     match = _RELATIVE.fullmatch(written)
-    if match is None:
-        msg = f"{written!r} is not a change; write it as '+0 %'"
+    if match is None or len(written) > _LONGEST_CHANGE:
+        msg = f"{quoted(written)} is not a change; write it as '+0 %'"
         raise BudgetError(msg)
     return match["sign"].replace("−", "-"), Fraction(match["percent"]) / 100

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 _MILLION = 10**6
 
+#: A value beyond this is no float.
+_LARGEST = 10**300
+
 
 def printed(result: FigureResult) -> str:
     """Format what the document prints, with its unit; a formula is too long for a table."""
@@ -104,4 +107,6 @@ def _format(value: Fraction, figure: PrintedFigure) -> str:
 def _short(value: Fraction) -> str:
     if value == int(value) and abs(value) < 10**15:
         return f"{int(value):,}".replace("-", "−")
+    if abs(value) >= _LARGEST:
+        return f"{'−' if value < 0 else ''}over 1e300"
     return units.rounded(float(value)) if abs(value) < 10**6 else f"{float(value):.4g}"

@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 SAVED_HINT = "a file that `save` or `--format json --output` wrote"
 
 
+#: The figures of a projection that are text.
+_TEXTS = frozenset({"device", "precision", "limit", "smallest_device"})
 #: A surrogate without its other half.
 _HALF = re.compile("[\ud800-\udfff]")
 
@@ -70,6 +72,7 @@ def from_json(text: str, source: str = "the text") -> Profile:
     row = _parse(text, source)
     try:
         profile = _profile(row)
+        _require_numbers(profile)
         is_consistent = _row(profile) == row
     except Exception as error:  # modules without their parent, a path that occurs twice …
         msg = f"{source} is not a consistent profile ({one_line(error)}); save it anew"
@@ -78,6 +81,17 @@ def from_json(text: str, source: str = "the text") -> Profile:
         msg = f"{source} was changed after it was saved: its totals are not the sums of its records; save it anew"
         raise SavedProfileError(msg)
     return profile
+
+
+def _require_numbers(profile: Profile) -> None:
+    """Raise a ``ValueError`` if a figure of the projection that is a number holds text."""
+    projection = profile.projection
+    if projection is None:
+        return
+    figures = {name: figure for name, figure in projection.figures.items() if name not in _TEXTS}
+    what_ifs = [figure for row in projection.what_if for figure in (row.weight_bytes, row.bound_s, row.estimate_s)]
+    for figure in (*figures.values(), *what_ifs):
+        float(figure.value)
 
 
 def save(profile: Profile, path: str | Path) -> None:

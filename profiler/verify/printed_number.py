@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from profiler.errors import ClaimError
+from profiler.escaping import quoted
 
 _NUMBER = r"\d[\d_,]*(?:\.\d+)?(?:[eE][-+]?\d{1,3})?"
+_MOST_DIGITS = 100
 _FORMS = re.compile(rf"(?P<sign>[<>]?)\s*(?P<low>{_NUMBER})(?:\s*\.\.\s*(?P<high>{_NUMBER}))?")
 
 
@@ -45,8 +47,12 @@ def parse_printed(text: str, scale: Fraction = Fraction(1)) -> PrintedNumber:
         Fraction(400, 1)
     """
     match = _FORMS.fullmatch(text.strip())
+    if any(len(digits) > _MOST_DIGITS for digits in re.findall(r"\d+", text)) or re.search(r"[eE][+-]?\d{4,}", text):
+        most = f"at most {_MOST_DIGITS} digits, and powers below e1000"
+        msg = f"cannot read the printed figure {quoted(text)}; write {most}"
+        raise ClaimError(msg)
     if match is None or (match["sign"] and match["high"]):
-        msg = f"cannot read the printed figure {text!r}; write a number, LOW..HIGH, >NUMBER or <NUMBER"
+        msg = f"cannot read the printed figure {quoted(text)}; write a number, LOW..HIGH, >NUMBER or <NUMBER"
         raise ClaimError(msg)
     low = _number(match["low"]) * scale
     if match["high"]:

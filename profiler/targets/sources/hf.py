@@ -16,7 +16,7 @@ from torch import nn
 
 from profiler.errors import TargetError, UnknownNameError, one_line
 from profiler.escaping import quoted
-from profiler.targets.configurable import ConfigurableTarget, integer_settings, with_settings
+from profiler.targets.configurable import SETTING_NAMES, ConfigurableTarget, integer_settings, with_settings
 from profiler.targets.offline import offline, require_local
 from profiler.targets.optional_imports import load
 from profiler.targets.presets import Preset, all_presets, find_preset
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 #: Tokens of the default input: this many if the configuration names no maximum, and never more than the limit.
 _DEFAULT_TOKENS, _MAX_TOKENS = 512, 2048
+#: The most layers of a model: each takes milliseconds to build.
+_MAX_LAYERS = 2000
 
 
 @offline()
@@ -122,6 +124,10 @@ def _read(path: str) -> dict[str, Any]:
         msg = f"{path} is not a configuration: it has a {type(values).__name__} where a JSON object is expected"
         raise TargetError(msg)
     require_local(path, values)
+    layers = [n for key in SETTING_NAMES["layers"] if type(n := values.get(key)) is int]
+    if max(layers, default=0) > _MAX_LAYERS:
+        msg = f"{path} has {max(layers):.4g} layers; at most {_MAX_LAYERS} are built"
+        raise TargetError(msg)
     return values
 
 
