@@ -6,6 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from profiler.errors import ClaimError, InputError
+from profiler.run.attention import sdpa_kernels
 from profiler.run.forward import count_forward
 from profiler.run.runner import Runner
 from profiler.run.step_options import StepOptions
@@ -46,12 +47,15 @@ def _find(name: str, _: Permissions) -> ConfigurableTarget:
 def run_model(measure: MeasureSpec, point: Point) -> Profile:
     """Run the model of a measure at one setting, on ``meta`` or, if it needs values, on the CPU.
 
+    The documents count attention as its products. A training step composes it of them: the fused kernel computes the
+    scores once more in backward.
+
     Raises:
         ProfilerError: A name in the measure is unknown, or the model failed.
     """
     target = sized_target(measure, point).target(point)
     runner = Runner(_workload(measure), device="cpu" if measure.values else "auto", dtype=measure.dtype)
-    with without_warnings():
+    with without_warnings(), sdpa_kernels("math" if measure.train else "flash"):
         if measure.count == "params":
             return _count_parameters(runner.build(target))
         return runner(target, _input_specs(measure), batch=measure.batch)
