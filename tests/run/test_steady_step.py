@@ -64,8 +64,7 @@ def test_a_steady_step_has_the_peak_of_two(name):
     )
     one, two = steps(model, optimizer, 1), steps(model, optimizer, 2)
     assert one.peak.bytes == two.peak.bytes
-    for moment in one.timeline:
-        assert moment.bytes["optimizer_state"] >= state * (name != "one's own")
+    assert one.phases["forward"].bytes["optimizer_state"] >= state
 
 
 @pytest.mark.parametrize("device", ["cpu", "meta"])
