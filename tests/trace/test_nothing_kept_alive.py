@@ -51,7 +51,7 @@ def test_a_profiled_model_and_its_input_are_freed_with_their_last_reference(run)
 
 
 HANDLES = """
-    import tempfile, torch, torch.distributed as dist, profiler
+    import tempfile, time, torch, torch.distributed as dist, profiler
     from torch.multiprocessing.reductions import StorageWeakRef
 
     dist.init_process_group("gloo", rank=0, world_size=1, init_method="file://" + tempfile.mktemp())
@@ -61,6 +61,8 @@ HANDLES = """
         handle = dist.all_reduce(buffer, async_op=True)
         handle.wait()
         del buffer, handle
+        for _ in range(100):  # gloo's own thread may hold it for a moment after the wait
+            time.sleep(0 if storage.expired() else 0.05)
         assert storage.expired()
     dist.destroy_process_group()
 """
