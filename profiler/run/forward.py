@@ -12,6 +12,7 @@ from profiler.errors import ModelError, ProfilerError, one_line
 from profiler.run.allocator import with_allocator_peak
 from profiler.tally import Profile, tally
 from profiler.trace import Session
+from profiler.trace.module_paths import parameters_of
 from profiler.trace.nested_tensors import tensors_in
 from profiler.trace.preserve_state import preserve_state
 from profiler.trace.require_module import require_module
@@ -80,7 +81,7 @@ def record(
         ModelError: *run* raised; the original error is the ``__cause__``.
     """
     with uninterrupted(), preserve_state(model, optimizer, trains=trains) as snapshot:
-        gradients = [(parameter, parameter.grad) for parameter in model.parameters()] if optimizer is not None else []
+        gradients = [(parameter, parameter.grad) for parameter in parameters_of(model)] if optimizer is not None else []
         states = _state_count(optimizer)
         session = _run(model, run, snapshot)
         if _state_count(optimizer) > states:
