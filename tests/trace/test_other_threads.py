@@ -57,11 +57,16 @@ def pool():
 
 
 def figures(p):
-    """Return the work of a profile by phase, module and operator."""
+    """Return the work of a profile by phase, module and operator.
+
+    The gradients of what branches share are added in the order in which the engine comes to the branches, which is not
+    settled for branches that ran at once: those additions are summed over the modules.
+    """
     sums = Counter()
     for entry in p.entries:
         record = entry.record
-        sums[record.phase, record.module, record.operator] += record.calls * (1 + entry.totals.flops)
+        is_shared = record.phase == "backward" and record.operator == "aten.add.Tensor"
+        sums[record.phase, is_shared or record.module, record.operator] += record.calls * (1 + entry.totals.flops)
     return sums, {module.path: module.calls for module in p.modules}, p.is_complete
 
 
