@@ -33,6 +33,10 @@ class Moment:
     phase: Phase
     bytes: Table
 
+    def __post_init__(self) -> None:
+        """Raise a ``ValueError`` if the sum of the bytes is missing, as in a file that was edited."""
+        _check_total(self.bytes)
+
     @property
     def total(self) -> int:
         """Bytes of all categories."""
@@ -53,6 +57,11 @@ class Memory:
     measured: int | None = None
     #: Estimate of a training step from the number of parameters alone.
     estimate: Table | None = None
+
+    def __post_init__(self) -> None:
+        """Raise a ``ValueError`` if the sum of the estimate is missing, as in a file that was edited."""
+        if self.estimate is not None:
+            _check_total(self.estimate)
 
     def __or__(self, other: Memory) -> Memory:
         """Combine two runs: take the higher peak, overall and of each phase."""
@@ -124,6 +133,12 @@ def __getattr__(name: str) -> object:
         raise AttributeError(msg)
     warn_renamed("profiler.memory.training", "profiler.memory.estimate_training")
     return estimate_training
+
+
+def _check_total(table: Table) -> None:
+    if "total" not in table:
+        msg = "bytes by category have no total"
+        raise ValueError(msg)
 
 
 def with_total(table: Table) -> Table:

@@ -88,9 +88,9 @@ def test_a_vit_in_its_patches(capsys):
 
 
 def test_a_training_step_of_gpt2(capsys):
-    """Backward multiplies twice as much as forward, in every contraction."""
+    """Backward multiplies twice as much as forward, and fused attention computes its scores there once more."""
     words = ("--vary", "batch,sequence=2..64", "--set", "layers=2", "-c", "contractions", "--letters", "E=768,V=50257")
-    formula = "3*(2*(24*B*S*E**2 + 4*B*S**2*E) + 2*B*S*E*V)"
+    formula = "3*(2*(24*B*S*E**2 + 4*B*S**2*E) + 2*B*S*E*V) + 2*(2*B*S**2*E)"
     assert derive(capsys, "hf:gpt2", *words, "--train", "--with", formula)["comparison"]["equal"]
 
 
