@@ -290,7 +290,8 @@ def test_a_training_step_of_llama_7b_takes_seconds_and_little_memory():
         [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True, timeout=300
     )
     forward, backward, states, memory = map(int, done.stdout.split())
-    assert backward == 2 * forward
+    scores = 32 * 32 * 2048 * 2048 * 128  # layers, heads, queries, keys, width: fused attention computes them once more
+    assert backward == 2 * forward + scores
     assert states >= 2 * 4 * 6_738_415_616  # two float32 values for each parameter
     assert 1024 * memory < 1.5e9
 
