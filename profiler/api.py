@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from profiler.values.findings import Finding
 
 
-class profile:  # noqa: N801 - a context manager, named as contextlib's are
+class profile:  # noqa: N801 - used as `with profiler.profile(model)`: lower case, as torch.no_grad and contextlib.suppress are
     """Count what runs in a ``with`` block, by module of *model*, operator, dtype and phase.
 
     Any code may run in the block: several calls, a ``generate()`` loop, a training step. It computes its real results,
@@ -76,7 +76,7 @@ class profile:  # noqa: N801 - a context manager, named as contextlib's are
             if depth == 0:
                 self._session.start()
             self._depth, self._result = depth + 1, None
-            return self  # noqa: TRY300 - an interrupt may arrive here too
+            return self  # noqa: TRY300 - an interrupt at the return has to be undone too, so it stays in the try
         except BaseException:
             self._depth = depth
             if depth == 0:

@@ -59,7 +59,7 @@ def main(words: Sequence[str] | None = None) -> int:
         return _fail("terminated", _SIGNALLED + signal.number)
     except KeyboardInterrupt:
         return _fail("interrupted", _INTERRUPTED)
-    except BaseException as error:  # noqa: BLE001 - the last resort: whatever happens is one line and a status
+    except BaseException as error:  # noqa: BLE001 - a command ends in one line and a status, also for an error that nobody foresaw
         return _fail(f"profiler failed: {one_line(error)}; --debug shows where, please report it", _FAILED)
     return 0
 

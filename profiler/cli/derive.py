@@ -61,7 +61,7 @@ def derive(
         output: File to write the result to, instead of printing it.
         quiet: Print nothing on stderr.
     """
-    from profiler.run.derive_target import DeriveRequest  # noqa: PLC0415 - sympy takes half a second: not for every command
+    from profiler.run.derive_target import DeriveRequest  # noqa: PLC0415 - imports sympy, half a second that no other command has to wait
 
     request = DeriveRequest(
         target, vary, count, input, set, letters, formula, at_most, solve_for, at, dtype, device, train=train

@@ -79,7 +79,7 @@ def like_stdout(file: StringIO) -> Console:
     with results_on_stdout():
         console = Console()
     system = console.color_system if console.is_terminal else None
-    return Console(file=file, width=console.width, force_terminal=console.is_terminal, color_system=system)  # type: ignore[arg-type] # rich types its own names
+    return Console(file=file, width=console.width, force_terminal=console.is_terminal, color_system=system)  # type: ignore[arg-type] # rich gives the name of a colour system as str, and takes a Literal
 
 
 def _for_terminal(report: Report, form: str, output: Path | None) -> str | None:

@@ -92,6 +92,6 @@ def _with_documents(counted: Profile, target: str) -> Profile:
     """Add the findings about documents' claims to the profile of a default forward pass."""
     if not any(True for _ in claims_settled_by_profile(target)):
         return counted
-    from profiler.verify import findings_about  # noqa: PLC0415 - sympy takes half a second: only if a document has claims about the model
+    from profiler.verify import findings_about  # noqa: PLC0415 - imports sympy, half a second: only for models that a document has claims about
 
     return replace(counted, findings=(*counted.findings, *findings_about(target, counted)))
