@@ -123,12 +123,20 @@ def _kind(func: Any) -> DispatchKind:
 
 
 def has_backend_kernel(func: Any, args: tuple[Any, ...]) -> bool:
-    """Return whether a composite operator has its own kernel for its tensor: RMSNorm on CUDA, nested ``linear``."""
+    """Return whether a composite operator has its own kernel for its tensor: RMSNorm on CUDA, nested ``linear``.
+
+    On ``meta`` it has one if the CPU has: the backward of SiLU is one kernel there, and a composition on ``meta``.
+    """
     kernels = _backend_kernels(func.name())
     if not kernels:
         return False
-    keys = next((torch._C._dispatch_keys(arg) for arg in args if isinstance(arg, torch.Tensor)), None)
-    return keys is not None and any(map(keys.has, kernels))
+    tensor = next((arg for arg in args if isinstance(arg, torch.Tensor)), None)
+    if tensor is None:
+        return False
+    if tensor.is_meta and not tensor.is_nested:
+        return DispatchKey.CPU in kernels
+    keys = torch._C._dispatch_keys(tensor)
+    return any(map(keys.has, kernels))
 
 
 @cache

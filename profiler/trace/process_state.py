@@ -10,6 +10,7 @@ from torch.utils import _python_dispatch
 
 from profiler.trace.force_eager import force_eager
 from profiler.trace.meta_attention import fused_attention_on_meta
+from profiler.trace.meta_composites import whole_composites_on_meta
 from profiler.util.shared_context import SharedContext
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def _process_state() -> Iterator[None]:
         stack.enter_context(_mode_flags())
         force_eager(stack)
         stack.enter_context(fused_attention_on_meta())
+        stack.enter_context(whole_composites_on_meta())
         yield
 
 
