@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from profiler.util.plain_data import MAX_DEPTH, MAX_DIGITS, PlainDataError, check_plain
+from profiler.util.plain_data import MAX_DIGITS, PlainDataError, check_plain, parse_errors
 from profiler.util.text_files import decode, read_text
 
 if TYPE_CHECKING:
@@ -43,18 +43,9 @@ def parse_json(text: str, source: str | Path, error_type: type[ProfilerError]) -
         ProfilerError: It is not JSON, repeats a key, is nested deeper than 100 levels, or holds a number that is not
             finite or has more than 40 digits.
     """
-    try:
+    with parse_errors(source, "is not JSON, or was cut short", error_type):
         document = json.loads(text, parse_int=_integer, object_pairs_hook=_object)
         check_plain(document)
-    except RecursionError as error:
-        msg = f"{source} cannot be used: it is nested deeper than {MAX_DEPTH} levels"
-        raise error_type(msg) from error
-    except PlainDataError as error:
-        msg = f"{source} cannot be used: {error}"
-        raise error_type(msg) from error
-    except ValueError as error:
-        msg = f"{source} is not JSON, or was cut short ({error})"
-        raise error_type(msg) from error
     return document
 
 

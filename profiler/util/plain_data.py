@@ -6,10 +6,15 @@ Values of the right types and fields are checked by pydantic, in the file that s
 from __future__ import annotations
 
 import math
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pydantic import ValidationError
+
+    from profiler.errors import ProfilerError
 
 #: Levels of tables and lists, and digits of an integer.
 MAX_DEPTH, MAX_DIGITS = 100, 40
@@ -35,6 +40,31 @@ def check_plain(document: Any) -> None:
             return
     msg = f"it is nested deeper than {MAX_DEPTH} levels"
     raise PlainDataError(msg)
+
+
+@contextmanager
+def parse_errors(source: object, malformed: str, error_type: type[ProfilerError]) -> Iterator[None]:
+    """Raise what a parser or `check_plain` raises in the block as an error of the caller, in one line.
+
+    Args:
+        source: The file, for the message.
+        malformed: What a file is that the parser does not accept, as in "is not TOML".
+        error_type: The class of the error to raise.
+
+    Raises:
+        ProfilerError: The file cannot be parsed, or holds what no reader accepts.
+    """
+    try:
+        yield
+    except RecursionError as error:
+        msg = f"{source} cannot be used: it is nested deeper than {MAX_DEPTH} levels"
+        raise error_type(msg) from error
+    except PlainDataError as error:
+        msg = f"{source} cannot be used: {error}"
+        raise error_type(msg) from error
+    except ValueError as error:  # of the parser, or of an integer with thousands of digits
+        msg = f"{source} {malformed} ({error})"
+        raise error_type(msg) from error
 
 
 def first_problem(error: ValidationError) -> str:

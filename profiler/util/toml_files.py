@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from typing import TYPE_CHECKING, Any
 
-from profiler.util.plain_data import MAX_DEPTH, PlainDataError, check_plain
+from profiler.util.plain_data import check_plain, parse_errors
 from profiler.util.text_files import read_text
 
 if TYPE_CHECKING:
@@ -46,16 +46,7 @@ def parse_toml(text: str, path: Path, error_type: type[ProfilerError]) -> dict[s
     if max(line.count(".") for line in text.split("\n")) > _MAX_DOTS:
         msg = f"{path} cannot be used: a line of it has more than {_MAX_DOTS} dots"
         raise error_type(msg)
-    try:
+    with parse_errors(path, "is not TOML", error_type):
         document = tomllib.loads(text)
         check_plain(document)
-    except RecursionError as error:
-        msg = f"{path} is not TOML: it is nested deeper than {MAX_DEPTH} levels"
-        raise error_type(msg) from error
-    except PlainDataError as error:
-        msg = f"{path} cannot be used: {error}"
-        raise error_type(msg) from error
-    except ValueError as error:  # of the parser, or of an integer with thousands of digits
-        msg = f"{path} is not TOML: {error}"
-        raise error_type(msg) from error
     return document

@@ -117,7 +117,7 @@ def test_every_preset_says_where_its_configuration_was_published(name):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[a", "bad.toml is not TOML: "),
+        ("[a", "bad.toml is not TOML ("),
         ("[a]\nclass = 'A'\nsource = 's'\ninputs = {}\n", "bad.toml is not a valid preset file: a.configuration: "),
         (
             "[a]\nclass = 'A'\nsource = 's'\ninputs = {}\nconfiguration = {}\nmodell = 1\n",
