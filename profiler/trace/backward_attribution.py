@@ -12,6 +12,7 @@ from weakref import ReferenceType
 
 import torch
 from torch.autograd.graph import _engine_run_backward
+from torch.utils.checkpoint import CheckpointFunction
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -62,11 +63,21 @@ def _rerunning_node(node: Any) -> Any:
 def _is_rerun_without_grad(state: ThreadState, node: Any, task: int) -> bool:
     """Return whether a forward without gradients, that of another custom function, runs in the rerun of *node*."""
     if node.name() == _CHECKPOINT:
-        return True
+        return _is_checkpoint_running()
     if state.rerun_task != task:
         return False
     state.in_rerun_function |= state.nodes.has_new()  # its node is numbered before its forward runs
     return state.in_rerun_function
+
+
+def _is_checkpoint_running() -> bool:
+    """Return whether the node of a checkpoint runs now: not so while the engine adds the gradients that it returned."""
+    frame: FrameType | None = inspect.currentframe()
+    while frame is not None and frame.f_code is not _engine_run_backward.__code__:
+        if frame.f_code is CheckpointFunction.backward.__code__:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _checkpoint_node(hook: Any) -> Any:

@@ -113,3 +113,12 @@ def test_functional_gradients_are_backward_work():
     with profiler.profile(model) as p:
         torch.func.grad(lambda w: torch.func.functional_call(model, {"weight": w}, X).sum())(model.weight)
     assert p.phases["forward"].macs == p.phases["backward"].macs == 32
+
+
+def test_gradients_that_checkpoints_return_are_added_in_backward():
+    layer = nn.Linear(4, 4, bias=False)
+    x = X.clone().requires_grad_()
+    with profiler.profile(layer) as p:
+        sum(checkpoint(layer, x, use_reentrant=True) for _ in range(3)).sum().backward()
+    added = [entry.record for entry in p.entries if entry.record.operator.startswith("aten.add")]
+    assert {record.phase for record in added} == {"forward", "backward"}
