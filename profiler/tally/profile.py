@@ -19,6 +19,7 @@ from profiler.values.records import PHASES, Phase, Value, tensors
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from profiler.values.data_flow import DataFlow
     from profiler.values.findings import Finding
     from profiler.values.memory import Memory
     from profiler.values.projection import Projection
@@ -80,6 +81,9 @@ class Profile:
     memory: Memory | None = None
     #: The bytes that hold the parameters, with the scales of quantized ones; None in profiles saved by older versions.
     param_bytes: int | None = None
+    #: The operator calls in order, and the storages that each reads and writes; None if there were too many calls,
+    #: of a sum of profiles, and in profiles saved by older versions.
+    flow: DataFlow | None = None
 
     def __getstate__(self) -> dict[str, object]:
         """Return the fields alone: what is computed from them is computed again, and a tree may be very deep."""
@@ -189,6 +193,7 @@ class Profile:
             findings=findings,
             projection=None,
             memory=self.memory | other.memory if self.memory and other.memory else self.memory or other.memory,
+            flow=None,
         )
 
     def __str__(self) -> str:

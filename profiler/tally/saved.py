@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,11 +36,13 @@ from profiler.tally.tree import Module
 from profiler.util.files import write_whole
 from profiler.util.json_files import parse_json, read_json_text
 from profiler.util.plain_data import first_problem
+from profiler.values.data_flow import format_flow, parse_flow
 from profiler.values.records import OpRecord, TensorSpec
 
 if TYPE_CHECKING:
     from profiler.tally.figures import Totals
     from profiler.tally.profile import Operator
+    from profiler.values.data_flow import DataFlow
     from profiler.values.records import Value
 
 
@@ -156,6 +159,7 @@ def _row(profile: Profile) -> ProfileRow:
         findings=finding_rows(profile.findings),
         projection=profile.projection,
         memory=profile.memory,
+        flow=None if profile.flow is None else format_flow(profile.flow),
     )
 
 
@@ -211,7 +215,18 @@ def _profile(row: ProfileRow) -> Profile:
         findings=findings_of(row.findings),
         projection=row.projection,
         memory=row.memory,
+        flow=None if row.flow is None else _flow_of(row.flow, row.records),
     )
+
+
+def _flow_of(text: str, records: list[RecordRow]) -> DataFlow:
+    """Return the data flow in a text; raise a ``ValueError`` if it is not one of these records' calls."""
+    flow = parse_flow(text)
+    counts = Counter(step.record for step in flow)
+    if any(not 0 <= i < len(records) or n > records[i].calls for i, n in counts.items()):
+        msg = "the data flow has other calls than the records"
+        raise ValueError(msg)
+    return flow
 
 
 def _module_of(row: ModuleRow) -> Module:

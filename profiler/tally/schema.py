@@ -131,6 +131,13 @@ class ProfileRow(SchemaModel):
     findings: list[FindingRow] = Field(default_factory=list)
     projection: Projection | None = None
     memory: Memory | None = None
+    flow: str | None = Field(
+        default=None,
+        description=(
+            "the operator calls in order, separated by spaces: `record<reads>writes`, with the index of the record and "
+            "the numbers of the storages of its tensor arguments and results (-1: a tensor without a storage)"
+        ),
+    )
 
 
 #: The JSON Schema, as it is published with the package.

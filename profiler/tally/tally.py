@@ -46,6 +46,7 @@ def tally(trace: Trace) -> Profile:
         ),
         entries=tuple(cost_record(record) for record in trace.records),
         memory=trace.memory,
+        flow=trace.flow,
     )
 
 

@@ -15,6 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from profiler.trace import dispatch_stack
 from profiler.trace.argument_specs import SpecCache
+from profiler.trace.data_flow import CallStorages, FlowLog
 from profiler.trace.dispatch_kind import DispatchKind, Effect, classify, has_backend_kernel, has_own_dispatch
 from profiler.trace.flex_attention import FlexAttention
 from profiler.trace.operator_calls import OperatorCall
@@ -30,11 +31,12 @@ if TYPE_CHECKING:
     from profiler.trace.task_scope import TaskScope
     from profiler.trace.tracing import TracingDetector
     from profiler.trace.value_readers import ValueReaders
+    from profiler.values.data_flow import DataFlow
 
 
 #: A recorded call that is not yet counted: its producer, its arguments, the names of the keyword arguments at their
-#: end, and its result in a list.
-PendingCall = tuple[Producer, list[Any], tuple[str, ...], list[Any]]
+#: end, its result in a list, and the storages of its operands and results.
+PendingCall = tuple[Producer, list[Any], tuple[str, ...], list[Any], CallStorages]
 _MAX_PENDING = 2**12
 #: Higher-order operators that refuse to run under a dispatch mode. All that they run is in the functions they call.
 _CALLS_FUNCTIONS = frozenset({"cond", "switch", "strict_mode"})
@@ -71,6 +73,7 @@ class Recorder(TorchDispatchMode):
         self._is_active = False
         self._pending: list[PendingCall] = []
         self._calls: Counter[OperatorCall] = Counter()
+        self._flow = FlowLog()
 
     @property
     def calls(self) -> Counter[OperatorCall]:
@@ -78,6 +81,11 @@ class Recorder(TorchDispatchMode):
         with self._lock:
             self._count_pending()
         return self._calls
+
+    @property
+    def flow(self) -> DataFlow | None:
+        """The calls so far in their order, with the storages that each read and wrote; None if they were too many."""
+        return self._flow.data_flow(self.calls)
 
     @classmethod
     def is_infra_mode(cls) -> bool:
@@ -167,19 +175,21 @@ class Recorder(TorchDispatchMode):
             self.specs.read_values(readers, args, kwargs, items)
         if producer[0] is _BATCH_NORM and args[0].is_meta and not args[5]:
             del written[1:]  # the batch statistics in evaluation mode: empty on other devices, allocated on meta
-        self._pending.append((producer, items, tuple(kwargs), results))
-        self._storages.on_operator(producer, read, written)
+        storages = self._storages.on_operator(producer, read, written)
+        self._pending.append((producer, items, tuple(kwargs), results, storages))
         if len(self._pending) >= _MAX_PENDING:
             self._count_pending()
             self._storages.trim()
 
     def _count_pending(self) -> None:
-        self._calls.update(map(self._operator_call, self._pending))
+        calls = [self._operator_call(pending) for pending in self._pending]
+        self._calls.update(calls)
+        self._flow.add(calls, (pending[-1] for pending in self._pending))
         self._pending.clear()
 
     def _operator_call(self, pending: PendingCall) -> OperatorCall:
         """Return the key under which a recorded call is counted."""
-        producer, items, names, results = pending
+        producer, items, names, results, _ = pending
         specs, result = self.specs.specs(items), self.specs.spec(results[0])
         positional = len(specs) - len(names)
         return OperatorCall(*producer, specs[:positional], tuple(zip(names, specs[positional:], strict=True)), result)

@@ -30,6 +30,7 @@ from profiler.util.shared_context import PROCESS_LOCK
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from profiler.values.data_flow import DataFlow
     from profiler.values.memory import Memory
     from profiler.values.records import OpRecord, Shape, Value
 
@@ -50,6 +51,8 @@ class Trace:
     #: The shapes of the tensors in each module's first output, by path.
     outputs: dict[str, tuple[Shape, ...]]
     memory: Memory
+    #: The calls of the records in their order, and the storages that each reads and writes; None if they were too many.
+    flow: DataFlow | None = None
 
 
 class Session:
@@ -163,6 +166,7 @@ class Session:
             calls=dict(self._modules.calls),
             outputs=dict(self._modules.outputs),
             memory=self._storages.memory(),
+            flow=self._recorder.flow,
         )
 
     def _find_overlap(self) -> str:

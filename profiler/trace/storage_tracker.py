@@ -111,22 +111,28 @@ class StorageTracker:
 
     def on_operator(
         self, producer: Producer, operands: Iterable[torch.Tensor], results: Iterable[torch.Tensor]
-    ) -> None:
-        """Track an operator's operands and results. Operands not seen before are inputs."""
+    ) -> tuple[list[StorageRef | None], list[StorageRef | None]]:
+        """Track an operator's operands and results. Operands not seen before are inputs.
+
+        Returns:
+            The storage of each operand, and of each result; None for a tensor that has none.
+        """
         if producer[2] != self._noted_phase:
             self._enter_phase(producer[2])
             self._events.append(producer)
         if self._phase == "backward":
             self._mark_gradients_after_backward()
+        read: list[StorageRef | None] = []
         for tensor in operands:
             try:
                 storage = self._live.get(tensor.untyped_storage()._cdata)
             except _NO_STORAGE:
+                read.append(None)
                 continue
             if storage is None or storage() is None:
-                self._track(tensor, self._unknown_producer, "input", existing=self._phase == "backward")
-        for tensor in results:
-            self._track(tensor, producer, "temporary")
+                storage = self._track(tensor, self._unknown_producer, "input", existing=self._phase == "backward")
+            read.append(storage)
+        return read, [self._track(tensor, producer, "temporary") for tensor in results]
 
     def on_resize(self, untyped: torch.UntypedStorage) -> None:
         """Count a tracked storage with its new size."""
