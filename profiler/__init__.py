@@ -19,8 +19,9 @@ Example:
     (2400, 630, ())
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from profiler.util.lazy_imports import lazy_exports
 
 if TYPE_CHECKING:
     from profiler.api import profile
@@ -53,16 +54,4 @@ _DEFINED_IN = {
 _SUBMODULES = frozenset({"compat", "memory"})
 
 if not TYPE_CHECKING:  # a type checker sees the imports above, and rejects any other name
-
-    def __getattr__(name: str) -> object:
-        """Import a public name on first access."""
-        if name not in _DEFINED_IN:
-            msg = f"module 'profiler' has no attribute {name!r}"
-            raise AttributeError(msg)
-        module = import_module(_DEFINED_IN[name])
-        value = globals()[name] = module if name in _SUBMODULES else getattr(module, name)
-        return value
-
-    def __dir__() -> list[str]:
-        """List the public names, imported or not."""
-        return sorted({*globals(), *_DEFINED_IN})
+    __getattr__, __dir__ = lazy_exports(__name__, _DEFINED_IN, _SUBMODULES)

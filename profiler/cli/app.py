@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from io import StringIO
+from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, CycloptsError, Parameter
@@ -14,12 +16,13 @@ from profiler.cli.docstrings import restore_docstrings
 from profiler.cli.output import emit, like_stdout, message_on_stderr
 from profiler.cli.streams import open_closed_streams, prints_on_stderr
 from profiler.errors import ProfilerError, one_line
-from profiler.targets.permissions import Permissions, permit
 from profiler.util.autoload import import_all
+from profiler.util.permissions import Permissions, permit
 from profiler.util.processes import Terminated, raise_when_terminated
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from types import ModuleType
 
 app = App(
     name="profiler",
@@ -46,8 +49,8 @@ def main(words: Sequence[str] | None = None) -> int:
         words: The words after ``profiler``; by default those of the process.
     """
     open_closed_streams()
-    restore_docstrings(import_all(package))
     tokens = list(sys.argv[1:] if words is None else words)
+    restore_docstrings(_load_commands(next((token for token in tokens if not token.startswith("-")), "")))
     try:
         with raise_when_terminated():
             _run(tokens or ["--help"])
@@ -62,6 +65,15 @@ def main(words: Sequence[str] | None = None) -> int:
     except BaseException as error:  # noqa: BLE001 - a command ends in one line and a status, also for an error that nobody foresaw
         return _fail(f"profiler failed: {one_line(error)}; --debug shows where, please report it", _FAILED)
     return 0
+
+
+def _load_commands(first: str) -> list[ModuleType]:
+    """Import the file of the command that is named *first*; if none is, as in ``profiler resnet18``, import all."""
+    if first in {module.name for module in iter_modules(package.__path__)}:
+        module = import_module(f"{package.__name__}.{first}")
+        if first in app:
+            return [module]
+    return import_all(package)
 
 
 def _run(tokens: list[str]) -> None:

@@ -13,15 +13,12 @@ from profiler.cli.app import app
 from profiler.cli.output import emit, note
 from profiler.cli.training_options import TrainingOptions
 from profiler.errors import CheckFailedError, ProfilerError
-from profiler.guard import Acceptance, Baselines, Outcome, load_budgets
-from profiler.guard import check as check_profile
 from profiler.report.checks import CHECK_FORMATS, CheckReport
 from profiler.report.github import github_annotations
 from profiler.report.profile_differences import acceptance_text
-from profiler.run.count_target import count_target
 
 if TYPE_CHECKING:
-    from profiler.guard import Baseline, Budget, Budgets
+    from profiler.guard import Baseline, Baselines, Budget, Budgets, Outcome
     from profiler.report.checks import Outcomes
     from profiler.tally import Profile
 
@@ -51,6 +48,9 @@ def check(
         output: File to write the result to, instead of printing it.
         quiet: Print nothing on stderr except errors and annotations.
     """
+    from profiler.guard import Baselines, load_budgets
+    from profiler.guard import check as check_profile
+
     table = load_budgets(budgets)
     baselines = Baselines(table.baselines)
     outcomes: dict[str, Outcome | ProfilerError] = {}
@@ -79,6 +79,8 @@ def check(
 def _count(budget: Budget, *, quiet: bool) -> Profile:
     step = TrainingOptions(budget.train, budget.optimizer, budget.checkpoint, budget.freeze)
     step.check()
+    from profiler.run.count_target import count_target
+
     return count_target(
         budget.target,
         specs=budget.inputs,
@@ -109,6 +111,8 @@ def _raise_worst(report: CheckReport, *, update: bool) -> None:
 
 def _accept(baselines: Baselines, counted: list[tuple[Baseline, Profile]]) -> str:
     """Write the baselines that changed, and return what changed."""
+    from profiler.guard import Acceptance
+
     accepted = [(baseline, profile, Acceptance.of(baseline, profile)) for baseline, profile in counted]
     baselines.accept(one for _, _, one in accepted if one is not None)
     parts = [f"\n{acceptance_text(baseline, profile)}" for baseline, profile, one in accepted if one is not None]

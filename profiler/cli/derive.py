@@ -61,7 +61,7 @@ def derive(
         output: File to write the result to, instead of printing it.
         quiet: Print nothing on stderr.
     """
-    from profiler.run.derive_target import DeriveRequest  # noqa: PLC0415 - imports sympy, half a second that no other command has to wait
+    from profiler.run.derive_target import DeriveRequest
 
     request = DeriveRequest(
         target, vary, count, input, set, letters, formula, at_most, solve_for, at, dtype, device, train=train
@@ -71,8 +71,8 @@ def derive(
 
 def _derive(request: DeriveRequest, form: str, output: Path | None, *, quiet: bool) -> None:
     """Derive the closed form and write it; raise if it differs from the formula to compare with."""
-    from profiler.report.closed_form_formats import CLOSED_FORM_FORMATS  # noqa: PLC0415 - as above
-    from profiler.run.derive_target import derive_target  # noqa: PLC0415 - as above
+    from profiler.report.closed_form_formats import CLOSED_FORM_FORMATS
+    from profiler.run.derive_target import derive_target
 
     write = CLOSED_FORM_FORMATS.find(form)  # an unknown name is an error before the model runs
     with working(f"deriving {request.target}", quiet=quiet):

@@ -7,13 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from profiler.devices import find_device
 from profiler.errors import CheckFailedError, InputError
 from profiler.projection.efficiency import UTILISATION
 from profiler.projection.project import Demand
-from profiler.projection.this_machine import LOCAL, is_this_machine
 from profiler.projection.training_plan import TrainingPlan
-from profiler.run.project_target import ProjectionRequest, project_target
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,6 +62,9 @@ class DeviceOptions:
             UnknownNameError: There is no such device.
             AmbiguousNameError: Several devices match the name.
         """
+        from profiler.devices import find_device
+        from profiler.projection.this_machine import is_this_machine
+
         Demand(self.fps, self.utilisation)
         TrainingPlan(self.tokens, self.devices, self.deadline)
         if self.on is None and (self.fps is not None or self.precision is not None or self.largest_batch):
@@ -93,9 +93,13 @@ class DeviceOptions:
         run: Run | None = None,
     ) -> Profile:
         """Return the profile of a target with its projection; unchanged if no device was named."""
+        from profiler.projection.this_machine import LOCAL
+
         device = self.on or (LOCAL if self.measure else None)
         if device is None:
             return profile
+        from profiler.run.project_target import ProjectionRequest, project_target
+
         request = ProjectionRequest(
             device,
             precision=self.precision,

@@ -11,9 +11,7 @@ from cyclopts import Parameter
 
 from profiler.cli.app import app
 from profiler.cli.output import emit
-from profiler.devices import all_devices, find_device, match
 from profiler.errors import UnknownNameError
-from profiler.projection.this_machine import is_this_machine, measure_this_machine
 from profiler.report.device_catalogue import sheet, table
 
 if TYPE_CHECKING:
@@ -46,11 +44,17 @@ def devices(
 
 def _is_denoted(name: str) -> bool:
     """Return whether a name denotes one device, and is not only a part of its name."""
+    from profiler.devices import match
+    from profiler.projection.this_machine import is_this_machine
+
     return is_this_machine(name) or name.endswith(".toml") or len(match(name)) == 1
 
 
 def _select(name: str, *, remeasure: bool) -> list[Device]:
     """Return the devices that match *name*; all devices if it is empty."""
+    from profiler.devices import all_devices, find_device, match
+    from profiler.projection.this_machine import is_this_machine, measure_this_machine
+
     catalogue = all_devices()
     if not name:
         return list(catalogue.values())

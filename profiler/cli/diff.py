@@ -12,12 +12,11 @@ from profiler.cli.app import app
 from profiler.cli.output import emit, note
 from profiler.cli.training_options import FORWARD_ONLY, TrainingOptions
 from profiler.errors import CheckFailedError
-from profiler.guard import diff as compare
 from profiler.report.profile_differences import DIFF_FORMATS, DiffReport
-from profiler.run.count_target import count_target
-from profiler.tally import load
 
 if TYPE_CHECKING:
+    from profiler.tally import Profile
+
     Format = str
 else:
     Format = Literal[*DIFF_FORMATS.names()]
@@ -54,9 +53,17 @@ def diff(
         output: File to write the result to, instead of printing it.
         quiet: Print nothing on stderr.
     """
+    from profiler.guard import diff as compare
+    from profiler.tally import load
+
     step.check()
     notify = partial(note, quiet=quiet)
-    count = partial(count_target, specs=input, batch=batch, dtype=dtype, device=device, notify=notify, run=step.run)
+
+    def count(target: str) -> Profile:
+        from profiler.run.count_target import count_target
+
+        return count_target(target, specs=input, batch=batch, dtype=dtype, device=device, notify=notify, run=step.run)
+
     difference = compare(*(load(name) if _is_saved(name) else count(name) for name in (before, after)))
     emit(DIFF_FORMATS.render(DiffReport(difference, before, after), format), output)
     if fail_on_change and not difference.is_empty:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from profiler.cli.app import app
 from profiler.cli.output import emit
-from profiler.documents import FOLDER
-from profiler.documents import documents as catalogue
 from profiler.report.tables import table
 
 
@@ -16,6 +14,9 @@ def documents(*, template: bool = False) -> None:
     Args:
         template: Print a commented example of a claims file instead, as a starting point for your own.
     """
+    from profiler.documents import FOLDER
+    from profiler.documents import documents as catalogue
+
     if template:
         emit((FOLDER / "template.toml").read_text(encoding="utf-8"), None)
         return

@@ -10,7 +10,6 @@ from cyclopts import Parameter
 from profiler.cli.app import app
 from profiler.cli.output import emit
 from profiler.errors import UnknownNameError
-from profiler.formulas.catalogue import operator_rules, uncounted_operators
 from profiler.report.operator_catalogue import OPERATOR_FORMATS, OperatorList
 
 if TYPE_CHECKING:
@@ -45,8 +44,10 @@ def _select(name: str | None, *, uncounted: bool) -> OperatorList:
     Raises:
         UnknownNameError: No operator matches.
     """
-    rules = () if uncounted else tuple(operator_rules())
-    missing = tuple(uncounted_operators())
+    from profiler.formulas.cached_catalogue import operator_catalogue
+
+    counted, missing = operator_catalogue()
+    rules = () if uncounted else counted
     if name is None:
         return OperatorList(rules, missing, is_whole=not uncounted)
     wanted = name.replace("::", ".").lower()

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from profiler.errors import CheckFailedError
-from profiler.reconcile import compare_with_peers, count_with_facts, select_peers
-from profiler.run.forward import count
 from profiler.values.findings import TOTAL, Finding, Verdict
 
 if TYPE_CHECKING:
@@ -43,7 +41,11 @@ class PeerOptions:
         Raises:
             UnknownNameError: There is no such peer.
         """
-        return select_peers(word.strip() for word in self.against.split(",")) if self.against is not None else ()
+        if self.against is None:
+            return ()
+        from profiler.reconcile import select_peers
+
+        return select_peers(word.strip() for word in self.against.split(","))
 
     def device(self, device: str, notify: Notify) -> str:
         """Return the device to run on: peers need real values, so that "auto" becomes the CPU if any is selected."""
@@ -56,6 +58,9 @@ class PeerOptions:
         """Run the peers on the model that *make* returns, and add the findings to the profile."""
         if not self.names:
             return profile
+        from profiler.reconcile import compare_with_peers, count_with_facts
+        from profiler.run.forward import count
+
         counted, facts = count_with_facts(*make(), count)
         finished: list[str] = []
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from profiler.cli.app import app
 from profiler.cli.output import emit
-from profiler.peers import all_peers, find_peer
 from profiler.report.peer_catalogue import details, overview
 
 
@@ -15,5 +14,7 @@ def peers(name: str | None = None, /) -> None:
     Args:
         name: Show only this counter, with each known deviation and its place in the counter's source.
     """
+    from profiler.peers import all_peers, find_peer
+
     text = overview(all_peers().values()) if name is None else details(find_peer(name))
     emit(text + "\n", None)

@@ -14,10 +14,7 @@ from profiler.cli.app import app
 from profiler.cli.output import emit, note
 from profiler.errors import CheckFailedError
 from profiler.projection.efficiency import UTILISATION
-from profiler.projection.pipeline_file import read_pipeline
-from profiler.projection.pipeline_plan import plan_pipeline
 from profiler.report.pipeline_tables import text
-from profiler.run.count_stage import count_stage, stage_device
 
 if TYPE_CHECKING:
     from profiler.projection.pipeline_plan import PipelinePlan
@@ -48,6 +45,10 @@ def plan(
         output: File to write the result to, instead of printing it.
         quiet: Print nothing on stderr.
     """
+    from profiler.projection.pipeline_file import read_pipeline
+    from profiler.projection.pipeline_plan import plan_pipeline
+    from profiler.run.count_stage import count_stage, stage_device
+
     document = read_pipeline(pipeline)
     devices = [stage_device(stage, on) for stage in document.stages]
     pairs = zip(document.stages, devices, strict=True)

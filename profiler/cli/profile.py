@@ -14,13 +14,7 @@ from profiler.cli.device_options import NO_DEVICE, DeviceOptions
 from profiler.cli.output import ProfileFormat, note, show, working
 from profiler.cli.peer_options import NO_PEERS, PeerOptions
 from profiler.cli.training_options import FORWARD_ONLY, TrainingOptions
-from profiler.documents.target_claims import claims_settled_by_profile
-from profiler.run.attention import sdpa_kernels
-from profiler.run.autocast import under_autocast
-from profiler.run.count_target import count_target
-from profiler.run.forward import count_forward
-from profiler.targets import build_with_inputs
-from profiler.targets.permissions import with_permissions
+from profiler.util.permissions import with_permissions
 
 if TYPE_CHECKING:
     from profiler.tally import Profile
@@ -67,6 +61,12 @@ def profile(
         peers: Other counters.
         target_device: The device to project onto.
     """
+    from profiler.run.attention import sdpa_kernels
+    from profiler.run.autocast import under_autocast
+    from profiler.run.count_target import count_target
+    from profiler.run.forward import count_forward
+    from profiler.targets import build_with_inputs
+
     notify = partial(note, quiet=quiet)
     target_device.check(training=step.train)
     step.check()
@@ -90,8 +90,10 @@ def profile(
 
 def _with_documents(counted: Profile, target: str) -> Profile:
     """Add the findings about documents' claims to the profile of a default forward pass."""
+    from profiler.documents.target_claims import claims_settled_by_profile
+
     if not any(True for _ in claims_settled_by_profile(target)):
         return counted
-    from profiler.verify import findings_about  # noqa: PLC0415 - imports sympy, half a second: only for models that a document has claims about
+    from profiler.verify import findings_about
 
     return replace(counted, findings=(*counted.findings, *findings_about(target, counted)))

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from profiler.errors import InputError
-from profiler.run.step_options import StepOptions
 
 if TYPE_CHECKING:
     from profiler.run.runner import Run
@@ -44,7 +43,11 @@ class TrainingOptions:
     @property
     def run(self) -> Run | None:
         """What to do with the model instead of a forward pass; None for a forward pass."""
-        return StepOptions(self.optimizer, self.checkpoint, self.freeze) if self.train else None
+        if not self.train:
+            return None
+        from profiler.run.step_options import StepOptions
+
+        return StepOptions(self.optimizer, self.checkpoint, self.freeze)
 
 
 FORWARD_ONLY = TrainingOptions()

@@ -10,7 +10,6 @@ from rich.progress import Progress
 
 from profiler.cli.app import app
 from profiler.cli.output import emit, stderr_terminal
-from profiler.documents import WRONG, documents, find_document
 from profiler.errors import CheckFailedError, ClaimError, ModelError, UnknownNameError
 from profiler.report.claim_results import CLAIM_FORMATS
 
@@ -42,6 +41,8 @@ def verify(
         output: File to write the result to, instead of printing it.
         quiet: Print nothing on stderr except errors.
     """
+    from profiler.documents import documents, find_document
+
     selected = [find_document(name) for name in names] or list(documents().values())
     claim_results = _check(selected, claim, quiet=quiet)
     emit(CLAIM_FORMATS.render(claim_results, format), output)
@@ -51,7 +52,7 @@ def verify(
 
 def _check(selected: list[Document], claims: tuple[str, ...], *, quiet: bool) -> list[ClaimResult]:
     """Check the claims with these names, or all, and show the progress on a terminal."""
-    from profiler.verify import verify_all  # noqa: PLC0415 - sympy takes half a second: not for every command
+    from profiler.verify import verify_all
 
     ids = [claim.id for document in selected for claim in document.claims]
     for name in claims:
@@ -82,6 +83,8 @@ def _raise_failed(claim_results: list[ClaimResult]) -> None:
 
 def _raise_wrong(claim_results: list[ClaimResult]) -> None:
     """Raise an error if a claim is contradicted or unexplained."""
+    from profiler.documents import WRONG
+
     wrong = [claim for claim in claim_results if claim.verdict in WRONG]
     if wrong:
         named = ", ".join(f"{claim.claim.id} {claim.verdict.value}" for claim in wrong[:_NAMES_SHOWN])

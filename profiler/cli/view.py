@@ -9,7 +9,6 @@ from cyclopts import Parameter
 
 from profiler.cli.app import app
 from profiler.cli.output import ProfileFormat, show
-from profiler.tally import load
 
 
 @app.command
@@ -29,5 +28,7 @@ def view(
         format: Output format.
         output: File to write the result to, instead of printing it.
     """
+    from profiler.tally import load
+
     profile = load(saved)
     show(profile, title=profile.model, depth=depth, form=format, output=output)

@@ -88,7 +88,13 @@ def _device(path: Path, name: str, row: dict[str, Any], sources: dict[str, Sourc
         msg = f"{path.name}: {name} names the source {unknown[0]!r}, which is missing from the table [sources]"
         raise DeviceError(msg)
     try:
-        return TypeAdapter(Device).validate_python(row | {"sources": [sources[key] for key in keys]})
+        return _adapter().validate_python(row | {"sources": [sources[key] for key in keys]})
     except ValidationError as error:
         msg = f"{path.name}: {name}.{first_problem(error)}"
         raise DeviceError(msg) from error
+
+
+@cache
+def _adapter() -> TypeAdapter[Device]:
+    """Return what validates a device: making it takes pydantic longer than the hundred devices together."""
+    return TypeAdapter(Device)

@@ -12,7 +12,8 @@ list of tensors arrives as a tuple of specs, and ``out`` is the first result. Re
 schema.
 """
 
-from profiler.formulas.lookup import Rule, RuleKind, rule_for
+from profiler.formulas.lookup import Rule, rule_for
 from profiler.formulas.registry import formula
+from profiler.formulas.rule_kind import RuleKind
 
 __all__ = ["Rule", "RuleKind", "formula", "rule_for"]

@@ -9,37 +9,26 @@ from __future__ import annotations
 import inspect
 import linecache
 from collections import defaultdict
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
-
-from profiler.formulas import collectives, free, pointwise, registry
-from profiler.formulas.lookup import Rule, RuleKind, load_formulas, rule_for
+from profiler.formulas import collectives, registry
+from profiler.formulas.lookup import Rule, load_formulas, rule_for
+from profiler.formulas.operator_rule import OperatorRule
+from profiler.util.lazy_imports import LazyModule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    import torch
     from torch._ops import OpOverload
 
+    from profiler.formulas import free, pointwise
+else:
+    torch = LazyModule("torch")
+    free, pointwise = LazyModule("profiler.formulas.free"), LazyModule("profiler.formulas.pointwise")
+
 _PACKAGE = Path(__file__).parents[1]
-
-
-@dataclass(frozen=True, slots=True)
-class OperatorRule:
-    """An operator, and the function that computes its cost."""
-
-    #: ``library.name``, or ``library.name.overload`` if the overloads have different rules.
-    operator: str
-    kind: RuleKind
-    #: Relative to the folder that contains the package, such as ``profiler/formulas/families/matmul.py``; absolute
-    #: for other files; empty for a callable that is not a Python function.
-    file: str
-    #: Line of the function's ``def``.
-    line: int
-    #: First line of the function's docstring.
-    summary: str
 
 
 def operator_rules() -> list[OperatorRule]:

@@ -8,29 +8,23 @@ pointwise operators; a formula registered with ``torch.utils.flop_counter``. An 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import cache
 from typing import TYPE_CHECKING
 
 import profiler.formulas.families as package
-from profiler.formulas import collectives, free, pointwise, registry, torch_registry
+from profiler.formulas import collectives, registry, torch_registry
+from profiler.formulas.rule_kind import RuleKind
 from profiler.util.autoload import import_all
+from profiler.util.lazy_imports import LazyModule
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from profiler.formulas import free, pointwise
     from profiler.values.records import Cost, OpRecord
-
-
-class RuleKind(StrEnum):
-    """The kind of rule that counts an operator."""
-
-    # The values are written to saved profiles, so they must not change.
-    FORMULA = "formula"
-    POINTWISE = "pointwise"
-    DATA_MOVEMENT = "moves"
-    FREE = "free"
-    TORCH_REGISTRY = "foreign"
+else:
+    # their formulas are checked against torch's schemas
+    free, pointwise = LazyModule("profiler.formulas.free"), LazyModule("profiler.formulas.pointwise")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,14 +6,17 @@ import inspect
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import torch
-from torch._ops import OpOverload, OpOverloadPacket
-
 from profiler.errors import FormulaError, one_line
+from profiler.util.lazy_imports import LazyModule
 from profiler.values.records import Cost, OpRecord, Shape, TensorSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import torch
+    from torch._ops import OpOverload, OpOverloadPacket
+else:
+    torch = LazyModule("torch")
 
 R = TypeVar("R", bound="Callable[..., Cost | None]")
 
@@ -104,13 +107,13 @@ def overloads(name: str) -> list[OpOverload]:
     library, _, rest = name.partition(".")
     packet_name, _, overload = rest.partition(".")
     packet = getattr(getattr(torch.ops, library), packet_name, None)
-    if not isinstance(packet, OpOverloadPacket):
+    if not isinstance(packet, torch._ops.OpOverloadPacket):
         return []
     return [getattr(packet, o) for o in packet.overloads() if overload in {"", o}]
 
 
 def _dotted(operator: str | OpOverload | OpOverloadPacket) -> str:
-    if isinstance(operator, OpOverload):
+    if isinstance(operator, torch._ops.OpOverload):
         return str(operator)
     return str(operator).replace("::", ".")
 

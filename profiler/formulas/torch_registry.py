@@ -7,15 +7,21 @@ not used.
 
 from __future__ import annotations
 
-from typing import Any
-
-import torch
-from torch.utils import flop_counter
+import sys
+from typing import TYPE_CHECKING, Any
 
 from profiler.errors import FormulaError, one_line
 from profiler.formulas import registry
+from profiler.util.lazy_imports import LazyModule
 from profiler.values.records import Cost, OpRecord, TensorSpec
 
+if TYPE_CHECKING:
+    import torch
+else:
+    torch = LazyModule("torch")
+
+#: The module with the registry. It imports triton: so long as nobody has imported it, nobody has registered a formula.
+_FLOP_COUNTER = "torch.utils.flop_counter"
 _LIBRARIES_OF_TORCH = ("aten.", "prims.", "quantized.", "higher_order.")
 
 
@@ -45,11 +51,11 @@ def cost(record: OpRecord) -> Cost:
 
 
 def _find(operator: str) -> Any:
-    for overload in registry.overloads(operator):
-        function = flop_counter.flop_registry.get(overload.overloadpacket)
-        if function is not None:
-            return function
-    return None
+    flop_counter = sys.modules.get(_FLOP_COUNTER)
+    if flop_counter is None:
+        return None
+    functions = (flop_counter.flop_registry.get(form.overloadpacket) for form in registry.overloads(operator))
+    return next((function for function in functions if function is not None), None)
 
 
 def _to_meta(value: Any) -> Any:

@@ -11,7 +11,6 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from profiler.errors import BudgetError, UnknownNameError
-from profiler.guard.device_metrics import project_metric
 from profiler.tally import figures
 from profiler.tally.figures import HELD
 
@@ -102,6 +101,8 @@ def value_of(profile: Profile, metric: Metric) -> int:
     if metric.part == "modules" and not any(map(metric.covers_module, profile.nodes)):
         _raise_no_match(metric.pattern, profile)
     if metric.part == "devices":
+        from profiler.guard.device_metrics import project_metric  # noqa: PLC0415 - few limits are about a device
+
         return project_metric(profile, metric.name, metric.pattern)
     return sum(amounts(profile, metric).values())
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from profiler.devices import Device, all_devices
 from profiler.errors import PlanError
 from profiler.projection.precision import STORED_BYTES, PrecisionScheme
 from profiler.projection.work import activation_bytes, weight_bytes
@@ -13,6 +12,7 @@ from profiler.values.projection import Figure
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from profiler.devices import Device
     from profiler.tally import Profile
 
 #: Fraction of the memory that a program can allocate. Source: an L40S of 48 GiB reports 46068 MiB with ECC on (NVIDIA
@@ -43,6 +43,8 @@ def usable_bytes(device: Device) -> int | None:
 
 def smallest_device(needed_bytes: int, scheme: PrecisionScheme) -> Figure | None:
     """Return the single device of the catalogue with the least memory that fits and has the precision; None if none."""
+    from profiler.devices import all_devices  # noqa: PLC0415 - the catalogue takes pydantic
+
     candidates = [
         device
         for device in all_devices().values()

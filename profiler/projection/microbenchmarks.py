@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypedDict
 
-import torch
-from torch.nn import functional
-
+from profiler.util.lazy_imports import LazyModule
 from profiler.util.timing import time_calls
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import torch
+else:
+    torch = LazyModule("torch")
 
 #: Pairs of size and rate per second, by increasing size.
 Curve = tuple[tuple[float, float], ...]
@@ -30,7 +32,7 @@ class Rates(TypedDict):
     floor_s: float
 
 
-_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+_HALF = ("bfloat16", "float16")
 #: Sides of square matrix products. Accelerators need larger ones to reach their peak.
 _SIDES = {"cpu": (32, 64, 128, 256, 512, 1024), "cuda": (128, 256, 512, 1024, 2048, 4096, 8192)}
 #: Channels and height of the images for 3×3 convolutions, as in deep networks.
@@ -61,7 +63,7 @@ def benchmark(device: torch.device) -> Rates:
 def _gemm_curves(device: torch.device) -> dict[str, Curve]:
     """Return the curve of float32, and of the 16-bit dtypes that are not emulated."""
     curves = {"float32": _gemm_curve(device, torch.float32)}
-    for dtype in _DTYPES[1:]:
+    for dtype in (getattr(torch, name) for name in _HALF):
         _, rate = _gemm(device, dtype, _SIDES[device.type][_MIDDLE_SIDE])
         if rate > _EMULATED * curves["float32"][_MIDDLE_SIDE][1]:
             curves[str(dtype).removeprefix("torch.")] = _gemm_curve(device, dtype)
@@ -84,7 +86,9 @@ def _convolution(device: torch.device, channels: int, side: int, *, groups: int)
     image = torch.randn(1, channels, side, side, device=device)
     weight = torch.randn(channels, channels // groups, 3, 3, device=device)
     flops = 2 * 9 * channels * channels // groups * side * side
-    return flops, flops / _fastest_s(lambda: functional.conv2d(image, weight, padding=1, groups=groups), device)
+    return flops, flops / _fastest_s(
+        lambda: torch.nn.functional.conv2d(image, weight, padding=1, groups=groups), device
+    )
 
 
 def _copy(device: torch.device, size: int) -> tuple[float, float]:

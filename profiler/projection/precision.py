@@ -12,10 +12,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from profiler.devices import PRECISIONS, Device
 from profiler.errors import DeviceError, UnknownNameError
 
 if TYPE_CHECKING:
+    from profiler.devices import Device
     from profiler.tally import Profile
 
 #: Bytes of a stored element.
@@ -92,6 +92,8 @@ def parse_precision(name: str) -> PrecisionScheme:
         PrecisionScheme(name='int4-weights', weights='int4', activations='bf16', compute='bf16', converts=True)
     """
     weights = name.removesuffix(_WEIGHTS_ONLY)
+    from profiler.devices import PRECISIONS  # noqa: PLC0415 - the catalogue takes pydantic
+
     if weights not in PRECISIONS or (weights != name and weights not in _NARROW):
         kind = "precision"
         raise UnknownNameError(kind, name, [*PRECISIONS, *(f"{p}{_WEIGHTS_ONLY}" for p in _NARROW)])

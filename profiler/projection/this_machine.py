@@ -18,7 +18,6 @@ from math import log
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from profiler.devices import Device, Source, find_device
@@ -27,10 +26,16 @@ from profiler.projection.efficiency import Efficiency, FixedEfficiency
 from profiler.projection.microbenchmarks import Curve, benchmark
 from profiler.util.files import write_whole
 from profiler.util.json_files import parse_json, read_json_text
+from profiler.util.lazy_imports import LazyModule
+from profiler.util.user_cache import cache_folder
 
 if TYPE_CHECKING:
+    import torch
+
     from profiler.devices import Precision
     from profiler.projection.work import Work
+else:
+    torch = LazyModule("torch")
 
 LOCAL = "local"
 _PRECISIONS: dict[str, Precision] = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
@@ -212,8 +217,7 @@ def _memory_bytes(device: torch.device) -> int:
 
 def _cache_path(identity: dict[str, str]) -> Path:
     """Return the file of a measurement in the user's cache folder; there is one per kind of device."""
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return folder / "profiler" / f"local-{identity['device']}.json"
+    return cache_folder() / f"local-{identity['device']}.json"
 
 
 def _read_cache(path: Path) -> MeasuredMachine | None:

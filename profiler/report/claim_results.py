@@ -24,7 +24,6 @@ from profiler.report.claim_figures import (
 )
 from profiler.report.registry import Formats
 from profiler.report.tables import WIDTH, table
-from profiler.tally.saved_findings import FindingRow, finding_rows
 from profiler.units import with_unit
 from profiler.values.findings import Verdict
 
@@ -178,6 +177,8 @@ def _fill_in(margin: str, results: Sequence[FigureResult]) -> str:
 
 
 def _json_row(claim_result: ClaimResult, result: FigureResult) -> dict[str, Any]:
+    from profiler.tally.saved_findings import FindingRow, finding_rows  # noqa: PLC0415 - pydantic
+
     (row,) = finding_rows((result.finding,))
     figure = result.figure
     more = {

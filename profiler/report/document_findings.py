@@ -6,8 +6,6 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from profiler import units
-from profiler.documents import documents
-from profiler.documents.target_claims import claims_about
 from profiler.values.findings import TOTAL, CauseKind
 
 if TYPE_CHECKING:
@@ -24,6 +22,8 @@ def text(target: str, findings: Iterable[Finding], width: int = 80) -> str:
         findings: The findings of its profile; those about peers are skipped.
         width: The longest line.
     """
+    from profiler.documents.target_claims import claims_about  # noqa: PLC0415 - reads the documents
+
     settled = [finding for finding in findings if finding.claim.id]
     lines = [_line(finding) for finding in settled]
     names = {(finding.claim.source, finding.claim.id) for finding in settled}
@@ -56,6 +56,8 @@ def _line(finding: Finding) -> str:
 
 def _sentence(finding: Finding) -> str:
     """Return the claim as a sentence."""
+    from profiler.documents import documents  # noqa: PLC0415 - as above
+
     claims = (
         claim for document in documents().values() if document.id == finding.claim.source for claim in document.claims
     )

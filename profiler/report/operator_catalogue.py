@@ -8,12 +8,12 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from profiler.formulas.lookup import RuleKind
+from profiler.formulas.rule_kind import RuleKind
 from profiler.report.registry import Formats
 from profiler.report.tables import WIDTH, table
 
 if TYPE_CHECKING:
-    from profiler.formulas.catalogue import OperatorRule
+    from profiler.formulas.operator_rule import OperatorRule
     from profiler.report.tables import Side
 
 #: What each kind of rule means.

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from profiler import units
-from profiler.guard import diff
 from profiler.report.registry import Formats
 from profiler.report.report import Report
 from profiler.report.tables import percent, signed, signed_exact, table
@@ -89,6 +88,8 @@ def changes_text(changes: Iterable[Change], *, binary: bool = False) -> str:
 def acceptance_text(baseline: Baseline, profile: Profile) -> str:
     """Return the note of an accepted baseline: its file, and what changed."""
     if baseline.profile is not None:
+        from profiler.guard import diff  # noqa: PLC0415 - help needs the names of the formats alone
+
         return f"accepted {baseline.path}\n{to_text(DiffReport(diff(baseline.profile, profile)))}"
     t = profile.totals
     figures = f"{units.exact(t.macs)} macs, {units.exact(t.flops)} flops, {units.exact(t.params)} params"

@@ -8,8 +8,6 @@ from importlib import metadata
 from itertools import chain
 from typing import TYPE_CHECKING
 
-import torch
-
 from profiler.formulas import rule_for
 from profiler.tally.entry import UNCOUNTED, Entry
 from profiler.tally.figures import WORK
@@ -53,6 +51,8 @@ def tally(trace: Trace) -> Profile:
 @cache
 def versions() -> tuple[tuple[str, str], ...]:
     """Return the versions of profiler, Python and torch that made a count."""
+    import torch  # noqa: PLC0415 - what costs no trace needs no torch
+
     ours = metadata.version("profiler")
     return (("profiler", ours), ("python", platform.python_version()), ("torch", torch.__version__))
 

@@ -11,9 +11,9 @@ file in ``presets``.
 
 from profiler.targets.build import build, build_with_inputs
 from profiler.targets.inputs import make_inputs
-from profiler.targets.permissions import Permissions, permit
 from profiler.targets.registry import list_targets, resolve
 from profiler.targets.target import Argument, Target, TensorInput
+from profiler.util.permissions import Permissions, permit
 
 __all__ = [
     "Argument",

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from profiler.errors import InstallationError, TargetError, UnknownNameError
 from profiler.escaping import quoted
 from profiler.targets.configurable import ConfigurableTarget
-from profiler.targets.permissions import permissions
 from profiler.util.autoload import import_all
+from profiler.util.permissions import permissions
 
 if TYPE_CHECKING:
     from collections.abc import Callable

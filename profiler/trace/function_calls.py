@@ -11,17 +11,17 @@ import functools
 from collections import Counter
 from contextlib import contextmanager
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn import functional
 
 from profiler.trace.argument_specs import SpecCache, detach
+from profiler.trace.call_facts import FunctionCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from profiler.values.records import Value
 
 _NAMESPACES = {"torch": torch, "torch.Tensor": torch.Tensor, "torch.nn.functional": functional}
 #: The functions to record, by the namespace in which a caller looks them up.
@@ -36,18 +36,6 @@ _NAMES = {
         "adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d"
     ).split(),
 }
-
-
-class FunctionCall(NamedTuple):
-    """A distinct call of a public function."""
-
-    #: The name by which it was called: ``torch.nn.functional.relu``.
-    name: str
-    #: The path of the module that called it.
-    module: str
-    inputs: tuple[Value, ...]
-    keywords: tuple[tuple[str, Value], ...]
-    output: Value
 
 
 @contextmanager

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from torch.nn.modules.module import register_module_forward_hook
 
 from profiler.trace.argument_specs import SpecCache, detach, dtype_name
+from profiler.trace.call_facts import FunctionCall, ModuleCall
 from profiler.trace.composite_calls import CompositeCall, record_composite_calls
-from profiler.trace.function_calls import FunctionCall, record_function_calls
+from profiler.trace.function_calls import record_function_calls
 from profiler.trace.inventory import packed_weights
 from profiler.trace.learned_masks import has_float_mask, learned_masks
 from profiler.trace.module_paths import walk
@@ -26,16 +27,9 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from profiler.values.records import Shape, Value
+    from profiler.values.records import Shape
 
 _SCALARS = (bool, int, float, str, type(None))
-
-
-class ModuleCall(NamedTuple):
-    """A distinct call of a module: the specs of its positional inputs and of its output."""
-
-    inputs: tuple[Value, ...]
-    output: Value
 
 
 class ParameterInfo(NamedTuple):

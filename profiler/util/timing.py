@@ -6,10 +6,14 @@ import time
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
-import torch
+from profiler.util.lazy_imports import LazyModule
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import torch
+else:
+    torch = LazyModule("torch")
 
 
 def time_calls(call: Callable[[], object], device: torch.device, *, runs: int, warmup_runs: int) -> tuple[float, ...]:

@@ -13,10 +13,10 @@ from profiler.run.step_options import StepOptions
 from profiler.tally import tally
 from profiler.targets import build, make_inputs
 from profiler.targets.optional_imports import without_warnings
-from profiler.targets.permissions import Permissions, permissions
 from profiler.targets.registry import find_configurable_target
 from profiler.targets.sized_target import SizedTarget, is_symbolic_shape
 from profiler.trace import Session
+from profiler.util.permissions import Permissions, permissions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

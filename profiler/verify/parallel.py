@@ -6,7 +6,7 @@ from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, ThreadPoolE
 from threading import Event
 from typing import TYPE_CHECKING
 
-from profiler.targets.permissions import with_permissions
+from profiler.util.permissions import with_permissions
 from profiler.util.processes import context_with_imports, exit_with_parent
 from profiler.verify.measurements import Measurements
 from profiler.verify.peer_queries import query_peers

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from profiler.peers import PeerFailure, PeerResult, PickledModel, all_peers, run_peers
-from profiler.targets.permissions import with_permissions
+from profiler.util.permissions import with_permissions
 from profiler.verify.models import Key, make_model, run_key
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from formulas.test_op_db import UNCOUNTED
 import profiler
 from profiler.formulas import free, pointwise, registry, rule_for
 from profiler.formulas.catalogue import operator_rules, uncounted_operators
-from profiler.formulas.lookup import RuleKind
 from profiler.formulas.registry import overloads
+from profiler.formulas.rule_kind import RuleKind
 from profiler.trace.dispatch_kind import DispatchKind, classify
 
 ROOT = Path(profiler.__file__).parents[1]

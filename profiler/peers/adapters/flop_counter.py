@@ -10,10 +10,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch.utils.flop_counter import flop_registry
-
-from profiler.formulas.lookup import RuleKind
+from profiler.formulas.rule_kind import RuleKind
 from profiler.peers.emulation.module_tracker import tracked_path
 from profiler.peers.emulation.shape_formulas import has_sparse_operand, macs_of_shapes
 from profiler.peers.forward_pass import contributions
@@ -50,6 +47,7 @@ _BIASED = ("addmm", "addbmm", "baddbmm", "addmv", "convolution", "linear", "conv
 @PEER.runs
 def run(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> PeerResult:
     """Run one forward pass under ``FlopCounterMode``."""
+    import torch  # noqa: PLC0415 - imported where the peer runs, not where it is listed
     from torch.utils.flop_counter import FlopCounterMode  # noqa: PLC0415 - the peer itself
 
     with FlopCounterMode(display=False) as counter, torch.no_grad():
@@ -221,4 +219,6 @@ def _adds_bias(entry: Entry) -> bool:
 
 @cache
 def _table() -> frozenset[str]:
+    from torch.utils.flop_counter import flop_registry  # noqa: PLC0415 - imports triton, where that is installed
+
     return frozenset(map(str, flop_registry))

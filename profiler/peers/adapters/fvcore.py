@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from profiler.peers.emulation.fvcore_handlers import HANDLERS, claimed_macs
-from profiler.peers.emulation.jit_trace import FlatModel, has_named_padding
+from profiler.peers.emulation.jit_trace import FLAT_MODEL, has_named_padding
 from profiler.peers.forward_pass import composite_macs, mac_contributions
 from profiler.peers.peer import Peer, PeerResult
 from profiler.values.findings import CauseKind, Contribution, is_under
@@ -41,6 +41,8 @@ def run(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Peer
     """Trace the model, and return its counts by module and its parameters."""
     from fvcore.nn import FlopCountAnalysis, parameter_count  # noqa: PLC0415 - the peer itself
 
+    from profiler.peers.emulation.flat_model import FlatModel  # noqa: PLC0415 - imports torch
+
     flat = FlatModel(model, args, kwargs)
     analysis = FlopCountAnalysis(flat, tuple(flat.tensors.values()))
     analysis.unsupported_ops_warnings(enabled=False).uncalled_modules_warnings(enabled=False).tracer_warnings("none")
@@ -52,7 +54,7 @@ def run(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Peer
 
 def _path(name: str) -> str:
     """Return the path in the model of a path in the ``FlatModel``."""
-    return name.removeprefix(FlatModel.NAME).removeprefix(".")
+    return name.removeprefix(FLAT_MODEL).removeprefix(".")
 
 
 #: The deviation that an operator belongs to, unless how it was called decides that.

@@ -20,7 +20,7 @@ from profiler.peers.emulation.ptflops_functions import (
     claimed_products,
     true_macs,
 )
-from profiler.peers.emulation.ptflops_hooks import EXTRAS, HOOKS
+from profiler.peers.emulation.ptflops_hooks import EXTRAS, hooks
 from profiler.peers.emulation.unfuse import moved_macs, unfused
 from profiler.peers.forward_pass import mac_contributions
 from profiler.peers.peer import Peer, PeerResult
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from profiler.peers.forward_pass import ForwardPass
-    from profiler.trace.function_calls import FunctionCall
+    from profiler.trace.call_facts import FunctionCall
 
 PEER = Peer(
     "ptflops",
@@ -72,7 +72,7 @@ def _rows(model: nn.Module, sums: dict[nn.Module, int], parent: str = "") -> Ite
 
 
 def _emulate(forward_pass: ForwardPass) -> HookCounterModel:
-    return HookCounterModel(unfused(forward_pass, hooks=True), HOOKS)
+    return HookCounterModel(unfused(forward_pass, hooks=True), hooks())
 
 
 def _missed(forward_pass: ForwardPass, reason: MissReason) -> Iterator[Contribution]:

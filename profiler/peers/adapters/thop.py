@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from profiler.peers.emulation.hook_based import HookCounterModel, MissReason, register_extras
 from profiler.peers.emulation.parameters import PARAMETER, new_parameters, num_elements
-from profiler.peers.emulation.thop_hooks import EXTRAS, HOOKS
+from profiler.peers.emulation.thop_hooks import EXTRAS, hooks
 from profiler.peers.emulation.unfuse import moved_macs, unfused
 from profiler.peers.forward_pass import mac_contributions
 from profiler.peers.peer import Peer, PeerResult
@@ -86,7 +86,7 @@ def _rows(layers: dict[str, Any], parent: str = "") -> Iterator[tuple[str, tuple
 
 
 def _emulate(forward_pass: ForwardPass) -> HookCounterModel:
-    return HookCounterModel(unfused(forward_pass, hooks=True), HOOKS, transparent=_CONTAINERS, hooks_each_path=True)
+    return HookCounterModel(unfused(forward_pass, hooks=True), hooks(), transparent=_CONTAINERS, hooks_each_path=True)
 
 
 def _missed(forward_pass: ForwardPass, reason: MissReason) -> Iterator[Contribution]:

@@ -11,8 +11,6 @@ from dataclasses import replace
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from profiler.peers.forward_pass import contributions
 from profiler.peers.peer import Peer, PeerResult
 from profiler.tally.tally import cost_record
@@ -55,6 +53,8 @@ _RECURRENT = frozenset({"aten.mkldnn_rnn_layer", "aten._cudnn_rnn", "aten.miopen
 @PEER.runs
 def run(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> PeerResult:
     """Profile one forward pass without gradients."""
+    import torch  # noqa: PLC0415 - imported where the peer runs, not where it is listed
+
     cpu = [torch.profiler.ProfilerActivity.CPU]
     with torch.no_grad(), torch.profiler.profile(activities=cpu, with_flops=True) as profile:
         model(*args, **kwargs)

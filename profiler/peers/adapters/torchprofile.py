@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from profiler.peers.emulation.jit_trace import FlatModel, has_named_padding
+from profiler.peers.emulation.jit_trace import has_named_padding
 from profiler.peers.emulation.torchprofile_handlers import HANDLERS, claimed_macs
 from profiler.peers.forward_pass import composite_macs
 from profiler.peers.peer import Peer, PeerResult
@@ -38,6 +38,8 @@ _VERSIONS = "0.1.0"
 def run(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> PeerResult:
     """Trace the model, wrapped to take positional tensors only, and return the total."""
     from torchprofile import profile_macs  # noqa: PLC0415 - the peer itself
+
+    from profiler.peers.emulation.flat_model import FlatModel  # noqa: PLC0415 - imports torch
 
     flat = FlatModel(model, args, kwargs)
     return PeerResult(profile_macs(flat, tuple(flat.tensors.values())))

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from profiler.peers.forward_pass import ForwardPass
+    from profiler.trace.call_facts import FunctionCall
     from profiler.trace.composite_calls import CompositeCall
-    from profiler.trace.function_calls import FunctionCall
     from profiler.values.records import Shape
 
 _LAYER, _ATTENTION = "aten._transformer_encoder_layer_fwd", "aten._native_multi_head_attention"

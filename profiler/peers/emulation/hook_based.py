@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from profiler.peers.forward_pass import ForwardPass
     from profiler.peers.peer import Peer
     from profiler.tally import Entry
-    from profiler.trace.module_facts import ModuleCall, ModuleFacts
+    from profiler.trace.call_facts import ModuleCall
+    from profiler.trace.module_facts import ModuleFacts
 
     #: Returns what a hook counts for one call of a module beyond our MACs, by the code of the deviation.
     HookRule = Callable[[ModuleFacts, ModuleCall], Mapping[str, Number]]

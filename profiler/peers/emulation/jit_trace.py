@@ -9,38 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import nn
-from torch.utils._pytree import tree_flatten, tree_unflatten
-
 from profiler.tally.tally import cost_record
-from profiler.trace.composite_calls import tensors_in
 
 if TYPE_CHECKING:
     from profiler.trace.composite_calls import CompositeCall
     from profiler.values.records import OpRecord
 
-
-class FlatModel(nn.Module):
-    """A model with the signature that a tracer requires: distinct tensors in, a tuple of tensors out."""
-
-    #: The attribute that holds the model.
-    NAME = "model"
-
-    def __init__(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Collect the tensors among the arguments into ``tensors``, and keep the other arguments as constants."""
-        super().__init__()
-        self.add_module(self.NAME, model)
-        leaves, self._spec = tree_flatten((args, kwargs))
-        self.tensors = {id(leaf): leaf for leaf in leaves if isinstance(leaf, torch.Tensor)}
-        order = list(self.tensors)
-        self._leaves = [(order.index(id(x)), None) if id(x) in self.tensors else (None, x) for x in leaves]
-
-    def forward(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Call the model with its original arguments; return the tensors in its output."""
-        leaves = [constant if index is None else tensors[index] for index, constant in self._leaves]
-        args, kwargs = tree_unflatten(leaves, self._spec)
-        return tuple(tensors_in(getattr(self, self.NAME)(*args, **kwargs)))
+#: The attribute of a ``FlatModel`` that holds the model.
+FLAT_MODEL = "model"
 
 
 def reaches_handler(call: CompositeCall) -> bool:

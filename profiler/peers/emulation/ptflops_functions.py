@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from profiler.values.records import Shape, TensorSpec
 
 if TYPE_CHECKING:
-    from profiler.trace.function_calls import FunctionCall
+    from profiler.trace.call_facts import FunctionCall
     from profiler.values.findings import Number
 
 _PRODUCTS = ("matmul", "mm", "bmm")

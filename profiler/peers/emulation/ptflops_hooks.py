@@ -6,10 +6,9 @@ E, K and V the widths of queries, keys and values.
 
 from __future__ import annotations
 
+from functools import cache
 from math import prod
 from typing import TYPE_CHECKING
-
-from torch import nn
 
 from profiler.peers.emulation.hook_based import Extra
 from profiler.values.findings import CauseKind
@@ -17,7 +16,8 @@ from profiler.values.records import TensorSpec, tensors
 
 if TYPE_CHECKING:
     from profiler.peers.emulation.hook_based import HookRule
-    from profiler.trace.module_facts import ModuleCall, ModuleFacts
+    from profiler.trace.call_facts import ModuleCall
+    from profiler.trace.module_facts import ModuleFacts
 
     Amounts = dict[str, int]
 
@@ -144,14 +144,22 @@ _HOOKS: tuple[tuple[HookRule, str], ...] = (
     (_recurrent, "RNN GRU LSTM RNNCell GRUCell LSTMCell"),
     (_attention, "MultiheadAttention"),
 )
-#: The rule of each class, by its qualified name; subclasses have no rule.
-HOOKS: dict[str, HookRule] = {
-    f"{getattr(nn, name).__module__}.{name}": hook for hook, names in _HOOKS for name in names.split()
-} | {
+#: The rules of classes that torch does not have.
+_OTHER_HOOKS: dict[str, HookRule] = {
     "torchvision.ops.deform_conv.DeformConv2d": _deformable_convolution,
     "timm.layers.attention.Attention": _timm_attention,  # its module since timm 1.0.16
     "timm.models.vision_transformer.Attention": _timm_attention,
 }
+
+
+@cache
+def hooks() -> dict[str, HookRule]:
+    """Return the rule of each class, by its qualified name; subclasses have no rule."""
+    from torch import nn  # noqa: PLC0415 - listing the peers needs no torch
+
+    ours = {f"{getattr(nn, name).__module__}.{name}": hook for hook, names in _HOOKS for name in names.split()}
+    return ours | _OTHER_HOOKS
+
 
 EXTRAS = (
     Extra(

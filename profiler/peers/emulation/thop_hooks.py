@@ -5,11 +5,9 @@ Legend: x the first input, y the output, n tokens (rows of a batch; in a recurre
 
 from __future__ import annotations
 
+from functools import cache
 from math import prod
 from typing import TYPE_CHECKING
-
-import torch
-from torch import nn
 
 from profiler.peers.emulation.hook_based import Extra
 from profiler.values.findings import CauseKind
@@ -17,7 +15,8 @@ from profiler.values.records import TensorSpec, tensors
 
 if TYPE_CHECKING:
     from profiler.peers.emulation.hook_based import HookRule
-    from profiler.trace.module_facts import ModuleCall, ModuleFacts
+    from profiler.trace.call_facts import ModuleCall
+    from profiler.trace.module_facts import ModuleFacts
 
     Amounts = dict[str, int]
 
@@ -73,6 +72,8 @@ def _average_pool(_facts: ModuleFacts, call: ModuleCall) -> Amounts:
 
 def _adaptive_average_pool(_facts: ModuleFacts, call: ModuleCall) -> Amounts:
     """Use the ratio of the sizes as the window, in floating-point numbers, and truncate the result."""
+    import torch  # noqa: PLC0415 - as in hooks()
+
     before, after = (torch.tensor(spec.shape[2:], dtype=torch.float64) for spec in (_x(call), _y(call)))
     return {"TH-POOL": int((torch.prod(torch.div(before, after)) + 1) * prod(_y(call).shape))}
 
@@ -140,10 +141,15 @@ _HOOKS: tuple[tuple[HookRule, str], ...] = (
     (_no_extras, "ReLU ReLU6 LeakyReLU Dropout MaxPool1d MaxPool2d MaxPool3d AdaptiveMaxPool1d AdaptiveMaxPool2d"),
     (_no_extras, "AdaptiveMaxPool3d ZeroPad2d PixelShuffle Sequential"),
 )  # fmt: skip
-#: The rule of each class, by its qualified name; subclasses have no rule.
-HOOKS: dict[str, HookRule] = {
-    f"{getattr(nn, name).__module__}.{name}": hook for hook, names in _HOOKS for name in names.split()
-}
+
+
+@cache
+def hooks() -> dict[str, HookRule]:
+    """Return the rule of each class, by its qualified name; subclasses have no rule."""
+    from torch import nn  # noqa: PLC0415 - listing the peers needs no torch
+
+    return {f"{getattr(nn, name).__module__}.{name}": hook for hook, names in _HOOKS for name in names.split()}
+
 
 EXTRAS = (
     Extra(

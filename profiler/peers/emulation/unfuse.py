@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from profiler.peers.forward_pass import ForwardPass, mac_contributions
 from profiler.tally.tally import cost_record
-from profiler.trace.function_calls import FunctionCall
-from profiler.trace.module_facts import ModuleCall
+from profiler.trace.call_facts import FunctionCall, ModuleCall
 from profiler.values.records import OpRecord, Shape, TensorSpec
 
 if TYPE_CHECKING:

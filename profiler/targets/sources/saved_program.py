@@ -18,10 +18,10 @@ from torch.utils._pytree import tree_map
 
 from profiler.errors import TargetError, one_line
 from profiler.targets.optional_imports import without_logs
-from profiler.targets.permissions import permissions
 from profiler.targets.registry import Source, register
 from profiler.targets.scripted import check_scripted_module
 from profiler.targets.target import Argument, Target, TensorInput
+from profiler.util.permissions import permissions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
