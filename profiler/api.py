@@ -13,6 +13,7 @@ from profiler.errors import InputError
 from profiler.peers import LiveModel
 from profiler.reconcile import compare_with_peers, count_with_facts, select_peers
 from profiler.run.forward import count
+from profiler.run.gather import gather
 from profiler.tally import Profile, tally
 from profiler.trace import Session
 from profiler.trace.preserve_state import eval_mode
@@ -23,6 +24,7 @@ from profiler.values.renamed import warn_renamed
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from profiler.tally.gathered import Gathered
     from profiler.values.findings import Finding
 
 
@@ -98,6 +100,22 @@ class profile:  # noqa: N801 - used as `with profiler.profile(model)`: lower cas
         if self._result is None:
             self._result = self._tally()
         return self._result
+
+    def gather(self) -> Gathered | None:
+        """Collect the profiles of all ranks of the default process group on rank 0, where they add up to the whole.
+
+        Every rank has to call it, after its block.
+
+        Returns:
+            On rank 0 the profiles by rank, their sums, and a comparison with a run on one device; None on other ranks.
+
+        Raises:
+            InputError: There is no process group, it has no other processes, or the block has not ended.
+        """
+        if self._depth:
+            msg = "gather() inside the block would count its own exchange; call it after the block"
+            raise InputError(msg)
+        return gather(self.result)
 
     def compare(self, *names: str) -> tuple[Finding, ...]:
         """Compare a forward pass with other counters, such as fvcore or ptflops, and explain every difference.

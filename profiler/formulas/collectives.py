@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from profiler.values.records import Cost, tensors
 
 if TYPE_CHECKING:
-    from profiler.values.records import OpRecord
+    from profiler.values.communication import Kind
+    from profiler.values.records import OpRecord, TensorSpec
 
 _NAMES = {
     "c10d": """
@@ -94,3 +95,39 @@ def _overwritten(record: OpRecord) -> frozenset[str]:
         return frozenset()
     in_place = {"tensors"} if record.packet in _IN_PLACE else set()
     return _filled(record) | in_place | set(record.mutated)
+
+
+#: The kind of each collective, by the beginning of its operator's name; the first that fits.
+_KINDS: tuple[tuple[str, Kind], ...] = (
+    ("all_gather", "all_gather"), ("_allgather", "all_gather"), ("allgather", "all_gather"),
+    ("reduce_scatter", "reduce_scatter"), ("_reduce_scatter", "reduce_scatter"),
+    ("all_reduce", "all_reduce"), ("allreduce", "all_reduce"),
+    ("all_to_all", "all_to_all"), ("alltoall", "all_to_all"), ("shard_dim_alltoall", "all_to_all"),
+    ("broadcast", "broadcast"), ("reduce_", "reduce"), ("gather", "gather"), ("scatter", "scatter"),
+    ("send", "send"), ("isend", "send"), ("recv", "recv"), ("irecv", "recv"),
+)  # fmt: skip
+#: The libraries whose operators exchange something; those of ``fsdp`` copy within a rank.
+_EXCHANGING = frozenset({"c10d", "_c10d_functional", "_c10d_functional_autograd", "_dtensor"})
+
+
+def collective_kind(record: OpRecord) -> Kind | None:
+    """Return the kind of collective or transfer that a record is; None for any other operator.
+
+    Example:
+        >>> from profiler.values.records import OpRecord
+        >>> collective_kind(OpRecord("c10d._allgather_base_.default", "", "forward", (), (), 1))
+        'all_gather'
+    """
+    library, _, name = record.packet.partition(".")
+    if library not in _EXCHANGING or record.packet not in MOVING:
+        return None
+    return next((kind for prefix, kind in _KINDS if name.startswith(prefix)), None)
+
+
+def collective_payload(record: OpRecord, kind: Kind) -> list[TensorSpec]:
+    """Return the buffers whose bytes are the payload: what is gathered or received, or else what is sent or reduced."""
+    filled = _filled(record)
+    if kind not in {"all_gather", "gather", "recv"}:
+        return [spec for name, value in record.arguments if name not in filled for spec in tensors(value)]
+    received = [spec for name, value in record.arguments if name in filled for spec in tensors(value)]
+    return received or [spec for result in record.results for spec in tensors(result)]

@@ -108,6 +108,11 @@ class Report:
         """List the operators that have FLOPs or read memory."""
         return [row for row in self.profile.operators if row.totals.flops or row.totals.bytes_read]
 
+    def _whole(self) -> str:
+        """Return the number of parameters of the whole model, if this rank holds a part of them."""
+        whole = self.profile.global_params
+        return f" of {units.count(whole)} in all" if whole is not None and whole != self.profile.totals.params else ""
+
     def _held(self) -> str:
         """Return the bytes that hold the parameters, if their number and dtypes do not tell: packed, or with scales."""
         held = self.profile.param_bytes
@@ -117,7 +122,8 @@ class Report:
     def totals(self) -> list[Line]:
         """List the totals with their units."""
         t = self.profile.totals
-        dtypes = ", ".join(f"{units.count(n)} {dtype}" for dtype, n in self.profile.params_by_dtype) + self._held()
+        dtypes = ", ".join(f"{units.count(n)} {dtype}" for dtype, n in self.profile.params_by_dtype)
+        dtypes += self._whole() + self._held()
         lines = [
             self._line("MACs", t.macs, "MAC"),
             self._line("other FLOPs", t.other_flops, "FLOP"),

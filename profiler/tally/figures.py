@@ -50,7 +50,7 @@ class Totals(Work):
     Example:
         >>> Totals(macs=10, other_flops=1) + Totals(macs=5)
         Totals(macs=15, masked_macs=0, other_flops=1, transcendentals=0, bytes_read=0, bytes_written=0, params=0, \
-trainable_params=0, buffers=0, uncounted=0, peak_memory={})
+trainable_params=0, buffers=0, uncounted=0, peak_memory={}, global_params=None)
     """
 
     params: int = _figure("element")
@@ -60,6 +60,8 @@ trainable_params=0, buffers=0, uncounted=0, peak_memory={})
     uncounted: int = _figure("call", "calls of operators that no rule counts; with any, the sums are lower bounds")
     #: Live bytes at the peak by category, with their "total"; of the whole run and of each phase, empty elsewhere.
     peak_memory: Table = field(default_factory=dict)
+    #: Parameters of the whole model, of which ``params`` are this rank's; of the whole run only.
+    global_params: int | None = None
 
     def __add__(self, other: Totals) -> Totals:
         """Sum figure by figure; the peak of memory is no sum, so that the result has none."""

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from profiler.errors import InputError
+from profiler.tally.communication import communication_table
 from profiler.tally.entry import UNCOUNTED, Entry, group_entries, merge_entries
 from profiler.tally.figures import Totals, sum_totals
 from profiler.tally.tree import Module, Node, build_tree, iter_nodes
@@ -19,6 +20,7 @@ from profiler.values.records import PHASES, Phase, Value, tensors
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from profiler.values.communication import Communication, ProcessGroup
     from profiler.values.data_flow import DataFlow
     from profiler.values.findings import Finding
     from profiler.values.memory import Memory
@@ -84,6 +86,11 @@ class Profile:
     #: The operator calls in order, and the storages that each reads and writes; None if there were too many calls,
     #: of a sum of profiles, and in profiles saved by older versions.
     flow: DataFlow | None = None
+    #: The process groups of ``torch.distributed`` in which the run's collectives took place.
+    groups: tuple[ProcessGroup, ...] = ()
+    #: The parameters of the whole model, of which ``totals.params`` are this rank's; None in profiles saved by older
+    #: versions.
+    global_params: int | None = None
 
     def __getstate__(self) -> dict[str, object]:
         """Return the fields alone: what is computed from them is computed again, and a tree may be very deep."""
@@ -92,7 +99,8 @@ class Profile:
     @cached_property
     def totals(self) -> Totals:
         """The costs of the whole run, with the peak of live memory."""
-        return replace(self.tree.total, peak_memory=dict(self.memory.peak.bytes) if self.memory else {})
+        peak = dict(self.memory.peak.bytes) if self.memory else {}
+        return replace(self.tree.total, peak_memory=peak, global_params=self.global_params)
 
     @cached_property
     def phases(self) -> dict[Phase, Totals]:
@@ -131,6 +139,11 @@ class Profile:
         groups = group_entries((e for e in self.entries if e.kind == UNCOUNTED), lambda e: e.record.operator)
         rows = [Uncounted(name, sum(e.record.calls for e in es)) for name, es in groups.items()]
         return tuple(sorted(rows, key=lambda r: (-r.calls, r.operator)))
+
+    @cached_property
+    def communication(self) -> tuple[Communication, ...]:
+        """What this rank exchanges with others: by kind, process group, dtype, module and phase."""
+        return communication_table((e.record for e in self.entries), self.groups)
 
     @property
     def model_flops(self) -> int:
@@ -194,6 +207,7 @@ class Profile:
             projection=None,
             memory=self.memory | other.memory if self.memory and other.memory else self.memory or other.memory,
             flow=None,
+            groups=tuple(dict.fromkeys((*self.groups, *other.groups))),
         )
 
     def __str__(self) -> str:

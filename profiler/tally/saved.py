@@ -76,7 +76,7 @@ def from_json(text: str, source: str = "the text") -> Profile:
     try:
         profile = _profile(row)
         _require_numbers(profile)
-        is_consistent = _row(profile) == row
+        is_consistent = _as_old_as(row, _row(profile)) == row
     except Exception as error:  # modules without their parent, a path that occurs twice …
         msg = f"{source} is not a consistent profile ({one_line(error)}); save it anew"
         raise SavedProfileError(msg) from error
@@ -84,6 +84,11 @@ def from_json(text: str, source: str = "the text") -> Profile:
         msg = f"{source} was changed after it was saved: its totals are not the sums of its records; save it anew"
         raise SavedProfileError(msg)
     return profile
+
+
+def _as_old_as(row: ProfileRow, computed: ProfileRow) -> ProfileRow:
+    """Return what was computed, without the table of communication if the file is from before there was one."""
+    return computed if row.communication else computed.model_copy(update={"communication": []})
 
 
 def _require_numbers(profile: Profile) -> None:
@@ -159,6 +164,8 @@ def _row(profile: Profile) -> ProfileRow:
         findings=finding_rows(profile.findings),
         projection=profile.projection,
         memory=profile.memory,
+        groups=list(profile.groups),
+        communication=list(profile.communication),
         flow=None if profile.flow is None else format_flow(profile.flow),
     )
 
@@ -215,6 +222,8 @@ def _profile(row: ProfileRow) -> Profile:
         findings=findings_of(row.findings),
         projection=row.projection,
         memory=row.memory,
+        groups=tuple(row.groups),
+        global_params=row.totals.global_params,
         flow=None if row.flow is None else _flow_of(row.flow, row.records),
     )
 

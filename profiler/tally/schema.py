@@ -12,6 +12,7 @@ from typing_extensions import TypeAliasType
 from profiler.tally.figures import DESCRIPTIONS, FIGURES, WORK
 from profiler.tally.saved_findings import FindingRow
 from profiler.tally.schema_model import SchemaModel
+from profiler.values.communication import Communication, ProcessGroup
 from profiler.values.memory import Memory
 from profiler.values.projection import Projection
 from profiler.values.records import Phase
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 SCHEMA: Literal["profiler/1"] = "profiler/1"
+_GLOBAL = "parameters of the whole model, of which `params` are this rank's; of the whole run only"
 _PEAK = "bytes live at the peak by category, of the whole and of each phase"
 
 
@@ -50,6 +52,8 @@ if TYPE_CHECKING:  # mypy knows no fields that are made from a table
     class CostsRow(SchemaModel):
         """A sum of work."""
 
+        global_params: int | None
+
 else:
     CostsRow = create_model(
         "CostsRow",
@@ -57,6 +61,7 @@ else:
         __doc__="A sum of work: MAC, FLOP, op, bytes and elements as in the convention.",
         **_figures(FIGURES),
         peak_memory=(dict[str, int], Field(default_factory=dict, description=_PEAK)),
+        global_params=(int | None, Field(default=None, description=_GLOBAL)),
     )
 
 
@@ -131,6 +136,8 @@ class ProfileRow(SchemaModel):
     findings: list[FindingRow] = Field(default_factory=list)
     projection: Projection | None = None
     memory: Memory | None = None
+    groups: list[ProcessGroup] = Field(default_factory=list)
+    communication: list[Communication] = Field(default_factory=list)
     flow: str | None = Field(
         default=None,
         description=(

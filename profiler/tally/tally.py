@@ -45,6 +45,8 @@ def tally(trace: Trace) -> Profile:
         entries=tuple(cost_record(record) for record in trace.records),
         memory=trace.memory,
         flow=trace.flow,
+        groups=trace.groups,
+        global_params=trace.inventory.global_params,
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from profiler.trace.process_groups import group_name
 from profiler.trace.value_readers import ValueReaders, with_values
 from profiler.values.records import ITEMSIZE, TensorSpec
 
@@ -99,8 +100,8 @@ class SpecCache:
     def spec(self, value: Any) -> Any:  # noqa: PLR0911 - one return for each type
         """Return the spec of one argument or result.
 
-        A tensor becomes a `TensorSpec`, a sequence a tuple of specs, a float that no formula depends on None, and an
-        object of an unknown type the name of its type.
+        A tensor becomes a `TensorSpec`, a sequence a tuple of specs, a float that no formula depends on None, a process
+        group its name, and an object of an unknown type the name of its type.
         """
         kind = type(value)
         if kind in _PLAIN:
@@ -115,7 +116,7 @@ class SpecCache:
             return int(value)
         if kind is torch.ScriptObject:
             return self._unpack_weights(value)
-        return kind.__name__
+        return group_name(value) or kind.__name__
 
     def _unpack_weights(self, packed: torch.ScriptObject) -> Any:
         """Return the specs of the weights that a quantized layer keeps packed; of any other object, its type's name.
@@ -128,7 +129,7 @@ class SpecCache:
             return entry[1]
         contents = _packed_contents(packed)
         if contents is None:  # a process group, a collective's handle …: held, its buffers would not be freed
-            return type(packed).__name__
+            return group_name(packed) or type(packed).__name__
         specs = self.spec(contents)
         self._unpacked[hash(packed)] = packed, specs
         return specs

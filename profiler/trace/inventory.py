@@ -41,6 +41,8 @@ class ModelInventory:
     params_by_dtype: dict[str, int] = field(default_factory=dict)
     #: The bytes that hold the parameters, scales and other parts of wrapper subclasses included.
     param_bytes: int = 0
+    #: The number of parameters of the whole model; a rank holds the shards of distributed ones, in ``modules``.
+    global_params: int = 0
     #: The type of the device on which the parameters and buffers are; several are joined by commas.
     device: str = "none"
 
@@ -60,6 +62,7 @@ def take_inventory(model: nn.Module | None) -> ModelInventory:
     counted: set[object] = set()
     by_dtype: Counter[str] = Counter()
     held: dict[object, int] = {}
+    whole = 0
     modules = []
     shards = shards_of(modules_of(model))
     for path, module in walk(model):
@@ -67,6 +70,7 @@ def take_inventory(model: nn.Module | None) -> ModelInventory:
         packed = [] if module in counted else packed_weights(module)
         params = [*own, *packed]
         counted.add(module)
+        whole += sum(int(p.numel()) for p in params)
         for p in params:
             by_dtype[_held_dtype(p)] += elements_here(p)
         held.update((_identity(part), _bytes(part)) for p in own for part in inner_tensors(p))
@@ -74,7 +78,7 @@ def take_inventory(model: nn.Module | None) -> ModelInventory:
         buffers = _uncounted(module._buffers.values(), counted)
         trainable = [p for p in params if p.requires_grad]
         modules.append(ModuleParameters(path, type(module).__name__, *map(_elements, (params, trainable, buffers))))
-    return ModelInventory(tuple(modules), dict(by_dtype), sum(held.values()), _device(model))
+    return ModelInventory(tuple(modules), dict(by_dtype), sum(held.values()), whole, _device(model))
 
 
 def _elements(tensors: Iterable[torch.Tensor]) -> int:

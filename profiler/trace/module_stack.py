@@ -20,10 +20,11 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch._C import _current_autograd_node
+from torch._C import _current_autograd_node, _current_graph_task_id
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
 from profiler.trace.backward_attribution import engine_frame, origin_of_backward
+from profiler.trace.fsdp_groups import has_sharded, module_in_exchange
 from profiler.trace.module_paths import ModulePaths, path_under_caller
 from profiler.trace.nested_tensors import tensors_in
 from profiler.trace.other_threads import GraphTags, ModeOnThreads
@@ -61,6 +62,8 @@ class ModuleStack:
         self._threads = ModeOnThreads(None)
         self._tags = GraphTags()
         self._lock = RLock()
+        #: Whether FSDP2 shards some of the modules.
+        self._is_sharded = False
         #: The number of calls of each module, by path.
         self.calls: defaultdict[str, int] = defaultdict(int)
         #: The shapes of the tensors in each module's first output, by path.
@@ -82,12 +85,17 @@ class ModuleStack:
         return self._thread.state.running
 
     def locate(self) -> tuple[str, Phase]:
-        """Return the module and phase of what runs now; attribute the autograd nodes created so far."""
+        """Return the module and phase of what runs now; attribute the autograd nodes created so far.
+
+        What FSDP2 exchanges belongs to the module whose parameters it gathers, or whose gradients it reduces.
+        """
         state, node = self._thread.state, _current_autograd_node()
         if node is None:
             # inside a step, a closure runs the model: that is forward work
             path: str = state.current
             phase: Phase = "optimizer" if state.in_optimizer else "forward"
+            if phase == "forward" and _current_graph_task_id() not in {-1, state.graph_task}:
+                phase = "backward"  # a callback that the engine runs when the backward pass has ended
             if state is not self._home and state.is_idle:
                 path = self._home.current  # a thread of torch's own, to which the dispatch mode was handed on
         else:
@@ -96,7 +104,7 @@ class ModuleStack:
         state.creator = path
         if node is not None or torch.is_grad_enabled():
             state.nodes.record(path)
-        return path, phase
+        return (self._exchanging(path) if self._is_sharded else path), phase
 
     def attach(
         self,
@@ -111,6 +119,7 @@ class ModuleStack:
             mode: Is entered on any other thread while it runs modules of the model; with None, only this thread counts.
             is_tracing: Returns whether torch traces a program: a call in it is none of the model's.
         """
+        self._is_sharded = has_sharded(self._paths.modules)
         thread, threads = self._thread, ModeOnThreads(mode)
         self._home = home = thread.state
         self._threads = threads
@@ -169,6 +178,12 @@ class ModuleStack:
         state.pop(optimizer)
         if state.is_idle:
             self._threads.leave()
+
+    def _exchanging(self, path: str) -> str:
+        """Return the path of the module whose parameters or gradients FSDP2 exchanges now; *path* if it does not."""
+        module = module_in_exchange()
+        paths = self._paths.of(module) if module is not None else ()
+        return paths[0] if paths else path
 
     def _creator(self, node: Any, state: ThreadState) -> str:
         """Return the path of the module whose forward created *node*."""

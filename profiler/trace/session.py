@@ -18,6 +18,7 @@ from profiler.trace.inventory import ModelInventory, take_inventory
 from profiler.trace.module_paths import tensors_of
 from profiler.trace.module_stack import ModuleStack
 from profiler.trace.operator_calls import to_record
+from profiler.trace.process_groups import resolve_groups
 from profiler.trace.process_state import PROCESS_STATE
 from profiler.trace.recorder import Recorder
 from profiler.trace.storage_resizes import observe_resizes
@@ -30,6 +31,7 @@ from profiler.util.shared_context import PROCESS_LOCK
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from profiler.values.communication import ProcessGroup
     from profiler.values.data_flow import DataFlow
     from profiler.values.memory import Memory
     from profiler.values.records import OpRecord, Shape, Value
@@ -53,6 +55,8 @@ class Trace:
     memory: Memory
     #: The calls of the records in their order, and the storages that each reads and writes; None if they were too many.
     flow: DataFlow | None = None
+    #: The process groups of the collectives among the records.
+    groups: tuple[ProcessGroup, ...] = ()
 
 
 class Session:
@@ -84,6 +88,8 @@ class Session:
         self._attached = ExitStack()
         #: The inventory when the session last stopped; None while it runs.
         self._inventory: ModelInventory | None = None
+        #: The process groups that were used until then.
+        self._groups: tuple[ProcessGroup, ...] = ()
         #: Why the counts are those of other sessions too; empty if they are not.
         self._overlap = ""
 
@@ -141,6 +147,7 @@ class Session:
             self._attached.close()
             if self._inventory is None:
                 self._inventory = take_inventory(self.model)
+                self._groups = self._process_groups()
         if not failed:
             self._reject_overlap()
             _reject_fused_script(self._modules.modules)
@@ -162,12 +169,22 @@ class Session:
             model=type(self.model).__name__ if self.model is not None else "operators",
             inputs=self._inputs,
             inventory=self._inventory or take_inventory(self.model),
-            records=tuple(to_record(call, times) for call, times in self._recorder.calls.items()),
+            records=self._records(),
             calls=dict(self._modules.calls),
             outputs=dict(self._modules.outputs),
             memory=self._storages.memory(),
             flow=self._recorder.flow,
+            groups=self._process_groups() if self._inventory is None else self._groups,
         )
+
+    def _records(self) -> tuple[OpRecord, ...]:
+        return tuple(to_record(call, times) for call, times in self._recorder.calls.items())
+
+    def _process_groups(self) -> tuple[ProcessGroup, ...]:
+        """Return the groups of the collectives so far, as long as torch knows them."""
+        if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+            return self._groups
+        return resolve_groups(self._records(), tensors_of(self.model) if self.model is not None else ())
 
     def _find_overlap(self) -> str:
         """Return what makes the counts wrong when the session ends now; empty if nothing does."""

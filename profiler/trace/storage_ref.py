@@ -19,7 +19,7 @@ Producer = tuple[Any, str, Phase]
 class StorageRef(weakref.ref[torch.UntypedStorage]):
     """A weak reference to a storage, with attributes that remain readable after the storage is freed."""
 
-    __slots__ = ("bytes", "category", "counted_as", "key", "producer", "removed")
+    __slots__ = ("bytes", "category", "counted_as", "is_exchanged", "key", "producer", "removed")
 
     bytes: int
     category: Category
@@ -27,6 +27,8 @@ class StorageRef(weakref.ref[torch.UntypedStorage]):
     counted_as: Category | None
     #: The address of the storage.
     key: int
+    #: Whether it was a buffer of a collective.
+    is_exchanged: bool
     producer: Producer
     #: Whether the memory timeline has already subtracted it.
     removed: bool

@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from profiler.trace.inner_tensors import inner_tensors, storages_of
+from profiler.trace.exchange_buffers import ExchangeBuffers, exchange_of
+from profiler.trace.fsdp_groups import module_in_exchange
+from profiler.trace.inner_tensors import inner_tensors
 from profiler.trace.memory_timeline import MemoryTimeline
 from profiler.trace.module_paths import modules_of
 from profiler.trace.nested_tensors import tensors_in
@@ -44,6 +46,10 @@ _RESIZE = "UntypedStorage.resize_"
 _UNKNOWN_MODULE = "(before)"
 #: Changes of phase at which what a forward pass has left is saved for backward.
 _FORWARD_TO_BACKWARD = {("forward", "backward"), ("forward", "recompute"), ("recompute", "backward")}
+_COPY = torch.ops.aten.copy_.default
+#: Categories that an exchange between ranks makes more precise.
+_TEMPORARY = frozenset({"temporary"})
+_BUCKET = frozenset({"temporary", "activation"})
 _FORWARD = frozenset({"forward", "recompute"})
 #: Attributes of an optimizer that hold no state of it, or that are looked at by themselves.
 _NO_STATE = frozenset({"param_groups", "defaults", "state"})
@@ -75,8 +81,6 @@ class StorageTracker:
         self._survivors: list[StorageRef] = []
         #: The storages of the model's parameters and buffers, by the ``id`` of these.
         self._model_storages: dict[int, StorageRef] = {}
-        #: The addresses of the storages that hold gathered copies of sharded parameters.
-        self._gathered: set[int] = set()
         #: Temporary storages of the current forward pass, which become activations if they outlive it.
         self._forward_temporaries: list[StorageRef] = []
         self._phase: Phase = "forward"
@@ -122,6 +126,8 @@ class StorageTracker:
             self._events.append(producer)
         if self._phase == "backward":
             self._mark_gradients_after_backward()
+        exchange = exchange_of(producer[0])
+        unseen: Category = "input" if exchange is None else "communication"
         read: list[StorageRef | None] = []
         for tensor in operands:
             try:
@@ -129,15 +135,48 @@ class StorageTracker:
             except _NO_STORAGE:
                 read.append(None)
                 continue
-            if storage is None or storage() is None:
-                storage = self._track(tensor, self._unknown_producer, "input", existing=self._phase == "backward")
+            if (storage is None or storage() is None) and not (producer[0] is _COPY and _is_received(read)):
+                storage = self._track(tensor, self._unknown_producer, unseen, existing=self._phase == "backward")
             read.append(storage)
-        return read, [self._track(tensor, producer, "temporary") for tensor in results]
+        written = [self._track(tensor, producer, "temporary") for tensor in results]
+        if exchange is not None:
+            self._mark_exchanged(exchange, read, written)
+        return read, written
+
+    def _mark_exchanged(
+        self, exchange: ExchangeBuffers, read: list[StorageRef | None], written: list[StorageRef | None]
+    ) -> None:
+        """Mark the buffers of a collective, and of FSDP's copies into and out of its flat buffers."""
+        for storage in (*read, *written):
+            if storage is not None:
+                storage.is_exchanged = True
+        if exchange is ExchangeBuffers.FUNCTIONAL:
+            return
+        if exchange is ExchangeBuffers.COPIES_OUT:
+            self._recategorize_all(read[:1], "communication", _TEMPORARY)
+            self._recategorize_all(read[1:], "gathered", _TEMPORARY)
+        elif exchange is ExchangeBuffers.COPIES_IN:
+            self._recategorize_all(written, "communication", _TEMPORARY)
+        elif self._phase not in _FORWARD:  # what a forward pass exchanges are activations
+            is_bucket = exchange is ExchangeBuffers.REDUCED_IN_PLACE  # DDP may allocate it during a forward pass
+            self._recategorize_all(read, "communication", _BUCKET if is_bucket else _TEMPORARY)
+
+    def _recategorize_all(
+        self, storages: Iterable[StorageRef | None], category: Category, previous: frozenset[str]
+    ) -> None:
+        """Move those of *storages* that have one of the *previous* categories to *category*."""
+        for storage in storages:
+            if storage is not None and storage.category in previous:
+                self._recategorize(storage, category)
 
     def on_resize(self, untyped: torch.UntypedStorage) -> None:
-        """Count a tracked storage with its new size."""
+        """Count a storage with its new size."""
         tracked = self._live.get(untyped._cdata)
-        if tracked is not None and tracked() is not None and tracked.bytes != untyped.nbytes():
+        if tracked is None or tracked() is None:
+            if untyped.nbytes():
+                category: Category = "gathered" if module_in_exchange() is not None else "temporary"
+                self._start_tracking(untyped, (_RESIZE, _UNKNOWN_MODULE, self._phase), category)
+        elif tracked.bytes != untyped.nbytes():
             self._retrack(untyped, tracked, (_RESIZE, tracked.producer[1], self._phase))
 
     def on_model_call(self, arguments: Any) -> None:
@@ -185,7 +224,7 @@ class StorageTracker:
             return
         modules = modules_of(self._model)
         shards = shards_of(modules)
-        self._gathered = {s._cdata for copy in gathered_copies(modules, shards) for s in storages_of(copy)}
+        self._mark(gathered_copies(modules, shards), "gathered")
         self._mark(self._unmarked(p for m in modules for p in kept_parameters(m, shards)), "parameter")
         self._mark(self._unmarked(b for module in modules for b in module._buffers.values()), "buffer")
 
@@ -258,6 +297,7 @@ class StorageTracker:
         storage = self._live[key] = StorageRef(untyped, self._events.append)
         storage.key, storage.bytes, storage.producer = key, size, producer
         storage.category, storage.counted_as, storage.removed = category, None, False
+        storage.is_exchanged = False
         (self._existing if existing else self._events).append(storage)
         if category == "temporary" and self._phase in _FORWARD:
             self._forward_temporaries.append(storage)
@@ -275,7 +315,7 @@ class StorageTracker:
         self._mark_model()
         activations: Counter[str] = Counter()
         for storage in self._forward_temporaries:
-            if storage.category == "temporary" and self._is_live(storage) and storage.key not in self._gathered:
+            if storage.category == "temporary" and self._is_live(storage):
                 self._recategorize(storage, "activation")
                 activations[storage.producer[1]] += storage.bytes
         self._forward_temporaries.clear()
@@ -300,6 +340,14 @@ class StorageTracker:
         self._is_summed = True
         self._forward_temporaries = [storage for storage in self._forward_temporaries if self._is_live(storage)]
         self._live = {key: storage for key, storage in self._live.items() if storage() is not None}
+
+
+def _is_received(operands: list[StorageRef | None]) -> bool:
+    """Return whether the first operand was the buffer of a collective.
+
+    What is copied into it from memory that nobody has seen comes from the backend's own buffer: gloo has one.
+    """
+    return bool(operands) and operands[0] is not None and operands[0].is_exchanged
 
 
 def _gradients(modules: list[nn.Module]) -> Iterator[torch.Tensor]:

@@ -14,9 +14,22 @@ from profiler.errors import InputError
 from profiler.values.records import ITEMSIZE, Phase
 from profiler.values.renamed import warn_renamed
 
-Category = Literal["parameter", "buffer", "gradient", "optimizer_state", "activation", "input", "temporary"]
+Category = Literal[
+    "parameter",
+    "buffer",
+    "gathered",
+    "gradient",
+    "optimizer_state",
+    "activation",
+    "input",
+    "communication",
+    "temporary",
+]
+#: "gathered" are whole parameters that FSDP2 assembles of the shards of all ranks; "communication" are the buffers that
+#: are sent and received, such as FSDP's flat ones and the buckets of DDP.
 CATEGORIES: tuple[Category, ...] = (
-    "parameter", "buffer", "gradient", "optimizer_state", "activation", "input", "temporary",
+    "parameter", "buffer", "gathered", "gradient", "optimizer_state", "activation", "input", "communication",
+    "temporary",
 )  # fmt: skip
 #: Bytes by category, and their sum under "total".
 Table = dict[str, int]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from profiler import units
 from profiler.escaping import markdown as markdown_text
 from profiler.escaping import shorten
-from profiler.report import document_findings, finding_tables, projection_tables
+from profiler.report import communication_tables, document_findings, finding_tables, projection_tables
 from profiler.report.profile_formats import PROFILE_FORMATS
 from profiler.values.findings import TOTAL
 
@@ -31,6 +31,7 @@ def markdown(report: Report) -> str:
         _table(("total", "exact", "short"), ((line.label, line.exact, line.short) for line in report.totals())),
         *_step(report),
         *_memory(report),
+        *_communication(report),
         *_documents(report),
         _table(("module", "type", "MACs", "FLOPs", "%", "params", "output"), _modules(report)),
         _table(("operator", "dtype", "calls", "MACs", "FLOPs", "bytes"), _operators(report)),
@@ -64,6 +65,11 @@ def _step(report: Report) -> list[str]:
 def _memory(report: Report) -> list[str]:
     lines = [(line.label.strip(), line.exact, line.short) for line in report.memory()]
     return [_table(("memory at the peak", "bytes", "short"), lines)] if lines else []
+
+
+def _communication(report: Report) -> list[str]:
+    rows = communication_tables.cells(report.profile.communication)
+    return [_table(communication_tables.COLUMNS, rows)] if rows else []
 
 
 def _documents(report: Report) -> list[str]:

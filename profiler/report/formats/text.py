@@ -12,7 +12,7 @@ from rich.text import Text
 
 from profiler import units
 from profiler.escaping import plain, plain_lines
-from profiler.report import document_findings, finding_tables, projection_tables
+from profiler.report import communication_tables, document_findings, finding_tables, projection_tables
 from profiler.report.profile_formats import PROFILE_FORMATS
 
 if TYPE_CHECKING:
@@ -27,7 +27,9 @@ WIDTH = 80
 _OPERATORS_SHOWN = 12
 _NARROWEST = 16
 _GAP = 2  # between columns
-_LEFT_ALIGNED = frozenset({"module", "output", "operator", "dtype", "phase", "uncounted operator"})
+_LEFT_ALIGNED = frozenset(
+    {"module", "output", "operator", "dtype", "phase", "uncounted operator", "communication", "axis"}
+)
 
 
 @PROFILE_FORMATS.register("text")
@@ -49,6 +51,7 @@ def renderable(report: Report, width: int) -> RenderableType:
         _lines(report.totals()),
         *_step(report, width),
         *_memory(report),
+        *_communication(report, width),
         *_documents(report, width),
         Text(),
         _operators(report, width),
@@ -123,6 +126,11 @@ def _step(report: Report, width: int) -> tuple[RenderableType, ...]:
 def _memory(report: Report) -> tuple[RenderableType, ...]:
     lines = report.memory()
     return (Text(), _lines(lines)) if lines else ()
+
+
+def _communication(report: Report, width: int) -> tuple[RenderableType, ...]:
+    rows = communication_tables.cells(report.profile.communication)
+    return (Text(), _table(width, communication_tables.COLUMNS, rows)) if rows else ()
 
 
 def _lines(lines: Iterable[Line]) -> Table:

@@ -1,0 +1,42 @@
+"""Tell for which module FSDP2 gathers parameters or reduces gradients.
+
+It does so in hooks, and in a callback of the autograd engine: ahead of the module that needs the parameters (prefetch),
+and after the one whose gradients are ready. While it does, one of its own functions is on the stack, and that knows the
+group of parameters.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import FrameType
+
+    from torch import nn
+
+_GROUPS = "torch.distributed.fsdp._fully_shard._fsdp_param_group"
+
+
+def has_sharded(modules: Iterable[nn.Module]) -> bool:
+    """Return whether FSDP2 shards any of the *modules*."""
+    sharded: Any = getattr(sys.modules.get("torch.distributed.fsdp"), "FSDPModule", None)
+    return sharded is not None and any(isinstance(module, sharded) for module in modules)
+
+
+def module_in_exchange() -> nn.Module | None:
+    """Return the module whose group of parameters FSDP2 handles now on this thread; None if it handles none.
+
+    Source: FSDPParamGroup in torch/distributed/fsdp/_fully_shard/_fsdp_param_group.py; its ``modules`` are those that
+    ``fully_shard`` was called with.
+    """
+    file = getattr(sys.modules.get(_GROUPS), "__file__", None)
+    frame: FrameType | None = sys._getframe(1) if file is not None else None
+    while frame is not None:
+        if frame.f_code.co_filename == file:
+            modules = getattr(frame.f_locals.get("self"), "modules", None)
+            if modules:
+                return modules[0]  # type: ignore[no-any-return]
+        frame = frame.f_back
+    return None
