@@ -49,7 +49,7 @@ _FORWARD_TO_BACKWARD = {("forward", "backward"), ("forward", "recompute"), ("rec
 _COPY = torch.ops.aten.copy_.default
 #: Categories that an exchange between ranks makes more precise.
 _TEMPORARY = frozenset({"temporary"})
-_BUCKET = frozenset({"temporary", "activation"})
+_BUCKET = frozenset({"temporary", "activation", "input"})
 _FORWARD = frozenset({"forward", "recompute"})
 #: Attributes of an optimizer that hold no state of it, or that are looked at by themselves.
 _NO_STATE = frozenset({"param_groups", "defaults", "state"})

@@ -131,7 +131,8 @@ def test_a_module_that_holds_itself_counts_once():
     assert (p.totals.macs, p.totals.params) == (16, 20)
     step = profiler.count_step(model, X, optimizer=torch.optim.SGD(model.parameters()))
     assert step.phases["optimizer"].params == 0
-    assert all("linear" in render(p, name, depth=5) for name in PROFILE_FORMATS.names())
+    with_modules = set(PROFILE_FORMATS.names()) - {"communication-csv"}
+    assert all("linear" in render(p, name, depth=5) for name in with_modules)
 
 
 @pytest.mark.slow
