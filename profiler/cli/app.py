@@ -12,6 +12,7 @@ from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 
 import profiler.cli as package
+from profiler.cli.command_line import remember_command
 from profiler.cli.docstrings import restore_docstrings
 from profiler.cli.output import emit, like_stdout, message_on_stderr
 from profiler.cli.streams import open_closed_streams, prints_on_stderr
@@ -80,7 +81,8 @@ def _run(tokens: list[str]) -> None:
     """Run a command; write what cyclopts prints, help and version, as any result."""
     printed = StringIO()
     app.console = app.meta.console = like_stdout(printed)
-    app.meta(tokens)
+    with remember_command(tokens):
+        app.meta(tokens)
     if printed.getvalue():
         emit(printed.getvalue(), None)
 

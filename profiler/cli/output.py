@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from rich.console import Console
 from rich.text import Text
 
+from profiler.cli.command_line import command_line
 from profiler.cli.streams import results_on_stdout, write_stdout
 from profiler.escaping import message_line, shorten
 from profiler.report import PROFILE_FORMATS, Report, render
@@ -35,7 +36,7 @@ else:
 def show(profile: Profile, *, title: str, depth: int, form: str, output: Path | None) -> None:
     """Print a profile in a format, or write it to *output*; text on a terminal is in colour and uses its width."""
     shown = _for_terminal(Report(profile, title, depth), form, output)
-    emit(shown or render(profile, form, title=title, depth=depth), output)
+    emit(shown or render(profile, form, title=title, depth=depth, command=command_line()), output)
 
 
 def emit(text: str, output: Path | None) -> None:

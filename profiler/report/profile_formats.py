@@ -16,7 +16,7 @@ PROFILE_FORMATS = Formats[Report]("profiler.report.formats")
 DEPTH = 2
 
 
-def render(profile: Profile, name: str = "text", *, title: str = "", depth: int = DEPTH) -> str:
+def render(profile: Profile, name: str = "text", *, title: str = "", depth: int = DEPTH, command: str = "") -> str:
     """Write *profile* in a format.
 
     Args:
@@ -24,8 +24,9 @@ def render(profile: Profile, name: str = "text", *, title: str = "", depth: int 
         name: One of ``PROFILE_FORMATS.names()``.
         title: What to call the profile; by default the model's class.
         depth: How many levels of modules the tree shows.
+        command: The command that made the profile, for the page to show.
 
     Raises:
         UnknownNameError: There is no such format.
     """
-    return PROFILE_FORMATS.render(Report(profile, title or profile.model, depth), name)
+    return PROFILE_FORMATS.render(Report(profile, title or profile.model, depth, command), name)

@@ -31,11 +31,12 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A profile, its title, and how many levels of modules to show."""
+    """A profile, its title, how many levels of modules to show, and the command that made it, where it is known."""
 
     profile: Profile
     title: str
     depth: int
+    command: str = ""
 
     @property
     def heading(self) -> str:

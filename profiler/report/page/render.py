@@ -1,0 +1,113 @@
+"""``render_page()``: the page as one file that needs nothing else.
+
+The policy of the page (CSP) allows its own script, plotly's script and its own style, by hash, and nothing else: no
+request leaves the page, and a name that looks like a script is not one.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import zlib
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from profiler.report.page.context import context
+from profiler.report.page.data import page_data
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from profiler.report.report import Report
+
+#: The scripts in the order in which they are joined: each uses those before it.
+SCRIPTS = (
+    "format", "graph", "dom", "rows", "copy", "table", "theme", "unpack", "icicle", "roofline", "memory", "waterfall",
+    "link", "main",
+)  # fmt: skip
+#: What would end a script element, or begin a comment in one.
+_IN_SCRIPT = {ord(character): f"\\u{ord(character):04x}" for character in "<>&"}
+#: plotly's maps put their style sheet into the page, against its policy, unless an element has this id.
+_STYLE_ID = re.compile(r'getElementById\("([0-9a-f]{64})"\)')
+#: plotly fills a style element from its script: it is empty when the policy looks at it.
+_EMPTY = ""
+
+
+def render_page(reports: Sequence[Report], title: str) -> str:
+    """Return a page with one or several reports, each in a tab of its own.
+
+    Args:
+        reports: What to show.
+        title: The title of the page.
+    """
+    script, style = scripts(), read("style.css")
+    page: str = _template().render(
+        title=title,
+        policy=_policy((script, _plotly()), (style, _EMPTY)),
+        style=style,
+        script=script,
+        plotly=_packed_plotly(),
+        style_ids=_style_ids(),
+        data=json_in_script([page_data(report) for report in reports]),
+        reports=[context(report) for report in reports],
+    )
+    return page
+
+
+def scripts() -> str:
+    """Return the page's scripts, joined."""
+    return "\n".join(read(f"scripts/{name}.js") for name in SCRIPTS)
+
+
+def read(name: str) -> str:
+    """Return a text file of this package."""
+    return files("profiler.report.page").joinpath(name).read_text("utf-8")
+
+
+def json_in_script(data: Any) -> str:
+    r"""Return JSON that can stand in a script element.
+
+    Example:
+        >>> print(json_in_script({"name": "</script>"}))
+        {"name":"\u003c/script\u003e"}
+    """
+    return json.dumps(data, separators=(",", ":"), allow_nan=False).translate(_IN_SCRIPT)
+
+
+def _policy(script_texts: Sequence[str], style_texts: Sequence[str]) -> str:
+    allowed = {"script-src": script_texts, "style-src": style_texts}
+    sources = [f"{kind} {' '.join(map(_hash, texts))}" for kind, texts in allowed.items()]
+    return "; ".join(["default-src 'none'", *sources, "img-src data: blob:", "base-uri 'none'", "form-action 'none'"])
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+@cache
+def _template() -> Any:
+    environment = Environment(
+        loader=PackageLoader("profiler.report.page", "."), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    return environment.get_template("page.html.jinja")
+
+
+@cache
+def _plotly() -> str:
+    return files("plotly").joinpath("package_data/plotly.min.js").read_text("utf-8")
+
+
+@cache
+def _style_ids() -> tuple[str, ...]:
+    return tuple(dict.fromkeys(_STYLE_ID.findall(_plotly())))
+
+
+@cache
+def _packed_plotly() -> str:
+    return base64.b64encode(zlib.compress(_plotly().encode(), 9)).decode()
