@@ -11,9 +11,11 @@ from cyclopts import Parameter
 
 from profiler.cli.app import app
 from profiler.cli.device_options import NO_DEVICE, DeviceOptions
-from profiler.cli.output import ProfileFormat, note, show, working
+from profiler.cli.output import ProfileFormat, emit, note, show, working
 from profiler.cli.peer_options import NO_PEERS, PeerOptions
 from profiler.cli.training_options import FORWARD_ONLY, TrainingOptions
+from profiler.cli.world_options import NO_WORLD, WorldOptions
+from profiler.errors import InputError
 from profiler.util.permissions import with_permissions
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ def profile(
     step: TrainingOptions = FORWARD_ONLY,
     peers: PeerOptions = NO_PEERS,
     target_device: DeviceOptions = NO_DEVICE,
+    world: WorldOptions = NO_WORLD,
 ) -> None:
     """Count one forward pass of a model in eval mode and without gradients, or with --train one training step.
 
@@ -60,6 +63,7 @@ def profile(
         step: The training step.
         peers: Other counters.
         target_device: The device to project onto.
+        world: The ranks to count instead of a run in one process.
     """
     from profiler.run.attention import sdpa_kernels
     from profiler.run.autocast import under_autocast
@@ -70,6 +74,19 @@ def profile(
     notify = partial(note, quiet=quiet)
     target_device.check(training=step.train)
     step.check()
+    world.check()
+    if world.is_given:
+        _refuse_in_world(attention=attention, device=device, peers=peers, on=target_device.on)
+        ranks = step.step(target, input, batch, dtype)
+        with working(f"tracing {world.mesh}", quiet=quiet):
+            shown = world.one_rank(ranks, autocast)
+        if shown is not None:
+            show(shown, title=f"{target} · rank {world.rank} of {world.mesh}", depth=depth, form=format, output=output)
+            return
+        with working(f"tracing the roles of {world.mesh}", quiet=quiet):
+            text = world.roles_report(ranks, autocast, format)
+        emit(text, output)
+        return
     device = peers.device(device, notify)
     run = under_autocast(step.run or count_forward, autocast) if autocast else step.run
     with working(f"profiling {target}", quiet=quiet), sdpa_kernels(attention):
@@ -86,6 +103,20 @@ def profile(
     show(counted, title=title, depth=depth, form=format, output=output)
     peers.check_findings(counted)
     target_device.judge(counted, strict=peers.strict)
+
+
+def _refuse_in_world(*, attention: str, device: str, peers: PeerOptions, on: str | None) -> None:
+    """Raise an ``InputError`` for an option that has no meaning in a world of several ranks."""
+    given = {
+        "--attention": attention != "flash",
+        "--device": device != "auto",
+        "--against": peers.against is not None,
+        "--on": on is not None,
+    }
+    for option, is_given in given.items():
+        if is_given:
+            msg = f"{option} does not apply to the ranks of a world; remove it, or --world and --mesh"
+            raise InputError(msg)
 
 
 def _with_documents(counted: Profile, target: str) -> Profile:

@@ -11,6 +11,7 @@ from profiler.errors import InputError
 
 if TYPE_CHECKING:
     from profiler.run.runner import Run
+    from profiler.worlds.step import Step
 
 _TRAIN = (
     "Count a training step: forward in train mode, the loss (the model's own, or the sum of its output) and backward."
@@ -39,6 +40,12 @@ class TrainingOptions:
         if not self.train and (self.optimizer is not None or self.checkpoint or self.freeze):
             msg = "--optimizer, --checkpoint and --freeze apply to a training step only; add --train"
             raise InputError(msg)
+
+    def step(self, target: str, specs: tuple[str, ...], batch: int | None, dtype: str | None) -> Step:
+        """Return the step that the ranks of a world run."""
+        from profiler.worlds.step import Step
+
+        return Step(target, specs, batch, dtype, self.train, self.optimizer, self.checkpoint, self.freeze)
 
     @property
     def run(self) -> Run | None:

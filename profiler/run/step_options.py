@@ -17,7 +17,7 @@ from profiler.run.optimizers import make_optimizer
 from profiler.run.training_step import count_step, run_step
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from profiler.tally import Profile
 
@@ -68,27 +68,32 @@ def freeze(model: nn.Module, patterns: Sequence[str]) -> None:
 
 
 @contextmanager
-def checkpointed(model: nn.Module) -> Iterator[list[str]]:
+def checkpointed(model: nn.Module, blocks: Iterable[nn.Module] | None = None) -> Iterator[list[str]]:
     """Run the top-level blocks of *model* under activation checkpointing in the block; yield their paths.
 
     A block is a layer of a transformer or a residual block of a ResNet: a child of an outermost ``ModuleList`` or
     ``Sequential`` that contains several non-leaf modules of that class. Checkpointing is not reentrant.
 
+    Args:
+        model: The model.
+        blocks: The blocks; None for those described above.
+
     Raises:
         InputError: The model has no such blocks.
     """
-    blocks = dict(_blocks(model))
-    if not blocks:
+    named = {module: path for path, module in model.named_modules()}
+    chosen = [block for _, block in repeated_blocks(model)] if blocks is None else list(blocks)
+    if not chosen:
         msg = "no blocks to checkpoint: no ModuleList or Sequential contains several non-leaf modules of one class"
         raise InputError(msg)
     with ExitStack() as stack:
-        for block in blocks.values():
+        for block in chosen:
             block.__dict__["forward"] = partial(checkpoint, block.forward, use_reentrant=False)
             stack.callback(block.__dict__.pop, "forward")
-        yield list(blocks)
+        yield [named[block] for block in chosen]
 
 
-def _blocks(module: nn.Module, path: str = "") -> Iterator[tuple[str, nn.Module]]:
+def repeated_blocks(module: nn.Module, path: str = "") -> Iterator[tuple[str, nn.Module]]:
     """Yield the path and module of every block below *module*; blocks inside a block are not searched."""
     children = dict(module.named_children())
     kinds = [type(child) for child in children.values() if any(True for _ in child.children())]
@@ -98,4 +103,4 @@ def _blocks(module: nn.Module, path: str = "") -> Iterator[tuple[str, nn.Module]
         if repeated and kinds.count(type(child)) > 1:
             yield inner, child
         else:
-            yield from _blocks(child, inner)
+            yield from repeated_blocks(child, inner)

@@ -21,6 +21,7 @@ from profiler.errors import ModelError, TargetError, UnknownNameError, one_line
 from profiler.targets.configurable import ConfigurableTarget
 from profiler.targets.registry import Source, register
 from profiler.targets.target import Target
+from profiler.util.permissions import permissions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -63,6 +64,20 @@ def is_shipped(name: str) -> bool:
     """Return whether a name is a class of torch, or a model that the documents of this package are about."""
     place, _, attribute = name.partition(":")
     return place in _SHIPPED and attribute.isidentifier()
+
+
+def load_attribute(name: str) -> Any:
+    """Return what ``module:attribute`` or ``file.py:attribute`` names.
+
+    Raises:
+        TargetError: There is no such module or file, or importing code is not permitted.
+        UnknownNameError: The module has no such attribute.
+        ModelError: The module or file raised while it was imported.
+    """
+    if not permissions().code:
+        msg = f"{name} would run code, which --no-code forbids"
+        raise TargetError(msg)
+    return _load(name)[0]
 
 
 def _load(name: str) -> tuple[Any, Path]:

@@ -1,0 +1,100 @@
+"""The report on a world: one row per role, what each exchanges, and what each holds at its peak."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from profiler import units
+from profiler.escaping import plain
+from profiler.report import communication_tables
+from profiler.report.tables import table
+from profiler.tally.saved import to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from profiler.report.tables import Side
+    from profiler.tally import Profile
+
+#: The schema of the JSON of a world.
+SCHEMA = "profiler-world/1"
+_ROLES: dict[str, Side] = {
+    "role": "left", "ranks": "right", "traced": "right", "params": "right", "MACs": "right", "FLOPs": "right",
+    "peak memory": "right", "sent": "right",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class RoleRow:
+    """A role, the ranks that have it, the one that was traced, and its profile."""
+
+    name: str
+    ranks: tuple[int, ...]
+    rank: int
+    profile: Profile
+
+
+def world_text(heading: str, rows: Sequence[RoleRow]) -> str:
+    """Return the report as text, at most eighty columns wide."""
+    parts = [plain(heading), table(_ROLES, [_cells(row) for row in rows]), _whole(rows)]
+    for row in rows:
+        parts += [f"{row.name}: rank {row.rank} at its peak", _memory(row.profile)]
+        parts += [_communication(row.profile)] if row.profile.communication else []
+    parts += [_uncounted(rows)]
+    return "\n\n".join(parts) + "\n"
+
+
+def world_json(mesh: str, rows: Sequence[RoleRow]) -> str:
+    """Return the roles with their saved profiles as JSON text."""
+    roles: list[dict[str, Any]] = [
+        {"role": row.name, "rank": row.rank, "ranks": list(row.ranks), "profile": json.loads(to_json(row.profile))}
+        for row in rows
+    ]
+    return json.dumps({"schema": SCHEMA, "mesh": mesh, "roles": roles}, indent=1, ensure_ascii=False) + "\n"
+
+
+def _cells(row: RoleRow) -> tuple[str, ...]:
+    totals = row.profile.totals
+    return (
+        row.name,
+        str(len(row.ranks)),
+        str(row.rank),
+        units.count(totals.params),
+        units.count(totals.macs),
+        ("≥ " if totals.uncounted else "") + units.count(totals.flops),
+        units.size(totals.peak_memory.get("total", 0)),
+        units.size(sum(c.wire_bytes for c in row.profile.communication)),
+    )
+
+
+def _whole(rows: Sequence[RoleRow]) -> str:
+    ranks = sum(len(row.ranks) for row in rows)
+    macs = sum(len(row.ranks) * row.profile.totals.macs for row in rows)
+    flops = sum(len(row.ranks) * row.profile.totals.flops for row in rows)
+    return f"all {ranks} ranks: {units.count(macs, 'MAC')}, {units.count(flops, 'FLOP')}"
+
+
+def _memory(profile: Profile) -> str:
+    peak = profile.totals.peak_memory
+    parts = [f"{name.replace('_', ' ')} {units.size(size)}" for name, size in peak.items() if size and name != "total"]
+    return "  " + "\n  ".join(parts)
+
+
+def _communication(profile: Profile) -> str:
+    columns: dict[str, Side] = {name: "left" if i in {0, 1, 3, 4} else "right" for i, name in _numbered()}
+    return table(columns, communication_tables.cells(profile.communication))
+
+
+def _numbered() -> list[tuple[int, str]]:
+    return list(enumerate(communication_tables.COLUMNS))
+
+
+def _uncounted(rows: Sequence[RoleRow]) -> str:
+    names = sorted({row.operator for role in rows for row in role.profile.uncounted})
+    return (
+        f"uncounted: {', '.join(names)}; the totals are lower bounds"
+        if names
+        else "Every operator is counted, or free."
+    )

@@ -1,0 +1,248 @@
+"""Run and profile the step of one rank: build the model on meta, divide it, allocate it, run."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+from torch.utils._pytree import tree_map_only
+
+from profiler.errors import InputError, ModelError, ProfilerError, one_line
+from profiler.run.optimizers import make_optimizer
+from profiler.run.step_options import checkpointed, freeze
+from profiler.run.training_step import default_loss
+from profiler.tally import Profile, tally
+from profiler.targets import build, make_inputs, resolve
+from profiler.trace import Session
+from profiler.worlds.divide import DeviceMesh, blocks_of, divide_layers, replicate, styles_for
+from profiler.worlds.private_names import find
+from profiler.worlds.stages import Stage, make_stage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from profiler.worlds.plan import ParallelPlan
+    from profiler.worlds.step import Step
+
+
+@dataclass(frozen=True, slots=True)
+class _Rank:
+    """One rank while it is set up."""
+
+    step: Step
+    plan: ParallelPlan
+    mesh: DeviceMesh
+    #: Whether the other ranks exist: then tensors have memory.
+    is_real: bool
+
+    @property
+    def coordinate(self) -> int:
+        """The position of this rank in the pipeline."""
+        return self.plan.mesh.coordinate(torch.distributed.get_rank(), "pp")
+
+
+def profile_rank(step: Step, plan: ParallelPlan, *, is_real: bool = False) -> Profile:
+    """Profile the step of the rank that the default process group is.
+
+    Args:
+        step: What runs.
+        plan: How it is divided.
+        is_real: Whether the process group has other processes, and tensors are to have memory.
+
+    Raises:
+        InputError: The model, the step and the plan do not fit.
+        ModelError: The model raised.
+    """
+    rank = _Rank(step, plan, DeviceMesh(plan), is_real)
+    mode = nullcontext() if is_real else fake_tensors()
+    try:
+        if plan.mesh.size("pp") > 1:
+            model, run = _pipeline(rank, mode)
+        else:
+            model, run = _whole_model(rank, mode)
+        profile = _profile(rank, model, run, mode)
+    except ProfilerError:
+        raise
+    except Exception as error:
+        msg = f"{step.target} raised {one_line(error)} on rank {torch.distributed.get_rank()}"
+        raise ModelError(msg) from error
+    return _with_axes(profile, rank.mesh.axis_names())
+
+
+def fake_tensors() -> Any:
+    """Return a mode in which tensors on the CPU have shapes, dtypes and storages, but no memory."""
+    return find("FakeTensorMode")(allow_non_fake_inputs=True)
+
+
+def _whole_model(rank: _Rank, mode: Any) -> tuple[nn.Module, Callable[[], object]]:
+    """Return the divided model of a rank without a pipeline, and what runs it once per microbatch."""
+    step, plan = rank.step, rank.plan
+    model, (args, kwargs) = _build(step, _batch(rank) // plan.microbatches)
+    divide_layers(model, model, plan, rank.mesh, styles_for(model, plan))
+    with mode:
+        _allocate(model, rank)
+        if plan.data_parallel == "ddp":
+            model = replicate(model, rank.mesh, has_peers=rank.is_real)
+        batches = [_on_cpu((args, kwargs)) for _ in range(plan.microbatches)]
+
+    def run() -> None:
+        for some, named in batches:
+            output = model(*some, **named)
+            if step.train:
+                default_loss(output).backward()
+
+    return model, run
+
+
+def _pipeline(rank: _Rank, mode: Any) -> tuple[nn.Module, Callable[[], object]]:
+    """Return the stages of a rank, and what runs the schedule."""
+    if not rank.step.train:
+        msg = "a pipeline is traced in training; add --train"
+        raise InputError(msg)
+    stages = [_divided_stage(rank, index) for index in _stage_indices(rank)]
+    with mode:
+        for stage in stages:
+            _allocate(stage.model, rank)
+        schedule = _schedule(rank, stages)
+        count = rank.plan.microbatches
+        given = [_on_cpu(_repeated(stage.takes, count)) for stage in stages if stage.is_first]
+        results: dict[str, Any] = {}
+        if any(stage.is_last for stage in stages):
+            results = {"target": torch.zeros(_batch(rank), dtype=torch.int64), "losses": []}
+    models = [stage.model for stage in stages]
+    model = models[0] if len(models) == 1 else nn.ModuleList(models)
+    return model, lambda: schedule.step(*given, return_outputs=False, **results)
+
+
+def _repeated(microbatch: torch.Tensor, count: int) -> torch.Tensor:
+    """Return the batch of so many microbatches."""
+    return microbatch.repeat(count, *[1] * (microbatch.dim() - 1))
+
+
+def _divided_stage(rank: _Rank, index: int) -> Stage:
+    """Return a stage of the pipeline with its layers divided over the other axes."""
+    plan = rank.plan
+    model, (args, kwargs) = _build(rank.step, _batch(rank) // plan.microbatches)
+    inputs = [*args, *kwargs.values()]
+    if len(inputs) != 1 or not isinstance(inputs[0], torch.Tensor):
+        msg = f"a pipeline takes a model of one tensor; {rank.step.target} has {len(inputs)} inputs"
+        raise InputError(msg)
+    styles = styles_for(model, plan)
+    stage = make_stage(model, index, plan.stages, inputs[0])
+    divide_layers(stage.model, stage.root, plan, rank.mesh, styles)
+    return stage
+
+
+def _stage_indices(rank: _Rank) -> list[int]:
+    """Return the stages of a rank: with several, each is as far behind the one before as there are ranks."""
+    return [rank.coordinate + i * rank.plan.mesh.size("pp") for i in range(rank.plan.stages_per_rank)]
+
+
+def _schedule(rank: _Rank, stages: list[Stage]) -> Any:
+    """Return torch's schedule over the stages of a rank, whose shapes are known beforehand: nothing is exchanged."""
+    group, device = rank.mesh.group("pp"), torch.device("cpu")
+    made = [
+        find("PipelineStage")(
+            stage.call,
+            stage.index,
+            stage.stages,
+            device,
+            input_args=(_on_cpu(stage.takes, requires_grad=not stage.is_first),),
+            output_args=(_on_cpu(stage.returns, requires_grad=True),),
+            group=group,
+        )
+        for stage in stages
+    ]
+    schedule = find(rank.plan.schedule_class)
+    loss = lambda output, _: default_loss(output)  # noqa: E731 - a name for the line below
+    return schedule(
+        made if rank.plan.stages_per_rank > 1 else made[0], n_microbatches=rank.plan.microbatches, loss_fn=loss
+    )
+
+
+def _profile(rank: _Rank, model: nn.Module, run: Callable[[], object], mode: Any) -> Profile:
+    """Profile a step in the middle of training: the optimizer has its states."""
+    step = rank.step
+    with mode, ExitStack() as stack:
+        optimizer = None if step.optimizer is None else make_optimizer(step.optimizer, model)
+        if optimizer is not None:
+            _make_states(optimizer, model)
+        if step.checkpoint:
+            stack.enter_context(_checkpointed(model))
+        if rank.plan.mesh.size("tp") > 1:
+            stack.enter_context(find("loss_parallel")())
+        stack.enter_context(nullcontext() if step.train else torch.no_grad())
+        with Session(model) as session:
+            run()
+            if optimizer is not None:
+                optimizer.step()
+        return tally(session.trace())
+
+
+def _make_states(optimizer: torch.optim.Optimizer, model: nn.Module) -> None:
+    """Let an optimizer create its states, as in a first step, without a gradient being computed."""
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter) if parameter.requires_grad else None
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+
+
+@contextmanager
+def _checkpointed(model: nn.Module) -> Iterator[None]:
+    with ExitStack() as stack:
+        for part in model if isinstance(model, nn.ModuleList) else [model]:
+            stack.enter_context(checkpointed(part, blocks_of(part)))
+        yield
+
+
+def _build(step: Step, batch: int) -> tuple[nn.Module, tuple[tuple[Any, ...], dict[str, Any]]]:
+    """Return the whole model on meta, and the inputs of one microbatch."""
+    target = resolve(step.target)
+    model = build(target, device="meta", dtype=step.dtype)
+    model.train(step.train)
+    freeze(model, step.freeze)
+    config = getattr(model, "config", None)
+    if getattr(config, "use_cache", False):
+        config.use_cache = False  # type: ignore[union-attr] # training keeps no keys and values
+    return model, make_inputs(target, model, step.specs, batch=batch, device="meta")
+
+
+def _batch(rank: _Rank) -> int:
+    """Return the batch of a data-parallel rank.
+
+    Raises:
+        InputError: It does not divide into the microbatches.
+    """
+    count, batch = rank.plan.microbatches, rank.step.batch
+    if batch is None:
+        return count
+    if batch % count:
+        msg = f"a batch of {batch} does not divide into {count} microbatches; --batch is that of all of them"
+        raise InputError(msg)
+    return batch
+
+
+def _allocate(model: nn.Module, rank: _Rank) -> None:
+    """Move a model from meta to the CPU; where that has memory, fill it with small values."""
+    model.to_empty(device="cpu")
+    if rank.is_real:
+        with torch.no_grad():
+            for tensor in (*model.parameters(), *model.buffers()):
+                tensor.fill_(1e-3) if tensor.is_floating_point() else tensor.zero_()
+
+
+def _on_cpu(values: Any, *, requires_grad: bool = False) -> Any:
+    """Return new tensors on the CPU like those on meta."""
+
+    def make(tensor: torch.Tensor) -> torch.Tensor:
+        return torch.zeros_like(tensor, device="cpu", requires_grad=requires_grad)
+
+    return tree_map_only(torch.Tensor, make, values)
+
+
+def _with_axes(profile: Profile, axes: dict[str, str]) -> Profile:
+    """Name the axes of the mesh that span the world: torch gives them the default group, which has no name."""
+    return replace(profile, groups=tuple(replace(g, axis=axes.get(g.name, g.axis)) for g in profile.groups))

@@ -1,0 +1,21 @@
+"""``Step``: the model and the step that every rank of a world runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The model and the step that every rank of a world runs."""
+
+    target: str
+    specs: tuple[str, ...] = ()
+    #: The batch of one data-parallel rank, of all its microbatches; None for one default batch per microbatch.
+    batch: int | None = None
+    dtype: str | None = None
+    #: Run a training step; otherwise a forward pass.
+    train: bool = False
+    optimizer: str | None = None
+    checkpoint: bool = False
+    freeze: tuple[str, ...] = ()
