@@ -2,6 +2,7 @@
 
 * :class:`profile` counts whatever runs in a ``with`` block.
 * :func:`count` runs and counts one forward pass, :func:`count_step` one training step.
+* :func:`world` counts the ranks of a world of many devices, on this machine.
 * :func:`measure` times a forward pass on this machine.
 * :class:`Profile` is the result; :func:`load` reads a saved one.
 * :func:`formula` registers the cost of an operator, as a function of :class:`Shape` or :class:`TensorSpec` arguments
@@ -31,8 +32,21 @@ if TYPE_CHECKING:
     from profiler.run.training_step import count_step
     from profiler.tally import Profile, load
     from profiler.values.records import Cost, Shape, TensorSpec
+    from profiler.worlds.world import world
 
-__all__ = ["Cost", "Profile", "Shape", "TensorSpec", "count", "count_step", "formula", "load", "measure", "profile"]
+__all__ = [
+    "Cost",
+    "Profile",
+    "Shape",
+    "TensorSpec",
+    "count",
+    "count_step",
+    "formula",
+    "load",
+    "measure",
+    "profile",
+    "world",
+]
 
 #: The module that defines each name. It is imported on first access: torch takes seconds to import, and pytest imports
 #: this package in every session to load the plugin.
@@ -49,6 +63,7 @@ _DEFINED_IN = {
     "measure": "profiler.run.measure",
     "memory": "profiler.values.memory",
     "profile": "profiler.api",
+    "world": "profiler.worlds.world",
 }
 #: Public names that are modules, as in ``profiler.memory.estimate_training(...)``.
 _SUBMODULES = frozenset({"compat", "memory"})

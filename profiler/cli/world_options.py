@@ -60,9 +60,7 @@ class WorldOptions:
             msg = "the options of a world need one; add --world and --mesh, such as --world 8 --mesh dp=4,tp=2"
             raise InputError(msg)
         if self.is_given and self.mesh is None:
-            msg = (
-                f"--world {self.world} does not tell how ranks are arranged; add --mesh, such as --mesh dp={self.world}"
-            )
+            msg = f"--world {self.world} does not say how ranks are arranged; add --mesh dp={self.world} or the like"
             raise InputError(msg)
         if self.rank is not None and self.roles:
             msg = "--rank counts one rank and --roles one of each role; give one of them"

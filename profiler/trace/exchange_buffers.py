@@ -16,6 +16,8 @@ class ExchangeBuffers(enum.Enum):
     REDUCED_IN_PLACE = enum.auto()
     #: Is a functional collective: its operands stay as they are, and its results are new.
     FUNCTIONAL = enum.auto()
+    #: Waits for a functional collective, and returns what it was given.
+    WAITS = enum.auto()
     #: Copies shards into the flat buffer that FSDP2 sends.
     COPIES_IN = enum.auto()
     #: Copies the flat buffer that FSDP2 received into whole parameters.
@@ -23,6 +25,7 @@ class ExchangeBuffers(enum.Enum):
 
 
 _SPECIAL = {
+    "_c10d_functional::wait_tensor": ExchangeBuffers.WAITS,
     "c10d::allreduce_": ExchangeBuffers.REDUCED_IN_PLACE,
     "c10d::allreduce_coalesced_": ExchangeBuffers.REDUCED_IN_PLACE,
     "fsdp::all_gather_copy_in": ExchangeBuffers.COPIES_IN,

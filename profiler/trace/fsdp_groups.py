@@ -8,7 +8,7 @@ group of parameters.
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+#: The methods that reduce the gradients of a group.
+_REDUCING = frozenset({"post_backward", "finalize_backward"})
 _GROUPS = "torch.distributed.fsdp._fully_shard._fsdp_param_group"
 
 
@@ -25,8 +27,17 @@ def has_sharded(modules: Iterable[nn.Module]) -> bool:
     return sharded is not None and any(isinstance(module, sharded) for module in modules)
 
 
-def module_in_exchange() -> nn.Module | None:
-    """Return the module whose group of parameters FSDP2 handles now on this thread; None if it handles none.
+class FsdpExchange(NamedTuple):
+    """What FSDP2 does now."""
+
+    #: The module whose group of parameters it handles.
+    module: nn.Module
+    #: Whether it reduces gradients; if not, it gathers or frees parameters.
+    reduces: bool
+
+
+def fsdp_exchange() -> FsdpExchange | None:
+    """Return what FSDP2 does now on this thread; None if nothing.
 
     Source: FSDPParamGroup in torch/distributed/fsdp/_fully_shard/_fsdp_param_group.py; its ``modules`` are those that
     ``fully_shard`` was called with.
@@ -37,6 +48,6 @@ def module_in_exchange() -> nn.Module | None:
         if frame.f_code.co_filename == file:
             modules = getattr(frame.f_locals.get("self"), "modules", None)
             if modules:
-                return modules[0]  # type: ignore[no-any-return]
+                return FsdpExchange(modules[0], frame.f_code.co_name in _REDUCING)
         frame = frame.f_back
     return None

@@ -24,7 +24,7 @@ from torch._C import _current_autograd_node, _current_graph_task_id
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
 from profiler.trace.backward_attribution import engine_frame, origin_of_backward
-from profiler.trace.fsdp_groups import has_sharded, module_in_exchange
+from profiler.trace.fsdp_groups import fsdp_exchange, has_sharded
 from profiler.trace.module_paths import ModulePaths, path_under_caller
 from profiler.trace.nested_tensors import tensors_in
 from profiler.trace.other_threads import GraphTags, ModeOnThreads
@@ -104,7 +104,7 @@ class ModuleStack:
         state.creator = path
         if node is not None or torch.is_grad_enabled():
             state.nodes.record(path)
-        return (self._exchanging(path) if self._is_sharded else path), phase
+        return self._with_exchange(path, phase) if self._is_sharded else (path, phase)
 
     def attach(
         self,
@@ -179,11 +179,16 @@ class ModuleStack:
         if state.is_idle:
             self._threads.leave()
 
-    def _exchanging(self, path: str) -> str:
-        """Return the path of the module whose parameters or gradients FSDP2 exchanges now; *path* if it does not."""
-        module = module_in_exchange()
-        paths = self._paths.of(module) if module is not None else ()
-        return paths[0] if paths else path
+    def _with_exchange(self, path: str, phase: Phase) -> tuple[str, Phase]:
+        """Return the module whose parameters or gradients FSDP2 exchanges now, and the phase; the given if it does not.
+
+        Gradients are reduced in the backward phase, also where torch runs a forward again for activation checkpointing.
+        """
+        exchange = fsdp_exchange()
+        paths = self._paths.of(exchange.module) if exchange is not None else ()
+        if exchange is None or not paths:
+            return path, phase
+        return paths[0], "backward" if exchange.reduces else phase
 
     def _creator(self, node: Any, state: ThreadState) -> str:
         """Return the path of the module whose forward created *node*."""

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from profiler.trace.exchange_buffers import ExchangeBuffers, exchange_of
-from profiler.trace.fsdp_groups import module_in_exchange
+from profiler.trace.fsdp_groups import fsdp_exchange
 from profiler.trace.inner_tensors import inner_tensors
 from profiler.trace.memory_timeline import MemoryTimeline
 from profiler.trace.module_paths import modules_of
@@ -138,10 +138,20 @@ class StorageTracker:
             if (storage is None or storage() is None) and not (producer[0] is _COPY and _is_received(read)):
                 storage = self._track(tensor, self._unknown_producer, unseen, existing=self._phase == "backward")
             read.append(storage)
+        if exchange is ExchangeBuffers.WAITS:
+            self._hand_over(read, results)
         written = [self._track(tensor, producer, "temporary") for tensor in results]
         if exchange is not None:
             self._mark_exchanged(exchange, read, written)
         return read, written
+
+    def _hand_over(self, read: list[StorageRef | None], results: Iterable[torch.Tensor]) -> None:
+        """Let the result of a wait take the place of what was waited for: fake tensors make a new storage of it."""
+        for storage, tensor in zip(read, results, strict=False):
+            untyped = tensor.untyped_storage()
+            if storage is not None and untyped._cdata != storage.key:
+                self._events.append(storage)  # ends here, and not when its tensor does
+                self._start_tracking(untyped, storage.producer, storage.category)
 
     def _mark_exchanged(
         self, exchange: ExchangeBuffers, read: list[StorageRef | None], written: list[StorageRef | None]
@@ -150,7 +160,7 @@ class StorageTracker:
         for storage in (*read, *written):
             if storage is not None:
                 storage.is_exchanged = True
-        if exchange is ExchangeBuffers.FUNCTIONAL:
+        if exchange in {ExchangeBuffers.FUNCTIONAL, ExchangeBuffers.WAITS}:
             return
         if exchange is ExchangeBuffers.COPIES_OUT:
             self._recategorize_all(read[:1], "communication", _TEMPORARY)
@@ -174,7 +184,7 @@ class StorageTracker:
         tracked = self._live.get(untyped._cdata)
         if tracked is None or tracked() is None:
             if untyped.nbytes():
-                category: Category = "gathered" if module_in_exchange() is not None else "temporary"
+                category: Category = "gathered" if fsdp_exchange() is not None else "temporary"
                 self._start_tracking(untyped, (_RESIZE, _UNKNOWN_MODULE, self._phase), category)
         elif tracked.bytes != untyped.nbytes():
             self._retrack(untyped, tracked, (_RESIZE, tracked.producer[1], self._phase))

@@ -38,13 +38,11 @@ class DeviceMesh:
         return {str(self.group(axis).group_name): axis for axis in self._axes}
 
 
-def divide_layers(
-    model: nn.Module, root: nn.Module, plan: ParallelPlan, mesh: DeviceMesh, styles: dict[str, Any]
-) -> None:
+def divide_layers(model: nn.Module, plan: ParallelPlan, mesh: DeviceMesh, styles: dict[str, Any]) -> None:
     """Divide the layers that *styles* names over the axis tp, and shard parameters with FSDP2.
 
-    *model* may be one stage of a pipeline: what it lacks is skipped, and *root* is the part that is called. Gathered
-    parameters are then kept until the backward pass, since the next microbatch needs them again.
+    *model* may be one stage of a pipeline: what it lacks is skipped. Gathered parameters are then
+    kept until the backward pass, since the next microbatch needs them again.
 
     Source: torchtitan, torchtitan/models/llama3/infra/parallelize.py (reshard_after_forward "default").
     """
@@ -60,7 +58,7 @@ def divide_layers(
             options["mp_policy"] = find("MixedPrecisionPolicy")(param_dtype=dtype, reduce_dtype=torch.float32)
         for block in blocks_of(model):
             find("fully_shard")(block, **options)
-        find("fully_shard")(root, **options)
+        find("fully_shard")(model, **options)
 
 
 def replicate(model: nn.Module, mesh: DeviceMesh, *, has_peers: bool) -> nn.Module:

@@ -92,6 +92,12 @@ class ParallelPlan:
         if self.data_parallel == "ddp":
             msg = "--ddp does not go with the axis pp: the schedules of torch divide parameters with --fsdp or --hsdp"
             raise InputError(msg)
+        if self.schedule == "1f1b" and self.microbatches < self.stages:
+            msg = (
+                f"1f1b keeps all {self.stages} stages busy only with as many microbatches; "
+                f"set --microbatches {self.stages} or more"
+            )
+            raise InputError(msg)
         if self.stages_per_rank > 1 and self.microbatches % self.mesh.size("pp"):
             msg = (
                 f"an interleaved schedule runs microbatches in rounds of pp={self.mesh.size('pp')}, and "

@@ -81,7 +81,7 @@ def _whole_model(rank: _Rank, mode: Any) -> tuple[nn.Module, Callable[[], object
     """Return the divided model of a rank without a pipeline, and what runs it once per microbatch."""
     step, plan = rank.step, rank.plan
     model, (args, kwargs) = _build(step, _batch(rank) // plan.microbatches)
-    divide_layers(model, model, plan, rank.mesh, styles_for(model, plan))
+    divide_layers(model, plan, rank.mesh, styles_for(model, plan))
     with mode:
         _allocate(model, rank)
         if plan.data_parallel == "ddp":
@@ -131,8 +131,9 @@ def _divided_stage(rank: _Rank, index: int) -> Stage:
         msg = f"a pipeline takes a model of one tensor; {rank.step.target} has {len(inputs)} inputs"
         raise InputError(msg)
     styles = styles_for(model, plan)
-    stage = make_stage(model, index, plan.stages, inputs[0])
-    divide_layers(stage.model, stage.root, plan, rank.mesh, styles)
+    exchanged = None if plan.param_dtype is None else getattr(torch, plan.param_dtype)
+    stage = make_stage(model, index, plan.stages, inputs[0], exchanged)
+    divide_layers(stage.model, plan, rank.mesh, styles)
     return stage
 
 

@@ -27,8 +27,6 @@ class Stage:
     model: nn.Module
     #: What the schedule calls.
     call: nn.Module
-    #: The part of the model that this calls.
-    root: nn.Module
     #: One microbatch of what it takes and returns, on meta.
     takes: torch.Tensor
     returns: torch.Tensor
@@ -44,7 +42,9 @@ class Stage:
         return self.index == self.stages - 1
 
 
-def make_stage(model: nn.Module, index: int, stages: int, microbatch: torch.Tensor) -> Stage:
+def make_stage(
+    model: nn.Module, index: int, stages: int, microbatch: torch.Tensor, dtype: torch.dtype | None = None
+) -> Stage:
     """Remove from *model* what does not belong to a stage, and return the stage.
 
     Args:
@@ -52,14 +52,15 @@ def make_stage(model: nn.Module, index: int, stages: int, microbatch: torch.Tens
         index: Number of the stage.
         stages: The number of stages.
         microbatch: The model's input for one microbatch, on meta.
+        dtype: The dtype of what stages exchange, if it is not that of the parameters.
 
     Raises:
         InputError: The model has no known stages, or its blocks do not divide.
     """
     if isinstance(model, nn.Sequential):
-        return _sequential_stage(model, index, stages, microbatch)
+        return _sequential_stage(model, index, stages, microbatch, dtype)
     if getattr(model, "_pp_plan", None) and hasattr(getattr(model, "base_model", None), "layers"):
-        return _transformer_stage(model, index, stages, microbatch)
+        return _transformer_stage(model, index, stages, microbatch, dtype)
     msg = f"{type(model).__name__} has no known stages; {_WHICH}"
     raise InputError(msg)
 
@@ -89,7 +90,9 @@ def block_range(blocks: int, index: int, stages: int) -> range:
     raise InputError(msg)
 
 
-def _sequential_stage(model: nn.Sequential, index: int, stages: int, microbatch: torch.Tensor) -> Stage:
+def _sequential_stage(
+    model: nn.Sequential, index: int, stages: int, microbatch: torch.Tensor, dtype: torch.dtype | None
+) -> Stage:
     kept = block_range(len(model), index, stages)
     children = dict(model.named_children())
     takes = returns = microbatch
@@ -104,32 +107,36 @@ def _sequential_stage(model: nn.Sequential, index: int, stages: int, microbatch:
     for number, name in enumerate(children):
         if number not in kept:
             del model._modules[name]
-    return Stage(index, stages, model, model, model, takes, returns)
+    return Stage(index, stages, model, model, takes if index == 0 else takes.to(dtype), returns.to(dtype))
 
 
-def _transformer_stage(model: Any, index: int, stages: int, microbatch: torch.Tensor) -> Stage:
-    base, config = model.base_model, model.config
+def _transformer_stage(
+    model: Any, index: int, stages: int, microbatch: torch.Tensor, dtype: torch.dtype | None
+) -> Stage:
+    base, config, dtype = model.base_model, model.config, dtype or model.dtype
     names = list(base.layers._modules)
     kept = {names[number] for number in block_range(len(names), index, stages)}
     for name in names:
         if name not in kept:
             del base.layers._modules[name]
-    hidden = torch.empty(*microbatch.shape[:2], config.hidden_size, dtype=model.dtype, device="meta")
+    hidden = torch.empty(*microbatch.shape[:2], config.hidden_size, dtype=dtype, device="meta")
     is_first, is_last = index == 0, index == stages - 1
     if not is_first:
         base.embed_tokens = None
     returns = hidden
     if is_last:
-        returns = torch.empty(*microbatch.shape[:2], config.vocab_size, dtype=model.dtype, device="meta")
+        returns = torch.empty(*microbatch.shape[:2], config.vocab_size, dtype=dtype, device="meta")
     else:
-        base.norm, model.lm_head = nn.Identity(), None
-    root = model if is_last else base
-    call = _TransformerCall(root, is_first=is_first)
-    return Stage(index, stages, model, call, root, microbatch if is_first else hidden, returns)
+        base.norm = model.lm_head = nn.Identity()
+    call = _TransformerCall(model, is_first=is_first)
+    return Stage(index, stages, model, call, microbatch if is_first else hidden, returns)
 
 
 class _TransformerCall(nn.Module):
-    """Calls a part of a language model with token ids, or with the hidden states of the part before."""
+    """Calls a part of a language model with token ids, or with the hidden states of the part before.
+
+    A part without the head returns its hidden states where the whole model returns logits.
+    """
 
     def __init__(self, part: nn.Module, *, is_first: bool) -> None:
         super().__init__()
@@ -138,6 +145,5 @@ class _TransformerCall(nn.Module):
 
     def forward(self, given: torch.Tensor) -> torch.Tensor:
         """Return the logits of the last part, or the hidden states of any other."""
-        output = self.part(**{self._argument: given}, use_cache=False)
-        result: torch.Tensor = output["logits"] if "logits" in output else output["last_hidden_state"]
-        return result
+        logits: torch.Tensor = self.part(**{self._argument: given}, use_cache=False)["logits"]
+        return logits

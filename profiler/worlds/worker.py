@@ -60,16 +60,13 @@ def _run(request: str) -> str:
     """Run a worker to its end; return what it printed."""
     command = [sys.executable, "-m", "profiler.worlds.worker"]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    process: subprocess.Popen[str] = subprocess.Popen(command, text=True, env=_environment(), **pipes)  # type: ignore[call-overload] # noqa: S603 - our own module
-    try:
-        assert process.stdin is not None  # noqa: S101 - a pipe, as asked
-        assert process.stdout is not None  # noqa: S101
-        process.stdin.write(request + "\n")
-        process.stdin.flush()
-        return str(process.stdout.read())
-    finally:
-        process.kill()
-        process.wait()
+    with subprocess.Popen(command, text=True, env=_environment(), **pipes) as process:  # type: ignore[call-overload] # noqa: S603 - our own module
+        try:
+            process.stdin.write(request + "\n")
+            process.stdin.flush()
+            return str(process.stdout.read())
+        finally:
+            process.kill()
 
 
 def _environment() -> dict[str, str]:

@@ -1,0 +1,100 @@
+"""``profiler TARGET --world …``: the report on roles, one rank in any format, and every bad input in one line."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch.distributed as dist
+from cli.command import run
+
+from profiler.tally.saved import from_json
+
+pytestmark = pytest.mark.skipif(not dist.is_available(), reason="torch.distributed is not built")
+NETS = """
+from torch import nn
+
+def net():
+    return nn.Sequential(*(nn.Linear(8, 8, bias=False) for _ in range(6)))
+"""
+NET = "nets.py:net"
+
+
+@pytest.mark.usefixtures("here")
+def test_the_roles_of_a_pipeline_are_counted_in_processes_of_their_own(capsys):
+    words = [NET, "--world", "3", "--mesh", "pp=3", "--train", "--microbatches", "3", "-i", "8", "--optimizer", "sgd"]
+    status, out, err = run(capsys, *words, "--quiet", "--format", "json")
+    assert (status, err) == (0, "")
+    world = json.loads(out)
+    assert (world["schema"], world["mesh"]) == ("profiler-world/1", "pp=3")
+    assert [(role["role"], role["rank"], role["ranks"]) for role in world["roles"]] == [
+        ("first", 0, [0]), ("middle", 1, [1]), ("last", 2, [2]),
+    ]  # fmt: skip
+    profiles = [from_json(json.dumps(role["profile"])) for role in world["roles"]]
+    # two layers a stage, three microbatches of one sample; the first stage has no gradient of its input
+    assert [p.totals.macs for p in profiles] == [3 * 64 * 5, 3 * 64 * 6, 3 * 64 * 6]
+    assert not dist.is_initialized()
+
+
+@pytest.mark.usefixtures("here")
+def test_one_rank_is_shown_like_any_profile(capsys):
+    status, out, err = run(capsys, NET, "--mesh", "dp=4", "--fsdp", "-i", "8", "--rank", "3", "--quiet")
+    assert (status, err) == (0, "")
+    assert f"{NET} · rank 3 of dp=4" in out
+    assert "all_gather" in out
+    assert "96 float32 of 384 in all" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--world", "8"], "does not say how ranks are arranged; add --mesh dp=8"),
+        (["--world", "8", "--mesh", "dp=3"], "the mesh dp=3 has 3 ranks, and the world 8"),
+        (["--mesh", "x=2"], "the mesh has no axis 'x'; the axes are pp, replicate, dp, tp"),
+        (["--mesh", "dp=2,dp=2"], "the axis dp twice"),
+        (["--mesh", "dp=0"], "the size of the axis dp is '0'"),
+        (["--mesh", "dp"], "the size of the axis dp is ''"),
+        (["--mesh", "dp=99999999999999999999"], "write an integer from 1 to"),
+        (["--mesh", "dp=2"], "the mesh has the axis dp=2; say how it is used with --fsdp, --ddp or --hsdp"),
+        (["--mesh", "dp=2", "--ddp", "--fsdp"], "--ddp and --fsdp use the axis dp in two ways"),
+        (["--mesh", "tp=2", "--fsdp"], "--fsdp needs the axis dp in the mesh"),
+        (["--mesh", "dp=2", "--hsdp"], "--hsdp needs the axis replicate in the mesh"),
+        (["--mesh", "dp=2", "--fsdp", "--tp-plan", "auto"], "which the mesh lacks; add it"),
+        (["--mesh", "pp=2", "--schedule", "zigzag"], "no schedule 'zigzag'; write gpipe, 1f1b or interleaved:CHUNKS"),
+        (["--mesh", "pp=2", "--schedule", "interleaved:0"], "no schedule 'interleaved:0'"),
+        (["--mesh", "dp=2", "--fsdp", "--schedule", "gpipe"], "add the axis pp"),
+        (["--mesh", "pp=2", "--schedule", "interleaved:2", "--microbatches", "3"], "3 do not divide"),
+        (["--mesh", "pp=4", "--microbatches", "3"], "1f1b keeps all 4 stages busy only with as many microbatches"),
+        (["--mesh", "dp=2,pp=2", "--ddp"], "--ddp does not go with the axis pp"),
+        (["--mesh", "dp=2", "--fsdp", "--microbatches", "0"], "the number of microbatches is 0"),
+        (["--mesh", "dp=2", "--fsdp", "--rank", "2"], "no rank 2 in a world of 2; write a number from 0 to 1"),
+        (["--mesh", "dp=2", "--fsdp", "--rank", "0", "--roles"], "give one of them"),
+        (["--mesh", "dp=2", "--fsdp", "--format", "csv"], "--format csv shows one rank; add --rank"),
+        (["--mesh", "dp=2", "--fsdp", "--device", "cpu"], "--device does not apply to the ranks of a world"),
+        (["--mesh", "dp=2", "--fsdp", "--against", "fvcore"], "--against does not apply"),
+        (["--mesh", "tp=2", "--autocast", "bfloat16"], "add --fsdp, or use --dtype"),
+        (["--fsdp"], "the options of a world need one; add --world and --mesh"),
+        (["--rank", "0"], "the options of a world need one"),
+    ],
+)
+@pytest.mark.usefixtures("here")
+def test_a_world_that_cannot_be_is_refused_in_one_line(words, message, capsys):
+    status, out, err = run(capsys, NET, "-i", "8", *words)
+    assert (status, out) == (2, "")
+    assert message in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--mesh", "pp=5", "--train", "--microbatches", "5"], "6 blocks do not divide into 5 stages"),
+        (["--mesh", "dp=2", "--fsdp", "--batch", "3", "--microbatches", "2"], "a batch of 3 does not divide into 2"),
+    ],
+)
+@pytest.mark.usefixtures("here")
+def test_what_only_the_rank_can_tell_is_refused_in_one_line_too(words, message, capsys):
+    status, out, err = run(capsys, NET, "-i", "8", "--quiet", *words)
+    assert (status, out) == (2, "")
+    assert message in err
+    assert err.count("\n") == 1
