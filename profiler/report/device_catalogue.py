@@ -22,8 +22,9 @@ _COLUMNS: dict[str, Side] = {
 def table(devices: Sequence[Device]) -> str:
     """Format devices as a table, one per line, with their dense peaks in TOPS."""
     rows = [_row(device) for device in devices]
+    longest = max((len(device.id) for device in devices), default=0)  # an id is copied, so it is never cut
     footer = f"{len(rows)} devices; dense peaks in TOPS; `devices NAME` shows one device in full"
-    return f"{format_table(_COLUMNS, rows)}\n\n{footer}\n"
+    return f"{format_table(_COLUMNS, rows, narrowest=longest)}\n\n{footer}\n"
 
 
 def sheet(device: Device) -> str:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from itertools import groupby
 from operator import add
 from typing import TYPE_CHECKING
 
 from profiler import units
-from profiler.tally.figures import FIGURES
+from profiler.tally.figures import FIGURES, Totals
 from profiler.tally.tree import iter_nodes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from profiler.tally import Node, Totals
+    from profiler.tally import Node
+    from profiler.values.records import Shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,10 @@ class Row:
     output: str
     #: Bytes of activations that the module and its submodules keep for the backward pass.
     activations: int = 0
+    #: The work of the module itself, without its submodules'.
+    own: Totals = field(default_factory=Totals)
+    #: The shape of the first tensor argument, and how many more there are.
+    input: str = ""
 
 
 def module_rows(root: Node, depth: int, activations: dict[str, int]) -> Iterator[Row]:
@@ -80,12 +85,14 @@ class _Lines:
         module = first.module
         name = first.name if len(siblings) == 1 else f"{first.name}–{_number(siblings[-1].name)}"
         multiple = f" ×{len(siblings)}" if len(siblings) > 1 else ""
-        output = ", ".join(units.shape(shape) for shape in module.outputs[:1])
-        more = f" +{len(module.outputs) - 1}" if len(module.outputs) > 1 else ""
         uncalled = "" if module.path in self._ran or not module.type else "not called"
         total = reduce(add, (node.total for node in siblings))
+        own = reduce(add, [node.own for node in siblings] * times)
         kept = times * sum(self._activations.get(node.module.path, 0) for node in siblings)
-        return Row(level, name, module.type + multiple, total, module.calls, output + more or uncalled, kept)
+        output = first_shape(module.outputs) or uncalled
+        return Row(
+            level, name, module.type + multiple, total, module.calls, output, kept, own, first_shape(module.inputs)
+        )
 
     def _signature(self, node: Node) -> object:
         """Return what siblings must share: numbered name, type, work, outputs, activations and children."""
@@ -94,6 +101,17 @@ class _Lines:
             return module.path
         own = (stem, module.type, _figures(node.total), module.outputs, module.calls)
         return *own, self._activations.get(module.path, 0), self._structures[module.path]
+
+
+def first_shape(shapes: Sequence[Shape]) -> str:
+    """Return the first of some shapes, and how many more there are.
+
+    Example:
+        >>> first_shape([(1, 8), (8,), (8,)]), first_shape([])
+        ('1×8 +2', '')
+    """
+    more = f" +{len(shapes) - 1}" if len(shapes) > 1 else ""
+    return "".join(map(units.shape, shapes[:1])) + more
 
 
 def _figures(totals: Totals) -> tuple[int, ...]:

@@ -121,7 +121,7 @@ def _totals(difference: Difference) -> str:
 
 
 def _exact_columns(first: str) -> dict[str, Side]:
-    return {first: "left", "before": "right", "after": "right", "change": "right", "%": "right"}
+    return {first: "left", "before": "right", "after": "right", "change": "right", "% of before": "right"}
 
 
 def _exact_row(delta: Delta) -> tuple[str, ...]:

@@ -195,7 +195,7 @@ class Profile:
             msg = f"cannot add profiles of different models: {self.model} and {other.model} differ in their modules"
             raise InputError(msg)
         modules = tuple(
-            replace(m, calls=m.calls + o.calls, outputs=m.outputs or o.outputs)
+            replace(m, calls=m.calls + o.calls, outputs=m.outputs or o.outputs, inputs=m.inputs or o.inputs)
             for m, o in zip(self.modules, other.modules, strict=True)
         )
         findings = tuple(dict.fromkeys((*self.findings, *other.findings)))

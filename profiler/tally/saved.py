@@ -181,6 +181,7 @@ def _module(profile: Profile, module: Module) -> ModuleRow:
         type=module.type,
         calls=module.calls,
         outputs=[list(shape) for shape in module.outputs],
+        inputs=[list(shape) for shape in module.inputs],
         self=_costs(node.own),
         total=_costs(node.total),
     )
@@ -239,9 +240,9 @@ def _flow_of(text: str, records: list[RecordRow]) -> DataFlow:
 
 
 def _module_of(row: ModuleRow) -> Module:
-    outputs = tuple(tuple(shape) for shape in row.outputs)
+    outputs, inputs = (tuple(tuple(shape) for shape in shapes) for shapes in (row.outputs, row.inputs))
     held = {name: getattr(row.own, name) for name in HELD}
-    return Module(path=row.path, type=row.type, calls=row.calls, outputs=outputs, **held)
+    return Module(path=row.path, type=row.type, calls=row.calls, outputs=outputs, inputs=inputs, **held)
 
 
 def _entry_of(row: RecordRow) -> Entry:

@@ -72,6 +72,7 @@ class ModuleRow(SchemaModel):
     type: str
     calls: int
     outputs: list[list[int]]
+    inputs: list[list[int]] = Field(default_factory=list)
     own: CostsRow = Field(alias="self")
     total: CostsRow
 

@@ -39,6 +39,7 @@ def tally(trace: Trace) -> Profile:
                 trainable_params=m.trainable_params,
                 buffers=m.buffers,
                 outputs=trace.outputs.get(m.path, ()),
+                inputs=trace.arguments.get(m.path, ()),
             )
             for m in trace.inventory.modules
         ),

@@ -29,6 +29,8 @@ class Module:
     buffers: int
     #: Shapes of the tensors returned by its first call.
     outputs: tuple[Shape, ...]
+    #: Shapes of the tensors among the arguments of its first call; empty in profiles saved by older versions.
+    inputs: tuple[Shape, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,8 @@ class ModuleStack:
         self._is_sharded = False
         #: The number of calls of each module, by path.
         self.calls: defaultdict[str, int] = defaultdict(int)
+        #: The shapes of the tensors among the arguments of each module's first call, by path.
+        self.inputs: dict[str, tuple[tuple[int, ...], ...]] = {}
         #: The shapes of the tensors in each module's first output, by path.
         self.outputs: dict[str, tuple[tuple[int, ...], ...]] = {}
 
@@ -138,7 +140,7 @@ class ModuleStack:
                     if state is not home and state.is_idle:
                         state.inputs = list(tensors_in((args, _keyword_arguments())))
                     path = paths[0] if len(paths) == 1 else path_under_caller(paths, self.locate()[0])
-                    self.calls[path] += 1
+                    self._count_call(path, args)
                     state.push(module, path)
 
         def leave(module: nn.Module, _args: Any, output: Any) -> None:
@@ -190,6 +192,12 @@ class ModuleStack:
             return path, phase
         return paths[0], "backward" if exchange.reduces else phase
 
+    def _count_call(self, path: str, args: Any) -> None:
+        """Count a call of a module, and note the shapes of the first; to be called by the hook itself."""
+        self.calls[path] += 1
+        if path not in self.inputs:
+            self.inputs[path] = tuple(_shapes((args, _keyword_arguments(hook=2))))
+
     def _creator(self, node: Any, state: ThreadState) -> str:
         """Return the path of the module whose forward created *node*."""
         parameter = getattr(node, "variable", None)
@@ -203,7 +211,7 @@ class ModuleStack:
 
 
 def _shapes(value: Any) -> list[tuple[int, ...]]:
-    """List the shapes of the tensors in an output: in nested lists, tuples and mappings.
+    """List the shapes of the tensors in arguments or an output: in nested lists, tuples and mappings.
 
     Under ``torch.jit.trace`` there are none: reading a shape would add an operator to the program that is traced.
     """
@@ -218,11 +226,12 @@ def _shapes(value: Any) -> list[tuple[int, ...]]:
     return []
 
 
-def _keyword_arguments() -> dict[str, Any]:
+def _keyword_arguments(hook: int = 1) -> dict[str, Any]:
     """Return the keyword arguments of the call for which a global pre-hook runs: torch passes it only positional ones.
 
-    They are a local variable of the frame that called the hook. If a version of torch renames it, none are returned.
+    The hook is the *hook*-th caller of this function. They are a local variable of the frame that called the hook. If a
+    version of torch renames it, none are returned.
     """
-    caller = sys._getframe(2).f_locals
+    caller = sys._getframe(hook + 1).f_locals
     kwargs = caller.get("kwargs", {})
     return kwargs if isinstance(kwargs, dict) else {}

@@ -50,7 +50,8 @@ class Trace:
     records: tuple[OpRecord, ...]
     #: How often each module was called, by path.
     calls: dict[str, int]
-    #: The shapes of the tensors in each module's first output, by path.
+    #: The shapes of the tensors among the arguments of each module's first call, and in its first output, by path.
+    arguments: dict[str, tuple[Shape, ...]]
     outputs: dict[str, tuple[Shape, ...]]
     memory: Memory
     #: The calls of the records in their order, and the storages that each reads and writes; None if they were too many.
@@ -171,6 +172,7 @@ class Session:
             inventory=self._inventory or take_inventory(self.model),
             records=self._records(),
             calls=dict(self._modules.calls),
+            arguments=dict(self._modules.inputs),
             outputs=dict(self._modules.outputs),
             memory=self._storages.memory(),
             flow=self._recorder.flow,

@@ -155,3 +155,24 @@ def test_every_record_is_at_a_module_of_the_tree():
     p = profiler.count(model, torch.ones(3, 2, 8))
     paths = Counter(m.path for m in p.modules)
     assert all(entry.record.module in paths for entry in p.entries)
+
+
+def test_the_shapes_of_a_modules_first_arguments_are_in_its_profile():
+    class Scaled(nn.Module):
+        def forward(self, x, *, scales):
+            return x * scales["by"]
+
+    class Holder(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer, self.scaled = nn.Linear(4, 6), Scaled()
+
+        def forward(self, x):
+            y = self.layer(x)
+            self.layer(x[0])
+            return self.scaled(y, scales={"by": y.sum(0)})
+
+    modules = {m.path: m for m in profiler.count(Holder(), torch.ones(3, 4)).modules}
+    assert modules["layer"].inputs == ((3, 4),)
+    assert modules["scaled"].inputs == ((3, 6), (6,))
+    assert modules[""].inputs == ((3, 4),)

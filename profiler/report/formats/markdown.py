@@ -33,7 +33,7 @@ def markdown(report: Report) -> str:
         *_memory(report),
         *_communication(report),
         *_documents(report),
-        _table(("module", "type", "MACs", "FLOPs", "%", "params", "output"), _modules(report)),
+        _table(("module", "type", "MACs", "FLOPs", "% FLOPs", "params", "output"), _modules(report)),
         _table(("operator", "dtype", "calls", "MACs", "FLOPs", "bytes"), _operators(report)),
         _table(("uncounted operator", "calls"), uncounted) if uncounted else "Every operator is counted, or free.",
     ]

@@ -18,7 +18,7 @@ from profiler.report.profile_formats import PROFILE_FORMATS
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from rich.console import JustifyMethod, RenderableType
+    from rich.console import JustifyMethod, OverflowMethod, RenderableType
 
     from profiler.report.module_rows import Row
     from profiler.report.report import Line, Report
@@ -28,7 +28,7 @@ _OPERATORS_SHOWN = 12
 _NARROWEST = 16
 _GAP = 2  # between columns
 _LEFT_ALIGNED = frozenset(
-    {"module", "output", "operator", "dtype", "phase", "uncounted operator", "communication", "axis"}
+    {"module", "input", "output", "operator", "dtype", "phase", "uncounted operator", "communication", "axis"}
 )
 
 
@@ -63,14 +63,18 @@ def renderable(report: Report, width: int) -> RenderableType:
 
 
 def _table(width: int, columns: tuple[str, ...], rows: Iterable[tuple[str | Text, ...]]) -> Table:
-    """Return a table of rows; in lines longer than *width* the first cell is cut, numbers never are."""
+    """Return a table of rows; in lines longer than *width* the first cell is cut, numbers never are.
+
+    An operator's name, which one copies to register a formula, is not cut but continued on the next line.
+    """
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, header_style="bold")
     cells = [tuple(map(_cell, row)) for row in rows]
     widths = [max([len(column), *(len(row[i]) for row in cells)]) for i, column in enumerate(columns)]
     widths[0] = min(widths[0], max(_NARROWEST, width - sum(widths[1:]) - _GAP * len(columns)))
     for column, wide in zip(columns, widths, strict=True):
         justify: JustifyMethod = "left" if column in _LEFT_ALIGNED else "right"
-        table.add_column(column, justify=justify, no_wrap=True, overflow="ellipsis", width=wide)
+        overflow: OverflowMethod = "fold" if "operator" in column else "ellipsis"
+        table.add_column(column, justify=justify, no_wrap=overflow != "fold", overflow=overflow, width=wide)
     for row in cells:
         table.add_row(*row)
     return table
@@ -87,20 +91,54 @@ def _module(row: Row) -> Text:
 
 
 def _tree(report: Report, width: int) -> Table:
-    total = report.profile.totals.flops
-    rows = [
-        (
-            _module(row),
-            units.count(row.totals.macs),
-            ("≥ " if row.totals.uncounted else "") + units.count(row.totals.flops),
-            units.share(row.totals.flops, total),
-            units.count(row.totals.params),
-            units.size(row.activations) if report.is_step else row.output,
-        )
-        for row in report.modules()
-    ]
-    last = "activations" if report.is_step else "output"
-    return _table(width, ("module", "MACs", "FLOPs", "%", "params", last), rows)
+    """Return the modules: the columns that fit eighty characters, and as many more as there is room for."""
+    rows, columns = report.modules(), _columns(report)
+    names = [_module(row) for row in rows]
+    used = _width("module", names) + sum(_width(name, columns[name]) for name in columns)
+    for name, cells in _more_columns(report).items() if width > WIDTH else ():
+        wide = _width(name, cells)
+        if any(cells) and used + wide <= width:
+            columns[name] = cells
+            used += wide
+    ordered = [name for name in _ORDER if name in columns]
+    return _table(width, ("module", *ordered), zip(names, *(columns[name] for name in ordered), strict=True))
+
+
+#: The columns of the modules in their order; they fit one line in the order of `_more_columns`.
+_ORDER = (
+    "MACs", "FLOPs", "% FLOPs", "% own", "bytes", "params", "trainable", "activations", "input", "output"
+)  # fmt: skip
+
+
+def _columns(report: Report) -> dict[str, list[str]]:
+    """Return the cells of the columns that are always shown."""
+    rows, whole = report.modules(), report.profile.totals.flops
+    columns = {
+        "MACs": [units.count(row.totals.macs) for row in rows],
+        "FLOPs": [("≥ " if row.totals.uncounted else "") + units.count(row.totals.flops) for row in rows],
+        "% FLOPs": [units.share(row.totals.flops, whole) for row in rows],
+        "params": [units.count(row.totals.params) for row in rows],
+    }
+    if report.is_step:
+        return columns | {"activations": [units.size(row.activations) for row in rows]}
+    return columns | {"output": [row.output for row in rows]}
+
+
+def _more_columns(report: Report) -> dict[str, list[str]]:
+    """Return the cells of the columns for wider lines, the most useful first."""
+    rows, whole = report.modules(), report.profile.totals.flops
+    return {
+        "input": [row.input for row in rows],
+        "bytes": [units.size(row.totals.bytes_read + row.totals.bytes_written) for row in rows],
+        "% own": [units.share(row.own.flops, whole) for row in rows],
+        "trainable": [units.count(row.totals.trainable_params) for row in rows],
+        "output": [row.output for row in rows],
+    }
+
+
+def _width(heading: str, cells: Iterable[str | Text]) -> int:
+    """Return the width of a column with the gap behind it."""
+    return max([len(heading), *map(len, cells)]) + _GAP
 
 
 def _step(report: Report, width: int) -> tuple[RenderableType, ...]:
@@ -119,7 +157,7 @@ def _step(report: Report, width: int) -> tuple[RenderableType, ...]:
         )
         for phase, totals in report.phases()
     ]
-    table = _table(width, ("phase", "MACs", "FLOPs", "%", "bytes", "peak memory"), rows)
+    table = _table(width, ("phase", "MACs", "FLOPs", "% FLOPs", "bytes", "peak memory"), rows)
     return Text(), table, Text(), _lines(report.step())
 
 
@@ -160,7 +198,7 @@ def _operators(report: Report, width: int) -> RenderableType:
         )
         for row in operators[:_OPERATORS_SHOWN]
     ]
-    table = _table(width, ("operator", "dtype", "calls", "MACs", "FLOPs", "%", "bytes"), rows)
+    table = _table(width, ("operator", "dtype", "calls", "MACs", "FLOPs", "% FLOPs", "bytes"), rows)
     hidden = len(operators) - _OPERATORS_SHOWN
     return Group(table, Text(f"and {hidden} more", style="dim")) if hidden > 0 else table
 

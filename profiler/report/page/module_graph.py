@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from profiler import units
 from profiler.escaping import plain
+from profiler.report.module_rows import first_shape
 from profiler.tally.tree import iter_nodes
 
 if TYPE_CHECKING:
@@ -54,18 +54,11 @@ class ModuleGraph:
         """Return the number of a node; one that equals an earlier one has its number."""
         module = node.module
         amounts = (tuple(map(_number, own)), tuple(map(_number, total)))
-        row = (plain(module.type), _output(node), module.calls, *amounts, edges)
+        row = (plain(module.type), first_shape(module.outputs), module.calls, *amounts, edges)
         if row not in self._numbers:
             self._numbers[row] = len(self.nodes)
             self.nodes.append(row)
         return self._numbers[row]
-
-
-def _output(node: Node) -> str:
-    """Return the shape of the first result, and how many more there are."""
-    outputs = node.module.outputs
-    more = f" +{len(outputs) - 1}" if len(outputs) > 1 else ""
-    return "".join(map(units.shape, outputs[:1])) + more
 
 
 def _number(value: float) -> float | str:
