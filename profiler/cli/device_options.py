@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from profiler.errors import CheckFailedError, InputError
-from profiler.projection.efficiency import UTILISATION
-from profiler.projection.project import Demand
+from profiler.projection.demand import Demand
+from profiler.projection.mode import Mode
 from profiler.projection.training_plan import TrainingPlan
 
 if TYPE_CHECKING:
@@ -27,10 +28,13 @@ _PRECISION = (
     "With --on: fp32, tf32, bf16, fp16, fp8, int8, int4 …, or for weight-only quantization int8-weights and the like. "
     "By default the precision of most of the model's MACs."
 )
-_UTILISATION = (
-    "With --on: fraction of the peak to plan with. 0.3 is the lowest of eleven MLPerf results of ResNet-50 in int8 "
-    "(0.305 to 0.522), which use large batches and tuned kernels; use more only if you have measured it."
+_MODE = (
+    "With --on: how the model runs: `eager`, `compiled` (torch.compile) or `deployed` (an inference engine: batch "
+    "norms folded, pointwise operators fused). By default eager; deployed on an NPU, and where activations are "
+    "quantised."
 )
+_UTILISATION = "With --fps: fraction of the peak that the required TOPS assume; by default that of the estimate."
+_EFFICIENCY = "With --on: a time table that `profiler calibrate` wrote, instead of the package's."
 _MEASURE = "Time the model on this machine and compare the time with the bound; --on has to be local or local:cuda."
 _TOKENS = "With --on and --train: tokens (or samples) of the whole training run; adds days and PF-days."
 _DEVICES = "With --tokens: number of devices that share the run."
@@ -46,7 +50,9 @@ class DeviceOptions:
     on: Annotated[str | None, Parameter(help=_ON)] = None
     fps: Annotated[float | None, Parameter(help=_FPS)] = None
     precision: Annotated[str | None, Parameter(help=_PRECISION)] = None
-    utilisation: Annotated[float, Parameter(help=_UTILISATION)] = UTILISATION
+    mode: Annotated[Mode | None, Parameter(help=_MODE)] = None
+    utilisation: Annotated[float | None, Parameter(help=_UTILISATION)] = None
+    efficiency: Annotated[Path | None, Parameter(help=_EFFICIENCY)] = None
     measure: Annotated[bool, Parameter(help=_MEASURE)] = False
     largest_batch: Annotated[bool, Parameter(help=_LARGEST_BATCH)] = False
     tokens: Annotated[float | None, Parameter(help=_TOKENS)] = None
@@ -67,9 +73,18 @@ class DeviceOptions:
 
         Demand(self.fps, self.utilisation)
         TrainingPlan(self.tokens, self.devices, self.deadline)
-        if self.on is None and (self.fps is not None or self.precision is not None or self.largest_batch):
-            msg = "--fps, --precision and --largest-batch need a device; name it with --on, such as --on l4"
+        needing = {
+            "--fps": self.fps, "--precision": self.precision, "--mode": self.mode, "--efficiency": self.efficiency,
+            "--utilisation": self.utilisation, "--largest-batch": self.largest_batch or None,
+        }  # fmt: skip
+        if self.on is None and any(value is not None for value in needing.values()):
+            given = " and ".join(name for name, value in needing.items() if value is not None)
+            msg = f"{given} needs a device; name it with --on, such as --on l4"
             raise InputError(msg)
+        if self.efficiency is not None:
+            from profiler.projection.time_table_files import read_time_table
+
+            read_time_table(self.efficiency)
         if self.tokens is not None and (self.on is None or not training):
             msg = "--tokens plans a training run; add --train, and --on with the device"
             raise InputError(msg)
@@ -105,6 +120,8 @@ class DeviceOptions:
             precision=self.precision,
             fps=self.fps,
             utilisation=self.utilisation,
+            mode=self.mode,
+            efficiency=self.efficiency,
             training=TrainingPlan(self.tokens, self.devices, self.deadline),
             measure=self.measure,
             largest_batch=self.largest_batch,

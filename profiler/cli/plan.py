@@ -13,7 +13,6 @@ from cyclopts import Parameter
 from profiler.cli.app import app
 from profiler.cli.output import emit, note
 from profiler.errors import CheckFailedError
-from profiler.projection.efficiency import UTILISATION
 from profiler.report.pipeline_tables import text
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ def plan(
     *,
     on: str | None = None,
     precision: str | None = None,
-    utilisation: float = UTILISATION,
+    utilisation: float | None = None,
     strict: bool = False,
     format: Annotated[Literal["text", "json"], Parameter(alias="-f")] = "text",
     output: Annotated[Path | None, Parameter(alias="-o")] = None,
@@ -39,7 +38,7 @@ def plan(
         pipeline: A TOML file with [[stages]], or one of the package: `vision-language`, `speech-to-speech`.
         on: The device of every stage that names none; see `--on` of the default command.
         precision: The precision of every stage that names none.
-        utilisation: Fraction of the peak to plan with; 0.3 is the lowest of eleven MLPerf results.
+        utilisation: Fraction of the peak that the required TOPS assume; by default that of each stage's estimate.
         strict: Exit with status 1 if a device lacks the memory or the speed for its stages.
         format: Output format: text or json.
         output: File to write the result to, instead of printing it.

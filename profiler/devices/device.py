@@ -108,6 +108,8 @@ class Device:
     #: Figures that a document prints and that differ from the catalogue's.
     quoted: dict[str, Amount] = field(default_factory=dict)
     parts: HardwareParameters | None = None
+    #: Whether it is part of a laptop's processor.
+    laptop: bool = False
     #: Fields and precisions whose figure was read in no source; ``all`` stands for every figure.
     not_read: tuple[str, ...] = ()
     note: str = ""

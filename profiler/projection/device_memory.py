@@ -41,22 +41,6 @@ def usable_bytes(device: Device) -> int | None:
     return None if device.memory_bytes is None else int(device.memory_bytes * USABLE)
 
 
-def smallest_device(needed_bytes: int, scheme: PrecisionScheme) -> Figure | None:
-    """Return the single device of the catalogue with the least memory that fits and has the precision; None if none."""
-    from profiler.devices import all_devices  # noqa: PLC0415 - the catalogue takes pydantic
-
-    candidates = [
-        device
-        for device in all_devices().values()
-        if device.count == 1 and scheme.compute in device.peak_ops_per_s and (usable_bytes(device) or 0) >= needed_bytes
-    ]
-    smallest = min(candidates, key=lambda device: (device.memory_gib or 0, device.id), default=None)
-    if smallest is None:
-        return None
-    source = f"least memory in the catalogue with {scheme.compute}; its {smallest.cite('memory')}"
-    return Figure(smallest.id, "estimate", source)
-
-
 def largest_batch(needed_bytes: Callable[[int], int], usable: int, *, limit: int = _MAX_BATCH) -> int:
     """Return the largest batch that fits, found by bisection; 0 if not even one sample fits.
 

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from profiler import units
+from profiler.projection.demand import Demand
 from profiler.projection.device_memory import memory_needed, usable_bytes
-from profiler.projection.efficiency import UTILISATION, FixedEfficiency
+from profiler.projection.device_pass import DevicePass, ProfileWork
 from profiler.projection.llm_decoding import DecodeStep
 from profiler.projection.precision import choose_precision
-from profiler.projection.project import Demand, DevicePass
 from profiler.values.projection import Figure
 
 if TYPE_CHECKING:
     from profiler.devices import Device
-    from profiler.projection.efficiency import Efficiency
+    from profiler.projection.mode import Mode
     from profiler.projection.pipeline_file import Stage
+    from profiler.projection.time_model import TimeModel
     from profiler.tally import Profile
 
 
@@ -37,7 +39,8 @@ class CountedStage:
     #: Key-value cache that a decoding step reads beside the weights. The operators of *profile* read it too, and its
     #: traced peak holds it.
     cache_bytes: int = 0
-    efficiency: Efficiency = field(default_factory=FixedEfficiency)
+    mode: Mode | None = None
+    model: TimeModel | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,7 @@ class StagePlan:
     critical_batch: Figure | None
     #: Bytes.
     memory: Figure
-    #: Fraction of the device's time at the planned utilisation.
+    #: Fraction of the device's time that the stage takes: rate × estimate.
     load: Figure
 
 
@@ -103,20 +106,20 @@ class PipelinePlan:
         return all(device.fits for device in self.devices)
 
 
-def plan_pipeline(name: str, stages: list[CountedStage], utilisation: float = UTILISATION) -> PipelinePlan:
+def plan_pipeline(name: str, stages: list[CountedStage], utilisation: float | None = None) -> PipelinePlan:
     """Plan a pipeline: the load and memory of each device, the latency, and the headroom.
 
     Args:
         name: Name of the pipeline.
         stages: Its stages in order, each with its profile and its device.
-        utilisation: Fraction of the peak that a sustained load may use, in (0, 1].
+        utilisation: Fraction of the peak that the required TOPS assume, in (0, 1]; by default that of the estimate.
 
     Raises:
         DeviceError: A device has no rate in a stage's precision.
         PlanError: The utilisation is out of range.
     """
-    Demand(None, utilisation)
-    rows = [_plan_stage(stage, utilisation) for stage in stages]
+    demand = Demand(None, utilisation)
+    rows = [_plan_stage(stage, demand) for stage in stages]
     groups: dict[str, tuple[Device, list[StagePlan]]] = {}
     for stage, row in zip(stages, rows, strict=True):
         groups.setdefault(stage.device.id, (stage.device, []))[1].append(row)
@@ -134,13 +137,13 @@ def plan_pipeline(name: str, stages: list[CountedStage], utilisation: float = UT
     )
 
 
-def _plan_stage(stage: CountedStage, utilisation: float) -> StagePlan:
+def _plan_stage(stage: CountedStage, demand: Demand) -> StagePlan:
     device_pass, spec = _device_pass(stage, stage.profile), stage.spec
-    cache_s = _cache_s(stage)
-    bound, sustained = device_pass.bound, device_pass.sustained(utilisation)
-    pass_s = max(sustained.compute_s, sustained.memory_s + cache_s)
-    bound_s = max(bound.compute_s, bound.memory_s + cache_s)
-    rate, ops = spec.passes_per_s, stage.profile.totals.flops
+    bound, estimate_s = device_pass.bound, device_pass.estimate.seconds
+    bound_s = max(bound.compute_s, bound.memory_s + _cache_s(stage))
+    pass_s = max(estimate_s, bound_s)
+    rate, ops, utilisation = spec.passes_per_s, stage.profile.totals.flops, demand.utilisation_of(device_pass)
+    tops = ops * rate / utilisation / 1e12 if utilisation else 0.0
     needed = memory_needed(stage.profile, device_pass.scheme)
     prefill = None if stage.prefill is None else _device_pass(stage, stage.prefill)
     return StagePlan(
@@ -150,14 +153,14 @@ def _plan_stage(stage: CountedStage, utilisation: float) -> StagePlan:
         precision=device_pass.scheme.name,
         rate=Figure(rate, "bound", "tokens per second" if spec.tokens_per_s else "passes per second"),
         ops=Figure(ops, "bound", "counted, one pass"),
-        required_tops=Figure(ops * rate / utilisation / 1e12, "estimate", f"{ops:,} × {rate:.4g}/s ÷ {utilisation:g}"),
+        required_tops=Figure(tops, "estimate", f"{ops:,} × {rate:.4g}/s ÷ {utilisation:.3g}"),
         bound_s=Figure(bound_s, "bound", bound.limit),
-        estimate_s=Figure(max(device_pass.estimate_s, bound_s), "estimate", stage.efficiency.source),
+        estimate_s=Figure(pass_s, "estimate", device_pass.model.source),
         first_bound_s=None if prefill is None else Figure(prefill.bound.seconds, "bound", "reading the prompt"),
-        first_s=None if prefill is None else Figure(prefill.estimate_s, "estimate", "reading the prompt"),
+        first_s=None if prefill is None else Figure(prefill.estimate.seconds, "estimate", "reading the prompt"),
         **_decoding_figures(stage, device_pass),
         memory=_stage_memory(stage, needed),
-        load=Figure(rate * pass_s, "estimate", f"rate × {pass_s:.3g} s"),
+        load=Figure(rate * pass_s, "estimate", f"rate × {units.seconds(pass_s)}"),
     )
 
 
@@ -186,7 +189,7 @@ def _decoding_figures(stage: CountedStage, device_pass: DevicePass) -> dict[str,
 
 def _device_pass(stage: CountedStage, profile: Profile) -> DevicePass:
     scheme = choose_precision(profile, stage.device, stage.precision)
-    return DevicePass.of(profile, stage.device, scheme, stage.efficiency)
+    return DevicePass.of(ProfileWork(profile), stage.device, scheme, mode=stage.mode, model=stage.model)
 
 
 def _cache_s(stage: CountedStage) -> float:

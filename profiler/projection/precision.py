@@ -51,6 +51,8 @@ class PrecisionScheme:
     compute: str
     #: Whether the floating-point tensors of the model are converted. If not, each operator keeps its own precision.
     converts: bool = True
+    #: Whether activations stay narrow between operators, as in an inference engine.
+    stays_narrow: bool = False
 
     @property
     def quantises(self) -> bool:
@@ -59,8 +61,8 @@ class PrecisionScheme:
 
     @property
     def activation_bytes(self) -> float:
-        """Bytes of an activation between operators: contractions in 8 or 4 bits return 16-bit results."""
-        return 2 if self.activations in _NARROW else STORED_BYTES[self.activations]
+        """Bytes of an activation between operators: contractions in 8 or 4 bits return 16-bit results in PyTorch."""
+        return 2 if self.activations in _NARROW and not self.stays_narrow else STORED_BYTES[self.activations]
 
 
 def choose_precision(profile: Profile, device: Device, precision: str | None) -> PrecisionScheme:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from profiler.devices import Device
-    from profiler.projection.efficiency import Efficiency
+    from profiler.projection.time_model import TimeModel
     from profiler.projection.work import Work
 
 
@@ -80,19 +80,25 @@ def vector_ops_per_s(device: Device) -> float | None:
     return 2 * listed
 
 
-def operator_bounds(works: Iterable[Work], device: Device, efficiency: Efficiency) -> tuple[OperatorBound, ...]:
-    """Return the roofline position of each operator that launches kernels, longest estimate first."""
+def operator_bounds(
+    works: Iterable[Work], device: Device, model: TimeModel, estimate_s: float
+) -> tuple[OperatorBound, ...]:
+    """Return the roofline position of each operator that launches kernels, longest estimate first.
+
+    Their estimates sum to that of the pass, *estimate_s*. Where that is longer than all kernels, because of launches or
+    of the bound, the operators share the difference in proportion.
+    """
     groups: dict[tuple[str, str], list[Work]] = defaultdict(list)
     for work in works:
         if work.is_kernel:
             groups[work.operator, work.dtype].append(work)
-    rows = [_operator_bound(operator, dtype, works, device, efficiency) for (operator, dtype), works in groups.items()]
-    return tuple(sorted(rows, key=lambda row: (-row.estimate_s, row.operator, row.dtype)))
+    rows = [_operator_bound(operator, dtype, works, device, model) for (operator, dtype), works in groups.items()]
+    kernels_s = sum(row.estimate_s for row in rows)
+    scaled = [replace(row, estimate_s=row.estimate_s * estimate_s / kernels_s) for row in rows] if kernels_s else rows
+    return tuple(sorted(scaled, key=lambda row: (-row.estimate_s, row.operator, row.dtype)))
 
 
-def _operator_bound(
-    operator: str, dtype: str, works: list[Work], device: Device, efficiency: Efficiency
-) -> OperatorBound:
+def _operator_bound(operator: str, dtype: str, works: list[Work], device: Device, model: TimeModel) -> OperatorBound:
     bandwidth = device.bandwidth_bytes_per_s
     rates = [
         rate for work in works if (rate := _contraction_peak(work, device) if work.ops else vector_ops_per_s(device))
@@ -106,7 +112,7 @@ def _operator_bound(
         bound_s=sum(
             work.calls * roofline_bound([replace(work, calls=1)], work.bytes, device).seconds for work in works
         ),
-        estimate_s=sum(work.calls * efficiency.seconds(work, device) for work in works),
+        estimate_s=sum(work.calls * model.parts(work, device).seconds for work in works),
         ridge_ops_per_byte=max(rates) / bandwidth if rates and bandwidth else None,
     )
 

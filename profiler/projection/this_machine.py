@@ -22,8 +22,8 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from profiler.devices import Device, Source, find_device
 from profiler.errors import InputError, OutputError
-from profiler.projection.efficiency import Efficiency, FixedEfficiency
 from profiler.projection.microbenchmarks import Curve, benchmark
+from profiler.projection.time_table import TimeParts
 from profiler.util.files import write_whole
 from profiler.util.json_files import parse_json, read_json_text
 from profiler.util.lazy_imports import LazyModule
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     import torch
 
     from profiler.devices import Precision
+    from profiler.projection.time_model import TimeModel
+    from profiler.projection.time_table import Validation
     from profiler.projection.work import Work
 else:
     torch = LazyModule("torch")
@@ -46,7 +48,7 @@ _BEYOND_CACHE = 64 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class MeasuredMachine:
-    """The measured rates of a machine; also the ``Efficiency`` that estimates times from them."""
+    """The measured rates of a machine; also the ``TimeModel`` that estimates times from them."""
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
@@ -94,15 +96,32 @@ class MeasuredMachine:
             f"{self.date} by size, and {self.floor_s * 1e6:.3g} µs an operator"
         )
 
-    def seconds(self, work: Work, device: Device) -> float:
-        """Return the launch overhead plus the larger of compute and memory time, at the rates of the call's size."""
+    @property
+    def launch_s(self) -> float:
+        """Zero: the launch of an operator is part of its measured floor."""
+        return 0.0
+
+    @property
+    def validation(self) -> Validation | None:
+        """None: what was measured here are single operators, not models."""
+        return None
+
+    @property
+    def stands_in(self) -> str:
+        """Empty: the rates are this machine's own."""
+        return ""
+
+    def parts(self, work: Work, device: Device) -> TimeParts:
+        """Return the launch overhead, and the larger of compute and memory time at the rates of the call's size."""
         if not work.is_kernel:
-            return 0.0
+            return TimeParts(0.0, 0.0, 0.0)
         compute_s = work.ops / interpolate(self._curve(work), work.ops) if work.ops else 0.0
-        vector_s = work.vector_ops / (device.vector_peak_ops_per_s or float("inf"))
+        compute_s += work.vector_ops / (device.vector_peak_ops_per_s or float("inf"))
         traffic = work.bytes + work.quantise_bytes
         memory_s = traffic / interpolate(self.bandwidth, traffic) if traffic else 0.0
-        return self.floor_s + max(compute_s + vector_s, memory_s)
+        if compute_s >= memory_s:
+            return TimeParts(compute_s, 0.0, self.floor_s)
+        return TimeParts(0.0, memory_s, self.floor_s)
 
     def _curve(self, work: Work) -> Curve:
         if work.is_depthwise:
@@ -140,8 +159,8 @@ def is_this_machine(name: str) -> bool:
     return name.partition(":")[0] == LOCAL
 
 
-def find_device_and_efficiency(name: str) -> tuple[Device, Efficiency]:
-    """Return the device of a name, and how to estimate times on it; measure this machine if the name denotes it.
+def find_device_and_model(name: str) -> tuple[Device, TimeModel | None]:
+    """Return the device of a name; for this machine, which is measured, also how to estimate times on it.
 
     Raises:
         UnknownNameError: No device matches.
@@ -152,7 +171,7 @@ def find_device_and_efficiency(name: str) -> tuple[Device, Efficiency]:
     if is_this_machine(name):
         machine = measure_this_machine(name)
         return machine.device, machine
-    return find_device(name), FixedEfficiency()
+    return find_device(name), None
 
 
 def measure_this_machine(name: str = LOCAL, *, remeasure: bool = False) -> MeasuredMachine:

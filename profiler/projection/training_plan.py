@@ -17,6 +17,7 @@ from profiler.values.projection import Figure, TrainingFigures
 from profiler.values.records import tensors
 
 if TYPE_CHECKING:
+    from profiler.projection.device_pass import DevicePass
     from profiler.tally import Profile
 
 _DAY_S = 86_400
@@ -70,24 +71,21 @@ class TrainingPlan:
         _check_positive(**{name: value for name, value in numbers.items() if value is not None})
 
 
-def training_figures(
-    profile: Profile, step_s: float, peak_ops_per_s: float, utilisation: float, plan: TrainingPlan
-) -> TrainingFigures | None:
+def training_figures(device_pass: DevicePass, utilisation: float | None, plan: TrainingPlan) -> TrainingFigures | None:
     """Return the training figures of a profiled step; None if the profile has no backward pass.
 
     Args:
-        profile: The profile of one step.
-        step_s: The estimated time of that step.
-        peak_ops_per_s: The peak rate of one device.
-        utilisation: Fraction of the peak that the planned run sustains.
+        device_pass: The step on a device.
+        utilisation: Fraction of the peak that the model FLOPs of the planned run sustain; None for the estimate's.
         plan: The training run.
     """
+    profile, peak_ops_per_s = device_pass.profile, device_pass.peak_ops_per_s
     if not profile.phases["backward"].flops:
         return None
     tokens = count_tokens(profile)
     step = step_flops(profile, tokens)
     mfu, hfu = (
-        flops_utilisation(flops, step_s, devices=1, peak_ops_per_s=peak_ops_per_s)
+        flops_utilisation(flops, device_pass.estimate.seconds, devices=1, peak_ops_per_s=peak_ops_per_s)
         for flops in (step.model_flops, step.hardware_flops)
     )
     figures = TrainingFigures(
@@ -99,7 +97,7 @@ def training_figures(
         mfu=Figure(mfu, "estimate", "model FLOPs of the estimated step"),
         hfu=Figure(hfu, "estimate", "hardware FLOPs of the estimated step"),
     )
-    return figures if plan.tokens is None else _with_plan(figures, plan, peak_ops_per_s, utilisation)
+    return figures if plan.tokens is None else _with_plan(figures, plan, peak_ops_per_s, utilisation or mfu)
 
 
 def count_tokens(profile: Profile) -> int:
@@ -117,7 +115,7 @@ def _with_plan(
     """Add the figures of the whole run, whose work is the step's model FLOPs per token × the tokens of the run."""
     flops = float(figures.model_flops.value) / float(figures.tokens_per_step.value) * (plan.tokens or 0)
     run_days = days(flops, devices=plan.devices, peak_ops_per_s=peak_ops_per_s, utilisation=utilisation)
-    source = f"{flops:.4g} model FLOPs at {utilisation:g} of the peak"
+    source = f"{flops:.4g} model FLOPs at {utilisation:.3g} of the peak"
     planned = replace(
         figures,
         pf_days=Figure(pf_days(flops), "bound", f"{flops:.4g} model FLOPs ÷ 8.64e19"),

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING
 
 from profiler.formulas import RuleKind
+from profiler.projection.fusion import Kernel, fuse, kernel_class
+from profiler.projection.operator_classes import classify
 from profiler.projection.precision import PRECISION_OF_DTYPE, STORED_BYTES, PrecisionScheme
-from profiler.values.records import ITEMSIZE, TensorSpec, Value, tensors
+from profiler.values.records import ITEMSIZE, TensorSpec, tensors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
+    from profiler.projection.mode import Mode
     from profiler.tally import Entry, Profile
 
 #: Arguments that hold a contraction's weights, except for products of two activations (``bmm``).
@@ -22,8 +26,7 @@ _ACTIVATION_PRODUCTS = frozenset({"aten.bmm", "aten.baddbmm", "aten.matmul"})
 _LOOKUPS = frozenset(
     {"aten.embedding", "aten._embedding_bag", "aten.embedding_bag", "aten._embedding_bag_forward_only"}
 )
-#: Input channels per group up to which a grouped convolution counts as depthwise: its matrix products are too narrow.
-_DEPTHWISE_CHANNELS = 4
+_MAX_NAMES = 4
 _CONVERTED_DTYPES = frozenset({"float64", "float32", "bfloat16", "float16"})
 
 
@@ -46,14 +49,63 @@ class Work:
     quantise_bytes: int
     #: Whether the call launches a kernel; a view does not.
     is_kernel: bool
-    #: Whether it is a grouped convolution with few channels per group.
-    is_depthwise: bool = False
-    is_convolution: bool = False
+    #: Its class: see ``operator_classes``.
+    class_: str = "other"
+    #: The operators that the call runs: indices of ``Profile.entries``. A merged kernel runs several.
+    records: tuple[int, ...] = ()
+
+    @property
+    def is_depthwise(self) -> bool:
+        """Whether it is a convolution with one input channel per group."""
+        return self.class_.startswith("depthwise")
+
+    @property
+    def is_convolution(self) -> bool:
+        """Whether it is a convolution of any kind."""
+        return self.is_depthwise or self.class_.startswith("conv")
 
 
-def operator_work(profile: Profile, scheme: PrecisionScheme) -> list[Work]:
-    """Return the work of every distinct operator call of a profile."""
-    return [_work(entry, scheme) for entry in profile.entries]
+def operator_work(profile: Profile, scheme: PrecisionScheme, mode: Mode = "eager") -> list[Work]:
+    """Return the work of every distinct kernel of a profile: in the mode "eager", of every distinct operator call."""
+    if mode == "deployed":
+        scheme = replace(scheme, stays_narrow=True)
+    works = [_work(i, entry, scheme) for i, entry in enumerate(profile.entries)]
+    if mode == "eager":
+        return works
+    kernels = Counter(fuse(profile, deployed=mode == "deployed"))
+    fused_calls: Counter[int] = Counter()
+    for kernel, calls in kernels.items():
+        fused_calls.update({record: calls * n for record, n in Counter(kernel.records).items()})
+    rest = (replace(work, calls=work.calls - fused_calls[i]) for i, work in enumerate(works))
+    fused = (_fused_work(kernel, calls, profile, works, scheme) for kernel, calls in kernels.items())
+    return [work for work in (*fused, *rest) if work.calls]
+
+
+def _fused_work(kernel: Kernel, calls: int, profile: Profile, works: Sequence[Work], scheme: PrecisionScheme) -> Work:
+    """Return the work of a kernel that merges operators: the sum of their arithmetic, and the bytes that remain."""
+    members = [works[record] for record in kernel.records]
+    main = max(members, key=lambda work: work.ops)
+    operands = [(profile.entries[record], name, spec) for record, name, spec in kernel.operands]
+    return replace(
+        main,
+        operator=_label([work.operator for work in members]),
+        calls=calls,
+        ops=sum(work.ops for work in members),
+        vector_ops=sum(work.vector_ops for work in members),
+        bytes=int(sum(_stored_bytes(spec, scheme, _element_bytes(e, name, scheme)) for e, name, spec in operands)),
+        quantise_bytes=sum(work.quantise_bytes for work in members),
+        class_=kernel_class([work.class_ for work in members]),
+        records=kernel.records,
+    )
+
+
+def _label(operators: Sequence[str]) -> str:
+    """Return the name of a kernel: that of its operator, or the names of several without their library."""
+    names = list(dict.fromkeys(operators))
+    if len(names) == 1:
+        return names[0]
+    short = [name.partition(".")[2].removeprefix("native_") for name in names]
+    return " + ".join(short if len(short) <= _MAX_NAMES else [*short[: _MAX_NAMES - 1], "…"])
 
 
 def compulsory_bytes(profile: Profile, scheme: PrecisionScheme) -> int:
@@ -86,7 +138,7 @@ def activation_bytes(profile: Profile, scheme: PrecisionScheme) -> int:
     return max((_activation_bytes(entry, scheme) for entry in profile.entries), default=0)
 
 
-def _work(entry: Entry, scheme: PrecisionScheme) -> Work:
+def _work(index: int, entry: Entry, scheme: PrecisionScheme) -> Work:
     record = entry.record
     is_contraction = entry.macs > 0
     traffic = entry.bytes_read + entry.bytes_written
@@ -100,17 +152,9 @@ def _work(entry: Entry, scheme: PrecisionScheme) -> Work:
         bytes=int(traffic * _traffic_ratio(entry, scheme)),
         quantise_bytes=_quantise_bytes(entry, scheme) if is_contraction else 0,
         is_kernel=entry.kind != RuleKind.FREE and (traffic > 0 or is_contraction),
-        is_depthwise=_is_depthwise(dict(record.arguments)),
-        is_convolution="convolution" in record.packet,
+        class_=classify(entry),
+        records=(index,),
     )
-
-
-def _is_depthwise(arguments: dict[str, Value]) -> bool:
-    groups, source = arguments.get("groups"), arguments.get("input")
-    if not isinstance(groups, int) or groups <= 1:
-        return False
-    channels = source.shape[1] if isinstance(source, TensorSpec) and len(source.shape) > 1 else 0
-    return channels <= _DEPTHWISE_CHANNELS * groups
 
 
 def _is_converted(dtype: str, scheme: PrecisionScheme) -> bool:
@@ -143,7 +187,7 @@ def _is_weight(entry: Entry, name: str) -> bool:
 
 def _quantise_bytes(entry: Entry, scheme: PrecisionScheme) -> int:
     """Return the bytes of reading a contraction's activations in 16 bits and writing them in the narrow precision."""
-    if not scheme.quantises:
+    if not scheme.quantises or scheme.stays_narrow:
         return 0
     activations = [
         spec

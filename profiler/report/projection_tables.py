@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Formatter = Callable[[float], str]
 
-FIGURES = ("figure", "value", "kind", "source")
+FIGURES = ("figure", "value", "kind", "note")
 WHAT_IFS = ("stored in", "computes in", "weights", "bound", "estimate")
 OPERATORS = ("operator", "calls", "op/byte", "limit", "bound", "estimate")
 _MAX_OPERATORS = 8
@@ -43,23 +43,24 @@ def _rate(unit: str) -> Formatter:
 
 #: The rows in their order: field of ``Projection``, label, and formatter of the value.
 _ROWS: tuple[tuple[str, str, Formatter], ...] = (
-    ("peak_ops_per_s", "peak", _rate("op/s")),
-    ("bandwidth_bytes_per_s", "bandwidth", _rate("B/s")),
-    ("required_ops_per_s", "required rate", _rate("op/s")),
-    ("required_tops", "required TOPS", units.rounded),
-    ("headroom", "headroom", lambda value: f"{units.rounded(value)}×"),
-    ("max_fps", "largest rate", lambda value: f"{units.rounded(value)}/s"),
-    ("limit", "limit", str),
-    ("utilisation", "utilisation", "{:g}".format),
-    ("bound_s", "bound", units.seconds),
     ("estimate_s", "estimate", units.seconds),
+    ("estimate_low_s", "at best", units.seconds),
+    ("estimate_high_s", "at worst", units.seconds),
+    ("bound_s", "bound", units.seconds),
     ("measured_s", "measured", units.seconds),
     ("share_of_bound", "bound / measured", units.rounded),
+    ("limit", "limit", str),
+    ("max_fps", "largest rate", lambda value: f"{units.rounded(value)}/s"),
+    ("headroom", "headroom", lambda value: f"{units.rounded(value)}×"),
+    ("utilisation", "utilisation", "{:.3g}".format),
+    ("required_ops_per_s", "required rate", _rate("op/s")),
+    ("required_tops", "required TOPS", units.rounded),
+    ("peak_ops_per_s", "peak", _rate("op/s")),
+    ("bandwidth_bytes_per_s", "bandwidth", _rate("B/s")),
     ("energy_j", "energy per pass", lambda value: f"{units.rounded(value)} J"),
     ("memory", "memory", lambda value: units.size(int(value))),
     ("memory_share", "share of memory", lambda value: f"{100 * value:.2f} %"),
     ("largest_batch", "largest batch", str),
-    ("smallest_device", "smallest device", str),
 )
 
 #: The same for ``TrainingFigures``.
@@ -78,9 +79,42 @@ _TRAINING_ROWS: tuple[tuple[str, str, Formatter], ...] = (
 
 
 def heading(projection: Projection) -> str:
-    """Format the device, the precision and the required rate."""
+    """Format the device, the precision, the mode and the required rate."""
     rate = f" at {float(projection.fps.value):g} passes per second" if projection.fps is not None else ""
-    return f"on {projection.device.value} in {projection.precision.value}{rate}"
+    mode = f", {projection.mode.value}" if projection.mode is not None else ""
+    return f"on {projection.device.value} in {projection.precision.value}{mode}{rate}"
+
+
+def answer(projection: Projection) -> str:
+    """Return what a projection says, in one sentence.
+
+    It is whether the device sustains the rate and has the memory, the time of a pass with its range, and where most of
+    that time goes: "30 passes/s: yes. 12.5 ms (10.0 to 17.0) a pass, 2.7× headroom; 61% of …".
+    """
+    time = f"{units.seconds(float(projection.estimate_s.value))}{_range(projection)} a pass"
+    rate = f"{units.rounded(float(projection.max_fps.value))} passes/s"
+    if projection.fps is None or projection.headroom is None:
+        return f"{time}, {rate}; {projection.limit.source}."
+    verdict = f"{float(projection.fps.value):g} passes/s: {_verdict(projection)}."
+    return f"{verdict} {time}, {units.rounded(float(projection.headroom.value))}× headroom; {projection.limit.source}."
+
+
+def _verdict(projection: Projection) -> str:
+    """Return yes or no; "perhaps" if the range of the estimate has the required time inside."""
+    if projection.memory_share is not None and float(projection.memory_share.value) > 1:
+        return "no, the memory is too small"
+    period_s = 1 / float(projection.fps.value) if projection.fps is not None else 0.0
+    low, high = projection.estimate_low_s, projection.estimate_high_s
+    if low is None or high is None:
+        return "yes" if float(projection.estimate_s.value) <= period_s else "no"
+    return "yes" if float(high.value) <= period_s else "no" if float(low.value) > period_s else "perhaps"
+
+
+def _range(projection: Projection) -> str:
+    low, high = projection.estimate_low_s, projection.estimate_high_s
+    if low is None or high is None:
+        return " (no range: not validated)"
+    return f" ({units.seconds(float(low.value))} to {units.seconds(float(high.value))})"
 
 
 def figure_rows(projection: Projection) -> list[Row]:
@@ -132,8 +166,10 @@ def renderable(projection: Projection) -> RenderableType:
     """Return the section for any ``rich`` console."""
     return Group(
         Text(heading(projection), style="bold"),
+        Text(answer(projection) + "\n", style="red" if projection.shortfall else ""),
         Text(f"does not fit: {projection.shortfall}\n" if projection.shortfall else "", style="red"),
         _figures(projection),
+        *(Text(plain(f"[{i}] {source}")) for i, source in enumerate(_sources(projection), 1)),
         Text(),
         Text(
             table({c: "left" if c in {"operator", "limit"} else "right" for c in OPERATORS}, operator_rows(projection))
@@ -150,10 +186,17 @@ def _row(label: str, figure: Figure, formatter: Formatter) -> Row:
 
 
 def _figures(projection: Projection) -> Table:
-    """Return the table of figures; the column of sources wraps."""
+    """Return the table of figures; a source is a number, that of its footnote."""
     grid = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, header_style="bold")
     for column in FIGURES:
-        grid.add_column(column, justify="right" if column == "value" else "left", no_wrap=column != "source")
+        grid.add_column(column, justify="right" if column == "value" else "left", no_wrap=True)
+    numbers = {source: f"[{i}]" for i, source in enumerate(_sources(projection), 1)}
     for row in figure_rows(projection):
-        grid.add_row(*(Text(plain(cell)) for cell in row))
+        cells = row._replace(source=numbers.get(row.source, ""))
+        grid.add_row(*(Text(plain(cell)) for cell in cells))
     return grid
+
+
+def _sources(projection: Projection) -> list[str]:
+    """Return the sources of the figures, each once, in the order of the rows."""
+    return list(dict.fromkeys(row.source for row in figure_rows(projection) if row.source))

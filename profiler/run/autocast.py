@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from functools import cache
-from types import CellType, FunctionType
+from types import CellType, FunctionType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -207,7 +207,9 @@ def _cross_entropy(
 @cache
 def _without_overrides(func: FunctionType) -> FunctionType:
     """Return a copy of *func* that does not offer its call to function modes again, so that its body runs."""
-    stubs = dict.fromkeys(_OFFERS & func.__globals__.keys(), _no)
+    stubs: dict[str, Any] = dict.fromkeys(_OFFERS & func.__globals__.keys(), _no)
+    modules = (name for name in func.__code__.co_names if func.__globals__.get(name) is torch.overrides)
+    stubs |= dict.fromkeys(modules, _no_overrides())
     closure = tuple(_cell_without_overrides(cell, func) for cell in func.__closure__ or ()) or None
     copy = FunctionType(func.__code__, func.__globals__ | stubs, func.__name__, func.__defaults__, closure)
     copy.__kwdefaults__ = func.__kwdefaults__
@@ -218,6 +220,12 @@ def _cell_without_overrides(cell: CellType, func: FunctionType) -> CellType:
     """Return a cell with a copy of the function in *cell*: a *func* of torch may choose between two others."""
     value = cell.cell_contents
     return CellType(_without_overrides(value)) if isinstance(value, FunctionType) and value is not func else cell
+
+
+@cache
+def _no_overrides() -> SimpleNamespace:
+    """Return what stands for ``torch.overrides`` in a function that asks it by name whether to offer its call."""
+    return SimpleNamespace(**vars(torch.overrides) | dict.fromkeys(_OFFERS, _no))
 
 
 def _no(*_: object) -> bool:

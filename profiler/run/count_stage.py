@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from profiler.errors import PlanError, ProfilerError
 from profiler.projection.pipeline_plan import CountedStage
 from profiler.projection.precision import STORED_BYTES, choose_precision
-from profiler.projection.this_machine import find_device_and_efficiency
+from profiler.projection.this_machine import find_device_and_model
 from profiler.run.count_target import count_target
 from profiler.run.generation import count_generation
 
@@ -28,7 +28,7 @@ def stage_device(stage: Stage, default: str | None) -> Device:
     if name is None:
         msg = f"stage {stage.name!r} names no device; add `device` to the stage, or --on to the command"
         raise PlanError(msg)
-    return find_device_and_efficiency(name)[0]
+    return find_device_and_model(name)[0]
 
 
 def count_stage(stage: Stage, device: Device, precision: str | None, notify: Notify) -> CountedStage:

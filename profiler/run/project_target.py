@@ -10,9 +10,9 @@ import torch
 
 from profiler.projection import project
 from profiler.projection.device_memory import largest_batch, memory_needed, usable_bytes
-from profiler.projection.efficiency import UTILISATION
 from profiler.projection.precision import choose_precision
-from profiler.projection.this_machine import find_device_and_efficiency
+from profiler.projection.this_machine import find_device_and_model
+from profiler.projection.time_table_files import read_time_table
 from profiler.projection.training_plan import TrainingPlan
 from profiler.run.count_target import count_target
 from profiler.run.measure import measure
@@ -21,10 +21,12 @@ from profiler.values.projection import Figure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from torch import nn
 
     from profiler.devices import Device
+    from profiler.projection.mode import Mode
     from profiler.run.runner import Run
     from profiler.tally import Profile
     from profiler.values.projection import Projection
@@ -38,7 +40,10 @@ class ProjectionRequest:
     device: str
     precision: str | None = None
     fps: float | None = None
-    utilisation: float = UTILISATION
+    utilisation: float | None = None
+    mode: Mode | None = None
+    #: A file of a time table; None for the table of the package.
+    efficiency: Path | None = None
     training: TrainingPlan = field(default_factory=TrainingPlan)
     #: Time the model on this machine; the device must then be ``local`` or ``local:cuda``.
     measure: bool = False
@@ -75,14 +80,16 @@ def project_target(
         >>> projection.limit.value, projection.fits
         ('bandwidth', True)
     """
-    device, efficiency = find_device_and_efficiency(request.device)
+    device, measured = find_device_and_model(request.device)
+    table = None if request.efficiency is None else read_time_table(request.efficiency)
     projection = project(
         profile,
         device,
         precision=request.precision,
         fps=request.fps,
         utilisation=request.utilisation,
-        efficiency=efficiency,
+        mode=request.mode or (table.mode if table else None),
+        model=table or measured,
         training=request.training,
     )
     if request.measure:

@@ -51,7 +51,7 @@ SAVED_HINT = "a file that `save` or `--format json --output` wrote"
 
 
 #: The figures of a projection that are text.
-_TEXTS = frozenset({"device", "precision", "limit", "smallest_device"})
+_TEXTS = frozenset({"device", "precision", "limit", "mode"})
 #: A surrogate without its other half.
 _HALF = re.compile("[\ud800-\udfff]")
 

@@ -66,6 +66,17 @@ class OperatorBound:
 
 
 @dataclass(frozen=True, slots=True)
+class TimeShare:
+    """A part of the estimated time of a pass: what the kernels of one class of operators take of one resource."""
+
+    #: The class of operators, such as ``conv_1x1`` or ``pointwise``.
+    class_: str
+    #: ``compute``, ``bandwidth`` or ``launches``.
+    resource: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingFigures:
     """The counted FLOPs of a training step, the rules of thumb for them, and the figures of the planned run."""
 
@@ -91,6 +102,7 @@ class Projection:
 
     device: Figure
     precision: Figure
+    #: Where most of the estimated time goes: ``compute``, ``bandwidth`` or ``launches``.
     limit: Figure
     bound_s: Figure
     estimate_s: Figure
@@ -98,6 +110,11 @@ class Projection:
     max_fps: Figure
     memory: Figure
     peak_ops_per_s: Figure
+    #: How the model runs: ``eager``, ``compiled`` or ``deployed``.
+    mode: Figure | None = None
+    #: The range of the estimate, which held 90 % of comparable measurements; None if nothing was compared.
+    estimate_low_s: Figure | None = None
+    estimate_high_s: Figure | None = None
     bandwidth_bytes_per_s: Figure | None = None
     fps: Figure | None = None
     required_ops_per_s: Figure | None = None
@@ -105,12 +122,15 @@ class Projection:
     headroom: Figure | None = None
     energy_j: Figure | None = None
     memory_share: Figure | None = None
-    smallest_device: Figure | None = None
     largest_batch: Figure | None = None
     measured_s: Figure | None = None
     share_of_bound: Figure | None = None
     training: TrainingFigures | None = None
+    #: Where the estimated time goes, most first.
+    time_shares: tuple[TimeShare, ...] = ()
     operators: tuple[OperatorBound, ...] = ()
+    #: The estimated seconds of all calls of each of ``Profile.entries``; their sum is the estimate.
+    entry_s: tuple[float, ...] = ()
     what_if: tuple[WhatIf, ...] = ()
     #: Assumptions and caveats behind the figures, one sentence each.
     notes: tuple[str, ...] = field(default=())
@@ -132,7 +152,7 @@ class Projection:
         parts = []
         if self.headroom is not None and self.fps is not None and float(self.headroom.value) < 1:
             rate = f"{float(self.fps.value):g}/s is above the {float(self.max_fps.value):.4g}/s"
-            parts.append(f"{rate} that {self.device.value} sustains at a utilisation of {self.utilisation.value:g}")
+            parts.append(f"{rate} that {self.device.value} is estimated to sustain")
         if self.memory_share is not None and float(self.memory_share.value) > 1:
             available = 1 / float(self.memory_share.value)
             parts.append(f"{self.device.value} has {available:.1%} of the memory that it takes")

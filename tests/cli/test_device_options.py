@@ -7,7 +7,7 @@ import json
 import pytest
 from cli.command import run
 
-VIT = ("vit_b_16", "--on", "jetson-orin-nx", "--fps", "30", "--precision", "int8")
+VIT = ("vit_b_16", "--on", "jetson-orin-nx", "--fps", "30", "--precision", "int8", "--utilisation", "0.3")
 
 
 def test_vit_on_a_jetson_as_json(capsys):
@@ -25,7 +25,8 @@ def test_vit_on_a_jetson_as_json(capsys):
 def test_vit_on_a_jetson_as_text(capsys):
     status, out, _ = run(capsys, *VIT, "--depth", "0")
     assert status == 0
-    assert "on jetson-orin-nx-16gb in int8 at 30 passes per second" in out
+    assert "on jetson-orin-nx-16gb in int8, deployed at 30 passes per second" in out
+    assert "30 passes/s: yes." in out
     for word in ("required TOPS", "3.524", "headroom", "limit", "bound", "estimate", "low confidence", "MLPerf"):
         assert word in out
     assert max(map(len, out.splitlines())) <= 80

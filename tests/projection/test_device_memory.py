@@ -7,10 +7,10 @@ import torch
 from torch import nn
 
 import profiler
-from profiler.devices import all_devices, find_device
+from profiler.devices import find_device
 from profiler.errors import PlanError
 from profiler.projection import project
-from profiler.projection.device_memory import largest_batch, memory_needed, smallest_device, usable_bytes
+from profiler.projection.device_memory import largest_batch, memory_needed, usable_bytes
 from profiler.projection.precision import PrecisionScheme, parse_precision
 
 FP32 = PrecisionScheme("fp32", "fp32", "fp32", "fp32", converts=False)
@@ -46,13 +46,6 @@ def test_the_largest_batch_fits_and_the_next_does_not(usable):
 def test_memory_that_does_not_grow_has_no_largest_batch():
     with pytest.raises(PlanError, match="does not grow"):
         largest_batch(lambda _: 1, 100)
-
-
-def test_the_smallest_device_holds_it_and_no_smaller_one_does():
-    smallest = smallest_device(30 * 2**30, parse_precision("bf16"))
-    large = [d for d in all_devices().values() if (usable_bytes(d) or 0) >= 30 * 2**30 and "bf16" in d.peak_ops_per_s]
-    assert find_device(smallest.value).memory_gib == min(d.memory_gib for d in large if d.count == 1)
-    assert smallest_device(280 * 2**30, parse_precision("bf16")) is None, "systems hold it, and no single device"
 
 
 def test_a_70b_model_does_not_fit_an_l4_in_sixteen_bits():

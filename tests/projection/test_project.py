@@ -14,17 +14,26 @@ from torch import nn
 import profiler
 from profiler.devices import Device, Source, find_device
 from profiler.errors import DeviceError, PlanError, UnknownNameError
-from profiler.projection import FixedEfficiency, project
+from profiler.projection import TimeTable, project
+from profiler.projection.device_pass import DevicePass, ProfileWork
 from profiler.projection.precision import choose_precision
-from profiler.projection.project import DevicePass
+from profiler.projection.time_table import TimeParts
 from profiler.tally.saved import from_json, to_json
 
 #: 1 TFLOP/s in fp32, 8 in int8, 100 GB/s, 1 GiB, 10 W.
 TOY = Device(
-    id="toy", name="Toy", vendor="none", kind="NPU", year=2026, confidence="high", sources=(Source("made up"),),
+    id="toy", name="Toy", vendor="none", kind="GPU", year=2026, confidence="high", sources=(Source("made up"),),
     memory_gib=1.0, bandwidth_bytes_per_s=100e9, power_w=10.0,
     peak_ops_per_s={"fp32": 1e12, "fp16": 4e12, "int8": 8e12},
 )  # fmt: skip
+
+
+#: Half of the peak, three quarters of the bandwidth, 5 µs a kernel.
+TABLE = TimeTable("GPU", "eager", "inference", 5.0, 0.0, compute={"matmul": 0.5}, memory={"matmul": 0.75})
+
+
+def device_pass_of(profile, device, precision=None, **options) -> DevicePass:
+    return DevicePass.of(ProfileWork(profile), device, choose_precision(profile, device, precision), **options)
 
 
 def linear(batch: int, width: int) -> profiler.Profile:
@@ -37,6 +46,7 @@ def test_a_large_product_is_bound_by_compute():
     projection = project(linear(4096, 4096), TOY)
     assert projection.bound_s.value == pytest.approx(2 * 4096**3 / 1e12)
     assert (projection.bound_s.kind, projection.limit.value) == ("bound", "compute")
+    assert projection.operators[0].side == "compute"
 
 
 def test_a_vector_times_a_matrix_is_bound_by_reading_the_matrix():
@@ -54,28 +64,69 @@ def test_the_ridge_parts_the_two():
     assert below.intensity_ops_per_byte == pytest.approx(0.5, rel=1e-3)
 
 
-def test_the_estimate_is_the_longer_side_over_its_share_and_a_floor():
-    efficiency = FixedEfficiency()
-    projection = project(linear(4096, 4096), TOY, efficiency=efficiency)
-    assert projection.estimate_s.value == pytest.approx(2 * 4096**3 / 1e12 / 0.45 + 5e-6)
-    for figure in (efficiency.compute, efficiency.memory, efficiency.floor_s):
-        assert figure.source in projection.estimate_s.source
+#: A product of 1024³ in fp32 by TABLE: 2·1024³ operations at half of 1 TFLOP/s, 3·1024² numbers at 75 GB/s, 5 µs.
+ESTIMATE_S = 2 * 1024**3 / 0.5e12 + 3 * 4 * 1024**2 / 75e9 + 5e-6
 
 
-def test_required_tops_are_operations_times_rate_over_utilisation():
-    """2·1024³ operations × 30/s ÷ 0.3 are 0.2147 TOPS; at the peak of 1 the largest rate is 0.3e12/2·1024³."""
-    projection = project(linear(1024, 1024), TOY, fps=30)
-    assert projection.required_ops_per_s.value == 2 * 1024**3 * 30
-    assert projection.required_tops.value == pytest.approx(0.2147, rel=1e-3)
-    assert projection.max_fps.value == pytest.approx(0.3e12 / (2 * 1024**3))
-    assert projection.headroom.value == pytest.approx(projection.max_fps.value / 30)
+def test_the_estimate_is_both_sides_over_their_shares_and_the_kernel():
+    assert project(linear(1024, 1024), TOY, model=TABLE).estimate_s.value == pytest.approx(ESTIMATE_S)
+
+
+def test_rate_headroom_utilisation_and_energy_follow_from_the_estimate():
+    projection = project(linear(1024, 1024), TOY, fps=30, model=TABLE)
+    assert projection.max_fps.value == pytest.approx(1 / ESTIMATE_S)
+    assert projection.headroom.value == pytest.approx(1 / (30 * ESTIMATE_S))
+    assert projection.utilisation.value == pytest.approx(2 * 1024**3 / ESTIMATE_S / 1e12)
+    assert projection.energy_j.value == pytest.approx(10 * ESTIMATE_S)
     assert projection.fits
 
 
+def test_the_required_tops_at_the_utilisation_of_the_estimate_are_the_peak_over_the_headroom():
+    projection = project(linear(1024, 1024), TOY, fps=30, model=TABLE)
+    assert projection.required_tops.value == pytest.approx(1.0 / projection.headroom.value)
+
+
+def test_required_tops_are_operations_times_rate_over_utilisation():
+    """2·1024³ operations × 30/s ÷ 0.3 are 0.2147 TOPS."""
+    projection = project(linear(1024, 1024), TOY, fps=30, utilisation=0.3)
+    assert projection.required_ops_per_s.value == 2 * 1024**3 * 30
+    assert projection.required_tops.value == pytest.approx(0.2147, rel=1e-3)
+
+
 def test_a_demand_above_capacity_does_not_fit_and_says_so():
-    projection = project(linear(1024, 1024), TOY, fps=200)
+    projection = project(linear(1024, 1024), TOY, fps=300, model=TABLE)
     assert not projection.fits
-    assert projection.shortfall.startswith("200/s is above the 139.7/s that toy sustains")
+    assert projection.shortfall.startswith(f"300/s is above the {1 / ESTIMATE_S:.4g}/s that toy is estimated to")
+
+
+def test_where_the_time_goes_sums_to_the_estimate():
+    projection = project(counted("resnet18"), find_device("rtx-3090"))
+    total = sum(share.seconds for share in projection.time_shares)
+    assert projection.estimate_s.value == pytest.approx(total)
+    assert "% of the estimate is" in projection.limit.source
+
+
+def test_the_host_is_the_limit_if_launches_take_longer_than_kernels():
+    """One kernel, which is launched in a second."""
+    projection = project(linear(1024, 1024), TOY, model=replace(TABLE, launch_us=1e6))
+    assert projection.estimate_s.value == pytest.approx(1.0)
+    assert projection.limit.value == "launches"
+
+
+def test_the_row_of_the_own_precision_is_the_estimate_also_of_a_mixed_model():
+    model = nn.Sequential(nn.Linear(64, 64), nn.LayerNorm(64), nn.Linear(64, 64)).to("meta", torch.bfloat16)
+    model[1].float()
+    model[1].register_forward_pre_hook(lambda _, args: (args[0].float(),))
+    model[2].register_forward_pre_hook(lambda _, args: (args[0].bfloat16(),))
+    profile = profiler.count(model, torch.empty(8, 64, device="meta", dtype=torch.bfloat16))
+    projection = project(profile, find_device("l4"))
+    row = next(row for row in projection.what_if if row.precision == projection.precision.value)
+    assert row.estimate_s.value == projection.estimate_s.value
+    assert row.bound_s.value == projection.bound_s.value
+
+
+def test_a_device_by_its_name():
+    assert project(linear(8, 8), "l4") == project(linear(8, 8), find_device("l4"))
 
 
 def test_more_memory_than_there_is_does_not_fit():
@@ -94,7 +145,7 @@ def test_int8_stores_a_quarter_and_computes_eight_times_as_fast():
 def test_narrow_activations_cost_the_traffic_of_quantising_them():
     """A row of one: the weights are read as int8, the input of 4096 is read as 2 bytes, written and read as 1."""
     profile = linear(1, 4096)
-    device_pass = DevicePass.of(profile, TOY, choose_precision(profile, TOY, "int8"), FixedEfficiency())
+    device_pass = device_pass_of(profile, TOY, "int8", mode="eager")
     (work,) = [w for w in device_pass.works if w.ops]
     assert work.quantise_bytes == 4096 * 3
     assert work.bytes == 4096**2 + 4096 + 4096 * 2
@@ -157,7 +208,7 @@ def test_a_device_of_unknown_bandwidth_is_bound_by_compute_alone():
 
 def test_every_figure_has_its_kind_and_a_source():
     projection = project(counted("resnet18"), find_device("l4"), fps=30, precision="int8")
-    assert len(projection.figures) >= 15
+    assert len(projection.figures) >= 18
     for figure in projection.figures.values():
         assert figure.kind in {"bound", "estimate", "measured"}
         assert figure.source
@@ -166,23 +217,22 @@ def test_every_figure_has_its_kind_and_a_source():
 def test_a_figure_of_low_confidence_is_marked_where_it_is_used():
     projection = project(counted("resnet18"), find_device("jetson-orin-nx"), precision="int8")
     assert "low confidence" in projection.peak_ops_per_s.source
-    assert "low confidence" in projection.bound_s.source
     assert any("low confidence" in note for note in projection.notes)
 
 
 class Instant:
-    """An efficiency with which every call takes no time."""
+    """A model of time by which every call takes none."""
 
-    source = "made up"
+    source, launch_s, validation, stands_in = "made up", 0.0, None, ""
 
-    def seconds(self, work, device):
-        return 0.0
+    def parts(self, work, device):
+        return TimeParts(0.0, 0.0, 0.0)
 
 
 @pytest.mark.parametrize("batch", [1, 4096], ids=["bandwidth", "compute"])
 def test_an_estimate_below_the_bound_is_raised_to_it(batch):
     """The bound is 2·B·4096² operations at 1 TFLOP/s, or (4096² + 2·B·4096) numbers of 4 bytes at 100 GB/s."""
-    projection = project(linear(batch, 4096), TOY, efficiency=Instant())
+    projection = project(linear(batch, 4096), TOY, model=Instant())
     bound_s = max(2 * batch * 4096**2 / 1e12, (4096**2 + 2 * batch * 4096) * 4 / 100e9)
     assert projection.estimate_s.value == pytest.approx(bound_s)
     assert all(row.estimate_s.value == row.bound_s.value > 0 for row in projection.what_if)
@@ -201,19 +251,14 @@ def test_the_estimate_is_never_below_the_bound(device, model):
 def test_a_look_up_does_not_read_the_whole_table():
     """Llama 3.1 8B in 16 bits: a step reads 15.01 GB, all but the input embedding (torchao's figure)."""
     profile = counted("hf:llama-3.1-8b", "input_ids=1x1")
-    device_pass = DevicePass.of(
-        profile,
-        find_device("rtx-a6000"),
-        choose_precision(profile, find_device("rtx-a6000"), "bf16"),
-        FixedEfficiency(),
-    )
+    device_pass = device_pass_of(profile, find_device("rtx-a6000"), "bf16")
     assert device_pass.compulsory_bytes == pytest.approx(15.01e9, rel=1e-3)
 
 
 def test_a_table_that_is_also_the_last_layer_is_read_whole():
     """GPT-2 ties its embedding to its output: 124.4 M parameters, of which only the positions are picked from."""
     profile = counted("hf:gpt2", "input_ids=1x1")
-    device_pass = DevicePass.of(profile, TOY, choose_precision(profile, TOY, "fp32"), FixedEfficiency())
+    device_pass = device_pass_of(profile, TOY, "fp32")
     positions = 1024 * 768
     assert device_pass.compulsory_bytes == pytest.approx((124_439_808 - positions) * 4, rel=2e-3)
 

@@ -6,22 +6,21 @@ from dataclasses import replace
 
 import pytest
 import torch
-from projection.test_project import TOY
+from projection.test_project import TABLE, TOY, device_pass_of
 from torch import nn
 
 import profiler
-from profiler.projection import FixedEfficiency, project
-from profiler.projection.precision import choose_precision
-from profiler.projection.project import DevicePass
+from profiler.projection import project
+from profiler.projection.device_pass import DevicePass, ProfileWork
 
 N = 1024
 #: Without a bandwidth, so that compute alone counts. Vectors: 1 TFLOP/s, and twice that in pairs of 16 bits.
 DRY = replace(TOY, bandwidth_bytes_per_s=None)
 
 
-def project_layer(model, *shape, device=DRY, precision=None, dtype=torch.float32) -> DevicePass:
+def project_layer(model, *shape, device=DRY, precision=None, dtype=torch.float32, mode="eager") -> DevicePass:
     profile = profiler.count(model.to("meta", dtype), torch.empty(*shape, device="meta", dtype=dtype))
-    return DevicePass.of(profile, device, choose_precision(profile, device, precision), FixedEfficiency())
+    return device_pass_of(profile, device, precision, mode=mode, model=TABLE)
 
 
 def layer(**options) -> nn.Module:
@@ -41,18 +40,13 @@ def test_a_matrix_unit_works_beside_the_vector_unit():
 
 
 def test_a_dtype_without_a_rate_computes_on_the_vector_unit():
-    """Of a model in fp32, a product in fp64, which is not in the sheet: 2·N³ at 2 TFLOP/s bound, at 1 estimated."""
+    """A product in fp64, which is not in the sheet: 2·N³ at 2 TFLOP/s bound, at half of 1 estimated."""
     single = project_layer(nn.Linear(N, N, bias=False), N, N)
     model = nn.Linear(N, N, bias=False, device="meta", dtype=torch.float64)
     double = profiler.count(model, torch.empty(N, N, device="meta", dtype=torch.float64))
-    device_pass = DevicePass.of(double, DRY, single.scheme, FixedEfficiency())
+    device_pass = DevicePass.of(ProfileWork(double), DRY, single.scheme, mode="eager", model=TABLE)
     assert device_pass.bound.compute_s == pytest.approx(2 * N**3 / 2e12)
-    assert device_pass.estimate_s == pytest.approx(2 * N**3 / 1e12 / 0.45 + 5e-6)
-
-
-def test_the_estimate_adds_the_rest_of_an_operator_to_its_products():
-    device_pass = project_layer(nn.Linear(N, N), N, N, precision="fp16")
-    assert device_pass.estimate_s == pytest.approx((2 * N**3 / 4e12 + N**2 / 1e12) / 0.45 + 5e-6)
+    assert device_pass.estimate.seconds == pytest.approx(2 * N**3 / 0.5e12 + 5e-6)
 
 
 def test_an_operator_that_is_called_twice_counts_twice():
@@ -74,17 +68,12 @@ def test_only_contractions_quantise_what_they_read():
 
 
 def test_a_convolution_with_few_channels_is_depthwise_only_in_groups():
-    image = 1, 4, 8, 8
-    assert [
-        w.is_depthwise for groups in (1, 4) for w in project_layer(nn.Conv2d(4, 8, 3, groups=groups), *image).works
-    ] == [
-        False,
-        True,
-    ]
+    layers = [nn.Conv2d(4, 8, 3, groups=groups) for groups in (1, 4)]
+    works = [work for one in layers for work in project_layer(one, 1, 4, 8, 8).works]
+    assert [work.is_depthwise for work in works] == [False, True]
 
 
-def test_a_sustained_load_reads_its_weights_at_a_share_of_the_bandwidth():
-    """One row: N² weights and 2·N numbers of 4 bytes at 69 % of 100 GB/s; 2·N² operations at 30 % of 1 TFLOP/s."""
-    load = project_layer(nn.Linear(N, N, bias=False), 1, N, device=TOY).sustained(0.3)
-    assert load.memory_s == pytest.approx(4 * (N**2 + 2 * N) / (100e9 * 0.69))
-    assert load.compute_s == pytest.approx(2 * N**2 / 0.3e12)
+def test_a_deployed_model_keeps_narrow_activations_between_its_operators():
+    """Under int8, a product of N³ reads N² weights and N² inputs and writes N², a byte each."""
+    (work,) = project_layer(nn.Linear(N, N, bias=False), N, N, device=TOY, precision="int8", mode="deployed").works
+    assert (work.bytes, work.quantise_bytes) == (3 * N**2, 0)

@@ -83,9 +83,7 @@ def test_its_peaks_are_the_largest_rates_and_say_when_they_were_measured():
 def test_the_estimate_reads_the_curves():
     """2·256³ operations at 50 GFLOP/s, after 1 µs; three matrices of 256² numbers at about 38 GB/s take less."""
     model = nn.Linear(256, 256, bias=False, device="meta")
-    projection = project(
-        profiler.count(model, torch.empty(256, 256, device="meta")), MACHINE.device, efficiency=MACHINE
-    )
+    projection = project(profiler.count(model, torch.empty(256, 256, device="meta")), MACHINE.device, model=MACHINE)
     assert projection.estimate_s.value == pytest.approx(2 * 256**3 / 50e9 + 1e-6)
     assert "2026-01-02" in projection.estimate_s.source
 
@@ -93,7 +91,7 @@ def test_the_estimate_reads_the_curves():
 def test_a_depthwise_convolution_has_a_curve_of_its_own():
     x = torch.empty(1, 64, 8, 8, device="meta")
     dense, each = (nn.Conv2d(64, 64, 3, groups=g, bias=False, device="meta") for g in (1, 64))
-    rates = [2 * p.totals.macs / project(p, MACHINE.device, efficiency=replace(MACHINE, floor_s=1e-12)).estimate_s.value
+    rates = [2 * p.totals.macs / project(p, MACHINE.device, model=replace(MACHINE, floor_s=1e-12)).estimate_s.value
              for p in (profiler.count(dense, x), profiler.count(each, x))]  # fmt: skip
     assert rates == [pytest.approx(50e9, rel=1e-3), pytest.approx(1e9, rel=1e-3)]
 
@@ -103,5 +101,5 @@ def test_a_bound_on_this_machine_is_not_beaten_by_it(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     machine = measure_this_machine()
     model, x = nn.Sequential(*(nn.Linear(1024, 1024) for _ in range(4))), torch.randn(512, 1024)
-    projection = project(profiler.count(model, x), machine.device, efficiency=machine)
+    projection = project(profiler.count(model, x), machine.device, model=machine)
     assert projection.bound_s.value <= profiler.measure(model, x).seconds

@@ -6,11 +6,13 @@ import math
 
 import pytest
 import torch
+from projection.test_project import TOY, device_pass_of
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 import profiler
 from profiler.errors import PlanError
+from profiler.projection import project
 from profiler.projection.training_plan import (
     TrainingPlan,
     count_tokens,
@@ -76,14 +78,21 @@ def test_a_planned_run_is_the_steps_work_for_each_token():
     """2 layers of 64² on 32 rows: the step's own FLOPs for 32 tokens, and 1e12 tokens of them."""
     profile = step(recompute=False)
     flops = profile.model_flops / 32 * 1e12
-    figures = training_figures(
-        profile, step_s=1e-3, peak_ops_per_s=1e12, utilisation=0.5, plan=TrainingPlan(1e12, devices=4, deadline_days=10)
-    )
+    plan = TrainingPlan(1e12, devices=4, deadline_days=10)
+    step_pass = device_pass_of(profile, TOY)
+    figures = training_figures(step_pass, 0.5, plan)
     assert figures.tokens_per_step.value == 32
-    assert figures.mfu.value == pytest.approx(profile.model_flops / 1e9)
+    assert figures.mfu.value == pytest.approx(profile.model_flops / step_pass.estimate.seconds / 1e12)
     assert figures.pf_days.value == pytest.approx(flops / 8.64e19)
     assert figures.days.value == pytest.approx(flops / (4 * 0.5e12) / 86400)
     assert figures.devices_for_deadline.value == math.ceil(flops / 0.5e12 / 864000)
+
+
+def test_a_planned_run_sustains_what_the_estimated_step_does():
+    profile = step(recompute=False)
+    figures = training_figures(device_pass_of(profile, TOY), None, TrainingPlan(32e6))
+    seconds = float(project(profile, TOY).estimate_s.value)
+    assert figures.days.value == pytest.approx(1e6 * seconds / 86400)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from profiler.cli import main
 from profiler.devices import find_device
 from profiler.projection import project
 from profiler.report import Report, render
-from profiler.report.page import page_data
+from profiler.report.page.data import page_data
 from profiler.report.page.render import SCRIPTS
 
 FOLDER = Path(profiler.__file__).parent / "report" / "page" / "scripts"

@@ -13,6 +13,6 @@ if TYPE_CHECKING:
 @PROFILE_FORMATS.register("html")
 def html(report: Report) -> str:
     """Return a page that needs no other file and no network."""
-    from profiler.report.page import render_page  # noqa: PLC0415 - jinja2 and plotly's script are for this format alone
+    from profiler.report.page.render import render_page  # noqa: PLC0415 - jinja2 and plotly's script are for this format alone
 
     return render_page([report], report.title)

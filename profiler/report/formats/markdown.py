@@ -102,6 +102,7 @@ def _projection(report: Report) -> list[str]:
         return []
     return [
         f"## {markdown_text(projection_tables.heading(projection))}",
+        markdown_text(projection_tables.answer(projection)),
         *([f"**does not fit: {markdown_text(projection.shortfall)}**"] if projection.shortfall else []),
         _table(projection_tables.FIGURES, projection_tables.figure_rows(projection)),
         _table(projection_tables.OPERATORS, projection_tables.operator_rows(projection)),

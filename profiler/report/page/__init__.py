@@ -1,11 +1,6 @@
 """The report as a page for a browser: one file that opens offline.
 
-``page_data`` reduces a ``Report`` to a small table for the page's scripts, ``render_page`` fills the template with it.
-The scripts in ``scripts/`` are plain JavaScript, one idea each; they are joined and inlined, and draw with plotly,
-whose own script goes in compressed.
+``data`` reduces a ``Report`` to a small table for the page's scripts, ``render`` fills the template with it. The
+scripts in ``scripts/`` are plain JavaScript, one idea each; they are joined and inlined, and draw with plotly, whose
+own script goes in compressed. Nothing is imported here: other formats use single files of this folder.
 """
-
-from profiler.report.page.data import page_data
-from profiler.report.page.render import render_page
-
-__all__ = ["page_data", "render_page"]

@@ -6,11 +6,13 @@ This file is the only one of the page that reads the operators of a projection.
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from profiler.devices import find_device
 from profiler.errors import ProfilerError
 from profiler.projection import project
+from profiler.projection.mode import MODES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,21 +43,22 @@ def _others(profile: Profile, projection: Projection) -> Iterator[Projection]:
     with suppress(ProfilerError):
         device = find_device(str(projection.device.value))
         precision = str(projection.precision.value)
-        if project(profile, device, precision=precision).operators != projection.operators:
+        mode = next((mode for mode in MODES if projection.mode is not None and projection.mode.value == mode), None)
+        repeat = partial(project, profile, device, mode=mode)
+        if repeat(precision=precision).operators != projection.operators:
             return
         for row in projection.what_if:
             if row.precision != precision:
                 with suppress(ProfilerError):
-                    yield project(profile, device, precision=row.precision)
+                    yield repeat(precision=row.precision)
 
 
 def _view(projection: Projection, contractions: set[tuple[str, str]]) -> dict[str, Any]:
     bandwidth = projection.bandwidth_bytes_per_s
-    mode = getattr(projection, "mode", None)
     return {
         "device": str(projection.device.value),
         "precision": str(projection.precision.value),
-        "mode": str(getattr(mode, "value", mode) or ""),
+        "mode": str(projection.mode.value) if projection.mode is not None else "",
         "bandwidth": float(bandwidth.value) if bandwidth else None,
         "roofs": _roofs(projection, contractions),
         "bound_s": float(projection.bound_s.value),

@@ -1,0 +1,54 @@
+"""``profiler calibrate MEASURED.csv --on DEVICE``: fit the estimate of time to a user's own measurements."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from profiler.cli.app import app
+from profiler.cli.output import emit, note, working
+from profiler.projection.mode import Mode, Step
+from profiler.report.calibration import text
+from profiler.util.files import write_whole
+
+
+@app.command
+def calibrate(
+    measured: Path,
+    /,
+    *,
+    on: str,
+    mode: Mode = "eager",
+    step: Step = "inference",
+    output: Annotated[Path | None, Parameter(alias="-o")] = None,
+    quiet: Annotated[bool, Parameter(alias="-q")] = False,
+) -> None:
+    """Fit the estimate of time to measurements of your own, and say how far off it is on a third kept back.
+
+    Args:
+        measured: A CSV file with a row per pass: the columns `target` and `ms`, and if needed `batch`, `input`,
+            `precision` (fp32, fp16, bf16, amp), `mode` and `step`.
+        on: The device that was measured; see `--on` of the default command.
+        mode: The mode in which the models ran; rows that name another are left out.
+        step: Whether they ran inference or training steps; rows that name the other are left out.
+        output: File to write the time table to, for `--efficiency`.
+        quiet: Print nothing on stderr.
+    """
+    from profiler.projection.this_machine import find_device_and_model
+    from profiler.projection.time_table_files import format_time_table
+    from profiler.run.calibrate import calibrate as fit_table
+    from profiler.run.measured_passes import read_measured_passes
+
+    device, _ = find_device_and_model(on)
+    passes = read_measured_passes(measured, mode=mode, step=step)
+    with working(f"counting {len(passes)} passes", quiet=quiet):
+        calibration = fit_table(passes, device, mode, step, source=measured.name)
+    warn = partial(note, quiet=quiet)
+    for warning in calibration.warnings:
+        warn(warning)
+    if output is not None:
+        write_whole(output, format_time_table(calibration.table))
+    emit(text(calibration, device.id, output), None)

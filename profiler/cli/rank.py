@@ -1,0 +1,96 @@
+"""``profiler rank TARGET --fps 30``: every device of the catalogue, sorted by the rate that it sustains."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from profiler.cli.app import app
+from profiler.cli.output import emit, note, working
+from profiler.devices.device_class import CLASSES, DeviceClass, is_of_class
+from profiler.errors import CheckFailedError, InputError
+from profiler.projection.mode import Mode
+from profiler.report.rankings import RANKING_FORMATS, RankingReport
+
+if TYPE_CHECKING:
+    from profiler.devices import Device
+
+    Format = str
+else:
+    Format = Literal[*RANKING_FORMATS.names()]
+
+
+@app.command
+def rank(
+    target: str,
+    /,
+    *,
+    fps: float | None = None,
+    precision: str | None = None,
+    mode: Mode | None = None,
+    device_class: Annotated[DeviceClass | None, Parameter(name="--class")] = None,
+    max_watts: float | None = None,
+    on: str | None = None,
+    prices: Path | None = None,
+    batch: Annotated[int | None, Parameter(alias="-b")] = None,
+    input: Annotated[tuple[str, ...], Parameter(alias="-i", consume_multiple=True)] = (),
+    dtype: str | None = None,
+    strict: bool = False,
+    format: Annotated[Format, Parameter(alias="-f")] = "text",
+    output: Annotated[Path | None, Parameter(alias="-o")] = None,
+    quiet: Annotated[bool, Parameter(alias="-q")] = False,
+) -> None:
+    """Rank the devices of the catalogue for a model: time, rate, memory, power, and which holds the rate.
+
+    Args:
+        target: The model, as for the default command.
+        fps: Passes per second that the device has to sustain.
+        precision: The precision; see `--precision` of the default command.
+        mode: How the model runs: `eager`, `compiled` or `deployed`; see the default command.
+        device_class: Only devices of a class: `edge`, `laptop`, `desktop`, `datacenter` or `npu`.
+        max_watts: Only devices with at most this rated power.
+        on: Only these devices: names, separated by commas.
+        prices: A CSV file with the columns `device` and `price`; adds the cheapest device.
+        batch: Batch size.
+        input: Shape of an input: `3x224x224`, or `input_ids=1x2048`.
+        dtype: Floating-point dtype of the model.
+        strict: Exit with status 1 if no device holds the rate.
+        format: Output format.
+        output: File to write the result to, instead of printing it.
+        quiet: Print nothing on stderr.
+    """
+    from profiler.projection.ranking import rank as rank_devices
+    from profiler.projection.ranking import read_prices
+    from profiler.run.count_target import count_target
+
+    devices = _devices(on, device_class, max_watts)
+    known_prices = read_prices(prices) if prices is not None else {}
+    with working(f"counting {target}", quiet=quiet):
+        profile = count_target(target, specs=input, batch=batch, dtype=dtype, notify=partial(note, quiet=quiet))
+    ranking = rank_devices(profile, devices, precision=precision, mode=mode, fps=fps, prices=known_prices)
+    emit(RANKING_FORMATS.render(RankingReport(ranking, target, precision, fps), format), output)
+    if strict and not any(row.holds for row in ranking.rows):
+        msg = "--strict: no device holds the rate"
+        raise CheckFailedError(msg)
+
+
+def _devices(on: str | None, device_class: DeviceClass | None, max_watts: float | None) -> list[Device]:
+    """Return the devices to rank.
+
+    Raises:
+        InputError: None is left.
+        UnknownNameError: A name of *on* denotes no device.
+    """
+    from profiler.devices import all_devices, find_device
+
+    named = [find_device(name.strip()) for name in on.split(",")] if on is not None else list(all_devices().values())
+    devices = [device for device in named if device_class is None or is_of_class(device, device_class)]
+    if max_watts is not None:
+        devices = [device for device in devices if device.power_w is not None and device.power_w <= max_watts]
+    if not devices:
+        msg = f"no device is left; the classes are {', '.join(CLASSES)}, and --max-watts leaves out unknown powers"
+        raise InputError(msg)
+    return devices

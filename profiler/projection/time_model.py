@@ -1,0 +1,129 @@
+"""The estimate of a pass: its time, the range of that time, and where the time goes.
+
+There is one estimate. The largest rate, the headroom, the limit, the load of a pipeline, training days and energy all
+follow from it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from profiler.values.projection import TimeShare
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from profiler.devices import Device
+    from profiler.projection.time_table import TimeParts, Validation
+    from profiler.projection.work import Work
+
+
+class TimeModel(Protocol):
+    """Estimates the time of kernels on a device: a time table, or a machine that was measured."""
+
+    @property
+    def source(self) -> str:
+        """What the estimate rests on, in one line."""
+
+    @property
+    def launch_s(self) -> float:
+        """Seconds in which the host launches a kernel."""
+
+    @property
+    def validation(self) -> Validation | None:
+        """The measurements that it was held against; None if there are none."""
+
+    @property
+    def stands_in(self) -> str:
+        """Why it stands for another model that does not exist; empty if it does not."""
+
+    def parts(self, work: Work, device: Device) -> TimeParts:
+        """Return where the time of one call goes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """The estimated time of a pass."""
+
+    seconds: float
+    #: The range that held 90 % of comparable measurements; None if nothing was compared.
+    low_s: float | None
+    high_s: float | None
+    #: Where the time goes, most first.
+    shares: tuple[TimeShare, ...]
+    #: Why the range may not hold, one sentence each.
+    caveats: tuple[str, ...]
+
+    @property
+    def limit(self) -> str:
+        """The resource that takes most of the time: ``compute``, ``bandwidth`` or ``launches``."""
+        sums: dict[str, float] = defaultdict(float)
+        for share in self.shares:
+            sums[share.resource] += share.seconds
+        return max(sums, key=lambda resource: sums[resource], default="compute")
+
+
+def estimate_pass(
+    works: Iterable[Work], device: Device, model: TimeModel, *, precision: str, bound_s: float
+) -> Estimate:
+    """Estimate the time of a pass from its kernels; it is never below the bound.
+
+    Args:
+        works: The kernels.
+        device: The device.
+        model: How the time of a kernel is estimated.
+        precision: The precision of the arithmetic, which the model may not have been held against.
+        bound_s: The lower bound of the pass.
+    """
+    kernels = [(work, model.parts(work, device)) for work in works if work.is_kernel]
+    device_s = math.fsum(work.calls * parts.seconds for work, parts in kernels)
+    launch_s = model.launch_s * sum(work.calls for work, _ in kernels)
+    seconds = max(device_s, launch_s, bound_s)
+    shares = _device_shares(kernels) if device_s >= launch_s else (TimeShare("all operators", "launches", launch_s),)
+    low, high = _range(model, device, precision)
+    return Estimate(
+        seconds,
+        None if low is None else max(seconds * low, bound_s),
+        None if high is None else seconds * high,
+        shares,
+        _caveats(model, device, precision, seconds),
+    )
+
+
+def _device_shares(kernels: Iterable[tuple[Work, TimeParts]]) -> tuple[TimeShare, ...]:
+    sums: dict[tuple[str, str], float] = defaultdict(float)
+    for work, parts in kernels:
+        sums[work.class_, "compute"] += work.calls * parts.compute_s
+        sums[work.class_, "bandwidth"] += work.calls * parts.memory_s
+        sums[work.class_, "launches"] += work.calls * parts.kernel_s
+    shares = (TimeShare(class_, resource, seconds) for (class_, resource), seconds in sums.items() if seconds)
+    return tuple(sorted(shares, key=lambda share: (-share.seconds, share.class_, share.resource)))
+
+
+def _range(model: TimeModel, device: Device, precision: str) -> tuple[float, float] | tuple[None, None]:
+    """Return the range of measured ÷ estimate: that of unseen devices, if the device or the precision is unseen."""
+    validation = model.validation
+    if validation is None:
+        return None, None
+    if precision not in validation.precisions or model.stands_in:
+        return validation.range_elsewhere
+    return validation.ranges.get(device.id, validation.range_elsewhere)
+
+
+def _caveats(model: TimeModel, device: Device, precision: str, seconds: float) -> tuple[str, ...]:
+    """Return why measurements may fall outside of the range."""
+    validation = model.validation
+    if validation is None:
+        return ("the estimate was held against no measurement of such a device in this mode: it has no range",)
+    caveats = [model.stands_in] if model.stands_in else []
+    if precision not in validation.precisions:
+        caveats.append(f"the estimate was held against measurements in {', '.join(validation.precisions)} alone")
+    if not validation.fastest_ms / 3 <= 1e3 * seconds <= 3 * validation.slowest_ms:
+        measured = f"{validation.fastest_ms:.3g} to {validation.slowest_ms:.3g} ms"
+        caveats.append(f"the estimate is far from the passes that were measured, of {measured}")
+    if device.bandwidth_bytes_per_s is None:
+        caveats.append(f"the bandwidth of {device.id} is not known: the estimate has no time for memory traffic")
+    return tuple(caveats)

@@ -1,0 +1,177 @@
+"""Time tables: the shares of its peak rates that a kind of device reaches, by class of operator, in one mode.
+
+The time of a kernel is a straight line in its ideal times: ``kernel + compute ÷ share + memory ÷ share``. The time of a
+pass is the sum over its kernels, or the time in which the host launches them if that is longer.
+
+Tables are data files, fitted to published measurements (``fit.py``). Each states what was measured, its error on models
+that the fit did not see, and the range that held 90 % of their measurements.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+
+from pydantic import ConfigDict, Field
+
+from profiler.projection.mode import Mode, Step
+from profiler.projection.operator_classes import MORE_GENERAL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from profiler.devices import Device
+    from profiler.projection.work import Work
+
+DeviceKind = Literal["GPU", "CPU", "NPU"]
+Share = Annotated[float, Field(gt=0, le=1e3)]
+Factor = Annotated[float, Field(gt=0, le=1e3)]
+Micros = Annotated[float, Field(ge=0, le=1e6)]
+
+
+class Ideal(NamedTuple):
+    """The times of work at the peak rates, and the number of kernels."""
+
+    compute_s: float = 0.0
+    memory_s: float = 0.0
+    kernels: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TimeParts:
+    """Where the time of a kernel goes."""
+
+    compute_s: float
+    memory_s: float
+    #: The part that does not depend on the work.
+    kernel_s: float
+
+    @property
+    def seconds(self) -> float:
+        """The sum of the parts."""
+        return self.compute_s + self.memory_s + self.kernel_s
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """The measurements that a table was fitted to, and held against."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    #: Where the measurements were published, and when the table was fitted.
+    source: str
+    date: str
+    #: By id of the device: range of measured ÷ estimate that held 90 % of the models that the fit did not see.
+    ranges: dict[str, tuple[Factor, Factor]]
+    #: The same for a device of which no model was seen.
+    range_elsewhere: tuple[Factor, Factor]
+    #: The precisions of most of the MACs.
+    precisions: tuple[str, ...]
+    passes: int
+    #: Mean and median of |estimate ÷ measured − 1| over models that the fit did not see.
+    mean_error: float
+    median_error: float
+    #: The fastest and the slowest pass.
+    fastest_ms: float
+    slowest_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class TimeTable:
+    """The shares of the peak rates that a kind of device reaches in one mode."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    kind: DeviceKind
+    mode: Mode
+    step: Step
+    #: Least time of a kernel on the device, and the time in which the host launches one.
+    kernel_us: Micros
+    launch_us: Micros
+    #: By class of operator: share of the peak rate, and share of the bandwidth. A share above 1 is that of operators
+    #: whose operands are still in a cache.
+    compute: dict[str, Share]
+    memory: dict[str, Share]
+    #: None for a table that no measurement was held against.
+    validation: Validation | None = None
+    #: By id of a device: how much longer its kernels take than those of the device that the shares were fitted to.
+    factors: dict[str, Factor] = field(default_factory=dict)
+    #: Why the table stands for another one that does not exist; empty if it does not.
+    stands_in: str = ""
+
+    @property
+    def launch_s(self) -> float:
+        """Seconds in which the host launches a kernel."""
+        return self.launch_us * 1e-6
+
+    @property
+    def source(self) -> str:
+        """What the table was fitted to, in one line."""
+        if self.validation is None:
+            return f"time table {self.kind}, {self.mode}, {self.step}: not validated"
+        v = self.validation
+        return (
+            f"time table {self.kind}, {self.mode}, {self.step}: {v.passes} passes, mean error {v.mean_error:.1%} "
+            f"on unseen models ({v.source}, {v.date})"
+        )
+
+    def parts(self, work: Work, device: Device) -> TimeParts:
+        """Return the time of one call; zero for a view, which launches no kernel."""
+        if not work.is_kernel:
+            return TimeParts(0.0, 0.0, 0.0)
+        ideal = ideal_time(work, device)
+        factor = self.factors.get(device.id, 1.0)
+        compute_s, memory_s = self._slowed(work.class_, ideal)
+        return TimeParts(factor * compute_s, factor * memory_s, factor * self.kernel_us * 1e-6)
+
+    def pass_seconds(self, ideals: Mapping[str, Ideal], device: str = "") -> float:
+        """Return the time of a pass: of its kernels, or of their launches if these take longer."""
+        kernels = sum(ideal.kernels for ideal in ideals.values())
+        device_s = kernels * self.kernel_us * 1e-6
+        device_s += sum(sum(self._slowed(class_, ideal)) for class_, ideal in ideals.items())
+        return max(self.factors.get(device, 1.0) * device_s, kernels * self.launch_s)
+
+    def _slowed(self, class_: str, ideal: Ideal) -> tuple[float, float]:
+        return ideal.compute_s / share(self.compute, class_), ideal.memory_s / share(self.memory, class_)
+
+
+def share(shares: Mapping[str, float], class_: str) -> float:
+    """Return the share of a class, or of the next more general class that has one; 1 if none has.
+
+    Example:
+        >>> share({"conv": 0.6}, "conv_1x1"), share({}, "conv")
+        (0.6, 1.0)
+    """
+    while class_:
+        if class_ in shares:
+            return shares[class_]
+        class_ = MORE_GENERAL.get(class_, "")
+    return 1.0
+
+
+def ideal_times(works: Iterable[Work], device: Device) -> dict[str, Ideal]:
+    """Return the ideal times of a pass by class of operator."""
+    sums: dict[str, Ideal] = {}
+    for work in works:
+        if work.is_kernel:
+            total, one = sums.get(work.class_, Ideal()), ideal_time(work, device)
+            sums[work.class_] = Ideal(
+                total.compute_s + work.calls * one.compute_s,
+                total.memory_s + work.calls * one.memory_s,
+                total.kernels + work.calls,
+            )
+    return sums
+
+
+def ideal_time(work: Work, device: Device) -> Ideal:
+    """Return the ideal times of one call. An unknown rate costs no time.
+
+    Depthwise convolutions run on the vector engine: matrix units have nothing to multiply there.
+    """
+    vector = device.vector_peak_ops_per_s
+    peak = device.peak_ops_per_s.get(work.precision) if work.precision else None  # type: ignore[call-overload]
+    rate = vector or peak if work.is_depthwise else peak or vector
+    bandwidth = device.bandwidth_bytes_per_s
+    return Ideal(
+        work.ops / rate if rate else 0.0, (work.bytes + work.quantise_bytes) / bandwidth if bandwidth else 0.0, 1
+    )
