@@ -7,6 +7,8 @@ import json
 import pytest
 from cli.command import run
 
+from profiler.devices import all_devices
+
 VIT = ("vit_b_16", "--on", "jetson-orin-nx", "--fps", "30", "--precision", "int8", "--utilisation", "0.3")
 
 
@@ -104,7 +106,7 @@ def test_devices_as_json(capsys):
     status, out, _ = run(capsys, "devices", "--format", "json")
     rows = {row["id"]: row for row in json.loads(out)["devices"]}
     assert status == 0
-    assert len(rows) == 136
+    assert len(rows) == len(all_devices())
     assert rows["l4"]["peak_ops_per_s"]["int8"] == 242e12
     assert rows["l4"]["bandwidth_bytes_per_s"] == 300e9
     assert all(row["source"] for row in rows.values())
