@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 #: Floats that a formula can depend on (exponents, dropout probabilities of 0 and 1). Any other becomes None, so that
 #: a learning-rate schedule does not add a new record at every step.
 _SIGNIFICANT_FLOATS = frozenset({-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0, 3.0, 4.0})
-_TENSORS = frozenset({torch.Tensor, torch.nn.Parameter})
+#: The classes of plain tensors.
+TENSORS = frozenset({torch.Tensor, torch.nn.Parameter})
 #: Types whose values are their own specs.
-_PLAIN = frozenset(
+PLAIN = frozenset(
     {int, bool, str, type(None), torch.dtype, torch.device, torch.layout, torch.memory_format, TensorSpec}
 )
 
@@ -31,7 +32,8 @@ class SpecCache:
 
     def __init__(self) -> None:
         """Start empty."""
-        self._specs: dict[tuple[Any, ...], TensorSpec] = {}
+        #: By dtype, shape and layout; of tensors that store each element once.
+        self.cached: dict[tuple[Any, ...], TensorSpec] = {}
         self._unpacked: dict[int, tuple[torch.ScriptObject, Any]] = {}
 
     def release(self) -> None:
@@ -68,12 +70,12 @@ class SpecCache:
         tensors: list[torch.Tensor] = []
         for i in positions:
             item = items[i]
-            if type(item) in _TENSORS:
+            if type(item) in TENSORS:
                 tensors.append(item)
                 try:
                     stored_once = item.is_contiguous() or 0 not in item.stride()
                     key = item.dtype, item.shape, item.layout
-                    items[i] = (stored_once and self._specs.get(key)) or self._new_spec(item)
+                    items[i] = (stored_once and self.cached.get(key)) or self.new_spec(item)
                 except RuntimeError:  # a compressed or nested tensor has no strides
                     items[i] = _nonstrided_spec(item)
             elif isinstance(item, (list, tuple)):
@@ -89,7 +91,7 @@ class SpecCache:
         specs: list[Any] = []
         for item in items:
             kind = type(item)
-            if kind in _PLAIN:
+            if kind in PLAIN:
                 specs.append(item)
             elif kind is list and item and type(item[0]) is int:  # strides, paddings: such a list holds only integers
                 specs.append(tuple(item))
@@ -104,7 +106,7 @@ class SpecCache:
         group its name, and an object of an unknown type the name of its type.
         """
         kind = type(value)
-        if kind in _PLAIN:
+        if kind in PLAIN:
             return value
         if isinstance(value, torch.Tensor):
             return _tensor_spec(value)
@@ -134,12 +136,12 @@ class SpecCache:
         self._unpacked[hash(packed)] = packed, specs
         return specs
 
-    def _new_spec(self, tensor: torch.Tensor) -> TensorSpec:
+    def new_spec(self, tensor: torch.Tensor) -> TensorSpec:
         """Build the spec of a tensor; cache it if dtype, shape and layout determine it."""
         if tensor.layout is not torch.strided or 0 in tensor.stride():
             return _tensor_spec(tensor)
         spec = TensorSpec(tuple(tensor.shape), _register_dtype(tensor.dtype), tensor.numel())
-        self._specs[tensor.dtype, tensor.shape, tensor.layout] = spec
+        self.cached[tensor.dtype, tensor.shape, tensor.layout] = spec
         return spec
 
 

@@ -36,7 +36,7 @@ def origin_of_backward(state: ThreadState, node: Any) -> tuple[Any, Phase]:
     """
     task = torch._C._current_graph_task_id()
     if state.graph_task == task:
-        return None, "optimizer" if state.in_optimizer else "recompute"
+        return None, "optimizer" if state.phase == "optimizer" else "recompute"
     if task > state.newest_task:  # a backward pass begins: nodes created so far belong to what called it
         state.newest_task, state.rerun_task = task, -1
         state.nodes.record(state.creator)

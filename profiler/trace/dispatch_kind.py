@@ -5,15 +5,19 @@ from __future__ import annotations
 import enum
 import re
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch._C import DispatchKey
+from torch._ops import OpOverload
 from torch._subclasses.fake_tensor import FakeTensor
 
+from profiler.trace.exchange_buffers import ExchangeBuffers, exchange_of
 from profiler.trace.value_readers import value_readers_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from profiler.trace.value_readers import ValueReaders
 
 
@@ -47,6 +51,9 @@ class Effect(enum.Enum):
     ZEROS = enum.auto()
 
 
+_PLAIN = frozenset({DispatchKind.KERNEL, DispatchKind.VIEW})
+#: The kernel in whose place another may run on ``meta``.
+_SCALAR_TENSOR = torch.ops.aten.scalar_tensor.default
 _ALLOCATIONS = frozenset(
     {"empty", "empty_like", "empty_permuted", "empty_quantized", "empty_strided", "new_empty", "new_empty_strided"}
 )
@@ -74,6 +81,38 @@ _BACKENDS = (
 
 #: The words in the types of arguments that hold no tensor: numbers, names, and lists of them.
 _TENSOR_FREE_TYPES = frozenset({"int", "float", "bool", "complex", "number", "str", "Device", "Optional", "List"})
+
+
+class OperatorPlan(NamedTuple):
+    """How a dispatch mode handles an operator, worked out once for each."""
+
+    #: Whether it runs as it is, and everything that is recorded of it follows from its tensors' metadata.
+    is_plain: bool
+    #: Runs it: for a plain operator torch's own function, without the layers of Python around it.
+    run: Callable[..., Any]
+    kind: DispatchKind
+    readers: ValueReaders | None
+    #: Maps the number of positional arguments to the positions, among these, of those that may be or contain tensors.
+    tensor_positions: tuple[tuple[int, ...], ...]
+    effect: Effect
+    exchange: ExchangeBuffers | None
+    #: Keeps the operator alive, so that no other has its ``id``.
+    operator: Any
+
+
+#: By the ``id`` of the operator, whose own hash is computed in Python.
+PLANS: dict[int, OperatorPlan] = {}
+
+
+def plan_of(func: Any) -> OperatorPlan:
+    """Return the plan of an operator; it is in ``PLANS`` from then on."""
+    plan = PLANS.get(id(func))
+    if plan is None:
+        kind, readers, positions, effect = classify(func)
+        is_plain = type(func) is OpOverload and kind in _PLAIN and readers is None and func is not _SCALAR_TENSOR
+        run = func._op if is_plain else func
+        plan = PLANS[id(func)] = OperatorPlan(is_plain, run, kind, readers, positions, effect, exchange_of(func), func)
+    return plan
 
 
 @cache

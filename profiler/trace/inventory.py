@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import nn
 from torch.utils._pytree import tree_leaves
 
-from profiler.trace.argument_specs import SpecCache, dtype_name
+from profiler.trace.argument_specs import TENSORS, SpecCache, dtype_name
+from profiler.trace.held_tensors import Holdings
 from profiler.trace.inner_tensors import elements_here, inner_tensors, is_wrapper
-from profiler.trace.module_paths import modules_of, tensors_of, walk
-from profiler.trace.sharded_parameters import kept_parameters, shards_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -57,37 +55,53 @@ def take_inventory(model: nn.Module | None) -> ModelInventory:
         >>> [(module.path, module.params) for module in inventory.modules]
         [('', 0), ('0', 16), ('1', 0)]
     """
-    if model is None:
+    return inventory_of(Holdings(model))
+
+
+def inventory_of(holdings: Holdings) -> ModelInventory:
+    """Count the parameters and buffers of a model by module, as `take_inventory` does."""
+    if not holdings.rows:
         return ModelInventory(())
     counted: set[object] = set()
-    by_dtype: Counter[str] = Counter()
+    by_dtype: dict[torch.dtype, int] = {}
     held: dict[object, int] = {}
     whole = 0
+    devices: set[torch.device] = set()
     modules = []
-    shards = shards_of(modules_of(model))
-    for path, module in walk(model):
-        own = _uncounted(kept_parameters(module, shards), counted)
-        packed = [] if module in counted else packed_weights(module)
-        params = [*own, *packed]
-        counted.add(module)
-        whole += sum(int(p.numel()) for p in params)
-        for p in params:
-            by_dtype[_held_dtype(p)] += elements_here(p)
-        held.update((_identity(part), _bytes(part)) for p in own for part in inner_tensors(p))
-        held.update(((module, i), _bytes(p)) for i, p in enumerate(packed))
-        buffers = _uncounted(module._buffers.values(), counted)
-        trainable = [p for p in params if p.requires_grad]
-        modules.append(ModuleParameters(path, type(module).__name__, *map(_elements, (params, trainable, buffers))))
-    return ModelInventory(tuple(modules), dict(by_dtype), sum(held.values()), whole, _device(model))
+    for path, module, is_first, parameters, buffers in holdings.rows:
+        params = trainable = 0
+        devices.update([tensor.device for tensor in parameters], [tensor.device for tensor in buffers])
+        own = _uncounted(parameters, counted) if parameters else []
+        packed = packed_weights(module) if is_first else []
+        for i, tensor in enumerate((*own, *packed)):
+            measured = _measure(tensor)
+            params += measured.elements
+            whole += int(tensor.numel())
+            trainable += measured.elements if tensor.requires_grad else 0
+            by_dtype[measured.dtype] = by_dtype.get(measured.dtype, 0) + measured.elements
+            held.update(measured.bytes if i < len(own) else (((module, i), _bytes(tensor)),))
+        kept = sum([elements_here(tensor) for tensor in _uncounted(buffers, counted)]) if buffers else 0
+        modules.append(ModuleParameters(path, type(module).__name__, params, trainable, kept))
+    device = ", ".join(sorted({device.type for device in devices})) or "cpu"
+    names = {dtype_name(dtype): elements for dtype, elements in by_dtype.items()}
+    return ModelInventory(tuple(modules), names, sum(held.values()), whole, device)
 
 
-def _elements(tensors: Iterable[torch.Tensor]) -> int:
-    return sum(map(elements_here, tensors))
+class _Measured(NamedTuple):
+    """A parameter: its elements, the dtype in which most of its bytes are held, and the bytes of each of its parts."""
+
+    elements: int
+    dtype: torch.dtype
+    bytes: tuple[tuple[object, int], ...]
 
 
-def _held_dtype(parameter: torch.Tensor) -> str:
-    """Return the dtype in which most of a parameter's bytes are held."""
-    return dtype_name(max(inner_tensors(parameter), key=_bytes, default=parameter).dtype)
+def _measure(tensor: torch.Tensor) -> _Measured:
+    if type(tensor) in TENSORS and tensor.layout is torch.strided and tensor.is_contiguous():
+        elements = tensor.numel()
+        return _Measured(elements, tensor.dtype, ((_identity(tensor), elements * tensor.itemsize),))
+    parts = list(inner_tensors(tensor))
+    dtype = max(parts, key=_bytes, default=tensor).dtype
+    return _Measured(elements_here(tensor), dtype, tuple((_identity(part), _bytes(part)) for part in parts))
 
 
 def _bytes(tensor: torch.Tensor) -> int:
@@ -95,20 +109,22 @@ def _bytes(tensor: torch.Tensor) -> int:
     return spec.bytes
 
 
-def _uncounted(candidates: Iterable[Any], counted: set[object]) -> list[torch.Tensor]:
+def _uncounted(candidates: Iterable[torch.Tensor], counted: set[object]) -> list[torch.Tensor]:
     """Return the tensors whose elements are not yet *counted*, and add them to it."""
     tensors = []
     for tensor in candidates:
-        if tensor is None or nn.parameter.is_lazy(tensor) or _identity(tensor) in counted:
+        if type(tensor) not in TENSORS and nn.parameter.is_lazy(tensor):
             continue
-        counted.add(_identity(tensor))
-        tensors.append(tensor)
+        identity = _identity(tensor)
+        if identity not in counted:
+            counted.add(identity)
+            tensors.append(tensor)
     return tensors
 
 
 def _identity(tensor: torch.Tensor) -> object:
     """Return a key for the elements of a tensor: a transposed or tied weight has the same key as its original."""
-    if is_wrapper(tensor):
+    if type(tensor) not in TENSORS and is_wrapper(tensor):
         return tuple(map(_identity, inner_tensors(tensor)))
     try:
         return tensor.untyped_storage()._cdata, tensor.storage_offset(), tensor.numel()
@@ -122,13 +138,10 @@ def packed_weights(module: nn.Module) -> list[torch.Tensor]:
     Each call makes new tensors. To count a shared module once, compare the modules and not these tensors.
     """
     kind = type(module)
-    unpack = getattr(module, "_weight_bias", None)
     is_inner = kind.__name__ == "LinearPackedParams"  # a submodule of the layer that unpacks it
-    if unpack is None or is_inner or not kind.__module__.startswith("torch.ao.nn"):
+    if is_inner or not kind.__module__.startswith("torch.ao.nn"):
+        return []
+    unpack = getattr(module, "_weight_bias", None)
+    if unpack is None:
         return []
     return [leaf for leaf in tree_leaves(unpack()) if isinstance(leaf, torch.Tensor)]
-
-
-def _device(model: nn.Module) -> str:
-    """Return the device types of the parameters and buffers, joined by commas; "cpu" if there are none."""
-    return ", ".join(sorted({tensor.device.type for tensor in tensors_of(model)})) or "cpu"

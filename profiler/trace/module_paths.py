@@ -22,11 +22,10 @@ class ModulePaths:
     """The paths of the modules of one model, and the first path that holds each parameter."""
 
     def __init__(self, model: nn.Module | None) -> None:
-        """List the modules that *model* has now."""
+        """Prepare to list the modules of *model*."""
         self._model = model
-        self._paths: dict[nn.Module, tuple[str, ...]] = {}
-        if model is not None:
-            self._add(model, [""])
+        #: The paths of the modules that are listed, or have been adopted.
+        self.known: dict[nn.Module, tuple[str, ...]] = {}
         #: Copies that ``torch.nn.DataParallel`` makes of the modules for one forward pass.
         self._replicas: WeakKeyDictionary[nn.Module, tuple[str, ...]] = WeakKeyDictionary()
         #: The first path that holds each parameter, by its ``id``. The model keeps the parameters alive.
@@ -35,11 +34,17 @@ class ModulePaths:
     @property
     def modules(self) -> Iterable[nn.Module]:
         """The modules of the model, each once."""
-        return self._paths.keys()
+        return self.known.keys()
+
+    def list_once(self, places: Iterable[tuple[str, nn.Module]]) -> None:
+        """List the modules that the model has now, with each of their *places*; later calls have no effect."""
+        if not self.known:
+            for path, module in places:
+                self.known[module] = (*self.known.get(module, ()), path)
 
     def of(self, module: nn.Module) -> tuple[str, ...]:
         """Return the paths of a module; none if it is not one of the model's."""
-        return self._paths.get(module, ())
+        return self.known.get(module, ())
 
     def adopt(self, module: nn.Module, callers: Iterable[object]) -> tuple[str, ...]:
         """Return the paths of a module that is not in the list; none if it is not one of the model's.
@@ -67,15 +72,15 @@ class ModulePaths:
     def _add(self, module: nn.Module, paths: Iterable[str]) -> None:
         for path in paths:
             for own, child in walk(module, path):
-                self._paths[child] = (*self._paths.get(child, ()), own)
+                self.known[child] = (*self.known.get(child, ()), own)
 
     def _of_replica(self, replica: nn.Module) -> tuple[str, ...]:
         """Return the paths of the module of which *replica* is a copy: the first of the same types and children."""
         if replica not in self._replicas:
             kind = _structure(replica)
-            original = next((module for module in self._paths if _structure(module) == kind), None)
+            original = next((module for module in self.known if _structure(module) == kind), None)
             for (path, child), (_, copy) in zip(walk(original), walk(replica), strict=True) if original else ():
-                self._replicas[copy] = self._paths.get(child, (path,))
+                self._replicas[copy] = self.known.get(child, (path,))
         return self._replicas.get(replica, ())
 
 
@@ -97,6 +102,31 @@ def walk(model: nn.Module, path: str = "") -> Iterator[tuple[str, nn.Module]]:
     A module that holds itself, or one that holds it, is not entered again. The tree may be deeper than Python's calls
     can nest.
     """
+    places = _tree(model, path)
+    yield from places if places is not None else _graph(model, path)
+
+
+def _tree(model: nn.Module, path: str) -> list[tuple[str, nn.Module]] | None:
+    """List every module with its path, parents first; return None if one has several."""
+    places: list[tuple[str, nn.Module]] = []
+    seen: set[nn.Module] = set()
+    pending = [(path, model)]
+    while pending:
+        place = pending.pop()
+        own, module = place
+        if module in seen:
+            return None
+        seen.add(module)
+        places.append(place)
+        children = module._modules
+        if children:
+            prefix = f"{own}." if own else ""
+            pending += [(prefix + name, child) for name, child in reversed(children.items()) if child is not None]
+    return places
+
+
+def _graph(model: nn.Module, path: str) -> Iterator[tuple[str, nn.Module]]:
+    """Yield every module with each of its paths, parents first."""
     yield path, model
     holders, pending = {model}, [(path, model, _children(model))]
     while pending:

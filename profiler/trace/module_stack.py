@@ -1,7 +1,7 @@
 """The stack of running modules, which determines the module that an operator is attributed to.
 
-Torch's global forward hooks maintain the stack, so that the model itself carries no hook: a copy or a checkpoint made
-inside the profiled block is clean. How work is attributed in unclear cases:
+The model itself carries no hook: a copy or a checkpoint made inside the profiled block is clean. How work is attributed
+in unclear cases:
 
 - A module called by ``.forward()`` fires no hook: its work is attributed to its caller.
 - A module with several paths has, in each call, the path under the module that calls it, or else its first path.
@@ -12,7 +12,6 @@ inside the profiled block is clean. How work is attributed in unclear cases:
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections import defaultdict
 from contextlib import ExitStack
@@ -21,11 +20,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch._C import _current_autograd_node, _current_graph_task_id
-from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
 from profiler.trace.backward_attribution import engine_frame, origin_of_backward
 from profiler.trace.fsdp_groups import fsdp_exchange, has_sharded
-from profiler.trace.module_paths import ModulePaths, path_under_caller
+from profiler.trace.module_calls import Follower, follow
+from profiler.trace.module_paths import ModulePaths, path_under_caller, walk
 from profiler.trace.nested_tensors import tensors_in
 from profiler.trace.other_threads import GraphTags, ModeOnThreads
 from profiler.trace.thread_state import ThreadState
@@ -56,10 +55,13 @@ class ModuleStack:
         self._model = model
         self._paths = ModulePaths(model)
         self._attached = ExitStack()
-        self._thread = _ThisThread()
+        #: Its ``state`` is that of the current thread.
+        self.thread = _ThisThread()
         #: The state of the thread of the profiled block.
-        self._home = self._thread.state
-        self._threads = ModeOnThreads(None)
+        self.home = self.thread.state
+        #: The same, unless what runs there may belong to a module that is not the running one.
+        self.plain_home: ThreadState | None = self.home
+        self.threads = ModeOnThreads(None)
         self._tags = GraphTags()
         self._lock = RLock()
         #: Whether FSDP2 shards some of the modules.
@@ -79,27 +81,27 @@ class ModuleStack:
     @property
     def current(self) -> str:
         """The path of the running module."""
-        return self._thread.state.current
+        return self.thread.state.current
 
     @property
     def running(self) -> tuple[str, ...]:
         """The paths of the running modules, outermost first."""
-        return self._thread.state.running
+        return self.thread.state.running
 
     def locate(self) -> tuple[str, Phase]:
         """Return the module and phase of what runs now; attribute the autograd nodes created so far.
 
         What FSDP2 exchanges belongs to the module whose parameters it gathers, or whose gradients it reduces.
         """
-        state, node = self._thread.state, _current_autograd_node()
+        state, node = self.thread.state, _current_autograd_node()
         if node is None:
             # inside a step, a closure runs the model: that is forward work
             path: str = state.current
-            phase: Phase = "optimizer" if state.in_optimizer else "forward"
+            phase: Phase = state.phase
             if phase == "forward" and _current_graph_task_id() not in {-1, state.graph_task}:
                 phase = "backward"  # a callback that the engine runs when the backward pass has ended
-            if state is not self._home and state.is_idle:
-                path = self._home.current  # a thread of torch's own, to which the dispatch mode was handed on
+            if state is not self.home and state.is_idle:
+                path = self.home.current  # a thread of torch's own, to which the dispatch mode was handed on
         else:
             origin, phase = origin_of_backward(state, node)
             path = state.current if origin is None else self._creator(origin, state)
@@ -113,6 +115,7 @@ class ModuleStack:
         on_call: Callable[[Any, Any], None] = lambda *_: None,
         mode: TorchDispatchMode | None = None,
         is_tracing: Callable[[], bool] = lambda: False,
+        places: Iterable[tuple[str, nn.Module]] | None = None,
     ) -> None:
         """Start to follow the modules that run on this thread.
 
@@ -120,66 +123,64 @@ class ModuleStack:
             on_call: Receives the arguments of each call of the root module.
             mode: Is entered on any other thread while it runs modules of the model; with None, only this thread counts.
             is_tracing: Returns whether torch traces a program: a call in it is none of the model's.
+            places: The modules of the model with each of their paths, if the caller has listed them.
         """
+        self._paths.list_once(walk(self._model) if places is None and self._model is not None else places or ())
         self._is_sharded = has_sharded(self._paths.modules)
-        thread, threads = self._thread, ModeOnThreads(mode)
-        self._home = home = thread.state
-        self._threads = threads
+        thread, threads = self.thread, ModeOnThreads(mode)
+        self.home = home = thread.state
+        self.plain_home = None if self._is_sharded else home
+        self.threads = threads
 
-        def enter(module: nn.Module, args: Any) -> None:
-            if is_tracing():
-                return
+        def enter(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
             state = thread.state
-            paths = self._paths.of(module) or self._paths.adopt(module, (*state.owners, *home.owners))
-            if paths and (state is home or threads.enter()):
-                with self._lock:
-                    if (
-                        module is self._model and torch._C._get_tracing_state() is None
-                    ):  # reading a shape would be traced
-                        on_call(args, _keyword_arguments())
-                    if state is not home and state.is_idle:
-                        state.inputs = list(tensors_in((args, _keyword_arguments())))
-                    path = paths[0] if len(paths) == 1 else path_under_caller(paths, self.locate()[0])
-                    self._count_call(path, args)
-                    state.push(module, path)
+            paths = self._paths.known.get(module) or self._paths.adopt(module, (*state.owners, *home.owners))
+            if not paths or not (state is home or threads.enter()):
+                return False
+            with self._lock:
+                if module is self._model and torch._C._get_tracing_state() is None:  # reading a shape would be traced
+                    on_call(args, kwargs)
+                if state is not home and state.is_idle:
+                    state.inputs = list(tensors_in((args, kwargs)))
+                path = paths[0] if len(paths) == 1 else path_under_caller(paths, self.locate()[0])
+                self._count_call(path, args, kwargs)
+                state.push(module, path)
+            return True
 
-        def leave(module: nn.Module, _args: Any, output: Any) -> None:
-            if is_tracing():
-                return
+        def leave(module: nn.Module, output: Any) -> None:
             state = thread.state
             path = state.pop(module)
             if path is not None and output is not None and path not in self.outputs:
-                self.outputs[path] = tuple(_shapes(output))
+                self.outputs[path] = _plain_shape(output) or tuple(_shapes(output))
             if state is not home and state.is_idle:
                 self._tags.mark(tensors_in(output), state.inputs, state.nodes)
                 state.inputs = []
                 threads.leave()
 
         with ExitStack() as stack:
-            stack.callback(self._home.clear)
-            stack.callback(register_module_forward_pre_hook(enter).remove)
-            stack.callback(threads.when_left, register_module_forward_hook(leave, always_call=True).remove)
+            stack.callback(self.home.clear)
+            stack.enter_context(follow(Follower(is_tracing, enter, leave), threads.when_left))
             self._attached = stack.pop_all()
 
     def detach(self) -> None:
         """Remove the hooks and clear the stack."""
         self._attached.close()
-        self._threads = ModeOnThreads(None)
+        self.threads = ModeOnThreads(None)
 
     def enter_optimizer(self, optimizer: Optimizer) -> None:
         """Attribute what follows to the optimizer phase. A step of *optimizer* that raised has ended."""
-        state = self._thread.state
+        state = self.thread.state
         state.pop(optimizer)
-        if self._threads.enter():
+        if self.threads.enter():
             self.locate()
-            state.push(optimizer, OUTSIDE, in_optimizer=True)
+            state.push(optimizer, OUTSIDE, "optimizer")
 
     def leave_optimizer(self, optimizer: Optimizer) -> None:
         """End the step of *optimizer*."""
-        state = self._thread.state
+        state = self.thread.state
         state.pop(optimizer)
         if state.is_idle:
-            self._threads.leave()
+            self.threads.leave()
 
     def _with_exchange(self, path: str, phase: Phase) -> tuple[str, Phase]:
         """Return the module whose parameters or gradients FSDP2 exchanges now, and the phase; the given if it does not.
@@ -192,11 +193,12 @@ class ModuleStack:
             return path, phase
         return paths[0], "backward" if exchange.reduces else phase
 
-    def _count_call(self, path: str, args: Any) -> None:
-        """Count a call of a module, and note the shapes of the first; to be called by the hook itself."""
+    def _count_call(self, path: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Count a call of a module, and note the shapes of the first."""
         self.calls[path] += 1
         if path not in self.inputs:
-            self.inputs[path] = tuple(_shapes((args, _keyword_arguments(hook=2))))
+            plain = _plain_shape(args[0]) if len(args) == 1 and not kwargs else ()
+            self.inputs[path] = plain or tuple(_shapes((args, kwargs)))
 
     def _creator(self, node: Any, state: ThreadState) -> str:
         """Return the path of the module whose forward created *node*."""
@@ -206,8 +208,15 @@ class ModuleStack:
         nodes = self._tags.owners_of(node)
         if nodes is None:
             # another thread runs its own nodes if the backward pass was called there, and else those of the block
-            nodes = state.nodes if state is self._home or engine_frame() is not None else self._home.nodes
+            nodes = state.nodes if state is self.home or engine_frame() is not None else self.home.nodes
         return nodes.path_of(node._sequence_nr())
+
+
+def _plain_shape(output: Any) -> tuple[tuple[int, ...], ...]:
+    """Return the shape of what is one plain tensor, as most arguments and outputs are; empty for anything else."""
+    if type(output) is torch.Tensor and not output.is_nested and torch._C._get_tracing_state() is None:
+        return (tuple(output.shape),)
+    return ()
 
 
 def _shapes(value: Any) -> list[tuple[int, ...]]:
@@ -224,14 +233,3 @@ def _shapes(value: Any) -> list[tuple[int, ...]]:
     if isinstance(value, (list, tuple)):
         return [shape for item in value for shape in _shapes(item)]
     return []
-
-
-def _keyword_arguments(hook: int = 1) -> dict[str, Any]:
-    """Return the keyword arguments of the call for which a global pre-hook runs: torch passes it only positional ones.
-
-    The hook is the *hook*-th caller of this function. They are a local variable of the frame that called the hook. If a
-    version of torch renames it, none are returned.
-    """
-    caller = sys._getframe(hook + 1).f_locals
-    kwargs = caller.get("kwargs", {})
-    return kwargs if isinstance(kwargs, dict) else {}

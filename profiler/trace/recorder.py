@@ -9,34 +9,40 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch._C import DispatchKey
+from torch._C import DispatchKey, _current_autograd_node, _current_graph_task_id
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from profiler.trace import dispatch_stack
 from profiler.trace.argument_specs import SpecCache
 from profiler.trace.data_flow import CallStorages, FlowLog
-from profiler.trace.dispatch_kind import DispatchKind, Effect, classify, has_backend_kernel, has_own_dispatch
+from profiler.trace.dispatch_kind import PLANS, DispatchKind, Effect, has_backend_kernel, has_own_dispatch, plan_of
+from profiler.trace.exchange_buffers import ExchangeBuffers
 from profiler.trace.flex_attention import FlexAttention
 from profiler.trace.operator_calls import OperatorCall
 from profiler.trace.scalar_assignment import SCALAR_TENSOR, assigned_scalar
 from profiler.trace.storage_ref import Producer
+from profiler.trace.tracing import count_modes
 from profiler.values.records import OUTSIDE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from profiler.trace.dispatch_kind import OperatorPlan
     from profiler.trace.module_stack import ModuleStack
     from profiler.trace.storage_tracker import StorageTracker
     from profiler.trace.task_scope import TaskScope
     from profiler.trace.tracing import TracingDetector
-    from profiler.trace.value_readers import ValueReaders
     from profiler.values.data_flow import DataFlow
+    from profiler.values.records import Phase
 
 
 #: A recorded call that is not yet counted: its producer, its arguments, the names of the keyword arguments at their
-#: end, its result in a list, and the storages of its operands and results.
-PendingCall = tuple[Producer, list[Any], tuple[str, ...], list[Any], CallStorages]
+#: end, its result (several in a list), and the storages of its operands and results.
+PendingCall = tuple[Producer, list[Any], tuple[str, ...], Any, CallStorages]
+_SEQUENCES = frozenset({tuple, list})
+#: Named here, where every operator reads it.
+_Module = torch.nn.Module
 _MAX_PENDING = 2**12
 #: Higher-order operators that refuse to run under a dispatch mode. All that they run is in the functions they call.
 _CALLS_FUNCTIONS = frozenset({"cond", "switch", "strict_mode"})
@@ -123,14 +129,44 @@ class Recorder(TorchDispatchMode):
             dispatch_stack.enter(self)
             yield
 
-    def __torch_dispatch__(  # noqa: PLR0911 - one for each way to handle an operator
+    def __torch_dispatch__(
         self, func: Any, types: tuple[type, ...], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Run the operator and record the call."""
-        kind, readers, tensor_positions, effect = classify(func)
+        """Run the operator and record the call. This is for most operators; `_dispatch` handles every other case."""
+        plan, tracing = PLANS.get(id(func)) or plan_of(func), self._tracing
+        if (
+            types
+            or not plan.is_plain
+            or not self._is_active
+            or self.scope.task is not None
+            or self._before_overwrite is not None
+            or count_modes() != tracing.modes
+            or _Module.__call__ is not tracing.module_call
+        ):
+            return self._dispatch(plan, func, types, args, kwargs or {})
+        result = plan.run(*args, **kwargs) if kwargs else plan.run(*args)
+        state = self._modules.thread.state
+        if (
+            state.creator == state.current
+            and state is self._modules.plain_home
+            and _current_autograd_node() is None
+            and _current_graph_task_id() == state.graph_task
+        ):
+            path, phase = state.current, state.phase  # the module that created the last node goes on
+        else:
+            path, phase = self._locate(plan, args)
+        if plan.kind is not DispatchKind.VIEW:
+            with self._lock:
+                self._record((func, path, phase), plan, args, kwargs, result)
+        return result
+
+    def _dispatch(
+        self, plan: OperatorPlan, func: Any, types: tuple[type, ...], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """Run an operator that is not plain, or runs where more has to be looked at, and record the call."""
+        kind = plan.kind
         if kind is DispatchKind.METADATA:
             return NotImplemented  # the tensor itself answers; calling func here would recurse without end
-        kwargs = kwargs or {}
         if not self._is_active or self.scope.excludes() or self._tracing.is_tracing():
             return func(*args, **kwargs)  # torch's own run, or a call on another thread that outlives the block
         if types and any(map(has_own_dispatch, types)):
@@ -143,43 +179,62 @@ class Recorder(TorchDispatchMode):
                 return func._op_dk(DispatchKey.CompositeImplicitAutograd, *args, **kwargs)
         if kind is DispatchKind.HIGHER_ORDER:
             return self._run_higher_order(func, args, kwargs)
-        scalar = assigned_scalar(func, args, kwargs, sys._getframe(1)) if func is SCALAR_TENSOR else None
-        if scalar is not None:
-            return scalar
-        if self._before_overwrite is not None and effect is not Effect.NONE and func._schema.is_mutable:
+        scalar = assigned_scalar(func, args, kwargs, sys._getframe(2)) if func is SCALAR_TENSOR else None
+        return self._run(plan, func, args, kwargs) if scalar is None else scalar
+
+    def _run(self, plan: OperatorPlan, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run a kernel and record the call."""
+        if self._before_overwrite is not None and plan.effect is not Effect.NONE and func._schema.is_mutable:
             self._before_overwrite((*args, *kwargs.values()))
         result = func(*args, **kwargs)
-        path, phase = self._modules.locate()
-        if phase == "backward" and effect is Effect.OVERWRITES and self._storages.holds_parameter(args[0]):
-            path, phase = OUTSIDE, "optimizer"  # an update by hand, in a hook on the parameter's gradient
-        if kind is not DispatchKind.VIEW:
+        path, phase = self._locate(plan, args)
+        if plan.kind is not DispatchKind.VIEW:
             with self._lock:
-                self._record((func, path, phase), readers, tensor_positions[len(args)], args, kwargs, result)
+                self._record((func, path, phase), plan, args, kwargs, result)
         return result
+
+    def _locate(self, plan: OperatorPlan, args: tuple[Any, ...]) -> tuple[str, Phase]:
+        """Return the module and the phase of the operator that ran."""
+        path, phase = self._modules.locate()
+        if phase == "backward" and plan.effect is Effect.OVERWRITES and self._storages.holds_parameter(args[0]):
+            return OUTSIDE, "optimizer"  # an update by hand, in a hook on the parameter's gradient
+        return path, phase
 
     def _record(
         self,
         producer: Producer,
-        readers: ValueReaders | None,
-        tensor_positions: tuple[int, ...],
+        plan: OperatorPlan,
         args: tuple[Any, ...],
-        kwargs: dict[str, Any],
+        kwargs: dict[str, Any] | None,
         result: Any,
     ) -> None:
         """Record a call: read everything that needs the live tensors; the rest is deferred to `_count_pending`."""
-        items, results = [*args, *kwargs.values()], [result]
-        positions = (*tensor_positions, *range(len(args), len(items))) if kwargs else tensor_positions
-        read = self.specs.replace_tensors(items, positions)
-        written = self.specs.replace_tensors(results, (0,))
-        if readers is not None:
-            self.specs.read_values(readers, args, kwargs, items)
+        storages, specs, phase = self._storages, self.specs, producer[2]
+        if phase == "backward" or phase != storages.noted_phase:
+            storages.on_operator(producer)
+        count = len(args)
+        items, positions = list(args), plan.tensor_positions[count]
+        if kwargs:
+            items += kwargs.values()
+            positions = (*positions, *range(count, len(items)))
+        is_sequence = type(result) in _SEQUENCES
+        results = list(result) if is_sequence else [result]
+        tracked = len(results)
         if producer[0] is _BATCH_NORM and args[0].is_meta and not args[5]:
-            del written[1:]  # the batch statistics in evaluation mode: empty on other devices, allocated on meta
-        storages = self._storages.on_operator(producer, read, written)
-        self._pending.append((producer, items, tuple(kwargs), results, storages))
+            tracked = 1  # the batch statistics in evaluation mode: empty on other devices, allocated on meta
+        read = storages.read(items, positions, producer[0], specs)
+        if plan.exchange is ExchangeBuffers.WAITS:
+            storages.hand_over(read, results)
+        written = storages.write(results, producer, specs, tracked)
+        if plan.exchange is not None:
+            storages.mark_exchanged(plan.exchange, read, written)
+        if plan.readers is not None:
+            specs.read_values(plan.readers, args, kwargs or {}, items)
+        names = tuple(kwargs) if kwargs else ()
+        self._pending.append((producer, items, names, results if is_sequence else results[0], (read, written)))
         if len(self._pending) >= _MAX_PENDING:
             self._count_pending()
-            self._storages.trim()
+            storages.trim()
 
     def _count_pending(self) -> None:
         calls = [self._operator_call(pending) for pending in self._pending]
@@ -190,7 +245,7 @@ class Recorder(TorchDispatchMode):
     def _operator_call(self, pending: PendingCall) -> OperatorCall:
         """Return the key under which a recorded call is counted."""
         producer, items, names, results, _ = pending
-        specs, result = self.specs.specs(items), self.specs.spec(results[0])
+        specs, result = self.specs.specs(items), self.specs.spec(results)
         positional = len(specs) - len(names)
         return OperatorCall(*producer, specs[:positional], tuple(zip(names, specs[positional:], strict=True)), result)
 

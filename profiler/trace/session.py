@@ -14,8 +14,8 @@ from torch import nn
 from profiler.errors import OverlapError, UnsupportedModelError
 from profiler.trace import dispatch_stack
 from profiler.trace.argument_specs import SpecCache, detach
+from profiler.trace.held_tensors import Holdings
 from profiler.trace.inventory import ModelInventory, take_inventory
-from profiler.trace.module_paths import tensors_of
 from profiler.trace.module_stack import ModuleStack
 from profiler.trace.operator_calls import to_record
 from profiler.trace.process_groups import resolve_groups
@@ -24,7 +24,7 @@ from profiler.trace.recorder import Recorder
 from profiler.trace.storage_resizes import observe_resizes
 from profiler.trace.storage_tracker import StorageTracker
 from profiler.trace.task_scope import TaskScope
-from profiler.trace.tracing import TracingDetector
+from profiler.trace.tracing import TracingDetector, count_modes
 from profiler.util.interrupts import guarded, intercepted, uninterrupted
 from profiler.util.shared_context import PROCESS_LOCK
 
@@ -113,13 +113,19 @@ class Session:
         stack.callback(self._recorder.specs.release)
         stack.callback(self._modules.detach)
         stack.callback(self._storages.stop)
-        self._storages.start()
+        holdings = Holdings(self.model)
+        self._storages.start(holdings)
         stack.enter_context(observe_resizes(self._storages.on_resize))
         stack.callback(tracing.stop)
-        tracing.start(tensors_of(self.model) if self.model is not None else ())
+        tracing.start(holdings.tensors)
         stack.callback(scope.leave)
         scope.enter()
-        self._modules.attach(self._on_model_call, self._recorder, lambda: scope.excludes() or tracing.is_tracing())
+        self._modules.attach(
+            self._on_model_call,
+            self._recorder,
+            self._is_excluded,
+            ((row.path, row.module) for row in holdings.rows),
+        )
         stack.enter_context(self._recorder.recording())
 
     def __enter__(self) -> Self:
@@ -147,7 +153,7 @@ class Session:
             self._overlap = self._overlap or self._find_overlap()
             self._attached.close()
             if self._inventory is None:
-                self._inventory = take_inventory(self.model)
+                self._inventory = self._storages.inventory or take_inventory(self.model)
                 self._groups = self._process_groups()
         if not failed:
             self._reject_overlap()
@@ -186,7 +192,15 @@ class Session:
         """Return the groups of the collectives so far, as long as torch knows them."""
         if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
             return self._groups
-        return resolve_groups(self._records(), tensors_of(self.model) if self.model is not None else ())
+        return resolve_groups(self._records(), Holdings(self.model).tensors)
+
+    def _is_excluded(self) -> bool:
+        """Return whether the call of a module that begins or ends is not recorded."""
+        scope, tracing = self._scope, self._tracing
+        is_own_mode_alone = count_modes() == tracing.modes + 1
+        if is_own_mode_alone and scope.task is None and nn.Module.__call__ is tracing.module_call:
+            return False
+        return scope.excludes() or tracing.is_tracing()
 
     def _find_overlap(self) -> str:
         """Return what makes the counts wrong when the session ends now; empty if nothing does."""

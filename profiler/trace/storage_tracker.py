@@ -12,26 +12,27 @@ when the optimizer steps or a backward pass reads it.
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import suppress
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from profiler.trace.argument_specs import PLAIN, TENSORS
 from profiler.trace.exchange_buffers import ExchangeBuffers, exchange_of
 from profiler.trace.fsdp_groups import fsdp_exchange
+from profiler.trace.held_tensors import Holdings
 from profiler.trace.inner_tensors import inner_tensors
+from profiler.trace.inventory import ModelInventory, inventory_of
 from profiler.trace.memory_timeline import MemoryTimeline
-from profiler.trace.module_paths import modules_of
 from profiler.trace.nested_tensors import tensors_in
-from profiler.trace.sharded_parameters import gathered_copies, kept_parameters, shards_of
 from profiler.trace.storage_ref import StorageRef
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from torch import nn
 
+    from profiler.trace.argument_specs import SpecCache
     from profiler.trace.storage_ref import Producer
     from profiler.values.memory import Category, Memory
     from profiler.values.records import Phase
@@ -67,7 +68,7 @@ class StorageTracker:
         """Prepare to track the parameters, buffers and gradients of *model*, and everything allocated from now on."""
         self._model = model
         #: By address. A freed storage may stay here until another one is allocated at its address.
-        self._live: dict[int, StorageRef] = {}
+        self.live: dict[int, StorageRef] = {}
         #: Each storage when it is allocated and again when it is freed: its weak reference's callback appends it. And
         #: the first operator of each phase.
         self._events: list[StorageRef | Producer] = []
@@ -85,67 +86,125 @@ class StorageTracker:
         self._forward_temporaries: list[StorageRef] = []
         self._phase: Phase = "forward"
         #: The phase whose level at its start was noted; None before the first operator.
-        self._noted_phase: Phase | None = None
+        self.noted_phase: Phase | None = None
         #: The producer of storages allocated outside the profiled block.
         self._unknown_producer: Producer = "", _UNKNOWN_MODULE, self._phase
+        #: The inventory of the model at the last stop.
+        self.inventory: ModelInventory | None = None
         self._timeline = MemoryTimeline()
         self._activations: Counter[str] = Counter()
         #: The backward pass (autograd's graph task) at whose end the gradients will be marked.
         self._graph_task = -1
 
-    def start(self) -> None:
-        """Track the model's parameters, buffers and gradients."""
+    def start(self, holdings: Holdings) -> None:
+        """Track the model's parameters, buffers and gradients; *holdings* are those of now."""
         self._earlier_events += self._survivors
         self._model_storages.clear()
-        self._noted_phase, self._is_summed = None, False
-        self._mark_model()
+        self.noted_phase, self._is_summed = None, False
+        self._mark_model(holdings)
         self._track_survivors()
-        self.mark_gradients()
+        self._mark(_gradients(holdings), "gradient")
 
     def stop(self) -> None:
-        """Mark the model a last time and stop tracking. Nothing is seen until the next start."""
-        self._mark_model()
-        self.mark_gradients()
+        """Mark the model a last time, take its inventory and stop tracking. Nothing is seen until the next start."""
+        holdings = Holdings(self._model)
+        self._mark_model(holdings)
+        self._mark(_gradients(holdings), "gradient")
+        self.inventory = inventory_of(holdings)
         events, self._events = self._events, []
         self._earlier_events += [*self._take_existing(), *events]
         events.clear()  # the callbacks of storages that live on still append to this list
-        self._survivors = list(self._live.values())
-        self._live.clear()
+        self._survivors = list(self.live.values())
+        self.live.clear()
         self._forward_temporaries.clear()
 
-    def on_operator(
-        self, producer: Producer, operands: Iterable[torch.Tensor], results: Iterable[torch.Tensor]
-    ) -> tuple[list[StorageRef | None], list[StorageRef | None]]:
-        """Track an operator's operands and results. Operands not seen before are inputs.
-
-        Returns:
-            The storage of each operand, and of each result; None for a tensor that has none.
-        """
-        if producer[2] != self._noted_phase:
+    def on_operator(self, producer: Producer) -> None:
+        """Enter the operator's phase; while a backward pass runs, see to it that its gradients will be marked."""
+        if producer[2] != self.noted_phase:
             self._enter_phase(producer[2])
             self._events.append(producer)
         if self._phase == "backward":
             self._mark_gradients_after_backward()
-        exchange = exchange_of(producer[0])
-        unseen: Category = "input" if exchange is None else "communication"
-        read: list[StorageRef | None] = []
-        for tensor in operands:
-            try:
-                storage = self._live.get(tensor.untyped_storage()._cdata)
-            except _NO_STORAGE:
-                read.append(None)
-                continue
-            if (storage is None or storage() is None) and not (producer[0] is _COPY and _is_received(read)):
-                storage = self._track(tensor, self._unknown_producer, unseen, existing=self._phase == "backward")
-            read.append(storage)
-        if exchange is ExchangeBuffers.WAITS:
-            self._hand_over(read, results)
-        written = [self._track(tensor, producer, "temporary") for tensor in results]
-        if exchange is not None:
-            self._mark_exchanged(exchange, read, written)
-        return read, written
 
-    def _hand_over(self, read: list[StorageRef | None], results: Iterable[torch.Tensor]) -> None:
+    def read(
+        self, items: list[Any], positions: Iterable[int], operator: Any, specs: SpecCache
+    ) -> list[StorageRef | None]:
+        """Track an operator's operands. Those not seen before are inputs.
+
+        This runs for every operator while the model runs, so it does as little as possible.
+
+        Args:
+            items: The arguments of the operator. The tensors at *positions* are replaced by their specs.
+            positions: The positions of the arguments that may be or contain tensors.
+            operator: The operator.
+            specs: Makes the specs.
+
+        Returns:
+            The storage of each operand; None for a tensor that has none.
+        """
+        live, cached = self.live, specs.cached
+        storages: list[StorageRef | None] = []
+        for i in positions:
+            item = items[i]
+            kind = type(item)
+            if kind in TENSORS:
+                try:
+                    storage = live.get(item.untyped_storage()._cdata)
+                    key = item.dtype, item.shape, item.layout
+                    stored_once = item.is_contiguous() or 0 not in item.stride()
+                except _NO_STORAGE:  # a sparse or a nested tensor
+                    storages += [self._read(t, operator, storages) for t in specs.replace_tensors(items, (i,))]
+                    continue
+                storages.append(
+                    self._read(item, operator, storages) if storage is None or storage() is None else storage
+                )
+                items[i] = (stored_once and cached.get(key)) or specs.new_spec(item)
+            elif kind not in PLAIN:
+                storages += [self._read(t, operator, storages) for t in specs.replace_tensors(items, (i,))]
+        return storages
+
+    def write(self, results: list[Any], producer: Producer, specs: SpecCache, tracked: int) -> list[StorageRef | None]:
+        """Track the first *tracked* results of an operator, and replace the tensors in *results* by their specs.
+
+        Returns:
+            The storage of each tracked tensor; None for a tensor that has none.
+        """
+        live, cached = self.live, specs.cached
+        storages: list[StorageRef | None] = []
+        for i, item in enumerate(results):
+            untyped = None
+            if type(item) in TENSORS and i < tracked:
+                try:
+                    key = item.dtype, item.shape, item.layout
+                    stored_once = item.is_contiguous() or 0 not in item.stride()
+                    untyped = item.untyped_storage()
+                except _NO_STORAGE:
+                    pass
+            if untyped is None:
+                tensors = specs.replace_tensors(results, (i,))
+                storages += [self._track(tensor, producer, "temporary") for tensor in tensors if i < tracked]
+                continue
+            storage = live.get(untyped._cdata)
+            if storage is None or storage() is None:
+                storage = self._start_tracking(untyped, producer, "temporary")
+            elif storage.bytes != untyped.nbytes():
+                storage = self._retrack(untyped, storage, producer)
+            storages.append(storage)
+            results[i] = (stored_once and cached.get(key)) or specs.new_spec(item)
+        return storages
+
+    def _read(self, tensor: torch.Tensor, operator: Any, before: list[StorageRef | None]) -> StorageRef | None:
+        """Return the storage of an operand that comes after those *before*; start tracking it if it is new."""
+        try:
+            storage = self.live.get(tensor.untyped_storage()._cdata)
+        except _NO_STORAGE:
+            return None
+        if (storage is not None and storage() is not None) or (operator is _COPY and _is_received(before)):
+            return storage
+        unseen: Category = "input" if exchange_of(operator) is None else "communication"
+        return self._track(tensor, self._unknown_producer, unseen, existing=self._phase == "backward")
+
+    def hand_over(self, read: list[StorageRef | None], results: Iterable[Any]) -> None:
         """Let the result of a wait take the place of what was waited for: fake tensors make a new storage of it."""
         for storage, tensor in zip(read, results, strict=False):
             untyped = tensor.untyped_storage()
@@ -153,7 +212,7 @@ class StorageTracker:
                 self._events.append(storage)  # ends here, and not when its tensor does
                 self._start_tracking(untyped, storage.producer, storage.category)
 
-    def _mark_exchanged(
+    def mark_exchanged(
         self, exchange: ExchangeBuffers, read: list[StorageRef | None], written: list[StorageRef | None]
     ) -> None:
         """Mark the buffers of a collective, and of FSDP's copies into and out of its flat buffers."""
@@ -181,7 +240,7 @@ class StorageTracker:
 
     def on_resize(self, untyped: torch.UntypedStorage) -> None:
         """Count a storage with its new size."""
-        tracked = self._live.get(untyped._cdata)
+        tracked = self.live.get(untyped._cdata)
         if tracked is None or tracked() is None:
             if untyped.nbytes():
                 category: Category = "gathered" if fsdp_exchange() is not None else "temporary"
@@ -201,7 +260,7 @@ class StorageTracker:
         """Return whether an operand, or the first of a list, has the storage of a parameter."""
         tensor = next(tensors_in(operand), None)
         try:
-            storage = self._live.get(tensor.untyped_storage()._cdata) if tensor is not None else None
+            storage = self.live.get(tensor.untyped_storage()._cdata) if tensor is not None else None
         except _NO_STORAGE:
             return False
         return storage is not None and storage() is not None and storage.category == "parameter"
@@ -213,8 +272,7 @@ class StorageTracker:
 
     def mark_gradients(self) -> None:
         """Mark the current gradients of the model's parameters."""
-        if self._model is not None:
-            self._mark(_gradients(modules_of(self._model)), "gradient")
+        self._mark(_gradients(Holdings(self._model)), "gradient")
 
     def mark_optimizer_states(self, optimizer: torch.optim.Optimizer, *, begins: bool) -> None:
         """Mark the states of an optimizer and the gradients of its parameters. What is new when it *begins* existed."""
@@ -228,26 +286,31 @@ class StorageTracker:
         self._sum_events()
         return self._timeline.memory(dict(self._activations))
 
-    def _mark_model(self) -> None:
+    def _mark_model(self, holdings: Holdings) -> None:
         """Mark the model's parameters and buffers that are not yet marked; it may create some when it runs."""
-        if self._model is None:
-            return
-        modules = modules_of(self._model)
-        shards = shards_of(modules)
-        self._mark(gathered_copies(modules, shards), "gathered")
-        self._mark(self._unmarked(p for m in modules for p in kept_parameters(m, shards)), "parameter")
-        self._mark(self._unmarked(b for module in modules for b in module._buffers.values()), "buffer")
+        self._mark(holdings.copies, "gathered")
+        self._mark_held(holdings.parameters, "parameter")
+        self._mark_held(holdings.buffers, "buffer")
 
-    def _unmarked(self, tensors: Iterable[torch.Tensor | None]) -> Iterator[torch.Tensor]:
-        """Yield the tensors that were not yielded before, or that have another storage since."""
+    def _mark_held(self, tensors: Iterable[torch.Tensor], category: Category) -> None:
+        """Mark the tensors that were not marked before, or that have another storage since."""
+        marked, live = self._model_storages, self.live
         for tensor in tensors:
-            for inner in inner_tensors(tensor) if tensor is not None else ():
-                with suppress(*_NO_STORAGE):
-                    key = inner.untyped_storage()._cdata
-                    storage = self._model_storages.get(id(inner))
-                    if storage is None or storage() is None or storage.key != key:
-                        yield inner
-                        self._model_storages[id(inner)] = self._live[key]
+            for inner in (tensor,) if type(tensor) in TENSORS else inner_tensors(tensor):
+                try:
+                    untyped = inner.untyped_storage()
+                except _NO_STORAGE:
+                    continue
+                key = untyped._cdata
+                storage = marked.get(id(inner))
+                if storage is not None and storage.key == key and storage() is not None:
+                    continue
+                storage = live.get(key)
+                if storage is None or storage() is None:
+                    storage = self._start_tracking(untyped, self._unknown_producer, category)
+                else:
+                    self._mark((inner,), category)
+                marked[id(inner)] = live[key]
 
     def _mark_gradients_after_backward(self) -> None:
         """Queue `mark_gradients` on the autograd engine, once for each backward pass."""
@@ -261,7 +324,8 @@ class StorageTracker:
 
         Those that are new to us count from the start of the block if they are *existing*.
         """
-        for tensor in chain.from_iterable(map(inner_tensors, tensors)):
+        inner = (((t,) if type(t) in TENSORS else inner_tensors(t)) for t in tensors)
+        for tensor in chain.from_iterable(inner):
             storage = self._track(tensor, self._unknown_producer, category, existing=existing)
             if storage is not None and storage.category not in {category, "parameter", "buffer"}:
                 self._recategorize(storage, category)
@@ -275,7 +339,7 @@ class StorageTracker:
         survivors, self._survivors = self._survivors, []
         for survivor in survivors:
             untyped = survivor()
-            if untyped is not None and self._live.get(survivor.key) is None:
+            if untyped is not None and self.live.get(survivor.key) is None:
                 self._start_tracking(untyped, survivor.producer, survivor.category)
 
     def _track(
@@ -290,7 +354,7 @@ class StorageTracker:
         except _NO_STORAGE:
             return None
         key, size = untyped._cdata, untyped.nbytes()
-        tracked = self._live.get(key)
+        tracked = self.live.get(key)
         if tracked is None or tracked() is None:
             return self._start_tracking(untyped, producer, category, existing=existing)
         return tracked if tracked.bytes == size else self._retrack(untyped, tracked, producer)
@@ -304,7 +368,7 @@ class StorageTracker:
         self, untyped: torch.UntypedStorage, producer: Producer, category: Category, *, existing: bool = False
     ) -> StorageRef:
         key, size = untyped._cdata, untyped.nbytes()
-        storage = self._live[key] = StorageRef(untyped, self._events.append)
+        storage = self.live[key] = StorageRef(untyped, self._events.append)
         storage.key, storage.bytes, storage.producer = key, size, producer
         storage.category, storage.counted_as, storage.removed = category, None, False
         storage.is_exchanged = False
@@ -314,15 +378,15 @@ class StorageTracker:
         return storage
 
     def _is_live(self, storage: StorageRef) -> bool:
-        return storage() is not None and self._live.get(storage.key) is storage
+        return storage() is not None and self.live.get(storage.key) is storage
 
     def _enter_phase(self, phase: Phase) -> None:
         """Switch to *phase*. When a backward pass begins, the forward pass's live temporaries become activations."""
-        previous, self._phase, self._noted_phase = self._phase, phase, phase
+        previous, self._phase, self.noted_phase = self._phase, phase, phase
         self._unknown_producer = "", _UNKNOWN_MODULE, phase
         if (previous, phase) not in _FORWARD_TO_BACKWARD:
             return
-        self._mark_model()
+        self._mark_model(Holdings(self._model))
         activations: Counter[str] = Counter()
         for storage in self._forward_temporaries:
             if storage.category == "temporary" and self._is_live(storage):
@@ -349,7 +413,8 @@ class StorageTracker:
         self._events.clear()
         self._is_summed = True
         self._forward_temporaries = [storage for storage in self._forward_temporaries if self._is_live(storage)]
-        self._live = {key: storage for key, storage in self._live.items() if storage() is not None}
+        for key in [key for key, storage in self.live.items() if storage() is None]:
+            del self.live[key]
 
 
 def _is_received(operands: list[StorageRef | None]) -> bool:
@@ -360,10 +425,6 @@ def _is_received(operands: list[StorageRef | None]) -> bool:
     return bool(operands) and operands[0] is not None and operands[0].is_exchanged
 
 
-def _gradients(modules: list[nn.Module]) -> Iterator[torch.Tensor]:
-    """Yield the current gradients of the modules' own parameters."""
-    shards = shards_of(modules)
-    for module in modules:
-        for parameter in kept_parameters(module, shards):
-            if parameter is not None and parameter.grad is not None:
-                yield parameter.grad
+def _gradients(holdings: Holdings) -> list[torch.Tensor]:
+    """List the current gradients of the modules' own parameters."""
+    return [gradient for parameter in holdings.parameters if (gradient := parameter.grad) is not None]

@@ -17,24 +17,24 @@ _active: ContextVar[frozenset[TaskScope]] = ContextVar("profiler_sessions", defa
 class TaskScope:
     """The tasks that belong to one session."""
 
-    __slots__ = ("_task", "is_entered", "thread")
+    __slots__ = ("is_entered", "task", "thread")
 
     def __init__(self) -> None:
         """Start with none."""
-        #: The task in which the session began, if any.
-        self._task: asyncio.Task[Any] | None = None
+        #: The task in which the session began, if any. If there is none, nothing is excluded.
+        self.task: asyncio.Task[Any] | None = None
         #: The thread on which it began.
         self.thread = 0
         self.is_entered = False
 
     def enter(self) -> None:
         """Begin with the running task."""
-        self._task, self.thread, self.is_entered = _running_task(), get_ident(), True
+        self.task, self.thread, self.is_entered = _running_task(), get_ident(), True
         _active.set(_active.get() | {self})
 
     def leave(self) -> None:
         """End the scope."""
-        self._task, self.is_entered = None, False
+        self.task, self.is_entered = None, False
         _active.set(_active.get() - {self})
 
     def is_active_here(self) -> bool:
@@ -46,9 +46,9 @@ class TaskScope:
 
         If the task in which it began has ended, as that of an asynchronous fixture, every task belongs to it.
         """
-        if self._task is None:
+        if self.task is None:
             return False
-        return get_ident() == self.thread and self not in _active.get() and not self._task.done()
+        return get_ident() == self.thread and self not in _active.get() and not self.task.done()
 
 
 def _running_task() -> asyncio.Task[Any] | None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import NamedTuple
 
 import torch
 
-from profiler.values.records import OUTSIDE
+from profiler.values.records import OUTSIDE, Phase
 
 _next_number = torch._C._autograd._get_sequence_nr
+_current_graph_task = torch._C._current_graph_task_id
 _MAX_RUNS = 2**20  # at the limit the older half is dropped: the graphs of those nodes have long been freed
 
 
@@ -23,17 +23,18 @@ class NodeOwners:
     def __init__(self) -> None:
         """Start with the next node; older ones are attributed to ``OUTSIDE``."""
         self._first = _next_number()
-        self._last = self._first - 1
+        #: The number of the last node that was recorded.
+        self.last = self._first - 1
         #: Runs of consecutive nodes created by one module: the last number of each run, and the module's path.
-        self._ends: list[int] = [self._last]
+        self._ends: list[int] = [self.last]
         self._paths: list[str] = [OUTSIDE]
 
     def record(self, path: str) -> None:
         """Attribute the nodes created since the previous call to the module at *path*."""
         last = _next_number() - 1
-        if last <= self._last:
+        if last <= self.last:
             return
-        self._last = last
+        self.last = last
         if self._paths[-1] == path:
             self._ends[-1] = last
             return
@@ -44,7 +45,7 @@ class NodeOwners:
 
     def has_new(self) -> bool:
         """Return whether nodes have been created since the last record."""
-        return _next_number() - 1 > self._last
+        return _next_number() - 1 > self.last
 
     def has(self, number: int) -> bool:
         """Return whether the node of this number has been created since the start."""
@@ -56,14 +57,9 @@ class NodeOwners:
         return self._paths[run] if run < len(self._paths) else OUTSIDE
 
 
-class _Frame(NamedTuple):
-    """A running module or optimizer, and the values of the thread's attributes to restore when it ends."""
-
-    owner: object
-    current: str
-    creator: str
-    graph_task: int
-    in_optimizer: bool
+#: A running module or optimizer, and the values of the thread's attributes to restore when it ends: ``current``,
+#: ``creator``, ``graph_task``, ``phase``. A plain tuple, since one is made for every call of a module.
+_Frame = tuple[object, str, str, int, Phase]
 
 
 class ThreadState:
@@ -74,11 +70,11 @@ class ThreadState:
         "creator",
         "current",
         "graph_task",
-        "in_optimizer",
         "in_rerun_function",
         "inputs",
         "newest_task",
         "nodes",
+        "phase",
         "rerun_task",
     )
 
@@ -91,8 +87,8 @@ class ThreadState:
         self.creator = OUTSIDE
         #: The backward pass (autograd's graph task) in which the innermost call began; -1 if in none.
         self.graph_task = -1
-        #: Whether an optimizer's step is innermost.
-        self.in_optimizer = False
+        #: The phase of what runs outside of backward passes: "optimizer" if an optimizer's step is innermost.
+        self.phase: Phase = "forward"
         #: The latest backward pass that was seen on this thread. Their numbers increase.
         self.newest_task = -1
         #: The backward pass in which the latest operator ran a forward again; -1 if it did not.
@@ -103,25 +99,28 @@ class ThreadState:
         #: On another thread than the profiled block's: the arguments of the outermost running module.
         self.inputs: list[torch.Tensor] = []
 
-    def push(self, owner: object, path: str, *, in_optimizer: bool = False) -> None:
+    def push(self, owner: object, path: str, phase: Phase = "forward") -> None:
         """Enter a call of *owner*: a module at *path*, or an optimizer. Nodes created so far belong to its caller."""
-        self.nodes.record(self.creator)
-        self._frames.append(_Frame(owner, self.current, self.creator, self.graph_task, self.in_optimizer))
+        if _next_number() - 1 > self.nodes.last:
+            self.nodes.record(self.creator)
+        self._frames.append((owner, self.current, self.creator, self.graph_task, self.phase))
         self.current = self.creator = path
-        self.graph_task = torch._C._current_graph_task_id()
-        self.in_optimizer = in_optimizer
+        self.graph_task = _current_graph_task()
+        self.phase = phase
 
     def pop(self, owner: object) -> str | None:
         """End the innermost call of *owner* and return its path; return None if it has not been entered.
 
         Calls above it are dropped: an exception that the model caught has ended them.
         """
-        if not self.is_running(owner):
+        frames = self._frames
+        if not (frames and frames[-1][0] is owner) and not self.is_running(owner):
             return None
         while True:
-            self.nodes.record(self.current)
+            if _next_number() - 1 > self.nodes.last:
+                self.nodes.record(self.current)
             path = self.current
-            popped, self.current, self.creator, self.graph_task, self.in_optimizer = self._frames.pop()
+            popped, self.current, self.creator, self.graph_task, self.phase = frames.pop()
             if popped is owner:
                 return path
 
@@ -133,19 +132,19 @@ class ThreadState:
     @property
     def owners(self) -> list[object]:
         """The running modules and optimizers, innermost first."""
-        return [frame.owner for frame in reversed(self._frames)]
+        return [frame[0] for frame in reversed(self._frames)]
 
     @property
     def running(self) -> tuple[str, ...]:
         """The paths of the running modules, outermost first; an optimizer step is left out."""
-        return tuple(path for path in (*(frame.current for frame in self._frames), self.current) if path != OUTSIDE)
+        return tuple(path for path in (*(frame[1] for frame in self._frames), self.current) if path != OUTSIDE)
 
     def is_running(self, owner: object) -> bool:
         """Return whether a call of *owner* has not ended."""
         frames = self._frames
-        return bool(frames) and (frames[-1].owner is owner or any(frame.owner is owner for frame in frames))
+        return bool(frames) and (frames[-1][0] is owner or any(frame[0] is owner for frame in frames))
 
     def clear(self) -> None:
         """Forget every running call."""
         self._frames.clear()
-        self.current, self.creator, self.graph_task, self.in_optimizer = OUTSIDE, OUTSIDE, -1, False
+        self.current, self.creator, self.graph_task, self.phase = OUTSIDE, OUTSIDE, -1, "forward"

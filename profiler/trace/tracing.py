@@ -13,6 +13,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import torch
+from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.fx._symbolic_trace import is_fx_symbolic_tracing
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from types import FrameType
 
 _active_mode = torch._C._get_dispatch_mode
+#: Counts the active dispatch modes of this thread, those of torch's own machinery included.
+count_modes = torch._C._len_torch_dispatch_stack
 _FAKE = torch._C._TorchDispatchModeKey.FAKE
 _FUNCTIONAL = torch._C._TorchDispatchModeKey.FUNCTIONAL
 _PROXY = torch._C._TorchDispatchModeKey.PROXY
@@ -40,6 +43,10 @@ class TracingDetector:
         self._modes: tuple[object, ...] = ()
         self._is_symbolic = False
         self._has_subclasses = False
+        #: How many dispatch modes were active when the profile began, its own not among them.
+        self.modes = 0
+        #: How torch called modules then: ``torch.fx`` replaces it while it traces.
+        self.module_call: object = None
 
     def start(self, tensors: Iterable[torch.Tensor]) -> None:
         """Take the modes that are active now, and those of the fake ones among *tensors*, as the user's."""
@@ -49,6 +56,7 @@ class TracingDetector:
         self._modes = (None, *fakes, *map(_active_mode, (_FAKE, _FUNCTIONAL, _PROXY)))
         self._users = frozenset(map(id, self._modes))
         self._is_symbolic = is_fx_symbolic_tracing()
+        self.modes, self.module_call = count_modes(), nn.Module.__call__
 
     def stop(self) -> None:
         """Drop the references to the modes."""
@@ -58,9 +66,14 @@ class TracingDetector:
     def on_subclass(self) -> None:
         """Note that an operator was left to a tensor subclass: only then need we look whether it is DTensor."""
         self._has_subclasses = True
+        self.modes = -1  # from now on every operator is looked at
 
     def is_tracing(self) -> bool:
-        """Return whether what runs now is torch's own, and not the user's. Called for every operator."""
+        """Return whether what runs now is torch's own, and not the user's.
+
+        It is not so long as `count_modes` returns ``modes`` where the profile's own mode is not active, as in its
+        handler, and ``nn.Module.__call__`` is ``module_call``: that is quicker to ask.
+        """
         users = self._users
         if (
             id(_active_mode(_FAKE)) not in users

@@ -193,7 +193,7 @@ def test_without_a_model_too_old_events_are_forgotten(monkeypatch):
             torch.zeros(10)
         storages = p._session._storages
         assert len(storages._events) + len(storages._earlier_events) <= 100 + 2 * 50
-        assert len(storages._live) <= 50
+        assert len(storages.live) <= 50
     assert p.totals.peak_memory["total"] == F4 * 10
     assert sum(row.calls for row in p.operators) == 1000
 
@@ -211,7 +211,7 @@ def test_nothing_of_ours_outlives_the_block():
     with profiler.profile(model) as p:
         model(x)
     gc.collect()
-    assert not p._session._storages._live
+    assert not p._session._storages.live
     with p:
         model(x)
     assert p.totals.peak_memory["parameter"] == PARAMS
