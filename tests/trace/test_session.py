@@ -222,7 +222,7 @@ def test_an_interrupt_while_hooks_are_attached_leaves_none(monkeypatch):
         raise KeyboardInterrupt
 
     model = small()
-    monkeypatch.setattr(module_stack, "register_module_forward_hook", interrupted)
+    monkeypatch.setattr(module_stack, "follow", interrupted)
     with pytest.raises(KeyboardInterrupt), profiler.profile(model):
         pass
     assert hooks_on(model) == 0
