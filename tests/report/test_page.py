@@ -25,7 +25,7 @@ from profiler.report.page.data import page_data
 from profiler.report.page.render import SCRIPTS
 
 FOLDER = Path(profiler.__file__).parent / "report" / "page" / "scripts"
-TYPE, OUTPUT, CALLS, OWN, TOTAL, EDGES = range(6)
+TYPE, OUTPUT, CALLS, OWN, TOTAL, EDGES, INPUT = range(7)
 
 
 def stack(blocks: int, width: int = 8) -> nn.Module:
@@ -87,7 +87,10 @@ def test_the_seconds_of_the_modules_sum_to_those_of_the_operators():
     column = [measure["key"] for measure in data["measures"]].index("estimate_s")
     assert data["nodes"][-1][TOTAL][column] == pytest.approx(sum(r.estimate_s for r in profile.projection.operators))
     assert data["rooflines"][0]["precision"] == profile.projection.precision.value
-    assert len({view["precision"] for view in data["rooflines"]}) == len(data["rooflines"]) > 1
+    pairs = {(view["precision"], view["mode"]) for view in data["rooflines"]}
+    assert len(pairs) == len(data["rooflines"])
+    assert {mode for _, mode in pairs} == {"eager", "compiled", "deployed"}
+    assert len({precision for precision, _ in pairs}) > 3
 
 
 def test_a_profile_without_projection_has_no_time():

@@ -104,7 +104,7 @@ def test_it_opens_without_a_word_and_without_a_request(page, profile):
 def test_the_root_is_the_total_of_the_profile(page, profile):
     assert page.values()["."] == profile.totals.macs
     assert f"{profile.totals.macs:,} MAC" in page.part("icicle-status").inner_text()
-    assert f"{profile.totals.macs:,} MAC" == page.page.evaluate("document.querySelector('.modules .number').title")
+    assert f"{profile.totals.macs:,} MAC" == page.page.evaluate("document.querySelector('.modules td.number').title")
 
 
 def test_the_table_is_there_before_plotly_is(page):
@@ -126,7 +126,15 @@ def test_another_precision_is_another_roofline(page):
     before = page.drawn("roofline", "JSON.stringify(it.data.map(t => t.y))")
     page.part("roofline-precision").select_option("fp16")
     assert page.drawn("roofline", "JSON.stringify(it.data.map(t => t.y))") != before
-    assert "l4 in fp16" in page.part("roofline-status").inner_text()
+    assert "l4 in fp16, eager:" in page.part("roofline-status").inner_text()
+
+
+def test_another_mode_is_another_roofline(page):
+    before = page.drawn("roofline", "JSON.stringify(it.data.map(t => t.y))")
+    page.part("roofline-mode").select_option("compiled")
+    assert page.drawn("roofline", "JSON.stringify(it.data.map(t => t.y))") != before
+    assert ", compiled:" in page.part("roofline-status").inner_text()
+    page.part("roofline-mode").select_option("eager")
 
 
 def test_the_waterfall_ends_at_what_the_peer_claims(page, profile):

@@ -32,7 +32,7 @@ class ModuleGraph:
     """The distinct subtrees, children before their parents, so that the root is the last one."""
 
     measures: Sequence[Measure]
-    #: Rows of type, output, calls, own amounts, amounts with all submodules, and edges.
+    #: Rows of type, output, calls, own amounts, amounts with all submodules, edges, and input.
     nodes: list[tuple[Any, ...]] = field(default_factory=list)
     _numbers: dict[object, int] = field(default_factory=dict)
 
@@ -54,7 +54,14 @@ class ModuleGraph:
         """Return the number of a node; one that equals an earlier one has its number."""
         module = node.module
         amounts = (tuple(map(_number, own)), tuple(map(_number, total)))
-        row = (plain(module.type), first_shape(module.outputs), module.calls, *amounts, edges)
+        row = (
+            plain(module.type),
+            first_shape(module.outputs),
+            module.calls,
+            *amounts,
+            edges,
+            first_shape(module.inputs),
+        )
         if row not in self._numbers:
             self._numbers[row] = len(self.nodes)
             self.nodes.append(row)

@@ -1,4 +1,4 @@
-"""The rooflines that the page can show: that of the projection, and those of the device's other precisions.
+"""The rooflines that the page can show: that of the projection, and those of other precisions and modes.
 
 This file is the only one of the page that reads the operators of a projection.
 """
@@ -6,17 +6,23 @@ This file is the only one of the page that reads the operators of a projection.
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from profiler.devices import find_device
 from profiler.errors import ProfilerError
-from profiler.projection import project
+from profiler.projection.demand import Demand
+from profiler.projection.device_pass import ProfileWork
 from profiler.projection.mode import MODES
+from profiler.projection.project import project_pass
+from profiler.projection.roofline import operator_bounds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from profiler.devices import Device
     from profiler.tally import Profile
     from profiler.values.projection import OperatorBound, Projection
 
@@ -26,7 +32,7 @@ _SAME = 1e-3
 
 
 def roofline_views(profile: Profile) -> list[dict[str, Any]]:
-    """Return one view for each precision (and mode, where there are several), that of the projection first."""
+    """Return one view for each precision and mode, that of the projection first."""
     if profile.projection is None or not profile.projection.operators:
         return []
     contractions = {(row.operator, row.dtype) for row in profile.operators if row.totals.macs}
@@ -36,21 +42,26 @@ def roofline_views(profile: Profile) -> list[dict[str, Any]]:
 
 
 def _others(profile: Profile, projection: Projection) -> Iterator[Projection]:
-    """Yield the projections onto the same device in its other precisions.
+    """Yield the projections onto the same device in its other precisions and modes.
 
     There are none if the saved projection cannot be repeated: the device is not in the catalogue, or it was measured.
     """
     with suppress(ProfilerError):
-        device = find_device(str(projection.device.value))
-        precision = str(projection.precision.value)
-        mode = next((mode for mode in MODES if projection.mode is not None and projection.mode.value == mode), None)
-        repeat = partial(project, profile, device, mode=mode)
-        if repeat(precision=precision).operators != projection.operators:
+        repeat = partial(_project, ProfileWork(profile), find_device(str(projection.device.value)))
+        given = (str(projection.precision.value), str(projection.mode.value) if projection.mode else "")
+        if repeat(*given).operators != projection.operators:
             return
-        for row in projection.what_if:
-            if row.precision != precision:
+        for pair in product((row.precision for row in projection.what_if), MODES):
+            if pair != given:
                 with suppress(ProfilerError):
-                    yield repeat(precision=row.precision)
+                    yield repeat(*pair)
+
+
+def _project(work: ProfileWork, device: Device, precision: str, name: str) -> Projection:
+    """Return a projection with its operators, which is what is drawn."""
+    mode = next((mode for mode in MODES if mode == name), None)
+    projection, own = project_pass(work, device, Demand(), precision=precision, mode=mode)
+    return replace(projection, operators=operator_bounds(own.works, device, own.model, own.estimate.seconds))
 
 
 def _view(projection: Projection, contractions: set[tuple[str, str]]) -> dict[str, Any]:

@@ -34,6 +34,9 @@ def _mostly(report: Report) -> str:
 
 def _time(projection: Projection) -> str:
     estimate, bound = (units.seconds(float(f.value)) for f in (projection.estimate_s, projection.bound_s))
+    low, high = projection.estimate_low_s, projection.estimate_high_s
+    if low is not None and high is not None:
+        estimate += f" ({units.seconds(float(low.value))} to {units.seconds(float(high.value))})"
     fits = f", but does not fit: {projection.shortfall}" if projection.shortfall else ""
     device = f"{projection.device.value} in {projection.precision.value}"
     return f"on {device} an estimated {estimate}, never less than {bound}, limited by {projection.limit.value}{fits}"

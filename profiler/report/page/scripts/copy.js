@@ -4,12 +4,12 @@ const COPY = { CSV: toCsv, Markdown: toMarkdown, LaTeX: toLatex };
 
 // The table as cells: paths in full, exact amounts.
 function cellsOf(graph, rows) {
-  const head = ['path', 'type', 'calls', 'output', ...graph.measures.map((measure) => measure.key)];
+  const head = ['path', 'type', 'calls', 'input', 'output', ...graph.measures.map((measure) => measure.key)];
   const body = rows.map((item) => {
-    const [type, output, calls] = graph.row(item);
+    const { [TYPE]: type, [CALLS]: calls, [INPUT]: input } = graph.row(item);
     const times = item.count > 1 ? `${type} ×${item.count}` : type;
     const amounts = graph.measures.map((_, i) => String(graph.amount(item, i)));
-    return [item.path || '(model)', times, String(calls), output, ...amounts];
+    return [item.path || '(model)', times, String(calls), input, graph.output(item), ...amounts];
   });
   return [head, ...body];
 }
@@ -40,7 +40,7 @@ const LATEX = {
 
 function toLatex(cells) {
   const lines = cells.map((row) => `${row.map(latexCell).join(' & ')} \\\\`);
-  const columns = `llrl${'r'.repeat(cells[0].length - 4)}`;
+  const columns = `llrll${'r'.repeat(cells[0].length - 5)}`;
   return [`\\begin{tabular}{${columns}}`, lines[0], '\\hline', ...lines.slice(1), '\\end{tabular}'].join('\n') + '\n';
 }
 

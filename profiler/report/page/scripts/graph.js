@@ -2,12 +2,15 @@
 //
 // An item is a module, or a run of equal siblings that is shown as one (`layers.0–125`, times 126).
 
-const TYPE = 0, OUTPUT = 1, CALLS = 2, OWN = 3, TOTAL = 4, EDGES = 5;
+const TYPE = 0, OUTPUT = 1, CALLS = 2, OWN = 3, TOTAL = 4, EDGES = 5, INPUT = 6;
 
 class ModuleGraph {
   constructor(data) {
     this.nodes = data.nodes;
     this.measures = data.measures;
+    // Whether a node or one below it was called; children come before their parents.
+    this.ran = [];
+    for (const row of this.nodes) this.ran.push(row[CALLS] > 0 || row[EDGES].some(([, , , child]) => this.ran[child]));
     this.root = { path: '', name: '', level: 0, times: 1, count: 1, node: this.nodes.length - 1, parent: null };
   }
 
@@ -17,6 +20,11 @@ class ModuleGraph {
 
   type(item) {
     return this.row(item)[TYPE];
+  }
+
+  // The shape of the first result, or that there is none.
+  output(item) {
+    return this.row(item)[OUTPUT] || (this.ran[item.node] || !this.type(item) ? '' : 'not called');
   }
 
   // What a reader calls the item: its name, or the model's class.

@@ -20,7 +20,8 @@ function isMatch(graph, item, wanted) {
 // Columns are numbered: the measures, and by name the text columns.
 function sortKey(graph, item, sort) {
   if (sort === 'type') return graph.type(item);
-  if (sort === 'output') return graph.row(item)[OUTPUT];
+  if (sort === 'input') return graph.row(item)[INPUT];
+  if (sort === 'output') return graph.output(item);
   if (sort === 'own') return Number(graph.amount(item, 0, OWN));
   return Number(graph.amount(item, sort));
 }

@@ -1,6 +1,6 @@
 // The table of the modules. Only the rows in view exist, however many modules there are; printing lists them all.
 
-const ROW_HEIGHT = 30, SPARE = 12, FEW = 300;
+const ROW_HEIGHT = 30, SPARE = 12, FEW = 300, INDENT = innerWidth > 640 ? 14 : 7;
 
 class ModuleTable {
   constructor(root, graph, select) {
@@ -28,12 +28,14 @@ class ModuleTable {
       ...measures.slice(0, 2),
       { title: '% of FLOPs', share: true, sort: 1, note: 'of the FLOPs of the whole run' },
       ...measures.slice(2).filter(({ measure, sort }) => measure.pictured || Number(this.graph.amount(this.graph.root, sort))),
+      { title: 'input', sort: 'input', text: true },
       { title: 'output', sort: 'output', text: true },
     ];
   }
 
   head() {
-    this.headings = this.columns.map((column) => element('th', { scope: 'col', title: column.note ?? null },
+    const kind = (column) => (column.measure || column.share ? 'number' : null);
+    this.headings = this.columns.map((column) => element('th', { scope: 'col', class: kind(column), title: column.note ?? null },
       element('button', { type: 'button', onclick: () => this.sortBy(column) }, column.title)));
     return element('thead', {}, element('tr', {}, ...this.headings));
   }
@@ -105,15 +107,16 @@ class ModuleTable {
     const button = element('button', { type: 'button', title: shorten(item.path, 2000) || null, onclick: () => this.select(item) },
       shorten(text, 300));
     const cell = element('th', { scope: 'row' }, button);
-    cell.style.paddingLeft = `${(isTree ? Math.min(item.level, 24) : 0) * 14 + 8}px`;
+    cell.style.paddingLeft = `${(isTree ? Math.min(item.level, 24) : 0) * INDENT + 8}px`;
     return cell;
   }
 
   cell(item, column) {
-    const [type, output, calls] = this.graph.row(item);
+    const type = this.graph.type(item);
     if (column.share) return this.share(item);
     if (column.sort === 'type') return element('td', {}, type + (item.count > 1 ? ` ×${item.count}` : ''));
-    if (column.sort === 'output') return element('td', {}, output || (calls || !type ? '' : 'not called'));
+    if (column.sort === 'input') return element('td', {}, this.graph.row(item)[INPUT]);
+    if (column.sort === 'output') return element('td', {}, this.graph.output(item));
     const amount = this.graph.amount(item, column.sort);
     const text = Number(amount) ? formatAmount(amount, { ...column.measure, unit: '' }) : '0';
     return element('td', { class: 'number', title: formatExact(amount, column.measure) }, text);
