@@ -39,7 +39,15 @@ def write_whole(path: Path, text: str) -> None:
     Raises:
         OutputError: The folder is missing or cannot be written, the disk is full, or the path is a folder.
     """
-    data = text.encode("utf-8", errors="backslashreplace")
+    write_whole_bytes(path, text.encode("utf-8", errors="backslashreplace"))
+
+
+def write_whole_bytes(path: Path, data: bytes) -> None:
+    """Write *data* to *path* as `write_whole` writes text.
+
+    Raises:
+        OutputError: As for `write_whole`.
+    """
     try:
         existing = _stat(path)
         if existing is None or (stat.S_ISREG(existing.st_mode) and _own_stream(existing) is None):
