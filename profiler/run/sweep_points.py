@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _WILDCARDS = frozenset("*?[")
 #: Models of torchvision have no prefix of their own; in a pattern they may be given one.
 _TORCHVISION = "torchvision:"
+_SOURCES = ("torchvision", "timm", "hf")
 _MAX_POINTS = 100_000
 
 
@@ -60,7 +61,7 @@ def matching_targets(pattern: str) -> list[str]:
     """Return the models that a pattern matches; a name without wildcards is that model.
 
     Example:
-        >>> matching_targets("torchvision:resnet1*")
+        >>> matching_targets("torchvision:resnet1?")
         ['resnet18']
     """
     is_torchvision, rest = pattern.startswith(_TORCHVISION), pattern.removeprefix(_TORCHVISION)
@@ -69,9 +70,10 @@ def matching_targets(pattern: str) -> list[str]:
         return [rest]
     known = [name for name in list_targets() if ":" not in name or not is_torchvision]
     matched = [name for name in known if fnmatchcase(name, rest)]
-    if not matched and not any(name.partition(":")[0] == pattern.partition(":")[0] for name in known):
+    prefix, colon, _ = pattern.partition(":")
+    if not matched and colon and prefix not in _SOURCES:
         kind = "source of models"
-        raise UnknownNameError(kind, pattern.partition(":")[0], ["torchvision", "timm", "hf"])
+        raise UnknownNameError(kind, prefix, _SOURCES)
     if not matched:
         msg = f"no model matches {quoted(pattern)}; write a pattern such as 'torchvision:resnet*' or 'timm:vit*'"
         raise InputError(msg)

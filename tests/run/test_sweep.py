@@ -141,12 +141,12 @@ def test_the_table_has_a_column_for_each_figure_and_leaves_unknown_ones_empty():
 
 def test_a_parquet_file_has_the_same_rows():
     parquet = pytest.importorskip("pyarrow.parquet")
-    import pyarrow
+    import pyarrow as pa
 
     from profiler.report.sweep_table import sweep_parquet
 
     rows = [asdict(SweepPoint("a", 2)) | {"status": "ok", "error": "", "macs": 2**40}]
-    table = parquet.read_table(pyarrow.BufferReader(sweep_parquet(rows))).to_pylist()
+    table = parquet.read_table(pa.BufferReader(sweep_parquet(rows))).to_pylist()
     assert (table[0]["target"], table[0]["batch"], table[0]["macs"], table[0]["input"]) == ("a", 2, 2**40, None)
 
 
