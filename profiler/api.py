@@ -15,6 +15,7 @@ from profiler.reconcile import compare_with_peers, count_with_facts, select_peer
 from profiler.run.forward import count
 from profiler.run.gather import gather
 from profiler.tally import Profile, tally
+from profiler.tally.live_totals import live_totals
 from profiler.trace import Session
 from profiler.trace.preserve_state import eval_mode
 from profiler.trace.require_module import require_module
@@ -24,6 +25,7 @@ from profiler.values.renamed import warn_renamed
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from profiler.tally import Totals
     from profiler.tally.gathered import Gathered
     from profiler.values.findings import Finding
 
@@ -100,6 +102,12 @@ class profile:  # noqa: N801 - used as `with profiler.profile(model)`: lower cas
         if self._result is None:
             self._result = self._tally()
         return self._result
+
+    @property
+    def totals(self) -> Totals:
+        """The costs of the whole run; much faster than the whole ``result``, as long as that was not asked for."""
+        counts = None if self._result is not None else self._session.call_counts()
+        return self.result.totals if counts is None else live_totals(counts)
 
     def gather(self) -> Gathered | None:
         """Collect the profiles of all ranks of the default process group on rank 0, where they add up to the whole.

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from profiler.errors import InputError
 from profiler.tally.communication import communication_table
-from profiler.tally.entry import UNCOUNTED, Entry, group_entries, merge_entries
-from profiler.tally.figures import Totals, sum_totals
+from profiler.tally.entry import UNCOUNTED, Entry, group_entries, merge_entries, sum_entries
+from profiler.tally.figures import HELD, Totals
 from profiler.tally.tree import Module, Node, build_tree, iter_nodes
-from profiler.values.records import PHASES, Phase, Value, tensors
+from profiler.values.records import OUTSIDE, PHASES, Phase, Value, tensors
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -100,7 +100,14 @@ class Profile:
     def totals(self) -> Totals:
         """The costs of the whole run, with the peak of live memory."""
         peak = dict(self.memory.peak.bytes) if self.memory else {}
-        return replace(self.tree.total, peak_memory=peak, global_params=self.global_params)
+        held = {name: sum(getattr(module, name) for module in self.modules) for name in HELD}
+        work = sum_entries(self.entries) if self._is_all_in_tree() else self.tree.total
+        return replace(work, **held, peak_memory=peak, global_params=self.global_params)
+
+    def _is_all_in_tree(self) -> bool:
+        """Return whether every entry is of a module that is left, or of none."""
+        paths = {module.path for module in self.modules} | {"", OUTSIDE}
+        return paths.issuperset(entry.record.module for entry in self.entries)
 
     @cached_property
     def phases(self) -> dict[Phase, Totals]:
@@ -108,7 +115,7 @@ class Profile:
         peaks = {phase: dict(moment.bytes) for phase, moment in self.memory.phases.items()} if self.memory else {}
         return {
             phase: replace(
-                sum_totals(e.totals for e in self.entries if e.record.phase == phase), peak_memory=peaks.get(phase, {})
+                sum_entries([e for e in self.entries if e.record.phase == phase]), peak_memory=peaks.get(phase, {})
             )
             for phase in PHASES
         }
@@ -128,7 +135,7 @@ class Profile:
         """The operators by dtype, most FLOPs first; free operators come last."""
         groups = group_entries(self.entries, lambda e: (e.record.packet, e.dtype))
         rows = [
-            Operator(name, dtype, sum(e.record.calls for e in es), sum_totals(e.totals for e in es))
+            Operator(name, dtype, sum(e.record.calls for e in es), sum_entries(es))
             for (name, dtype), es in groups.items()
         ]
         return tuple(sorted(rows, key=lambda r: (-r.totals.flops, -r.totals.bytes_read, r.operator, r.dtype)))

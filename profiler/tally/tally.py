@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 from profiler.formulas import rule_for
 from profiler.tally.entry import UNCOUNTED, Entry
-from profiler.tally.figures import WORK
 from profiler.tally.profile import Profile
 from profiler.tally.tree import Module
 from profiler.values.records import Cost, OpRecord, TensorSpec, Value, tensors
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from profiler.trace import Trace
 
 _COMPLEX_MAC = 4  # a product of two complex numbers takes four real multiply-adds
@@ -43,7 +44,7 @@ def tally(trace: Trace) -> Profile:
             )
             for m in trace.inventory.modules
         ),
-        entries=tuple(cost_record(record) for record in trace.records),
+        entries=cost_records(trace.records),
         memory=trace.memory,
         flow=trace.flow,
         groups=trace.groups,
@@ -60,20 +61,38 @@ def versions() -> tuple[tuple[str, str], ...]:
     return (("profiler", ours), ("python", platform.python_version()), ("torch", torch.__version__))
 
 
+def cost_records(records: Iterable[OpRecord]) -> tuple[Entry, ...]:
+    """Return *records* with the cost of one call each; what runs alike in several modules is costed once."""
+    costed: dict[tuple[object, ...], Entry] = {}
+    entries = []
+    for record in records:
+        key = record.operator, record.arguments, record.results
+        entry = costed.get(key)
+        if entry is None:
+            entry = costed[key] = cost_record(record)
+        else:
+            entry = entry.of(record)
+        entries.append(entry)
+    return tuple(entries)
+
+
 def cost_record(record: OpRecord) -> Entry:
     """Return *record* with the cost of one call; an operator without a rule costs its bytes, and is uncounted."""
     kind, cost = _cost(record)
     operands = [spec for _, value in record.arguments for spec in tensors(value)]
     dtype = compute_dtype(operands, tensors(record.results), contraction=cost.macs > 0)
     factor = _COMPLEX_MAC if dtype.startswith("complex") else 1
-    work = {name: getattr(cost, name) for name in WORK}
-    work["macs"] *= factor
-    work["masked_macs"] = work["macs"] if cost.masked_macs is None else cost.masked_macs * factor
-    if cost.bytes_read is None:
-        work["bytes_read"] = _bytes_read(record)
-    if cost.bytes_written is None:
-        work["bytes_written"] = _bytes_written(record)
-    return Entry(record=record, kind=kind, dtype=dtype, **work)
+    return Entry(
+        record=record,
+        kind=kind,
+        dtype=dtype,
+        macs=cost.macs * factor,
+        masked_macs=(cost.macs if cost.masked_macs is None else cost.masked_macs) * factor,
+        other_flops=cost.other_flops,
+        transcendentals=cost.transcendentals,
+        bytes_read=_bytes_read(record) if cost.bytes_read is None else cost.bytes_read,
+        bytes_written=_bytes_written(record) if cost.bytes_written is None else cost.bytes_written,
+    )
 
 
 def _cost(record: OpRecord) -> tuple[str, Cost]:
@@ -97,6 +116,9 @@ def compute_dtype(operands: list[TensorSpec], results: list[TensorSpec], *, cont
         quantized = (spec for spec in candidates if spec.dtype.startswith("q"))
         floating = (spec for spec in candidates if spec.is_floating)
         return next(chain(quantized, floating, candidates)).dtype
+    first = candidates[0].dtype
+    if all(spec.dtype == first for spec in candidates):
+        return first
     return max(candidates, key=_width).dtype
 
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from profiler.tally.entry import group_entries
+from profiler.tally.entry import group_entries, sum_entries
 from profiler.tally.figures import HELD, Totals, sum_totals
 from profiler.values.records import OUTSIDE
 
@@ -52,7 +52,7 @@ def build_tree(model: str, modules: Iterable[Module], entries: Iterable[Entry]) 
     """Return the root of the tree of *modules* with their work; work outside every module is a child of the root."""
     own: dict[str, Totals] = defaultdict(Totals)
     for path, group in group_entries(entries, lambda e: e.record.module).items():
-        own[path] = sum_totals(e.totals for e in group)
+        own[path] = sum_entries(group)
     by_path = {m.path: m for m in modules}
     by_path.setdefault("", Module("", model, 0, 0, 0, 0, ()))
     if OUTSIDE in own:

@@ -26,6 +26,9 @@ PLAIN = frozenset(
     {int, bool, str, type(None), torch.dtype, torch.device, torch.layout, torch.memory_format, TensorSpec}
 )
 
+#: Types that hold nothing of torch.
+_DETACHED = frozenset({TensorSpec, type(None), bool, int, float, str})
+
 
 class SpecCache:
     """Converts arguments to specs. Equal specs are shared between the records of a session."""
@@ -152,7 +155,7 @@ def dtype_name(dtype: torch.dtype) -> str:
 
 def detach(spec: Any) -> Any:
     """Return a spec without objects of torch: a dtype, device, layout or memory format becomes its name."""
-    if isinstance(spec, TensorSpec) or spec is None or isinstance(spec, (bool, int, float, str)):
+    if type(spec) in _DETACHED or isinstance(spec, (TensorSpec, bool, int, float, str)):
         return spec
     if isinstance(spec, (tuple, list)):
         return tuple(map(detach, spec))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from operator import add, sub
+from typing import TYPE_CHECKING, NamedTuple
 
 from profiler.values.memory import CATEGORIES, Memory, Moment, with_total
 
@@ -12,10 +12,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from profiler.trace.storage_ref import Producer, StorageRef
-    from profiler.values.memory import Table
     from profiler.values.records import Phase
 
 _MAX_MOMENTS = 256  # in the timeline
+
+
+class _Level(NamedTuple):
+    """The live bytes at one point. One is made for most allocations, so it is not yet a `Moment`."""
+
+    total: int
+    at: int
+    producer: Producer
+    #: By category, in the order of ``CATEGORIES``.
+    sums: tuple[int, ...]
+
+    def moment(self) -> Moment:
+        """Return it as a moment."""
+        operator, module, phase = self.producer
+        return Moment(self.at, module, str(operator), phase, with_total(dict(zip(CATEGORIES, self.sums, strict=True))))
 
 
 class MemoryTimeline:
@@ -27,11 +41,11 @@ class MemoryTimeline:
         self._total = self._event_count = 0
         #: One moment of the timeline stands for so many events: for the highest of them.
         self._stride = 1
-        self._peak: Moment | None = None
-        self._phase_peaks: dict[Phase, Moment] = {}
+        self._peak: _Level | None = None
+        self._phase_peaks: dict[Phase, _Level] = {}
         #: The highest moment since the last one that was appended to the timeline.
-        self._stride_peak: Moment | None = None
-        self._timeline: list[Moment] = []
+        self._stride_peak: _Level | None = None
+        self._timeline: list[_Level] = []
 
     def replay(self, events: list[StorageRef | Producer]) -> None:
         """Add each storage at its first event, its allocation, and subtract it at its second, when it is freed.
@@ -56,14 +70,14 @@ class MemoryTimeline:
 
     def add_from_start(self, storages: Iterable[StorageRef]) -> None:
         """Add storages that were live all along: every moment so far is higher by them."""
-        before = dict(self._sums)
+        before = tuple(self._sums.values())
         for storage in storages:
             self._add(storage)
-        added: Table = {category: size - before[category] for category, size in self._sums.items()}
-        raised = partial(_raised, added=with_total(added))
+        added = tuple(map(sub, self._sums.values(), before))
+        raised = partial(_raised, added=added)
         self._peak = self._peak and raised(self._peak)
         self._stride_peak = self._stride_peak and raised(self._stride_peak)
-        self._phase_peaks = {phase: raised(moment) for phase, moment in self._phase_peaks.items()}
+        self._phase_peaks = {phase: raised(level) for phase, level in self._phase_peaks.items()}
         self._timeline = list(map(raised, self._timeline))
 
     def recategorize(self, storage: StorageRef) -> None:
@@ -75,8 +89,18 @@ class MemoryTimeline:
     def memory(self, activations: dict[str, int]) -> Memory:
         """Return the peaks and the timeline, together with the *activations* in bytes by module."""
         last = [self._stride_peak] if self._stride_peak is not None else []
-        empty = Moment(0, "", "", "forward", with_total(dict.fromkeys(CATEGORIES, 0)))
-        return Memory(self._peak or empty, dict(self._phase_peaks), (*self._timeline, *last), activations)
+        return Memory(
+            self.peak,
+            {phase: level.moment() for phase, level in self._phase_peaks.items()},
+            tuple(level.moment() for level in (*self._timeline, *last)),
+            activations,
+        )
+
+    @property
+    def peak(self) -> Moment:
+        """The highest moment so far."""
+        empty = _Level(0, 0, ("", "", "forward"), (0,) * len(CATEGORIES))
+        return (self._peak or empty).moment()
 
     def _add(self, storage: StorageRef) -> None:
         storage.counted_as = storage.category
@@ -90,15 +114,18 @@ class MemoryTimeline:
 
     def _update_peaks(self, producer: Producer) -> None:
         """Compare the current sums with each peak. A `Moment` is built only for a new peak, and once."""
-        now: Moment | None = None
-        phase = producer[2]
-        if self._peak is None or self._total > self._peak.total:
-            now = self._peak = self._moment(producer)
-        if phase not in self._phase_peaks or self._total > self._phase_peaks[phase].total:
-            self._phase_peaks[phase] = now = now or self._moment(producer)
-        if self._stride_peak is None or self._total > self._stride_peak.total:
-            self._stride_peak = now or self._moment(producer)
-        if self._event_count % self._stride == 0:
+        total, phase = self._total, producer[2]
+        is_peak = self._peak is None or total > self._peak.total
+        highest = self._phase_peaks.get(phase)
+        is_phase_peak = highest is None or total > highest.total
+        is_stride_peak = self._stride_peak is None or total > self._stride_peak.total
+        if is_peak or is_phase_peak or is_stride_peak:
+            now = _Level(total, self._event_count, producer, tuple(self._sums.values()))
+            self._peak = now if is_peak else self._peak
+            self._stride_peak = now if is_stride_peak else self._stride_peak
+            if is_phase_peak:
+                self._phase_peaks[phase] = now
+        if self._event_count % self._stride == 0 and self._stride_peak is not None:
             self._timeline.append(self._stride_peak)
             self._stride_peak = None
             self._thin()
@@ -107,14 +134,10 @@ class MemoryTimeline:
         """Keep the higher moment of each pair once the timeline is full."""
         if len(self._timeline) >= _MAX_MOMENTS:
             pairs = zip(self._timeline[::2], self._timeline[1::2], strict=False)
-            self._timeline = [max(pair, key=lambda moment: moment.total) for pair in pairs]
+            self._timeline = [max(pair, key=lambda level: level.total) for pair in pairs]
             self._stride *= 2
 
-    def _moment(self, producer: Producer) -> Moment:
-        operator, module, phase = producer
-        return Moment(self._event_count, module, str(operator), phase, self._sums | {"total": self._total})
 
-
-def _raised(moment: Moment, added: Table) -> Moment:
-    """Return *moment* with more bytes of each category."""
-    return replace(moment, bytes={name: size + added[name] for name, size in moment.bytes.items()})
+def _raised(level: _Level, added: tuple[int, ...]) -> _Level:
+    """Return *level* with more bytes of each category."""
+    return level._replace(total=level.total + sum(added), sums=tuple(map(add, level.sums, added)))

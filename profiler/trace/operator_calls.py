@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from profiler.trace.argument_specs import detach
-from profiler.values.records import OpRecord
+from profiler.values.records import OpRecord, TensorSpec
 
 if TYPE_CHECKING:
     from profiler.values.records import Phase, Value
@@ -25,36 +26,64 @@ class OperatorCall(NamedTuple):
     kwargs: tuple[tuple[str, Any], ...]
     results: Any
 
+    def anywhere(self) -> OperatorCall:
+        """Return the call without the module and the phase, on which its cost does not depend."""
+        return OperatorCall(self[0], "", "forward", *self[3:])
 
-def to_record(call: OperatorCall, times: int) -> OpRecord:
-    """Return the record of a call made so many *times*: without torch objects, its arguments by their schema names."""
-    schema = getattr(call.operator, "_schema", None)
-    results = detach(call.results if type(call.results) is tuple else (call.results,))
-    if schema is None:
-        return OpRecord(
-            operator=f"higher_order.{call.operator}",
-            module=call.module,
-            phase=call.phase,
-            arguments=_bind_by_signature(call.operator, call.args, call.kwargs),
-            results=results,
-            calls=times,
-        )
-    return OpRecord(
-        operator=str(call.operator),
-        module=call.module,
-        phase=call.phase,
-        arguments=_bind(schema, call.args, dict(call.kwargs)),
-        results=results,
-        calls=times,
-        mutated=tuple(a.name for a in schema.arguments if a.alias_info is not None and a.alias_info.is_write),
-        aliases=tuple(i for i, r in enumerate(schema.returns) if r.alias_info is not None),
+
+class _Signature(NamedTuple):
+    """What the schema of an operator says, read once for each."""
+
+    name: str
+    #: The names of the arguments, and their defaults.
+    names: tuple[str, ...]
+    defaults: tuple[tuple[str, Value], ...]
+    mutated: tuple[str, ...]
+    aliases: tuple[int, ...]
+
+
+@cache
+def _signature(operator: Any) -> _Signature:
+    schema = operator._schema
+    return _Signature(
+        str(operator),
+        tuple(a.name for a in schema.arguments),
+        tuple((a.name, detach(a.default_value)) for a in schema.arguments),
+        tuple(a.name for a in schema.arguments if a.alias_info is not None and a.alias_info.is_write),
+        tuple(i for i, r in enumerate(schema.returns) if r.alias_info is not None),
     )
 
 
-def _bind(schema: Any, args: Any, kwargs: dict[str, Any]) -> tuple[tuple[str, Value], ...]:
+def to_record(call: OperatorCall, times: int) -> OpRecord:
+    """Return the record of a call made so many *times*: without torch objects, its arguments by their schema names."""
+    operator, module, phase, args, kwargs, results = call
+    results = detach(results if type(results) is tuple else (results,))
+    if not hasattr(operator, "_schema"):
+        name, arguments = f"higher_order.{operator}", _bind_by_signature(operator, args, kwargs)
+        return OpRecord(name, module, phase, arguments, results, times)
+    signature = _signature(operator)
+    return OpRecord(
+        signature.name,
+        module,
+        phase,
+        _bind(signature, args, kwargs),
+        results,
+        times,
+        signature.mutated,
+        signature.aliases,
+    )
+
+
+def _bind(
+    signature: _Signature, args: tuple[Any, ...], kwargs: tuple[tuple[str, Any], ...]
+) -> tuple[tuple[str, Value], ...]:
     """Pair arguments with the schema's names, and fill in the defaults."""
-    arguments = dict(zip((a.name for a in schema.arguments), args, strict=False)) | kwargs
-    return tuple((a.name, detach(arguments.get(a.name, a.default_value))) for a in schema.arguments)
+    given = tuple([(n, v if type(v) is TensorSpec else detach(v)) for n, v in zip(signature.names, args, strict=False)])
+    rest = signature.defaults[len(args) :]
+    if not kwargs:
+        return given + rest
+    named = dict(kwargs)
+    return given + tuple([(name, detach(named[name]) if name in named else value) for name, value in rest])
 
 
 def _bind_by_signature(

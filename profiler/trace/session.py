@@ -27,13 +27,15 @@ from profiler.trace.task_scope import TaskScope
 from profiler.trace.tracing import TracingDetector, count_modes
 from profiler.util.interrupts import guarded, intercepted, uninterrupted
 from profiler.util.shared_context import PROCESS_LOCK
+from profiler.values.records import OUTSIDE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from profiler.trace.operator_calls import OperatorCall
     from profiler.values.communication import ProcessGroup
     from profiler.values.data_flow import DataFlow
-    from profiler.values.memory import Memory
+    from profiler.values.memory import Memory, Moment
     from profiler.values.records import OpRecord, Shape, Value
 
 
@@ -58,6 +60,17 @@ class Trace:
     flow: DataFlow | None = None
     #: The process groups of the collectives among the records.
     groups: tuple[ProcessGroup, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CallCounts:
+    """What the totals of a trace need."""
+
+    #: The distinct calls, each with the number of times that any module made it; the module is that of the first.
+    records: tuple[OpRecord, ...]
+    inventory: ModelInventory
+    #: The moment of the most live memory.
+    peak: Moment
 
 
 class Session:
@@ -184,6 +197,26 @@ class Session:
             flow=self._recorder.flow,
             groups=self._process_groups() if self._inventory is None else self._groups,
         )
+
+    def call_counts(self) -> CallCounts | None:
+        """Return what the totals need of what was recorded so far, in less time than a trace takes.
+
+        None if a module made calls that the model does not have any more.
+
+        Raises:
+            OverlapError: It overlapped another session, and counts the other's work too.
+        """
+        self._reject_overlap()
+        inventory = self._inventory or take_inventory(self.model)
+        paths = {module.path for module in inventory.modules} | {"", OUTSIDE}
+        calls: dict[OperatorCall, int] = {}
+        for call, times in self._recorder.calls.items():
+            if call.module not in paths:
+                return None
+            key = call.anywhere()
+            calls[key] = calls.get(key, 0) + times
+        records = tuple([to_record(call, times) for call, times in calls.items()])
+        return CallCounts(records, inventory, self._storages.peak())
 
     def _records(self) -> tuple[OpRecord, ...]:
         return tuple(to_record(call, times) for call, times in self._recorder.calls.items())

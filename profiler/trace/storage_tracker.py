@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from profiler.trace.argument_specs import SpecCache
     from profiler.trace.storage_ref import Producer
-    from profiler.values.memory import Category, Memory
+    from profiler.values.memory import Category, Memory, Moment
     from profiler.values.records import Phase
 
 
@@ -280,6 +280,11 @@ class StorageTracker:
         self._mark((p.grad for p in parameters if p.grad is not None), "gradient", existing=begins)
         attributes = [value for name, value in vars(optimizer).items() if name not in _NO_STATE]
         self._mark(tensors_in([*optimizer.state.values(), *attributes]), "optimizer_state", existing=begins)
+
+    def peak(self) -> Moment:
+        """Return the moment of the most live memory so far."""
+        self._sum_events()
+        return self._timeline.peak
 
     def memory(self) -> Memory:
         """Return the peaks and the timeline of live memory so far."""

@@ -1,0 +1,97 @@
+"""How many calls of Python functions recording takes: a measure of its cost that does not depend on the machine."""
+
+from __future__ import annotations
+
+import sys
+
+import torch
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+import profiler
+
+
+def python_calls(run) -> int:
+    """Count the calls of Python functions, generators included, that *run* makes."""
+    count = 0
+
+    def on_event(_frame, event, _argument):
+        nonlocal count
+        count += event == "call"
+
+    sys.setprofile(on_event)
+    try:
+        run()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+class Empty(TorchDispatchMode):
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        return func(*args, **(kwargs or {}))
+
+
+def adds(count):
+    """Run an operator so often whose result is a new tensor."""
+    x = torch.ones(4, 4)
+    for _ in range(count):
+        x = torch.add(x, 1)
+
+
+def views(count):
+    """Run an operator so often whose result is a view."""
+    x = torch.ones(4, 4)
+    for _ in range(count):
+        x = x.t()
+
+
+def identities(count):
+    """Call so many modules."""
+    for module in MODULES[:count]:
+        module(1)
+
+
+MODULES = nn.ModuleList(nn.Identity() for _ in range(60))
+
+
+def calls_each(work) -> float:
+    """Return the calls that one operator or module takes more, when there are more of them."""
+    work(60)
+    return (python_calls(lambda: work(60)) - python_calls(lambda: work(20))) / 40
+
+
+def calls_above_an_empty_mode(work) -> float:
+    """Return the calls that recording takes more than a mode that does nothing but run the operator."""
+    with torch.no_grad():
+        with Empty():
+            empty = calls_each(work)
+        with profiler.profile(MODULES):
+            recorded = calls_each(work)
+    return recorded - empty
+
+
+def test_recording_an_operator_takes_three_calls_more_than_an_empty_mode():
+    assert calls_above_an_empty_mode(adds) <= 3
+
+
+def test_recording_a_view_takes_none_more():
+    assert calls_above_an_empty_mode(views) <= 0
+
+
+def test_following_a_module_takes_eight_calls():
+    assert calls_above_an_empty_mode(identities) <= 8
+
+
+def test_reading_the_totals_takes_half_the_calls_of_the_whole_result():
+    model = nn.Sequential(*(nn.Sequential(nn.Linear(8, 8), nn.ReLU()) for _ in range(50)))
+    x = torch.ones(4, 8)
+
+    def profiled():
+        with torch.no_grad(), profiler.profile(model) as p:
+            model(x)
+        return p
+
+    _ = profiled().result.totals
+    quick, whole = profiled(), profiled()
+    assert python_calls(lambda: quick.totals) < python_calls(lambda: whole.result.totals) / 2
