@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from profiler.errors import FormulaError, one_line
+from profiler.escaping import quoted
 from profiler.util.lazy_imports import LazyModule
+from profiler.util.whole_calls import count_whole, name_of
 from profiler.values.records import Cost, OpRecord, Shape, TensorSpec
 
 if TYPE_CHECKING:
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 
     import torch
     from torch._ops import OpOverload, OpOverloadPacket
+
+    from profiler.util.whole_calls import Method
 else:
     torch = LazyModule("torch")
 
@@ -45,14 +49,18 @@ class Formula:
         values = dict(record.arguments) | {"out": record.results[0] if record.results else None}
         try:
             wanted = [(name, bare) for name, bare in self.parameters if name in values or name not in self.optional]
-            return self.function(**{name: _shape(values[name]) if bare else values[name] for name, bare in wanted})
+            cost = self.function(**{name: _shape(values[name]) if bare else values[name] for name, bare in wanted})
         except Exception as error:
             msg = f"the formula of {record.operator} raised {one_line(error)} on {_describe(record)}"
             raise FormulaError(msg) from error
+        if cost is not None and not isinstance(cost, Cost):
+            msg = f"the formula of {record.operator} returned {quoted(cost)}; return a Cost, or None"
+            raise FormulaError(msg)
+        return cost
 
 
-def formula(*operators: str | OpOverload | OpOverloadPacket) -> Callable[[R], R]:
-    """Register the decorated function as the formula of *operators*.
+def formula(*operators: str | OpOverload | OpOverloadPacket | type, backward: bool = False) -> Callable[[R], R]:
+    """Register the decorated function as the formula of *operators*, or of classes whose kernels are no operators.
 
     The function's parameters are names of arguments in the operator's schema, and only those on which the cost depends.
     A parameter annotated ``Shape`` receives the shape of a tensor; one annotated ``TensorSpec`` its shape, dtype,
@@ -62,15 +70,25 @@ def formula(*operators: str | OpOverload | OpOverloadPacket) -> Callable[[R], R]
     A formula for ``library::name`` holds for all overloads, for the in-place operator ``name_``, and for ``out``
     variants, unless one of these has a formula of its own.
 
+    For a subclass of ``torch.autograd.Function`` or of ``nn.Module``, the parameters are argument names of its
+    ``forward``, and ``out``; for a module also names of its attributes, such as ``weight``. The formula stands for all
+    that runs inside: operators there are not counted as well. Register it before the profiled block.
+
+    With *backward*, it is the formula of the backward of a Function: it takes the names of ``forward`` and of
+    ``backward``, ``output`` for what ``forward`` returned, and ``out`` for the first gradient. Without one, the
+    operators in the backward are counted as they run.
+
     Args:
         operators: Each ``torch.ops.library.name``, or text such as ``"library::name"`` or ``"library::name.overload"``.
+
+        backward: Whether the formula is that of the backward of an ``autograd.Function``.
 
     Returns:
         A decorator that registers a function and returns it unchanged. The function returns the ``Cost`` of one call,
         or None if the arguments do not determine it; that call is then uncounted.
 
     Raises:
-        FormulaError: A parameter is not an argument of the operator.
+        FormulaError: A parameter is not an argument of the operator or Function, or a class is of another kind.
 
     Example:
         >>> import profiler
@@ -84,12 +102,41 @@ def formula(*operators: str | OpOverload | OpOverloadPacket) -> Callable[[R], R]
     def register(function: R) -> R:
         entry = Formula(function, _parameters(function), _optional(function))
         for operator in operators:
-            name = _dotted(operator)
-            _check(name, entry)
+            if isinstance(operator, type):
+                name = _register_class(operator, entry, "backward" if backward else "forward")
+            else:
+                name = _dotted(operator)
+                _check(name, entry)
             _FORMULAS[name] = entry
         return function
 
     return register
+
+
+def _register_class(kind: type, entry: Formula, method: Method) -> str:
+    """Have calls of a class recorded whole; return the name of the record."""
+    if not issubclass(kind, (torch.autograd.Function, torch.nn.Module)):
+        msg = f"{kind.__name__} is no autograd.Function and no nn.Module; register a formula for such a class"
+        raise FormulaError(msg)
+    if issubclass(kind, torch.autograd.Function):
+        _check_function(kind, entry, method)
+    elif method == "backward":
+        msg = f"a module has no backward of its own; register one for the autograd.Function that {kind.__name__} calls"
+        raise FormulaError(msg)
+    count_whole(kind, method, tuple(name for name, _ in entry.parameters))
+    return name_of(kind, method)
+
+
+def _check_function(kind: Any, entry: Formula, method: Method) -> None:
+    """Raise if a parameter without a default is not an argument of the function."""
+    has_setup = kind.setup_context is not torch.autograd.Function.setup_context
+    names = list(inspect.signature(kind.forward).parameters)[0 if has_setup else 1 :]
+    if method == "backward":
+        names += [*list(inspect.signature(kind.backward).parameters)[1:], "output"]
+    unknown = [name for name, _ in entry.parameters if name not in {*names, "out"} | entry.optional]
+    if unknown:
+        msg = f"the formula of {kind.__name__} has parameters {', '.join(unknown)}; its {method} has {', '.join(names)}"
+        raise FormulaError(msg)
 
 
 def find(name: str) -> Formula | None:

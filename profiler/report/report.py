@@ -9,15 +9,26 @@ from typing import TYPE_CHECKING
 from profiler import units
 from profiler.escaping import plain, shorten
 from profiler.report.module_rows import Row, module_rows
-from profiler.values.records import ITEMSIZE, TensorSpec, Value, tensors
+from profiler.values.records import ITEMSIZE, UNSEEN_WORK, TensorSpec, Value, tensors
 
 if TYPE_CHECKING:
     from profiler.tally import Operator, Profile, Totals
+    from profiler.tally.profile import Uncounted
     from profiler.values.records import Phase
 
 
 #: The longest name in a line of text, in characters.
 _LONGEST = 300
+
+
+#: What to do about uncounted operators, and about kernels that are none.
+_HINTS = {
+    False: "No formula is known for these: the totals are lower bounds. Register one with @profiler.formula.",
+    True: (
+        "Unseen work: a kernel that is no operator of torch (NumPy, a C++ extension, Triton) made these tensors. "
+        "Its cost is in no total. Register one with @profiler.formula(F), where F is its autograd.Function or module."
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +125,15 @@ class Report:
         whole = self.profile.global_params
         return f" of {units.count(whole)} in all" if whole is not None and whole != self.profile.totals.params else ""
 
+    def uncounted(self) -> list[tuple[str, str]]:
+        """List what no formula covers, and how often it ran; of a kernel that is none, what it made and where."""
+        return [(_describe_uncounted(row), str(row.calls)) for row in self.profile.uncounted]
+
+    def hints(self) -> list[str]:
+        """Say how the totals become whole, if something is uncounted."""
+        is_unseen = {row.operator == UNSEEN_WORK for row in self.profile.uncounted}
+        return [_HINTS[unseen] for unseen in (False, True) if unseen in is_unseen]
+
     def _held(self) -> str:
         """Return the bytes that hold the parameters, if their number and dtypes do not tell: packed, or with scales."""
         held = self.profile.param_bytes
@@ -143,6 +163,13 @@ class Report:
 
     def _line(self, label: str, value: int, unit: str) -> Line:
         return Line(label, self.at_least + units.exact(value), self.at_least + units.count(value, unit))
+
+
+def _describe_uncounted(row: Uncounted) -> str:
+    if row.operator != UNSEEN_WORK:
+        return row.operator
+    made = ", ".join(units.shape(shape) or "a number" for shape in row.shapes)
+    return f"{row.operator} in {row.module or 'the model'}{': ' if made else ''}{made}"
 
 
 def describe(value: Value) -> str:

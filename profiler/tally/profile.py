@@ -15,7 +15,7 @@ from profiler.tally.communication import communication_table
 from profiler.tally.entry import UNCOUNTED, Entry, group_entries, merge_entries, sum_entries
 from profiler.tally.figures import HELD, Totals
 from profiler.tally.tree import Module, Node, build_tree, iter_nodes
-from profiler.values.records import OUTSIDE, PHASES, Phase, Value, tensors
+from profiler.values.records import OUTSIDE, PHASES, UNSEEN_WORK, Phase, Shape, Value, tensors
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,10 +44,18 @@ class Operator:
 
 @dataclass(frozen=True, slots=True)
 class Uncounted:
-    """An operator that no rule counts, and how often it was called."""
+    """An operator that no rule counts, and how often it was called.
+
+    For the work of a kernel that is no operator, the name is "unseen work", and the module and the shape of each tensor
+    that it made are told.
+    """
 
     operator: str
     calls: int
+    #: The path of the module in which a kernel ran that is no operator; None for an operator.
+    module: str | None = None
+    #: The shape of what such a kernel made.
+    shapes: tuple[Shape, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -143,9 +151,12 @@ class Profile:
     @cached_property
     def uncounted(self) -> tuple[Uncounted, ...]:
         """The operators that no rule counts, most called first."""
-        groups = group_entries((e for e in self.entries if e.kind == UNCOUNTED), lambda e: e.record.operator)
-        rows = [Uncounted(name, sum(e.record.calls for e in es)) for name, es in groups.items()]
-        return tuple(sorted(rows, key=lambda r: (-r.calls, r.operator)))
+        groups = group_entries((e for e in self.entries if e.kind == UNCOUNTED), _uncounted_key)
+        rows = [
+            Uncounted(name, sum(e.record.calls for e in es), module, shapes)
+            for (name, module, shapes), es in groups.items()
+        ]
+        return tuple(sorted(rows, key=lambda r: (-r.calls, r.operator, r.module or "", r.shapes)))
 
     @cached_property
     def communication(self) -> tuple[Communication, ...]:
@@ -222,3 +233,11 @@ class Profile:
         from profiler.report import render  # noqa: PLC0415 - a report is built on a profile; only this asks for one
 
         return render(self, "text")
+
+
+def _uncounted_key(entry: Entry) -> tuple[str, str | None, tuple[Shape, ...]]:
+    """Return the operator; of the work of a kernel that is none, its module and the shapes of what it made as well."""
+    record = entry.record
+    if record.operator != UNSEEN_WORK:
+        return record.operator, None, ()
+    return record.operator, record.module, tuple(spec.shape for spec in tensors(record.results))

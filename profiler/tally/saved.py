@@ -41,7 +41,7 @@ from profiler.values.records import OpRecord, TensorSpec
 
 if TYPE_CHECKING:
     from profiler.tally.figures import Totals
-    from profiler.tally.profile import Operator
+    from profiler.tally.profile import Operator, Uncounted
     from profiler.values.data_flow import DataFlow
     from profiler.values.records import Value
 
@@ -159,7 +159,7 @@ def _row(profile: Profile) -> ProfileRow:
         param_bytes=profile.param_bytes,
         modules=[_module(profile, module) for module in profile.modules],
         operators=[_operator(row) for row in profile.operators],
-        uncounted=[UncountedRow(operator=row.operator, calls=row.calls) for row in profile.uncounted],
+        uncounted=list(map(_uncounted, profile.uncounted)),
         records=[_record(entry) for entry in profile.entries],
         findings=finding_rows(profile.findings),
         projection=profile.projection,
@@ -189,6 +189,10 @@ def _module(profile: Profile, module: Module) -> ModuleRow:
 
 def _operator(row: Operator) -> OperatorRow:
     return OperatorRow(operator=row.operator, dtype=row.dtype, calls=row.calls, costs=_costs(row.totals))
+
+
+def _uncounted(row: Uncounted) -> UncountedRow:
+    return UncountedRow(operator=row.operator, calls=row.calls, module=row.module, shapes=list(map(list, row.shapes)))
 
 
 _ENTRY = ("kind", "dtype", *WORK)

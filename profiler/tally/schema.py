@@ -87,10 +87,12 @@ class OperatorRow(SchemaModel):
 
 
 class UncountedRow(SchemaModel):
-    """An operator that no rule counts."""
+    """An operator that no rule counts; or a kernel that is none, with its module and the shapes of what it made."""
 
     operator: str
     calls: int
+    module: str | None = None
+    shapes: list[list[int]] = Field(default_factory=list)
 
 
 class _Record(SchemaModel):

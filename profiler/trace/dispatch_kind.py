@@ -53,7 +53,8 @@ class Effect(enum.Enum):
 
 _PLAIN = frozenset({DispatchKind.KERNEL, DispatchKind.VIEW})
 #: The kernel in whose place another may run on ``meta``.
-_SCALAR_TENSOR = torch.ops.aten.scalar_tensor.default
+#: Run as they are, but are looked at as well.
+_SPECIAL = frozenset({torch.ops.aten.scalar_tensor.default, torch.ops.aten.lift_fresh.default})
 _ALLOCATIONS = frozenset(
     {"empty", "empty_like", "empty_permuted", "empty_quantized", "empty_strided", "new_empty", "new_empty_strided"}
 )
@@ -109,7 +110,7 @@ def plan_of(func: Any) -> OperatorPlan:
     plan = PLANS.get(id(func))
     if plan is None:
         kind, readers, positions, effect = classify(func)
-        is_plain = type(func) is OpOverload and kind in _PLAIN and readers is None and func is not _SCALAR_TENSOR
+        is_plain = type(func) is OpOverload and kind in _PLAIN and readers is None and func not in _SPECIAL
         run = func._op if is_plain else func
         plan = PLANS[id(func)] = OperatorPlan(is_plain, run, kind, readers, positions, effect, exchange_of(func), func)
     return plan

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from contextlib import ExitStack
+from collections.abc import Callable
+from contextlib import ExitStack, contextmanager
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
@@ -27,17 +28,22 @@ from profiler.trace.module_calls import Follower, follow
 from profiler.trace.module_paths import ModulePaths, path_under_caller, walk
 from profiler.trace.nested_tensors import tensors_in
 from profiler.trace.other_threads import GraphTags, ModeOnThreads
-from profiler.trace.thread_state import ThreadState
+from profiler.trace.thread_state import RunningNode, ThreadState
+from profiler.util.whole_calls import class_with_formula
 from profiler.values.records import OUTSIDE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable, Iterator
 
     from torch import nn
     from torch.optim import Optimizer
     from torch.utils._python_dispatch import TorchDispatchMode
 
     from profiler.values.records import Phase
+
+
+#: Receives a module, the positional and the keyword arguments of its call if they are wanted, and its output.
+OnReturn = Callable[[Any, Any, Any, Any], None]
 
 
 class _ThisThread(threading.local):
@@ -110,12 +116,44 @@ class ModuleStack:
             state.nodes.record(path)
         return self._with_exchange(path, phase) if self._is_sharded else (path, phase)
 
+    def scope(self) -> object | None:
+        """Return the call of a module, or the autograd node, that runs now; None outside of both."""
+        state, node, task = self.thread.state, _current_autograd_node(), _current_graph_task_id()
+        if node is not None and state.graph_task != task:
+            return RunningNode(task, node.name(), node._sequence_nr())
+        return state.innermost or (self.home.innermost if state.is_idle else None)
+
+    def exports(self, scope: object) -> list[Any]:
+        """Return the list of what *scope* has handed out to code that is no operator."""
+        return self.thread.state.exports(scope)
+
+    def latest_exports(self) -> list[Any]:
+        """Return what was handed out last in the call of the model, or in the backward pass, that runs now."""
+        return self.thread.state.latest_exports(_current_graph_task_id())
+
+    @contextmanager
+    def whole_call(self) -> Iterator[bool]:
+        """Record no operator in the block; return whether no such call is around it."""
+        state = self.thread.state
+        before = state.whole_calls
+        state.whole_calls = before + 1
+        try:
+            yield before == 0
+        finally:
+            state.whole_calls = before
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether a call runs that is counted whole, by a formula of its class."""
+        return self.thread.state.whole_calls > 0
+
     def attach(
         self,
         on_call: Callable[[Any, Any], None] = lambda *_: None,
         mode: TorchDispatchMode | None = None,
         is_tracing: Callable[[], bool] = lambda: False,
         places: Iterable[tuple[str, nn.Module]] | None = None,
+        on_return: OnReturn = lambda *_: None,
     ) -> None:
         """Start to follow the modules that run on this thread.
 
@@ -124,6 +162,8 @@ class ModuleStack:
             mode: Is entered on any other thread while it runs modules of the model; with None, only this thread counts.
             is_tracing: Returns whether torch traces a program: a call in it is none of the model's.
             places: The modules of the model with each of their paths, if the caller has listed them.
+            on_return: Receives each call that is counted whole when it ends; and each of the root module, without
+                arguments.
         """
         self._paths.list_once(walk(self._model) if places is None and self._model is not None else places or ())
         self._is_sharded = has_sharded(self._paths.modules)
@@ -145,10 +185,15 @@ class ModuleStack:
                 path = paths[0] if len(paths) == 1 else path_under_caller(paths, self.locate()[0])
                 self._count_call(path, args, kwargs)
                 state.push(module, path)
+            if class_with_formula(type(module)) is not None:
+                state.whole_calls += 1
+                state.whole_modules.append((module, args, kwargs))
             return True
 
         def leave(module: nn.Module, output: Any) -> None:
             state = thread.state
+            if module is self._model or state.whole_modules:
+                self._report_return(state, on_return, module, output)
             path = state.pop(module)
             if path is not None and output is not None and path not in self.outputs:
                 self.outputs[path] = _plain_shape(output) or tuple(_shapes(output))
@@ -161,6 +206,16 @@ class ModuleStack:
             stack.callback(self.home.clear)
             stack.enter_context(follow(Follower(is_tracing, enter, leave), threads.when_left))
             self._attached = stack.pop_all()
+
+    def _report_return(self, state: ThreadState, report: OnReturn, module: nn.Module, output: Any) -> None:
+        """Report the end of a call of the model, or of one that is counted whole, before it is left."""
+        if output is not None and module is self._model and torch._C._get_tracing_state() is None:
+            report(module, None, None, output)
+        if state.whole_modules and state.whole_modules[-1][0] is module:
+            call = state.whole_modules.pop()
+            state.whole_calls -= 1
+            if output is not None and not state.whole_calls:
+                report(*call, output)
 
     def detach(self) -> None:
         """Remove the hooks and clear the stack."""

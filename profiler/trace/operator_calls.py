@@ -7,7 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from profiler.trace.argument_specs import detach
-from profiler.values.records import OpRecord, TensorSpec
+from profiler.values.records import UNSEEN_WORK, OpRecord, TensorSpec
 
 if TYPE_CHECKING:
     from profiler.values.records import Phase, Value
@@ -29,6 +29,18 @@ class OperatorCall(NamedTuple):
     def anywhere(self) -> OperatorCall:
         """Return the call without the module and the phase, on which its cost does not depend."""
         return OperatorCall(self[0], "", "forward", *self[3:])
+
+
+class UnseenKernel(NamedTuple):
+    """In the place of an operator: a kernel that is none."""
+
+
+class WholeKernel(NamedTuple):
+    """In the place of an operator: a call that is counted by a formula of its class."""
+
+    name: str
+    #: The names of the arguments.
+    arguments: tuple[str, ...]
 
 
 class _Signature(NamedTuple):
@@ -58,6 +70,11 @@ def to_record(call: OperatorCall, times: int) -> OpRecord:
     """Return the record of a call made so many *times*: without torch objects, its arguments by their schema names."""
     operator, module, phase, args, kwargs, results = call
     results = detach(results if type(results) is tuple else (results,))
+    if isinstance(operator, UnseenKernel):
+        return OpRecord(UNSEEN_WORK, module, phase, (), results, times)
+    if isinstance(operator, WholeKernel):
+        named = tuple(zip(operator.arguments, map(detach, args), strict=True))
+        return OpRecord(operator.name, module, phase, named, results, times)
     if not hasattr(operator, "_schema"):
         name, arguments = f"higher_order.{operator}", _bind_by_signature(operator, args, kwargs)
         return OpRecord(name, module, phase, arguments, results, times)

@@ -7,11 +7,12 @@ from collections import Counter
 from contextlib import ExitStack, contextmanager
 from threading import RLock
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 import torch
 from torch._C import DispatchKey, _current_autograd_node, _current_graph_task_id
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatch_mode_stack
 
 from profiler.trace import dispatch_stack
 from profiler.trace.argument_specs import SpecCache
@@ -23,6 +24,8 @@ from profiler.trace.operator_calls import OperatorCall
 from profiler.trace.scalar_assignment import SCALAR_TENSOR, assigned_scalar
 from profiler.trace.storage_ref import Producer
 from profiler.trace.tracing import count_modes
+from profiler.trace.unseen_work import LIFT, UnseenWork
+from profiler.trace.whole_calls import WholeCalls
 from profiler.values.records import OUTSIDE
 
 if TYPE_CHECKING:
@@ -80,6 +83,13 @@ class Recorder(TorchDispatchMode):
         self._pending: list[PendingCall] = []
         self._calls: Counter[OperatorCall] = Counter()
         self._flow = FlowLog()
+        this = ref(self)  # no cycle: a profile frees its model at once
+
+        def is_entered() -> bool:
+            return any(mode is this() for mode in _get_current_dispatch_mode_stack())
+
+        self.unseen = UnseenWork(modules, storages, self._calls, is_entered)
+        self.whole = WholeCalls(modules, self._calls, is_entered, self.unseen.on_written)
 
     @property
     def calls(self) -> Counter[OperatorCall]:
@@ -191,6 +201,8 @@ class Recorder(TorchDispatchMode):
         if plan.kind is not DispatchKind.VIEW:
             with self._lock:
                 self._record((func, path, phase), plan, args, kwargs, result)
+        elif func is LIFT:
+            self.unseen.on_lift(result)
         return result
 
     def _locate(self, plan: OperatorPlan, args: tuple[Any, ...]) -> tuple[str, Phase]:
@@ -230,8 +242,12 @@ class Recorder(TorchDispatchMode):
             storages.mark_exchanged(plan.exchange, read, written)
         if plan.readers is not None:
             specs.read_values(plan.readers, args, kwargs or {}, items)
+        effect = plan.effect
+        if storages.unproven or effect is Effect.ALLOCATES or effect is Effect.ZEROS:
+            self.unseen.on_operator(producer, effect, args, kwargs, result)
         names = tuple(kwargs) if kwargs else ()
-        self._pending.append((producer, items, names, results if is_sequence else results[0], (read, written)))
+        if not self._modules.is_whole:
+            self._pending.append((producer, items, names, results if is_sequence else results[0], (read, written)))
         if len(self._pending) >= _MAX_PENDING:
             self._count_pending()
             storages.trim()
@@ -255,6 +271,7 @@ class Recorder(TorchDispatchMode):
         if implementation is None:
             result = func(*args, **kwargs)
             self._count_call(func, self.specs.call_specs(None, args, kwargs, result))
+            self.unseen.on_written((args, kwargs))
             return result
         if func.name() in _CALLS_FUNCTIONS:
             return implementation(*map(self._recorded, args), **kwargs)
@@ -278,5 +295,7 @@ class Recorder(TorchDispatchMode):
         return call
 
     def _count_call(self, func: Any, specs: tuple[Any, Any, Any]) -> None:
+        if self._modules.is_whole:
+            return
         with self._lock:
             self.calls[OperatorCall(func, *self._modules.locate(), *specs)] += 1

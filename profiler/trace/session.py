@@ -14,6 +14,7 @@ from torch import nn
 from profiler.errors import OverlapError, UnsupportedModelError
 from profiler.trace import dispatch_stack
 from profiler.trace.argument_specs import SpecCache, detach
+from profiler.trace.exports import observe_exports
 from profiler.trace.held_tensors import Holdings
 from profiler.trace.inventory import ModelInventory, take_inventory
 from profiler.trace.module_stack import ModuleStack
@@ -25,6 +26,7 @@ from profiler.trace.storage_resizes import observe_resizes
 from profiler.trace.storage_tracker import StorageTracker
 from profiler.trace.task_scope import TaskScope
 from profiler.trace.tracing import TracingDetector, count_modes
+from profiler.trace.whole_calls import observe_functions
 from profiler.util.interrupts import guarded, intercepted, uninterrupted
 from profiler.util.shared_context import PROCESS_LOCK
 from profiler.values.records import OUTSIDE
@@ -133,11 +135,15 @@ class Session:
         tracing.start(holdings.tensors)
         stack.callback(scope.leave)
         scope.enter()
+        unseen = self._recorder.unseen
+        stack.enter_context(observe_exports(unseen.on_export))
+        stack.enter_context(observe_functions(self._recorder.whole))
         self._modules.attach(
             self._on_model_call,
             self._recorder,
             self._is_excluded,
             ((row.path, row.module) for row in holdings.rows),
+            self._on_return,
         )
         stack.enter_context(self._recorder.recording())
 
@@ -234,6 +240,13 @@ class Session:
         if is_own_mode_alone and scope.task is None and nn.Module.__call__ is tracing.module_call:
             return False
         return scope.excludes() or tracing.is_tracing()
+
+    def _on_return(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+        """Record a call that is counted whole; look for results of unseen kernels in what the model returns."""
+        if args is None:
+            self._recorder.unseen.on_output(output)
+        else:
+            self._recorder.whole.on_module(module, args, kwargs, output)
 
     def _find_overlap(self) -> str:
         """Return what makes the counts wrong when the session ends now; empty if nothing does."""

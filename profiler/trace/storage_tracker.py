@@ -25,7 +25,7 @@ from profiler.trace.inner_tensors import inner_tensors
 from profiler.trace.inventory import ModelInventory, inventory_of
 from profiler.trace.memory_timeline import MemoryTimeline
 from profiler.trace.nested_tensors import tensors_in
-from profiler.trace.storage_ref import StorageRef
+from profiler.trace.storage_ref import Contents, StorageRef
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -82,6 +82,8 @@ class StorageTracker:
         self._survivors: list[StorageRef] = []
         #: The storages of the model's parameters and buffers, by the ``id`` of these.
         self._model_storages: dict[int, StorageRef] = {}
+        #: Operands that no operator is known to have written, and their storages. `UnseenWork` takes them.
+        self.unproven: list[tuple[torch.Tensor, StorageRef]] = []
         #: Temporary storages of the current forward pass, which become activations if they outlive it.
         self._forward_temporaries: list[StorageRef] = []
         self._phase: Phase = "forward"
@@ -155,9 +157,9 @@ class StorageTracker:
                 except _NO_STORAGE:  # a sparse or a nested tensor
                     storages += [self._read(t, operator, storages) for t in specs.replace_tensors(items, (i,))]
                     continue
-                storages.append(
-                    self._read(item, operator, storages) if storage is None or storage() is None else storage
-                )
+                if storage is None or storage() is None or storage.contents:
+                    storage = self._read(item, operator, storages)
+                storages.append(storage)
                 items[i] = (stored_once and cached.get(key)) or specs.new_spec(item)
             elif kind not in PLAIN:
                 storages += [self._read(t, operator, storages) for t in specs.replace_tensors(items, (i,))]
@@ -199,10 +201,17 @@ class StorageTracker:
             storage = self.live.get(tensor.untyped_storage()._cdata)
         except _NO_STORAGE:
             return None
-        if (storage is not None and storage() is not None) or (operator is _COPY and _is_received(before)):
+        if storage is not None and storage() is not None:
+            if storage.contents:
+                self.unproven.append((tensor, storage))
+            return storage
+        if operator is _COPY and _is_received(before):
             return storage
         unseen: Category = "input" if exchange_of(operator) is None else "communication"
-        return self._track(tensor, self._unknown_producer, unseen, existing=self._phase == "backward")
+        storage = self._track(tensor, self._unknown_producer, unseen, existing=self._phase == "backward")
+        if storage is not None:
+            self.unproven.append((tensor, storage))
+        return storage
 
     def hand_over(self, read: list[StorageRef | None], results: Iterable[Any]) -> None:
         """Let the result of a wait take the place of what was waited for: fake tensors make a new storage of it."""
@@ -238,6 +247,18 @@ class StorageTracker:
             if storage is not None and storage.category in previous:
                 self._recategorize(storage, category)
 
+    def find(self, tensor: torch.Tensor) -> StorageRef | None:
+        """Return what is known of the storage of *tensor*; None if it is not tracked."""
+        try:
+            storage = self.live.get(tensor.untyped_storage()._cdata)
+        except _NO_STORAGE:
+            return None
+        return storage if storage is not None and storage() is not None else None
+
+    def adopt(self, tensor: torch.Tensor, producer: Producer | None, category: Category) -> None:
+        """Track a tensor that is no result of an operator; without a *producer*, it comes from outside."""
+        self._track(tensor, producer or self._unknown_producer, category)
+
     def on_resize(self, untyped: torch.UntypedStorage) -> None:
         """Count a storage with its new size."""
         tracked = self.live.get(untyped._cdata)
@@ -259,11 +280,8 @@ class StorageTracker:
     def holds_parameter(self, operand: Any) -> bool:
         """Return whether an operand, or the first of a list, has the storage of a parameter."""
         tensor = next(tensors_in(operand), None)
-        try:
-            storage = self.live.get(tensor.untyped_storage()._cdata) if tensor is not None else None
-        except _NO_STORAGE:
-            return False
-        return storage is not None and storage() is not None and storage.category == "parameter"
+        storage = self.find(tensor) if tensor is not None else None
+        return storage is not None and storage.category == "parameter"
 
     def trim(self, max_events: int = _MAX_EVENTS) -> None:
         """Sum the waiting events and drop them if there are more than *max_events*."""
@@ -376,7 +394,7 @@ class StorageTracker:
         storage = self.live[key] = StorageRef(untyped, self._events.append)
         storage.key, storage.bytes, storage.producer = key, size, producer
         storage.category, storage.counted_as, storage.removed = category, None, False
-        storage.is_exchanged = False
+        storage.is_exchanged, storage.contents = False, Contents.WRITTEN
         (self._existing if existing else self._events).append(storage)
         if category == "temporary" and self._phase in _FORWARD:
             self._forward_temporaries.append(storage)

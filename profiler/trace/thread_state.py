@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from typing import Any, NamedTuple
 
 import torch
 
@@ -57,6 +58,14 @@ class NodeOwners:
         return self._paths[run] if run < len(self._paths) else OUTSIDE
 
 
+class RunningNode(NamedTuple):
+    """An autograd node that runs: its backward pass (graph task), name and number."""
+
+    task: int
+    name: str
+    number: int
+
+
 #: A running module or optimizer, and the values of the thread's attributes to restore when it ends: ``current``,
 #: ``creator``, ``graph_task``, ``phase``. A plain tuple, since one is made for every call of a module.
 _Frame = tuple[object, str, str, int, Phase]
@@ -66,6 +75,7 @@ class ThreadState:
     """The running modules and optimizer steps of one thread, innermost last, and who creates its autograd nodes."""
 
     __slots__ = (
+        "_exports",
         "_frames",
         "creator",
         "current",
@@ -76,11 +86,19 @@ class ThreadState:
         "nodes",
         "phase",
         "rerun_task",
+        "whole_calls",
+        "whole_modules",
     )
 
     def __init__(self) -> None:
         """Start outside of every module."""
         self._frames: list[_Frame] = []
+        #: What has handed out the memory of tensors, and what is known of them.
+        self._exports: tuple[object, list[Any]] = None, []
+        #: How many calls run now that are counted whole: by a formula of their class.
+        self.whole_calls = 0
+        #: The modules among them, and the arguments of their calls.
+        self.whole_modules: list[tuple[object, Any, dict[str, Any]]] = []
         #: The path of the innermost running module; OUTSIDE in an optimizer step.
         self.current = OUTSIDE
         #: The module to which the nodes that are created now belong: in a backward pass, not the running module.
@@ -121,6 +139,8 @@ class ThreadState:
                 self.nodes.record(self.current)
             path = self.current
             popped, self.current, self.creator, self.graph_task, self.phase = frames.pop()
+            if not frames:
+                self._exports = None, []
             if popped is owner:
                 return path
 
@@ -144,7 +164,28 @@ class ThreadState:
         frames = self._frames
         return bool(frames) and (frames[-1][0] is owner or any(frame[0] is owner for frame in frames))
 
+    @property
+    def innermost(self) -> object | None:
+        """The innermost call of a module, as an object of its own; None outside of all, and in an optimizer's step."""
+        return self._frames[-1] if self._frames and self.phase != "optimizer" else None
+
+    def exports(self, scope: object) -> list[Any]:
+        """Return what *scope* has handed out: a call, or an autograd node. What another has is dropped."""
+        held, exports = self._exports
+        if held is scope or (isinstance(scope, RunningNode) and held == scope):
+            return exports
+        self._exports = scope, []
+        return self._exports[1]
+
+    def latest_exports(self, task: int) -> list[Any]:
+        """Return what was handed out last, in the outermost call that runs, or in this backward pass (graph task)."""
+        scope, exports = self._exports
+        return [] if isinstance(scope, RunningNode) and scope.task != task else exports
+
     def clear(self) -> None:
         """Forget every running call."""
         self._frames.clear()
+        self._exports = None, []
+        self.whole_calls = 0
+        self.whole_modules.clear()
         self.current, self.creator, self.graph_task, self.phase = OUTSIDE, OUTSIDE, -1, "forward"

@@ -14,6 +14,8 @@ Shape = tuple[int, ...]
 Phase = Literal["forward", "backward", "recompute", "optimizer"]
 #: The module path of operators that ran outside every call of the model.
 OUTSIDE = "(outside)"
+#: In the place of an operator's name: the work of a kernel that is none, known by the tensor that it made.
+UNSEEN_WORK = "unseen work"
 PHASES: tuple[Phase, ...] = ("forward", "backward", "recompute", "optimizer")
 
 
@@ -93,7 +95,9 @@ class OpRecord:
 
     @property
     def packet(self) -> str:
-        """The operator name without its overload: ``aten.convolution``."""
+        """The operator name without its overload: ``aten.convolution``. A class that is counted whole has none."""
+        if self.operator.startswith("class:"):
+            return self.operator
         return self.operator.rpartition(".")[0] if self.operator.count(".") > 1 else self.operator
 
 

@@ -25,7 +25,7 @@ _LONGEST = 300
 @PROFILE_FORMATS.register("markdown")
 def markdown(report: Report) -> str:
     """Return the heading, totals, modules, operators, uncounted operators, findings and projection."""
-    uncounted = [(row.operator, str(row.calls)) for row in report.profile.uncounted]
+    uncounted = report.uncounted()
     parts = [
         f"# {markdown_text(report.heading)}",
         _table(("total", "exact", "short"), ((line.label, line.exact, line.short) for line in report.totals())),
@@ -36,6 +36,7 @@ def markdown(report: Report) -> str:
         _table(("module", "type", "MACs", "FLOPs", "% FLOPs", "params", "output"), _modules(report)),
         _table(("operator", "dtype", "calls", "MACs", "FLOPs", "bytes"), _operators(report)),
         _table(("uncounted operator", "calls"), uncounted) if uncounted else "Every operator is counted, or free.",
+        *report.hints(),
     ]
     parts += _findings(report)
     parts += _projection(report)

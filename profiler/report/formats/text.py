@@ -219,8 +219,8 @@ def _projection(report: Report) -> tuple[RenderableType, ...]:
 
 
 def _uncounted(report: Report, width: int) -> RenderableType:
-    rows = [(row.operator, str(row.calls)) for row in report.profile.uncounted]
+    rows = report.uncounted()
     if not rows:
         return Text("Every operator is counted, or free.", style="green")
-    hint = "No formula is known for these: the totals are lower bounds. Register one with @profiler.formula."
-    return Group(_table(width, ("uncounted operator", "calls"), rows), Text(hint, style="yellow"))
+    hints = (Text(hint, style="yellow") for hint in report.hints())
+    return Group(_table(width, ("uncounted operator", "calls"), rows), *hints)
