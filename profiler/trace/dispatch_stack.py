@@ -6,7 +6,13 @@ from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes, _get_current_dispatch_mode_stack
+from torch.utils._python_dispatch import (
+    TorchDispatchMode,
+    _disable_current_modes,
+    _get_current_dispatch_mode_stack,
+    _pop_mode,
+    _push_mode,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,6 +51,18 @@ def remove(mode: TorchDispatchMode) -> None:
             above.append(top)
     for other in reversed(above):
         TorchDispatchMode.__enter__(other)
+
+
+def take_out(mode: TorchDispatchMode | None) -> None:
+    """Take *mode* out of the modes of this thread, to which it was pushed. Those that were entered above it stay."""
+    above = []
+    while _get_current_dispatch_mode_stack():
+        above.append(_pop_mode())
+        if above[-1] is mode:
+            above.pop()
+            break
+    for other in reversed(above):
+        _push_mode(other)
 
 
 @contextmanager

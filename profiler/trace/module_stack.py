@@ -263,7 +263,8 @@ class ModuleStack:
         nodes = self._tags.owners_of(node)
         if nodes is None:
             # another thread runs its own nodes if the backward pass was called there, and else those of the block
-            nodes = state.nodes if state is self.home or engine_frame() is not None else self.home.nodes
+            is_own = engine_frame() is not None and state.nodes.has(node._sequence_nr())
+            nodes = state.nodes if state is self.home or is_own else self.home.nodes
         return nodes.path_of(node._sequence_nr())
 
 

@@ -1,7 +1,7 @@
 """Follow a model onto other threads: its modules' hooks fire on every thread, but a dispatch mode sees only its own.
 
 When a module of the model is called on a thread that has not entered the mode, the mode is entered there, and left when
-that call ends. Operators that run on such a thread outside of the model's modules are not seen.
+that call ends. What else such a thread runs is seen if the block started it, or submitted it to a pool (`hand_on`).
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ from __future__ import annotations
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
-from torch.utils._python_dispatch import _get_current_dispatch_mode_stack, _pop_mode, _push_mode
+from torch.utils._python_dispatch import _get_current_dispatch_mode_stack, _push_mode
+
+from profiler.trace.dispatch_stack import take_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -51,7 +53,7 @@ class ModeOnThreads:
         """Leave the mode if it was entered on this thread: no call of the model runs there any more."""
         if get_ident() not in self._entered:
             return
-        _remove(self._mode)
+        take_out(self._mode)
         self._entered.discard(get_ident())
         if self._when_left is not None and not self._entered:
             self._when_left()
@@ -63,18 +65,6 @@ class ModeOnThreads:
             self._when_left = callback
         else:
             callback()
-
-
-def _remove(mode: TorchDispatchMode | None) -> None:
-    """Remove *mode* from the stack of this thread. Modes that the model left above it stay active."""
-    above = []
-    while _get_current_dispatch_mode_stack():
-        above.append(_pop_mode())
-        if above[-1] is mode:
-            above.pop()
-            break
-    for other in reversed(above):
-        _push_mode(other)
 
 
 class GraphTags:

@@ -25,6 +25,7 @@ from profiler.trace.recorder import Recorder
 from profiler.trace.storage_resizes import observe_resizes
 from profiler.trace.storage_tracker import StorageTracker
 from profiler.trace.task_scope import TaskScope
+from profiler.trace.thread_starts import hand_on
 from profiler.trace.tracing import TracingDetector, count_modes
 from profiler.trace.whole_calls import observe_functions
 from profiler.util.interrupts import guarded, intercepted, uninterrupted
@@ -137,6 +138,7 @@ class Session:
         scope.enter()
         unseen = self._recorder.unseen
         stack.enter_context(observe_exports(unseen.on_export))
+        stack.enter_context(hand_on(self._recorder))
         stack.enter_context(observe_functions(self._recorder.whole))
         self._modules.attach(
             self._on_model_call,

@@ -1,0 +1,104 @@
+"""Work on threads that a profiled block starts, outside of the model's modules."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.pool import ThreadPool
+
+import pytest
+import torch
+from torch import nn
+
+import profiler
+
+X = torch.ones(2, 8)
+PRODUCT = 2 * 8 * 8
+
+
+def on_a_thread(function):
+    thread = threading.Thread(target=function)
+    thread.start()
+    thread.join()
+
+
+class Subclass(threading.Thread):
+    def run(self) -> None:
+        X @ X.t()
+
+
+def by_a_subclass_of_thread(_):
+    thread = Subclass()
+    thread.start()
+    thread.join()
+
+
+def on_a_new_pool(function):
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda _: function(), range(1)))
+
+
+def on_a_pool_of_multiprocessing(function):
+    with ThreadPool(1) as pool:
+        pool.apply(function)
+
+
+@pytest.mark.parametrize("run", [on_a_thread, by_a_subclass_of_thread, on_a_new_pool, on_a_pool_of_multiprocessing])
+def test_a_plain_function_on_a_thread_is_counted(run):
+    with profiler.profile(nn.Linear(8, 8)) as p:
+        run(lambda: X @ X.t())
+    assert p.totals.macs == 2 * 8 * 2
+    assert p.nodes["(outside)"].own.macs == 2 * 8 * 2
+
+
+def test_a_plain_function_on_a_pool_that_was_there_before_is_counted():
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(int).result()
+        with profiler.profile(nn.Linear(8, 8)) as p:
+            pool.submit(lambda: X @ X.t()).result()
+        pool.submit(lambda: X @ X.t()).result()
+    assert p.totals.macs == 2 * 8 * 2
+
+
+def test_a_plain_function_that_a_forward_runs_on_a_thread_is_work_of_its_module():
+    class Threaded(nn.Module):
+        def forward(self, x):
+            on_a_thread(lambda: x @ x.t())
+            return x
+
+    p = profiler.count(nn.Sequential(nn.Linear(8, 8, bias=False), Threaded()), X)
+    assert p.nodes["1"].own.macs == 2 * 8 * 2
+
+
+@pytest.mark.parametrize("run", [on_a_thread, on_a_new_pool])
+def test_a_backward_pass_on_a_thread_is_counted_for_the_modules_of_its_forward(run):
+    model = nn.Sequential(*(nn.Linear(8, 8, bias=False) for _ in range(2)))
+    with profiler.profile(model) as p:
+        loss = model(X).sum()
+        run(loss.backward)
+    assert p.phases["backward"].macs == 3 * PRODUCT
+    assert [p.nodes[path].own.macs for path in ("0", "1")] == [2 * PRODUCT, 3 * PRODUCT]
+
+
+def test_a_thread_that_was_started_elsewhere_is_left_alone():
+    begin, ended = threading.Event(), threading.Event()
+
+    def other():
+        begin.wait()
+        on_a_thread(lambda: X @ X.t())
+        ended.set()
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    with profiler.profile(nn.Linear(8, 8)) as p:
+        begin.set()
+        ended.wait()
+    thread.join()
+    assert p.totals.macs == 0
+
+
+def test_the_methods_of_threads_and_pools_are_as_before():
+    before = threading.Thread.start, ThreadPoolExecutor.submit
+    with profiler.profile(nn.Linear(8, 8)), profiler.profile(nn.Linear(8, 8)):
+        assert threading.Thread.start is not before[0]
+    assert (threading.Thread.start, ThreadPoolExecutor.submit) == before
