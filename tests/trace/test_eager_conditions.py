@@ -18,7 +18,7 @@ class Branches(nn.Module):
         self.wide, self.twice = nn.Linear(8, 8), nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 8))
 
     def forward(self, x):
-        return torch.cond(x.sum() > 0, lambda x: self.wide(x), lambda x: self.twice(x), (x,))
+        return torch.cond(x.sum() > 0, self.wide, self.twice, (x,))
 
 
 @pytest.mark.parametrize(("sign", "products"), [(1, 1), (-1, 2)])
@@ -31,10 +31,8 @@ def test_the_branch_that_runs_is_counted_with_its_gradients(sign, products, capt
     assert p.uncounted == ()
     assert p.phases["forward"].macs == products * PRODUCT
     assert p.phases["backward"].macs == (2 * products - captured_alone) * PRODUCT
-    chosen = model.wide if sign > 0 else model.twice
-    assert all(
-        (parameter.grad is not None) == (parameter in set(chosen.parameters())) for parameter in model.parameters()
-    )
+    chosen = set((model.wide if sign > 0 else model.twice).parameters())
+    assert {p for p in model.parameters() if p.grad is not None} == chosen
 
 
 def test_conditions_are_compiled_again_after_the_block():
