@@ -31,6 +31,13 @@ _HINTS = {
 }
 
 
+#: What is said of attention whose lengths are unknown.
+_BOUNDS = (
+    "An upper bound (≤): the lengths of the sequences have no values here, and {} is counted as if every query "
+    "attended to all keys of the longest sequence. Run it on a device with values."
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """A line of the totals: a label, the exact number, and the same number rounded."""
@@ -58,7 +65,12 @@ class Report:
 
     @property
     def at_least(self) -> str:
-        """``≥`` if operators are uncounted, so that totals are lower bounds; otherwise empty."""
+        """``≥`` if operators are uncounted, so that totals are lower bounds; otherwise empty.
+
+        ``≤`` if some are counted at more than ran, and ``≈`` if both is so.
+        """
+        if self.profile.upper_bounds:
+            return "≤ " if self.profile.is_complete else "≈ "
         return "" if self.profile.is_complete else "≥ "
 
     def modules(self) -> list[Row]:
@@ -130,9 +142,13 @@ class Report:
         return [(_describe_uncounted(row), str(row.calls)) for row in self.profile.uncounted]
 
     def hints(self) -> list[str]:
-        """Say how the totals become whole, if something is uncounted."""
+        """Say how the totals become whole, if something is uncounted or counted at more than ran."""
         is_unseen = {row.operator == UNSEEN_WORK for row in self.profile.uncounted}
-        return [_HINTS[unseen] for unseen in (False, True) if unseen in is_unseen]
+        return [*(_HINTS[unseen] for unseen in (False, True) if unseen in is_unseen), *self._bounds()]
+
+    def _bounds(self) -> list[str]:
+        names = ", ".join(row.operator for row in self.profile.upper_bounds)
+        return [_BOUNDS.format(names)] if names else []
 
     def _held(self) -> str:
         """Return the bytes that hold the parameters, if their number and dtypes do not tell: packed, or with scales."""

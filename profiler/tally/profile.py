@@ -15,7 +15,7 @@ from profiler.tally.communication import communication_table
 from profiler.tally.entry import UNCOUNTED, Entry, group_entries, merge_entries, sum_entries
 from profiler.tally.figures import HELD, Totals
 from profiler.tally.tree import Module, Node, build_tree, iter_nodes
-from profiler.values.records import OUTSIDE, PHASES, UNSEEN_WORK, Phase, Shape, Value, tensors
+from profiler.values.records import LENGTHS, OUTSIDE, PHASES, UNSEEN_WORK, Phase, Shape, TensorSpec, Value, tensors
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -163,6 +163,17 @@ class Profile:
         """What this rank exchanges with others: by kind, process group, dtype, module and phase."""
         return communication_table((e.record for e in self.entries), self.groups)
 
+    @cached_property
+    def upper_bounds(self) -> tuple[Uncounted, ...]:
+        """The operators counted at more than ran: attention on packed sequences whose lengths have no values on meta.
+
+        Every query counts there as if it attends to all keys of the longest sequence. On a device with values the count
+        is that of the sequences.
+        """
+        groups = group_entries((e for e in self.entries if _has_unknown_lengths(e)), lambda e: e.record.operator)
+        rows = [Uncounted(name, sum(e.record.calls for e in es)) for name, es in groups.items()]
+        return tuple(sorted(rows, key=lambda r: (-r.calls, r.operator)))
+
     @property
     def model_flops(self) -> int:
         """FLOPs of forward and backward, the basis of model FLOPs utilisation (MFU)."""
@@ -233,6 +244,14 @@ class Profile:
         from profiler.report import render  # noqa: PLC0415 - a report is built on a profile; only this asks for one
 
         return render(self, "text")
+
+
+def _has_unknown_lengths(entry: Entry) -> bool:
+    """Return whether an attention call was counted without the lengths of its sequences, which it was given."""
+    return entry.macs > 0 and any(
+        name in LENGTHS and isinstance(value, TensorSpec) and value.values is None
+        for name, value in entry.record.arguments
+    )
 
 
 def _uncounted_key(entry: Entry) -> tuple[str, str | None, tuple[Shape, ...]]:

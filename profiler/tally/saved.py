@@ -87,8 +87,9 @@ def from_json(text: str, source: str = "the text") -> Profile:
 
 
 def _as_old_as(row: ProfileRow, computed: ProfileRow) -> ProfileRow:
-    """Return what was computed, without the table of communication if the file is from before there was one."""
-    return computed if row.communication else computed.model_copy(update={"communication": []})
+    """Return what was computed, without the tables that the file lacks because it is from before they were there."""
+    missing = [name for name in ("communication", "upper_bounds") if not getattr(row, name)]
+    return computed.model_copy(update={name: [] for name in missing})
 
 
 def _require_numbers(profile: Profile) -> None:
@@ -160,6 +161,7 @@ def _row(profile: Profile) -> ProfileRow:
         modules=[_module(profile, module) for module in profile.modules],
         operators=[_operator(row) for row in profile.operators],
         uncounted=list(map(_uncounted, profile.uncounted)),
+        upper_bounds=list(map(_uncounted, profile.upper_bounds)),
         records=[_record(entry) for entry in profile.entries],
         findings=finding_rows(profile.findings),
         projection=profile.projection,

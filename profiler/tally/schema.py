@@ -135,6 +135,9 @@ class ProfileRow(SchemaModel):
     modules: list[ModuleRow]
     operators: list[OperatorRow]
     uncounted: list[UncountedRow]
+    upper_bounds: list[UncountedRow] = Field(
+        default_factory=list, description="operators counted at more than ran: lengths of sequences had no values"
+    )
     records: list[RecordRow]
     findings: list[FindingRow] = Field(default_factory=list)
     projection: Projection | None = None

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from profiler.values.records import TensorSpec
+from profiler.values.records import LENGTHS, TensorSpec
 
 #: Maps the spec of an argument and the live tensor to a spec that also holds what was read from the tensor.
 ValueReader = Callable[[TensorSpec, torch.Tensor], TensorSpec]
@@ -19,9 +19,7 @@ ValueReader = Callable[[TensorSpec, torch.Tensor], TensorSpec]
 ValueReaders = tuple[dict[int, ValueReader], dict[str, ValueReader]]
 
 _MASKS = frozenset({"attn_mask", "attn_bias", "bias", "mask"})
-_LENGTHS = frozenset({
-    "cu_seq_k", "cu_seq_q", "cu_seqlens_k", "cu_seqlens_q", "cum_seq_k", "cum_seq_q", "offs", "seqlen_k", "seqused_k",
-})  # fmt: skip
+_LENGTHS = LENGTHS | {"offs"}
 #: Operators whose Boolean masks are true where a score is masked out.
 _INVERTED = frozenset({"aten::_native_multi_head_attention", "aten::_transformer_encoder_layer_fwd"})
 

@@ -220,7 +220,7 @@ def _projection(report: Report) -> tuple[RenderableType, ...]:
 
 def _uncounted(report: Report, width: int) -> RenderableType:
     rows = report.uncounted()
-    if not rows:
-        return Text("Every operator is counted, or free.", style="green")
     hints = (Text(hint, style="yellow") for hint in report.hints())
+    if not rows:
+        return Group(Text("Every operator is counted, or free.", style="green"), *hints)
     return Group(_table(width, ("uncounted operator", "calls"), rows), *hints)
