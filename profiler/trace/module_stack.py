@@ -29,7 +29,7 @@ from profiler.trace.module_paths import ModulePaths, path_under_caller, walk
 from profiler.trace.nested_tensors import tensors_in
 from profiler.trace.other_threads import GraphTags, ModeOnThreads
 from profiler.trace.thread_state import RunningNode, ThreadState
-from profiler.util.whole_calls import class_with_formula
+from profiler.util.whole_calls import WANTED, class_with_formula
 from profiler.values.records import OUTSIDE
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ class ModuleStack:
                 path = paths[0] if len(paths) == 1 else path_under_caller(paths, self.locate()[0])
                 self._count_call(path, args, kwargs)
                 state.push(module, path)
-            if class_with_formula(type(module)) is not None:
+            if WANTED and class_with_formula(type(module)) is not None:
                 state.whole_calls += 1
                 state.whole_modules.append((module, args, kwargs))
             return True

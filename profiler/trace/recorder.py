@@ -246,7 +246,7 @@ class Recorder(TorchDispatchMode):
         if storages.unproven or effect is Effect.ALLOCATES or effect is Effect.ZEROS:
             self.unseen.on_operator(producer, effect, args, kwargs, result)
         names = tuple(kwargs) if kwargs else ()
-        if not self._modules.is_whole:
+        if not self._modules.thread.state.whole_calls:
             self._pending.append((producer, items, names, results if is_sequence else results[0], (read, written)))
         if len(self._pending) >= _MAX_PENDING:
             self._count_pending()

@@ -10,7 +10,8 @@ from typing import Literal
 #: Which function of a class is meant: its ``forward``, or the ``backward`` of an ``autograd.Function``.
 Method = Literal["forward", "backward"]
 
-_wanted: dict[tuple[type, Method], tuple[str, ...]] = {}
+#: The names that each formula takes. Looked at for every call of a module, so without a function around it.
+WANTED: dict[tuple[type, Method], tuple[str, ...]] = {}
 
 
 def name_of(kind: type, method: Method = "forward") -> str:
@@ -27,21 +28,21 @@ def name_of(kind: type, method: Method = "forward") -> str:
 
 def count_whole(kind: type, method: Method, wanted: tuple[str, ...]) -> None:
     """Record calls of a class whole from now on; its formula *wanted* arguments or attributes of these names."""
-    _wanted[kind, method] = wanted
+    WANTED[kind, method] = wanted
 
 
 def whole_classes() -> list[type]:
     """Return the classes that have a formula."""
-    return list(dict.fromkeys(kind for kind, _ in _wanted))
+    return list(dict.fromkeys(kind for kind, _ in WANTED))
 
 
 def class_with_formula(kind: type, method: Method = "forward") -> type | None:
     """Return *kind* or the nearest of its base classes that has a formula; None if there is none."""
-    if not _wanted:
+    if not WANTED:
         return None
-    return next((base for base in kind.__mro__ if (base, method) in _wanted), None)
+    return next((base for base in kind.__mro__ if (base, method) in WANTED), None)
 
 
 def wanted_by(kind: type, method: Method = "forward") -> tuple[str, ...]:
     """Return the names that the formula of a class takes; empty if it has none."""
-    return _wanted.get((kind, method), ())
+    return WANTED.get((kind, method), ())

@@ -16,7 +16,7 @@ Phase = Literal["forward", "backward", "recompute", "optimizer"]
 OUTSIDE = "(outside)"
 #: In the place of an operator's name: the work of a kernel that is none, known by the tensor that it made.
 UNSEEN_WORK = "unseen work"
-#: Arguments of attention that hold the lengths of sequences, or their cumulative offsets: their values determine the cost.
+#: Arguments of attention that hold the lengths of sequences, or their offsets: their values determine the cost.
 LENGTHS = frozenset({
     "cu_seq_k", "cu_seq_q", "cu_seqlens_k", "cu_seqlens_q", "cum_seq_k", "cum_seq_q", "seqlen_k", "seqused_k",
 })  # fmt: skip
