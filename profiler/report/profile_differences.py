@@ -66,6 +66,20 @@ def to_json(report: DiffReport) -> str:
     return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
 
+@DIFF_FORMATS.register("html")
+def to_html(report: DiffReport) -> str:
+    """Write a page with both reports, and their icicles against each other."""
+    from profiler.report.page.render import render_page  # noqa: PLC0415 - jinja2 and plotly are for this format alone
+
+    difference, names = report.difference, (report.before, report.after)
+    profiles = (difference.before, difference.after)
+    reports = [Report(profile, name or profile.model, 0) for profile, name in zip(profiles, names, strict=True)]
+    changes = [
+        (f"{_SIGNS[row.kind]} {path_name(row.path)} {row.type}", *_costs(row.deltas)) for row in difference.modules
+    ]
+    return render_page(reports, f"{reports[0].title} → {reports[1].title}", changes)
+
+
 def changes_text(changes: Iterable[Change], *, binary: bool = False) -> str:
     """Return a table of the places where one figure changed, with its value before and after."""
     short = units.size if binary else units.count

@@ -99,6 +99,18 @@ def test_a_profile_without_projection_has_no_time():
     assert data["rooflines"] == []
 
 
+def test_what_is_uncounted_is_at_the_top_and_every_total_is_a_bound():
+    library = torch.library.Library("profiler_test_page", "DEF")
+    library.define("mystery(Tensor x) -> Tensor")
+    library.impl("mystery", lambda x: x + 1, "CompositeExplicitAutograd")
+    with profiler.profile() as p:
+        torch.ops.profiler_test_page.mystery(torch.ones(4, 4) @ torch.ones(4, 4))
+    page = unescape(render(p.result, "html"))
+    assert page.index("profiler_test_page.mystery") < page.index("Where it goes")
+    assert "One forward pass takes ≥ 64 MAC (≥ 128 FLOP)" in page
+    assert "Every operator is counted" not in page
+
+
 @pytest.fixture(scope="module")
 def page() -> str:
     return render(profile_of(stack(3), 2, 8), "html", title="</script><script>alert(1)</script>", command="python x")

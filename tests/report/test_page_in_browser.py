@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 
 import pytest
 import torch
@@ -15,8 +16,11 @@ from torch import nn
 
 import profiler
 from profiler.devices import find_device
+from profiler.guard import diff
 from profiler.projection import project
-from profiler.report import render
+from profiler.report import Report, render
+from profiler.report.page.render import render_page
+from profiler.report.profile_differences import DIFF_FORMATS, DiffReport
 from profiler.tally import load
 from profiler.values.findings import Cause, CauseKind, Claim, Contribution, Finding
 
@@ -148,9 +152,10 @@ def test_a_picture_names_what_the_pointer_is_on(page, name):
     box = page.part(name).bounding_box()
     for across in range(1, 20):
         page.page.mouse.move(box["x"] + box["width"] * across / 20, box["y"] + box["height"] * 0.45)
-        page.page.wait_for_timeout(60)
-        if page.part(name).locator(".hoverlayer text").count():
-            return
+        for _ in range(20):  # plotly waits until the pointer rests
+            if page.part(name).locator(".hoverlayer text").count():
+                return
+            page.page.wait_for_timeout(25)
     pytest.fail("no label appeared")
 
 
@@ -225,8 +230,6 @@ def test_the_table_is_copied(page, form, start):
 
 
 def test_nothing_serious_is_wrong_for_screen_readers_in_light_and_dark(browser, file):
-    from axe_playwright_python.sync_playwright import Axe
-
     page = OpenPage(browser, file, bypass_csp=True)
     inks = []
     for scheme, width in (("light", 1280), ("dark", 390)):
@@ -235,9 +238,7 @@ def test_nothing_serious_is_wrong_for_screen_readers_in_light_and_dark(browser, 
         page.until(f"document.querySelector('[data-part=memory]')._fullLayout.width <= {width}")
         page.until(f"document.querySelector('[data-part=memory]').layout.font.color !== '{inks[0] if inks else ''}'")
         inks.append(page.drawn("memory", "it.layout.font.color"))
-        results = Axe().run(page.page)
-        serious = [v for v in results.response["violations"] if v["impact"] in {"serious", "critical"}]
-        assert [(v["id"], [node["html"] for node in v["nodes"]][:3]) for v in serious] == [], scheme
+        assert serious(page) == [], scheme
         assert page.page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, "wider than the screen"
     page.close()
 
@@ -262,6 +263,60 @@ def test_hostile_names_are_text_and_a_printed_page_lists_every_module(browser, t
     boxes = page.page.locator('[data-part="icicle"] .slicetext').all_text_contents()
     assert HOSTILE[0] in boxes
     assert HOSTILE[3] in boxes
+    assert page.messages == []
+    page.close()
+
+
+def counted(*widths: int) -> profiler.Profile:
+    model = nn.Sequential(*(nn.Linear(a, b) for a, b in pairwise(widths)))
+    return profiler.count(model.to("meta"), torch.empty(2, widths[0], device="meta"))
+
+
+def serious(page):
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = [v for v in Axe().run(page.page).response["violations"] if v["impact"] in {"serious", "critical"}]
+    return [(v["id"], [node["html"] for node in v["nodes"]][:3]) for v in found]
+
+
+def test_several_profiles_have_a_tab_each_and_are_compared(browser, tmp_path):
+    profiles = [counted(8, 8, 8), counted(16, 16, 16, 16), counted(32, 8)]
+    reports = [Report(profile, f"model {i}", 2) for i, profile in enumerate(profiles)]
+    path = tmp_path / "several.html"
+    path.write_text(render_page(reports, "three"), "utf-8")
+    page = OpenPage(browser, path, drawn='[data-part="comparison"].js-plotly-plot', bypass_csp=True)
+    assert page.drawn("comparison", "it.data[0].x") == [p.totals.params for p in profiles]
+    assert page.drawn("comparison", "it.data[0].y") == [p.totals.flops for p in profiles]
+    page.page.get_by_label("measure up").select_option("MACs")
+    assert page.drawn("comparison", "it.data[0].y") == [p.totals.macs for p in profiles]
+    assert serious(page) == []
+    page.page.get_by_role("tab", name="Comparison").focus()
+    for i, profile in enumerate(profiles):
+        page.page.keyboard.press("ArrowRight")
+        page.until(f"document.querySelectorAll('article')[{i}].dataset.drawn")
+        icicle = f"document.querySelectorAll('[data-part=icicle]')[{i}]"
+        assert page.page.evaluate(f"{icicle}.data[0].values[0]") == profile.totals.macs
+        assert page.page.evaluate(f"{icicle}.getBoundingClientRect().width") > 500
+        assert page.page.locator("h1:visible").all_inner_texts() == [f"model {i}"]
+    assert page.messages == []
+    page.close()
+
+
+def test_a_difference_is_two_icicles_in_one_scale(browser, tmp_path):
+    before, after = counted(8, 8, 8), counted(8, 8, 16, 16)
+    path = tmp_path / "difference.html"
+    path.write_text(DIFF_FORMATS.render(DiffReport(diff(before, after), "old", "new"), "html"), "utf-8")
+    page = OpenPage(browser, path, drawn='[data-part="difference"].js-plotly-plot')
+    assert page.drawn("difference", "it.data.map(t => t.values[0])") == [before.totals.macs, after.totals.macs]
+    widths = page.drawn("difference", "it.data.map(t => t.domain.x[1] - t.domain.x[0])")
+    assert widths[0] / widths[1] == pytest.approx(before.totals.macs / after.totals.macs)
+    hatched = page.drawn("difference", "it.data.map(t => t.ids.filter((_, i) => t.marker.pattern.shape[i]))")
+    assert hatched == [[], ["2"]]
+    page.part("difference").locator("g.slice", has_text="1").last.click()
+    page.until("document.querySelector('[data-part=difference-status]').innerText.startsWith('1: ')")
+    assert page.drawn("difference", "it.data.map(t => t.values[0])") == [2 * 8 * 8, 2 * 8 * 16]
+    assert "+ 2 Linear" in page.page.locator("#panel-comparison").inner_text()
+    assert "~ 1 Linear" in page.page.locator("#panel-comparison").inner_text()
     assert page.messages == []
     page.close()
 

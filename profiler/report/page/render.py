@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from profiler.report.page.context import context
+from profiler.report.page.context import CHANGES, comparison, context
 from profiler.report.page.data import page_data
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 #: The scripts in the order in which they are joined: each uses those before it.
 SCRIPTS = (
     "format", "graph", "dom", "rows", "copy", "table", "theme", "unpack", "icicle", "roofline", "memory", "waterfall",
-    "link", "main",
+    "link", "comparison", "difference", "tabs", "main",
 )  # fmt: skip
 #: What would end a script element, or begin a comment in one.
 _IN_SCRIPT = {ord(character): f"\\u{ord(character):04x}" for character in "<>&"}
@@ -38,12 +38,14 @@ _STYLE_ID = re.compile(r'getElementById\("([0-9a-f]{64})"\)')
 _EMPTY = ""
 
 
-def render_page(reports: Sequence[Report], title: str) -> str:
-    """Return a page with one or several reports, each in a tab of its own.
+def render_page(reports: Sequence[Report], title: str, changes: Sequence[tuple[str, ...]] | None = None) -> str:
+    """Return a page with one or several reports; several have a tab each, and one in which they are compared.
 
     Args:
         reports: What to show.
         title: The title of the page.
+        changes: If the two reports are of a model before and after a change: the rows of `CHANGES`, for a page that
+            shows the two icicles against each other.
     """
     script, style = scripts(), read("style.css")
     page: str = _template().render(
@@ -55,6 +57,9 @@ def render_page(reports: Sequence[Report], title: str) -> str:
         style_ids=_style_ids(),
         data=json_in_script([page_data(report) for report in reports]),
         reports=[context(report) for report in reports],
+        comparison=comparison(reports),
+        changes=changes,
+        change_columns=CHANGES,
     )
     return page
 

@@ -62,6 +62,12 @@ class ModuleGraph {
     return this.item(parent, stem + (Number(first.slice(stem.length)) + position), 1, node);
   }
 
+  // The modules of a run, one by one.
+  members(item) {
+    const edge = this.row(item.parent)[EDGES].find((candidate) => this.fold(item.parent, candidate).name === item.name);
+    return Array.from({ length: item.count }, (_, i) => this.unfold(item.parent, edge, i));
+  }
+
   item(parent, name, count, node) {
     const path = parent.path ? `${parent.path}.${name}` : name;
     return { path, name, level: parent.level + 1, times: parent.times * count, count, node, parent };

@@ -2,6 +2,19 @@
 
 const DEPTH = 7, MOST_ITEMS = 600, LEAST_SHARE = 4e-4;
 
+// The items below the top: the nearest levels, as many as can be seen.
+function visibleItems(graph, top, measure, children = (item) => graph.children(item)) {
+  const whole = Number(graph.amount(top, measure)), kept = [top];
+  let level = [top];
+  for (let depth = 1; depth < DEPTH && level.length; depth += 1) {
+    level = level.flatMap(children);
+    level = level.filter((item) => Number(graph.amount(item, measure)) > LEAST_SHARE * whole);
+    if (kept.length + level.length > MOST_ITEMS) break;
+    kept.push(...level);
+  }
+  return kept;
+}
+
 class Icicle {
   constructor(root, plotly, graph, select) {
     Object.assign(this, { plotly, graph, select });
@@ -30,24 +43,11 @@ class Icicle {
     this.draw();
   }
 
-  // The items below the top: the nearest levels, the largest first, as many as can be seen.
-  items() {
-    const whole = Number(this.graph.amount(this.top, this.measure));
-    const kept = [this.top];
-    let level = [this.top];
-    for (let depth = 1; depth < DEPTH && level.length; depth += 1) {
-      level = level.flatMap((item) => this.graph.children(item));
-      level = level.filter((item) => Number(this.graph.amount(item, this.measure)) > LEAST_SHARE * whole);
-      if (kept.length + level.length > MOST_ITEMS) break;
-      kept.push(...level);
-    }
-    return kept;
-  }
-
   draw() {
-    const items = this.items(), { graph } = this, measure = graph.measures[this.measure];
+    const { graph } = this, items = visibleItems(graph, this.top, this.measure), measure = graph.measures[this.measure];
     const root = Number(graph.amount(graph.root, this.measure));
     const amounts = items.map((item) => Number(graph.amount(item, this.measure)));
+    const tints = amounts.map((amount) => shade(root ? amount / root : 0));
     const uncounted = graph.measures.findIndex(({ key }) => key === 'uncounted');
     const trace = {
       type: 'icicle', branchvalues: 'total', sort: false, tiling: { orientation: 'v', pad: 1 },
@@ -59,11 +59,11 @@ class Icicle {
         label(formatAmount(amounts[i], measure)), formatShare(amounts[i], root)]),
       hovertemplate: '%{customdata[0]}<br>%{customdata[1]}<br>%{customdata[2]} · %{customdata[3]} % of the model<extra></extra>',
       marker: {
-        colors: amounts.map((amount) => shade(root ? amount / root : 0)),
+        colors: tints,
         line: { width: items.map((item) => (item.path === this.chosen.path ? 3 : 1)), color: items.map((item) => colour(item.path === this.chosen.path ? 'text' : 'surface')) },
-        pattern: { shape: items.map((item) => (Number(graph.amount(item, uncounted)) ? '/' : '')), solidity: 0.15 },
+        pattern: hatching(items.map((item) => Number(graph.amount(item, uncounted)) > 0), tints),
       },
-      pathbar: { visible: false }, textfont: { size: 13, color: amounts.map((amount) => inkOn(shade(root ? amount / root : 0))) },
+      pathbar: { visible: false }, leaf: { opacity: 1 }, textfont: { size: 13, color: tints.map(inkOn) },
     };
     const depth = Math.max(...items.map((item) => item.level)) - this.top.level + 1;
     this.plotly.react(this.figure, [trace], { ...baseLayout(Math.max(160, 44 * depth + 16)), uniformtext: { minsize: 11, mode: 'hide' } }, PLOT_CONFIG);

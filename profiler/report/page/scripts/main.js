@@ -45,19 +45,27 @@ class ReportView {
   draw() {
     for (const picture of this.pictures) picture.draw();
   }
+
+  // Draw what is not drawn yet; a hidden report has no width to draw in.
+  async show(plotly) {
+    this.table.draw();
+    if (plotly && !this.icicle) await this.picture(plotly);
+  }
 }
 
-function start() {
+async function start() {
   const data = JSON.parse(document.getElementById('data').textContent);
   const views = [...document.querySelectorAll('article')].map((root, i) => new ReportView(root, data[i]));
-  const redraw = () => views.forEach((view) => view.draw());
+  const shown = views.length > 1 ? [makeComparison(views), ...views] : views;
+  const redraw = () => shown.forEach((view) => view.draw());
   addEventListener('hashchange', () => views.forEach((view) => view.follow()));
   darkness.addEventListener('change', redraw);
   addEventListener('beforeprint', redraw);
-  requestAnimationFrame(() => setTimeout(async () => {
-    const plotly = await loadPlotly();
-    for (const view of views) await view.picture(plotly);
-  }));
+  let current = shown[0], plotly = null;
+  listenToTabs((i) => { current = shown[i]; current.show(plotly); });
+  await new Promise((ready) => requestAnimationFrame(() => setTimeout(ready)));
+  plotly = await loadPlotly();
+  await current.show(plotly);
 }
 
 start();

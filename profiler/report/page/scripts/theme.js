@@ -13,6 +13,11 @@ function shade(share) {
   return `rgb(${a.map((value, i) => Math.round(value + (b[i] - value) * (place - from))).join(',')})`;
 }
 
+// Lines across the boxes that are marked, on their own colours.
+function hatching(marked, tints) {
+  return { shape: marked.map((isMarked) => (isMarked ? '/' : '')), bgcolor: tints, fgcolor: tints.map(() => colour('surface')), solidity: 0.2, size: 9 };
+}
+
 // Black or white, whichever is read better on a colour. Source: WCAG 2.1, relative luminance.
 function inkOn(rgb) {
   const [r, g, b] = rgb.match(/\d+/g).map((value) => ((value / 255 + 0.055) / 1.055) ** 2.4);
