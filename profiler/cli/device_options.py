@@ -16,8 +16,10 @@ from profiler.projection.training_plan import TrainingPlan
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from profiler.report.world_tables import WorldTimeRow
     from profiler.run.runner import Run
     from profiler.tally import Profile
+    from profiler.worlds.world import World
 
 _ON = (
     "Device to project onto: an id or name of the catalogue, the name that the driver reports, your own TOML file, "
@@ -96,6 +98,35 @@ class DeviceOptions:
             raise InputError(msg)
         if self.on is not None and not is_this_machine(self.on):
             find_device(self.on)
+
+    def check_links(self) -> None:
+        """Raise a ``DeviceError`` if the catalogue has no links of the device, over which ranks exchange."""
+        if self.on is not None:
+            from profiler.devices import find_device
+            from profiler.devices.server import server_of
+
+            server_of(find_device(self.on).id)
+
+    def world_time(self, world: World) -> WorldTimeRow | None:
+        """Return the time of a step of a world on the device; None if no device was named."""
+        if self.on is None:
+            return None
+        from profiler.report.world_tables import WorldTimeRow
+        from profiler.worlds.world_time import world_time
+
+        time = world_time(world, self.on, precision=self.precision, mode=self.mode)
+        return WorldTimeRow(
+            device=time.device,
+            bound_s=time.step.bound_s,
+            low_s=time.step.low_s,
+            estimate_s=time.step.estimate_s,
+            high_s=time.step.high_s,
+            bubble=time.step.bubble,
+            tokens_per_s=time.tokens_per_s,
+            ranks=time.ranks,
+            mfu=time.mfu,
+            days=None if self.tokens is None else time.days(self.tokens),
+        )
 
     def add_projection(
         self,

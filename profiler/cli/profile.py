@@ -76,7 +76,7 @@ def profile(
     step.check()
     world.check()
     if world.is_given:
-        _refuse_in_world(attention=attention, device=device, peers=peers, on=target_device.on)
+        _refuse_in_world(attention=attention, device=device, peers=peers)
         ranks = step.step(target, input, batch, dtype)
         with working(f"tracing {world.mesh}", quiet=quiet):
             shown = world.one_rank(ranks, autocast)
@@ -84,7 +84,7 @@ def profile(
             show(shown, title=f"{target} · rank {world.rank} of {world.mesh}", depth=depth, form=format, output=output)
             return
         with working(f"tracing the roles of {world.mesh}", quiet=quiet):
-            text = world.roles_report(ranks, autocast, format)
+            text = world.roles_report(ranks, autocast, format, target_device)
         emit(text, output)
         return
     device = peers.device(device, notify)
@@ -105,13 +105,12 @@ def profile(
     target_device.judge(counted, strict=peers.strict)
 
 
-def _refuse_in_world(*, attention: str, device: str, peers: PeerOptions, on: str | None) -> None:
+def _refuse_in_world(*, attention: str, device: str, peers: PeerOptions) -> None:
     """Raise an ``InputError`` for an option that has no meaning in a world of several ranks."""
     given = {
         "--attention": attention != "flash",
         "--device": device != "auto",
         "--against": peers.against is not None,
-        "--on": on is not None,
     }
     for option, is_given in given.items():
         if is_given:

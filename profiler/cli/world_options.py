@@ -13,6 +13,7 @@ from profiler.worlds.plan import ParallelPlan
 from profiler.worlds.roles import check_rank
 
 if TYPE_CHECKING:
+    from profiler.cli.device_options import DeviceOptions
     from profiler.tally import Profile
     from profiler.worlds.plan import DataParallel
     from profiler.worlds.step import Step
@@ -85,8 +86,8 @@ class WorldOptions:
         check_rank(self.rank, plan)
         return profile_in_process(step, plan, self.rank)
 
-    def roles_report(self, step: Step, autocast: str | None, form: str) -> str:
-        """Trace the roles of the world and return the report on them.
+    def roles_report(self, step: Step, autocast: str | None, form: str, device: DeviceOptions) -> str:
+        """Trace the roles of the world, project them onto the *device* if one is named, and return the report.
 
         Raises:
             InputError: The format shows a single profile.
@@ -98,10 +99,14 @@ class WorldOptions:
         from profiler.worlds.world import trace_roles
 
         plan = self.plan(autocast)
+        device.check_links()
         world = trace_roles(step, plan)
+        times = device.world_time(world)
         pairs = zip(world.roles, world.profiles, strict=True)
         rows = [RoleRow(role.name, role.ranks, role.rank, profile) for role, profile in pairs]
-        return world_json(str(plan.mesh), rows) if form == "json" else world_text(_heading(step, plan), rows)
+        if form == "json":
+            return world_json(str(plan.mesh), rows, times)
+        return world_text(_heading(step, plan), rows, times)
 
     def _data_parallel(self) -> DataParallel:
         ways: dict[DataParallel, bool] = {"ddp": self.ddp, "fsdp": self.fsdp, "hsdp": self.hsdp}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from profiler import units
@@ -36,9 +36,31 @@ class RoleRow:
     profile: Profile
 
 
-def world_text(heading: str, rows: Sequence[RoleRow]) -> str:
+@dataclass(frozen=True, slots=True)
+class WorldTimeRow:
+    """The time of a step of the slowest role on a device, and what follows from it."""
+
+    device: str
+    #: No schedule is faster.
+    bound_s: float
+    #: Everything overlaps with the computation.
+    low_s: float
+    estimate_s: float
+    #: Nothing overlaps.
+    high_s: float
+    #: The idle time of the pipeline, relative to its busy time.
+    bubble: float
+    #: Tokens (or samples) of the whole world.
+    tokens_per_s: float
+    ranks: int
+    mfu: float
+    days: float | None
+
+
+def world_text(heading: str, rows: Sequence[RoleRow], time: WorldTimeRow | None = None) -> str:
     """Return the report as text, at most eighty columns wide."""
     parts = [plain(heading), table(_ROLES, [_cells(row) for row in rows]), _whole(rows)]
+    parts += [_time(time)] if time is not None else []
     for row in rows:
         parts += [f"{row.name}: rank {row.rank} at its peak", _memory(row.profile)]
         parts += [_communication(row.profile)] if row.profile.communication else []
@@ -46,13 +68,15 @@ def world_text(heading: str, rows: Sequence[RoleRow]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def world_json(mesh: str, rows: Sequence[RoleRow]) -> str:
+def world_json(mesh: str, rows: Sequence[RoleRow], time: WorldTimeRow | None = None) -> str:
     """Return the roles with their saved profiles as JSON text."""
     roles: list[dict[str, Any]] = [
         {"role": row.name, "rank": row.rank, "ranks": list(row.ranks), "profile": json.loads(to_json(row.profile))}
         for row in rows
     ]
-    return json.dumps({"schema": SCHEMA, "mesh": mesh, "roles": roles}, indent=1, ensure_ascii=False) + "\n"
+    document: dict[str, Any] = {"schema": SCHEMA, "mesh": mesh, "roles": roles}
+    document |= {} if time is None else {"projection": asdict(time)}
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
 
 def _cells(row: RoleRow) -> tuple[str, ...]:
@@ -74,6 +98,20 @@ def _whole(rows: Sequence[RoleRow]) -> str:
     macs = sum(len(row.ranks) * row.profile.totals.macs for row in rows)
     flops = sum(len(row.ranks) * row.profile.totals.flops for row in rows)
     return f"all {ranks} ranks: {units.count(macs, 'MAC')}, {units.count(flops, 'FLOP')}"
+
+
+def _time(time: WorldTimeRow) -> str:
+    overlapped, expected, sequential = map(units.seconds, (time.low_s, time.estimate_s, time.high_s))
+    rate, each = (units.count(round(n)) for n in (time.tokens_per_s, time.tokens_per_s / time.ranks))
+    lines = [
+        f"on {time.device}:",
+        f"  step at least {units.seconds(time.bound_s)} (bound)",
+        f"  step {expected} (estimate): {overlapped} if every exchange overlaps, {sequential} if none",
+        f"  {rate} tokens/s, {each} a device; MFU {time.mfu:.1%}",
+    ]
+    lines += [f"  the pipeline idles for {time.bubble:.1%} of its busy time"] if time.bubble else []
+    lines += [f"  {time.days:.1f} days"] if time.days is not None else []
+    return "\n".join(lines)
 
 
 def _memory(profile: Profile) -> str:

@@ -71,6 +71,7 @@ def test_one_rank_is_shown_like_any_profile(capsys):
         (["--mesh", "dp=2", "--fsdp", "--rank", "0", "--roles"], "give one of them"),
         (["--mesh", "dp=2", "--fsdp", "--format", "csv"], "--format csv shows one rank; add --rank"),
         (["--mesh", "dp=2", "--fsdp", "--device", "cpu"], "--device does not apply to the ranks of a world"),
+        (["--mesh", "dp=2", "--fsdp", "--on", "l4"], "no links of l4"),
         (["--mesh", "dp=2", "--fsdp", "--against", "fvcore"], "--against does not apply"),
         (["--mesh", "tp=2", "--autocast", "bfloat16"], "add --fsdp, or use --dtype"),
         (["--fsdp"], "the options of a world need one; add --world and --mesh"),
