@@ -9,7 +9,7 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from profiler.formulas import RuleKind
-from profiler.values.records import TensorSpec
+from profiler.values.records import TensorSpec, tensors
 
 if TYPE_CHECKING:
     from profiler.tally import Entry
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 #: Each class, and the class whose efficiency stands for its own where that is not known; "" is the most general.
 MORE_GENERAL: dict[str, str] = {
     "matmul": "",
+    "matvec": "matmul",
     "batched_matmul": "matmul",
     "attention": "batched_matmul",
     "recurrent": "matmul",
@@ -70,6 +71,8 @@ _COPIES = frozenset(
     {"index", "index_select", "gather", "scatter", "index_put", "index_put_", "_index_put_impl_", "im2col", "col2im"}
 )
 _CASTS = frozenset({"_to_copy", "copy_", "copy"})
+#: Rows up to which a product is one of a matrix with few vectors, as in decoding: reading the matrix takes the time.
+_FEW_ROWS = 64
 #: Input channels up to which a convolution is that of an image: its products are too narrow to fill matrix units.
 _FEW_CHANNELS = 4
 #: Side of the kernel up to which a depthwise convolution is of the class.
@@ -95,7 +98,7 @@ def classify(entry: Entry) -> str:  # noqa: PLR0911 - one return for each class
     if "attention" in name or "scaled_dot_product" in name:
         return "attention"
     if forward in _MATMULS:
-        return "matmul"
+        return "matvec" if _rows(entry) <= _FEW_ROWS else "matmul"
     if forward in _BATCHED:
         return "batched_matmul"
     if any(word in name for word in ("rnn", "lstm", "gru")) and entry.macs:
@@ -124,6 +127,12 @@ def _elementwise(entry: Entry, name: str) -> str:  # noqa: PLR0911 - one return 
     if name in _COPIES or entry.kind == RuleKind.DATA_MOVEMENT:
         return "copy"
     return "matmul" if entry.macs else "pointwise" if entry.kind == RuleKind.POINTWISE else "other"
+
+
+def _rows(entry: Entry) -> int:
+    """Return the rows of a product: the tokens or samples that share the weights."""
+    result = next((spec for value in entry.record.results for spec in tensors(value)), None)
+    return result.shape[0] if result is not None and result.shape else 1
 
 
 def _convolution(entry: Entry) -> str:

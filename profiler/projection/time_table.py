@@ -94,7 +94,7 @@ class TimeTable:
     memory: dict[str, Share]
     #: None for a table that no measurement was held against.
     validation: Validation | None = None
-    #: By id of a device: how much longer its kernels take than those of the device that the shares were fitted to.
+    #: By id or kind of a device: how much longer its kernels take than those of the device that was fitted to.
     factors: dict[str, Factor] = field(default_factory=dict)
     #: Why the table stands for another one that does not exist; empty if it does not.
     stands_in: str = ""
@@ -120,16 +120,21 @@ class TimeTable:
         if not work.is_kernel:
             return TimeParts(0.0, 0.0, 0.0)
         ideal = ideal_time(work, device)
-        factor = self.factors.get(device.id, 1.0)
+        factor = self.factor(device)
         compute_s, memory_s = self._slowed(work.class_, ideal)
         return TimeParts(factor * compute_s, factor * memory_s, factor * self.kernel_us * 1e-6)
 
-    def pass_seconds(self, ideals: Mapping[str, Ideal], device: str = "") -> float:
+    def pass_seconds(self, ideals: Mapping[str, Ideal], device: Device | None = None) -> float:
         """Return the time of a pass: of its kernels, or of their launches if these take longer."""
         kernels = sum(ideal.kernels for ideal in ideals.values())
         device_s = kernels * self.kernel_us * 1e-6
         device_s += sum(sum(self._slowed(class_, ideal)) for class_, ideal in ideals.items())
-        return max(self.factors.get(device, 1.0) * device_s, kernels * self.launch_s)
+        factor = 1.0 if device is None else self.factor(device)
+        return max(factor * device_s, kernels * self.launch_s)
+
+    def factor(self, device: Device) -> float:
+        """Return how much longer kernels take on a device: by its own measurements, or else by those of its kind."""
+        return self.factors.get(device.id, self.factors.get(device.kind, 1.0))
 
     def _slowed(self, class_: str, ideal: Ideal) -> tuple[float, float]:
         return ideal.compute_s / share(self.compute, class_), ideal.memory_s / share(self.memory, class_)

@@ -59,7 +59,7 @@ def calibrate(
         msg = f"{len(samples)} measurements could be used, which are too few to fit to; measure at least {LEAST}"
         raise InputError(msg)
     start = time_table(device, mode, step)
-    before = [start.pass_seconds(sample.ideals, device.id) for sample in samples]
+    before = [start.pass_seconds(sample.ideals, device) for sample in samples]
     after = held_out_estimates(samples, start, _FOLDS)
     validation = _validation(samples, after, device, passes, source)
     table = replace(fit(samples, start), stands_in="", factors={}, validation=validation)

@@ -22,9 +22,7 @@ def times() -> dict[str, float]:
     device = find_device("rtx-3090")
     table = time_table(device, "eager", "inference")
     samples = [MeasuredPass(name, None, 16, "amp", 1.0).sample(device, "eager") for name in MODELS]
-    return {
-        name: 3e3 * table.pass_seconds(sample.ideals, device.id) for name, sample in zip(MODELS, samples, strict=True)
-    }
+    return {name: 3e3 * table.pass_seconds(sample.ideals, device) for name, sample in zip(MODELS, samples, strict=True)}
 
 
 def written(path, times, factor=1.0):

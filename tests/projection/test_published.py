@@ -216,6 +216,8 @@ def test_prefill_of_llama_31_8b_on_an_h100(precision, rate):
     """Documentation of torchao, vLLM 0.13: 32 prompts of 4096 tokens; fp8 brings 1.46 times bf16."""
     run = device_pass("hf:llama-3.1-8b", find_device("h100-sxm5-80gb"), precision, "input_ids=1x4096")
     assert print_ratio(f"Llama-3.1-8B prefill in {precision} on an H100, tokens/s", 4096 / run.bound.seconds, rate) > 1
+    compiled = DevicePass.of(ProfileWork(run.profile), run.device, run.scheme, mode="compiled")
+    assert holds(compiled, 4096 / rate)
 
 
 LLAMA2_70B = {
