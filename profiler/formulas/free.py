@@ -125,6 +125,12 @@ def index_put_(indices: tuple[TensorSpec | None, ...], values: TensorSpec, accum
     )
 
 
+@formula("aten::index_copy_")
+def index_copy_(index: TensorSpec, source: TensorSpec) -> Cost:
+    """Count reading the source and writing it at the indices; the rest of the destination is not touched."""
+    return Cost(bytes_read=index.bytes + source.bytes, bytes_written=source.bytes)
+
+
 def _bytes(value: object) -> int:
     if isinstance(value, TensorSpec):
         return value.bytes

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import profiler.formulas.families as package
@@ -66,6 +67,8 @@ def rule_for(operator: str) -> Rule | None:
 def load_formulas() -> None:
     """Import every file of formulas, and torchvision's operators if they are installed."""
     import_all(package)
+    import_module("profiler.formulas.free")  # the two hold formulas too
+    import_module("profiler.formulas.pointwise")
 
 
 def _registered_formula(operator: str) -> registry.Formula | None:

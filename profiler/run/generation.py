@@ -8,6 +8,7 @@ import torch
 
 from profiler.errors import PlanError
 from profiler.run.forward import count
+from profiler.run.meta_kernels import missing_meta_kernels
 from profiler.targets import build_with_inputs
 from profiler.util.generation_cache import cache_name
 
@@ -38,19 +39,19 @@ def count_generation(target: str, batch: int, prompt: int) -> Generation:
     """
     model, args, kwargs = build_with_inputs(target, [f"input_ids={batch}x{prompt}"], device="meta")
     name = cache_name(model)
-    with torch.inference_mode():
+    with torch.inference_mode(), missing_meta_kernels():
         prefill = count(model, *args, **kwargs)
         cache = getattr(model(*args, **kwargs, use_cache=True), name, None)
         if cache is None:
             msg = f"{target} returns no {name}; a stage with tokens_per_s needs a language model"
             raise PlanError(msg)
         last_token = torch.zeros(batch, 1, dtype=torch.int64, device="meta")
-        elements = sum(tensor.numel() for tensor in _tensors(cache))  # before the step appends to the cache
+        elements = sum(tensor.numel() for tensor in cache_tensors(cache))  # before the step appends to the cache
         step = count(model, input_ids=last_token, use_cache=True, **{name: cache})
     return Generation(prefill, step, elements)
 
 
-def _tensors(cache: Any) -> list[torch.Tensor]:
+def cache_tensors(cache: Any) -> list[torch.Tensor]:
     """List the keys and values of all layers of a transformers cache."""
     values = [getattr(layer, name, None) for layer in cache.layers for name in ("keys", "values")]
     return [value for value in values if isinstance(value, torch.Tensor)]
