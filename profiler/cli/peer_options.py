@@ -58,17 +58,16 @@ class PeerOptions:
         """Run the peers on the model that *make* returns, and add the findings to the profile."""
         if not self.names:
             return profile
-        from profiler.reconcile import compare_with_peers, count_with_facts
+        from profiler.reconcile import count_and_compare
         from profiler.run.forward import count
 
-        counted, facts = count_with_facts(*make(), count)
         finished: list[str] = []
 
         def on_answer(name: str) -> None:
             finished.append(name)
             notify(f"{name} finished, {len(finished)} of {len(self.names)}")
 
-        return replace(profile, findings=compare_with_peers(self.names, make, counted, facts, on_answer))
+        return replace(profile, findings=count_and_compare(self.names, make, count, on_answer))
 
     def check_findings(self, profile: Profile) -> None:
         """With --strict, raise if a peer failed or a difference is unexplained.

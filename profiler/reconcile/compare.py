@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from queue import SimpleQueue
+from threading import Event
 from typing import TYPE_CHECKING
 
 from profiler.peers import PickledModel, all_peers, find_peer, run_peers
@@ -9,15 +13,19 @@ from profiler.reconcile.reconcile import reconcile
 from profiler.trace.module_facts import collect_module_facts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Any
 
     from torch import nn
 
+    from profiler.peers import PeerFailure, PeerResult
     from profiler.peers.runner import ModelFactory
     from profiler.tally import Profile
     from profiler.trace.module_facts import ModuleFacts
     from profiler.values.findings import Finding
+
+    #: The name of a peer, and its answer.
+    Answer = tuple[str, PeerResult | PeerFailure]
 
 #: The name that stands for all installed peers.
 ALL = "all"
@@ -91,10 +99,57 @@ def compare_with_peers(
         ModelError: The model cannot be pickled for the worker processes.
     """
     selected = select_peers(names)
+    with _answers(selected, make) as answers:
+        return _findings(selected, answers, profile, facts, on_result)
+
+
+def count_and_compare(
+    names: Iterable[str],
+    make: ModelFactory,
+    count: Callable[..., Profile],
+    on_result: Callable[[str], object] = lambda _: None,
+) -> tuple[Finding, ...]:
+    """Count a forward pass while the peers run on it, and explain how their counts differ from ours.
+
+    Arguments, result and errors are those of `compare_with_peers`; *count* is that of `count_with_facts`.
+    """
+    selected = select_peers(names)
+    with _answers(selected, make) as answers:
+        profile, facts = count_with_facts(*make(), count)
+        return _findings(selected, answers, profile, facts, on_result)
+
+
+@contextmanager
+def _answers(selected: Sequence[str], make: ModelFactory) -> Iterator[Iterator[Answer]]:
+    """Run peers while the block goes on, which may iterate over their answers; at its end they are killed."""
+    answers: SimpleQueue[Answer | None] = SimpleQueue()
+    stop = Event()
+
+    def run(model: PickledModel) -> None:
+        try:
+            for index, result in run_peers([(name, model) for name in selected], max_workers=MAX_WORKERS, stop=stop):
+                answers.put((selected[index], result))
+        finally:
+            answers.put(None)
+
+    with PickledModel(make) as model, ThreadPoolExecutor(1) as thread:
+        running = thread.submit(run, model)
+        try:
+            yield iter(answers.get, None)
+            running.result()
+        finally:
+            stop.set()
+
+
+def _findings(
+    selected: Sequence[str],
+    answers: Iterator[Answer],
+    profile: Profile,
+    facts: tuple[ModuleFacts, ...],
+    on_result: Callable[[str], object],
+) -> tuple[Finding, ...]:
     findings: dict[str, tuple[Finding, ...]] = {}
-    with PickledModel(make) as model:
-        for index, result in run_peers([(name, model) for name in selected], max_workers=MAX_WORKERS):
-            name = selected[index]
-            findings[name] = reconcile(profile, facts, find_peer(name), result)
-            on_result(name)
-    return tuple(finding for name in selected for finding in findings[name])
+    for name, result in answers:
+        findings[name] = reconcile(profile, facts, find_peer(name), result)
+        on_result(name)
+    return tuple(finding for name in selected for finding in findings.get(name, ()))
