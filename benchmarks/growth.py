@@ -1,11 +1,11 @@
-"""How time and memory grow with the size of a model: layers, and modules.
+"""How time and memory grow with the size of a model: layers, modules, nesting, and tokens that it generates.
 
     python benchmarks/growth.py
 
 The exponent is the slope of a straight line through the logarithms: 1 is linear. Each time is processor time, the least
 of several runs on one thread; each memory the peak of Python's own allocations; of a profile that is made and read.
-What a model of one layer or module takes is not of the growth, and is taken off. The models are narrow, and on the CPU:
-on meta torch spends up to a millisecond on an operator, which would hide what the profile takes.
+What a model of one layer, module or token takes is not of the growth, and is taken off. The models are narrow, and on
+the CPU: on meta torch spends up to a millisecond on an operator, which would hide what the profile takes.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 LAYERS = (12, 24, 48, 96)
 MODULES = (100, 316, 1_000, 3_162, 10_000)
+DEPTHS = (15, 30, 60, 120)
+TOKENS = (32, 64, 128, 256)
 _WIDTH = 64
 _GROUP = 10
 
@@ -63,9 +65,45 @@ def of_modules(count: int) -> tuple[nn.Module, torch.Tensor]:
     return nn.Sequential(*(nn.Sequential(*(nn.Linear(8, 8) for _ in g)) for g in groups)), torch.ones(1, 8)
 
 
+class Decoder(nn.Module):
+    """Generates tokens one at a time, with a key-value cache that grows by one with each."""
+
+    def __init__(self, tokens: int) -> None:
+        """Make its layers, to generate so many *tokens*."""
+        super().__init__()
+        self.tokens = tokens
+        self.layers = nn.ModuleList(nn.Linear(_WIDTH, 3 * _WIDTH) for _ in range(4))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Generate: each token is the output of the last layer for the one before, ``(B, 1, D)``."""
+        caches: list[torch.Tensor | None] = [None] * len(self.layers)
+        for _ in range(self.tokens):
+            for i, layer in enumerate(self.layers):
+                q, k, v = layer(x).chunk(3, -1)
+                kv, old = torch.stack((k, v)), caches[i]
+                caches[i] = kv = kv if old is None else torch.cat((old, kv), 2)
+                x = nn.functional.scaled_dot_product_attention(q, kv[0], kv[1])
+        return x
+
+
+def of_tokens(count: int) -> tuple[nn.Module, torch.Tensor]:
+    """Make a decoder that generates *count* tokens, and its input."""
+    return Decoder(count), torch.ones(1, 1, _WIDTH)
+
+
+def of_depth(count: int) -> tuple[nn.Module, torch.Tensor]:
+    """Make *count* containers, each in the one before, with a layer in each, and their input."""
+    model = nn.Sequential(nn.Linear(8, 8))
+    for _ in range(count - 1):
+        model = nn.Sequential(model, nn.Linear(8, 8))
+    return model, torch.ones(1, 8)
+
+
 FAMILIES: dict[str, tuple[Callable[[int], tuple[nn.Module, torch.Tensor]], Sequence[int]]] = {
     "layers": (of_layers, LAYERS),
     "modules": (of_modules, MODULES),
+    "nesting": (of_depth, DEPTHS),
+    "tokens": (of_tokens, TOKENS),
 }
 
 
