@@ -96,6 +96,7 @@ class Recorder(TorchDispatchMode):
         """The distinct calls so far, in the order of their first occurrence, and how often each occurred."""
         with self._lock:
             self._count_pending()
+        self.unseen.add_launches()
         return self._calls
 
     @property

@@ -27,6 +27,7 @@ from profiler.trace.storage_tracker import StorageTracker
 from profiler.trace.task_scope import TaskScope
 from profiler.trace.thread_starts import hand_on
 from profiler.trace.tracing import TracingDetector, count_modes
+from profiler.trace.triton_launches import observe_launches
 from profiler.trace.whole_calls import observe_functions
 from profiler.util.interrupts import guarded, intercepted, uninterrupted
 from profiler.util.shared_context import PROCESS_LOCK
@@ -138,6 +139,7 @@ class Session:
         scope.enter()
         unseen = self._recorder.unseen
         stack.enter_context(observe_exports(unseen.on_export))
+        stack.enter_context(observe_launches(unseen.on_launch))
         stack.enter_context(hand_on(self._recorder))
         stack.enter_context(observe_functions(self._recorder.whole))
         self._modules.attach(

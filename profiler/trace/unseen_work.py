@@ -15,6 +15,7 @@ a single number, or as indices, lengths and masks, is bookkeeping and no evidenc
 
 from __future__ import annotations
 
+from collections import Counter
 from threading import RLock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -28,7 +29,6 @@ from profiler.trace.storage_bytes import address_range, is_zero, sample
 from profiler.trace.storage_ref import Contents, StorageRef
 
 if TYPE_CHECKING:
-    from collections import Counter
     from collections.abc import Callable, Iterable, Iterator
 
     from torch import nn
@@ -81,6 +81,7 @@ class UnseenWork:
         self._calls = calls
         self._specs = SpecCache()
         self._lock = RLock()
+        self._launches: Counter[tuple[str, Phase]] = Counter()
         self._is_recording = is_recording
 
     def on_export(self, tensor: torch.Tensor) -> None:
@@ -99,6 +100,21 @@ class UnseenWork:
             storage.contents, storage.sample, storage.shared_by = Contents.SHARED, values, place
         if tensor.dtype not in _BOOKKEEPING and tensor.numel() > 1:
             self._modules.exports(scope).append(Export(storage, address_range(untyped), values, place))
+
+    def on_launch(self) -> None:
+        """Note that a Triton kernel is launched, outside of every operator."""
+        if self._modules.scope() is not None and self._is_recording() and not self._modules.is_whole:
+            with self._lock:
+                self._launches[self._modules.locate()] += 1
+
+    def add_launches(self) -> None:
+        """Add the launches in modules where nothing else tells of unseen work: kernels that write in place."""
+        with self._lock:
+            told = {(call.module, call.phase) for call in self._calls if isinstance(call.operator, UnseenKernel)}
+            for place, launches in self._launches.items():
+                call = OperatorCall(UnseenKernel(), *place, (), (), ())
+                if place not in told or call in self._calls:
+                    self._calls[call] = launches
 
     def on_lift(self, tensor: torch.Tensor) -> None:
         """Look at a tensor that was made of a Python value, or of memory of the host."""
