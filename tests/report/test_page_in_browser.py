@@ -240,6 +240,10 @@ def test_nothing_serious_is_wrong_for_screen_readers_in_light_and_dark(browser, 
         inks.append(page.drawn("memory", "it.layout.font.color"))
         assert serious(page) == [], scheme
         assert page.page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, "wider than the screen"
+    page.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.drawn("memory", "it.layout.font.color") == inks[0], "paper is white"
+    page.page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.drawn("memory", "it.layout.font.color") == inks[1]
     page.close()
 
 

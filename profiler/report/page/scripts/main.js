@@ -60,7 +60,7 @@ async function start() {
   const redraw = () => shown.forEach((view) => view.draw());
   addEventListener('hashchange', () => views.forEach((view) => view.follow()));
   darkness.addEventListener('change', redraw);
-  addEventListener('beforeprint', redraw);
+  whilePrinting(redraw);
   let current = shown[0], plotly = null;
   listenToTabs((i) => { current = shown[i]; current.show(plotly); });
   await new Promise((ready) => requestAnimationFrame(() => setTimeout(ready)));

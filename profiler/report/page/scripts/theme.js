@@ -2,6 +2,16 @@
 
 const darkness = matchMedia('(prefers-color-scheme: dark)');
 
+// Paper is white: while the page is printed, the pictures have the light colours too.
+function whilePrinting(redraw) {
+  for (const [event, isPrinting] of [['beforeprint', true], ['afterprint', false]]) {
+    addEventListener(event, () => {
+      document.documentElement.classList.toggle('printing', isPrinting);
+      if (darkness.matches) redraw();
+    });
+  }
+}
+
 function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 }
