@@ -14,7 +14,6 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
-from torch._C import DispatchKey
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.nn.modules.module import register_module_forward_hook
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -22,6 +21,7 @@ from torch.utils._pytree import tree_leaves
 
 from profiler.trace.argument_specs import SpecCache
 from profiler.trace.dispatch_kind import DispatchKind, classify, has_backend_kernel, has_own_dispatch
+from profiler.trace.meta_recurrent import decompose
 from profiler.trace.module_stack import ModuleStack
 from profiler.trace.operator_calls import OperatorCall, to_record
 from profiler.trace.preserve_state import run_preserving
@@ -185,7 +185,7 @@ class _CompositeMode(TorchDispatchMode):
         composite = kind is DispatchKind.COMPOSITE and not has_backend_kernel(func, args)
         if composite or (kind is DispatchKind.DEVICE_DEPENDENT and not args[0].is_meta):
             with self:
-                return func._op_dk(DispatchKey.CompositeImplicitAutograd, *args, **kwargs)
+                return decompose(func, args, kwargs)
         result = func(*args, **kwargs)
         if kind is not DispatchKind.VIEW and self._parts is not None:
             _, readers, *_ = classify(func)

@@ -12,6 +12,7 @@ from profiler.trace.eager_conditions import plain_conditions
 from profiler.trace.force_eager import force_eager
 from profiler.trace.meta_attention import fused_attention_on_meta
 from profiler.trace.meta_composites import whole_composites_on_meta
+from profiler.trace.meta_recurrent import recurrent_layers_on_meta
 from profiler.util.shared_context import SharedContext
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def _process_state() -> Iterator[None]:
         stack.enter_context(fused_attention_on_meta())
         stack.enter_context(whole_composites_on_meta())
         stack.enter_context(plain_conditions())
+        stack.enter_context(recurrent_layers_on_meta())
         yield
 
 

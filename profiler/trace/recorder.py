@@ -20,6 +20,7 @@ from profiler.trace.data_flow import CallStorages, FlowLog
 from profiler.trace.dispatch_kind import PLANS, DispatchKind, Effect, has_backend_kernel, has_own_dispatch, plan_of
 from profiler.trace.exchange_buffers import ExchangeBuffers
 from profiler.trace.flex_attention import FlexAttention
+from profiler.trace.meta_recurrent import decompose
 from profiler.trace.operator_calls import OperatorCall
 from profiler.trace.scalar_assignment import SCALAR_TENSOR, assigned_scalar
 from profiler.trace.storage_ref import Producer
@@ -187,7 +188,7 @@ class Recorder(TorchDispatchMode):
             kind is DispatchKind.DEVICE_DEPENDENT and not (args[0].is_meta and torch.backends.cuda.flash_sdp_enabled())
         ):
             with self:
-                return func._op_dk(DispatchKey.CompositeImplicitAutograd, *args, **kwargs)
+                return decompose(func, args, kwargs)
         if kind is DispatchKind.HIGHER_ORDER:
             return self._run_higher_order(func, args, kwargs)
         scalar = assigned_scalar(func, args, kwargs, sys._getframe(2)) if func is SCALAR_TENSOR else None
@@ -197,7 +198,7 @@ class Recorder(TorchDispatchMode):
         """Run a kernel and record the call."""
         if self._before_overwrite is not None and plan.effect is not Effect.NONE and func._schema.is_mutable:
             self._before_overwrite((*args, *kwargs.values()))
-        result = func(*args, **kwargs)
+        result = plan.run(*args, **kwargs)
         path, phase = self._locate(plan, args)
         if plan.kind is not DispatchKind.VIEW:
             with self._lock:
