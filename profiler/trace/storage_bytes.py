@@ -15,7 +15,7 @@ _SAMPLE = 4096
 def sample(storage: torch.UntypedStorage) -> bytes:
     """Return some of the bytes of a storage on the CPU, from its whole length; empty on any other device."""
     size = storage.nbytes()
-    address = storage.data_ptr() if storage.device.type == "cpu" else 0
+    address = _address(storage) if storage.device.type == "cpu" else 0
     if not size or not address:
         return b""
     view = memoryview((ctypes.c_char * size).from_address(address)).cast("B")
@@ -31,8 +31,18 @@ def is_zero(storage: torch.UntypedStorage) -> bool:
 
 def address_range(storage: torch.UntypedStorage) -> range:
     """Return the addresses of a storage; empty where it has no memory."""
-    start = storage.data_ptr() if storage.device.type != "meta" else 0
+    start = _address(storage)
     return range(start, start + storage.nbytes()) if start else range(0)
+
+
+def _address(storage: torch.UntypedStorage) -> int:
+    """Return where a storage begins; 0 if it has no memory, as on meta, or of a fake tensor or a wrapper subclass."""
+    if storage.device.type == "meta":
+        return 0
+    try:
+        return storage.data_ptr()
+    except (RuntimeError, NotImplementedError):
+        return 0
 
 
 def _is_zero_on_gpu(storage: torch.UntypedStorage) -> bool:
