@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from profiler.errors import CheckFailedError, InputError
+from profiler.errors import CheckFailedError, DeviceError, InputError
 from profiler.projection.demand import Demand
 from profiler.projection.mode import Mode
 from profiler.projection.training_plan import TrainingPlan
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _ON = (
     "Device to project onto: an id or name of the catalogue, the name that the driver reports, your own TOML file, "
-    "`local` (this machine's CPU, measured once) or `local:cuda`."
+    "`local` (this machine's CPU, measured once) or `local:cuda`. Several, separated by commas, are shown side by side."
 )
 _FPS = "With --on: passes per second that the device has to sustain."
 _PRECISION = (
@@ -96,8 +96,51 @@ class DeviceOptions:
         if self.measure and self.on is not None and not is_this_machine(self.on):
             msg = f"--measure runs on this machine, but --on names {self.on!r}; write --on local or local:cuda"
             raise InputError(msg)
-        if self.on is not None and not is_this_machine(self.on):
-            find_device(self.on)
+        self._check_several()
+        for name in self.names:
+            if not is_this_machine(name):
+                find_device(name)
+
+    def _check_several(self) -> None:
+        """Raise an ``InputError`` for an option that needs a single device, if several are named."""
+        needing = {
+            "--tokens": self.tokens, "--efficiency": self.efficiency, "--utilisation": self.utilisation,
+            "--largest-batch": self.largest_batch or None,
+        }  # fmt: skip
+        given = " and ".join(name for name, value in needing.items() if value is not None)
+        if self.are_several and given:
+            msg = f"{given} needs a single device, and --on names {len(self.names)}; name one"
+            raise InputError(msg)
+
+    @property
+    def names(self) -> list[str]:
+        """The devices that ``--on`` names, separated by commas."""
+        names = [] if self.on is None else [name.strip() for name in self.on.split(",")]
+        return names if len(names) == 1 else [name for name in names if name]
+
+    @property
+    def are_several(self) -> bool:
+        """Whether ``--on`` names more than one device."""
+        return len(self.names) > 1
+
+    def side_by_side(self, profile: Profile, target: str) -> str:
+        """Return the table of the devices, if ``--on`` names several; otherwise nothing.
+
+        Raises:
+            DeviceError: None of them has the precision.
+        """
+        if not self.are_several:
+            return ""
+        from profiler.devices import find_device
+        from profiler.projection.ranking import rank
+        from profiler.report.rankings import RANKING_FORMATS, RankingReport
+
+        devices = [find_device(name) for name in self.names]
+        ranking = rank(profile, devices, precision=self.precision, mode=self.mode, fps=self.fps)
+        if not ranking.rows:
+            msg = f"none of {', '.join(device.id for device in devices)} has the precision and a known bandwidth"
+            raise DeviceError(msg)
+        return RANKING_FORMATS.render(RankingReport(ranking, target, self.precision, self.fps), "text")
 
     def check_links(self) -> None:
         """Raise a ``DeviceError`` if the catalogue has no links of the device, over which ranks exchange."""
@@ -105,6 +148,9 @@ class DeviceOptions:
             from profiler.devices import find_device
             from profiler.devices.server import server_of
 
+            if self.are_several:
+                msg = f"--on names {len(self.names)} devices for one world; name one"
+                raise InputError(msg)
             server_of(find_device(self.on).id)
 
     def world_time(self, world: World) -> WorldTimeRow | None:
@@ -142,7 +188,7 @@ class DeviceOptions:
         from profiler.projection.this_machine import LOCAL
 
         device = self.on or (LOCAL if self.measure else None)
-        if device is None:
+        if device is None or self.are_several:
             return profile
         from profiler.run.project_target import ProjectionRequest, project_target
 

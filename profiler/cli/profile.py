@@ -16,6 +16,7 @@ from profiler.cli.peer_options import NO_PEERS, PeerOptions
 from profiler.cli.training_options import FORWARD_ONLY, TrainingOptions
 from profiler.cli.world_options import NO_WORLD, WorldOptions
 from profiler.errors import InputError
+from profiler.report import render
 from profiler.util.permissions import with_permissions
 
 if TYPE_CHECKING:
@@ -73,6 +74,11 @@ def profile(
 
     notify = partial(note, quiet=quiet)
     target_device.check(training=step.train)
+    if target_device.are_several and format != "text":
+        msg = (
+            f"--format {format} shows one device; name one with --on, or write `rank {target} --on {target_device.on}`"
+        )
+        raise InputError(msg)
     step.check()
     world.check()
     if world.is_given:
@@ -100,7 +106,12 @@ def profile(
             counted = _with_documents(counted, target)
         counted = target_device.add_projection(counted, target, input, batch=batch, dtype=dtype, run=run)
     title = f"{target} under autocast to {autocast}" if autocast else target
-    show(counted, title=title, depth=depth, form=format, output=output)
+    devices = target_device.side_by_side(counted, target)
+    if devices and output is not None:
+        emit(f"{render(counted, format, title=title, depth=depth)}\n{devices}", output)
+    else:
+        show(counted, title=title, depth=depth, form=format, output=output)
+        emit(f"\n{devices}" if devices else "", None)
     peers.check_findings(counted)
     target_device.judge(counted, strict=peers.strict)
 

@@ -200,3 +200,31 @@ def test_what_is_shipped_can_be_planned(capsys, name):
     status, out, _ = run(capsys, "plan", name, "--on", "h100-sxm5-80gb", "--precision", "fp16")
     assert status == 0
     assert "It fits." in out
+
+
+def test_several_devices_are_side_by_side(capsys):
+    """Each row has the estimate of the device alone."""
+    status, out, _ = run(capsys, "squeezenet1_1", "--on", "l4, rtx-4090", "--fps", "30", "--quiet")
+    assert status == 0
+    assert "2 of 2 devices hold the rate" in out
+    for name in ("l4", "rtx-4090"):
+        alone = run(capsys, "squeezenet1_1", "--on", name, "--fps", "30", "--quiet")[1]
+        estimate = next(line.split()[1:3] for line in alone.splitlines() if line.startswith("estimate "))
+        row = next(line for line in out.splitlines() if line.startswith(name))
+        assert " ".join(estimate) in row
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (("--on", "l4,nonsense"), "no device named 'nonsense'"),
+        (("--on", "l4,t4", "--format", "json"), "shows one device"),
+        (("--on", "l4,t4", "--largest-batch"), "needs a single device"),
+        (("--on", "l4,t4", "--precision", "fp4"), "none of l4, t4 has the precision"),
+    ],
+)
+def test_what_several_devices_cannot_show_is_one_line(capsys, words, part):
+    status, _, err = run(capsys, "squeezenet1_1", *words, "--quiet")
+    assert status == 2
+    assert part in err
+    assert len(err.splitlines()) == 1
