@@ -36,6 +36,7 @@ _MODE = (
     "quantised."
 )
 _UTILISATION = "With --fps: fraction of the peak that the required TOPS assume; by default that of the estimate."
+_RATE = "With --on: passes (or training steps) per second that you measured; adds what they achieve, as MFU and HFU."
 _EFFICIENCY = "With --on: a time table that `profiler calibrate` wrote, instead of the package's."
 _MEASURE = "Time the model on this machine and compare the time with the bound; --on has to be local or local:cuda."
 _TOKENS = "With --on and --train: tokens (or samples) of the whole training run; adds days and PF-days."
@@ -55,6 +56,7 @@ class DeviceOptions:
     mode: Annotated[Mode | None, Parameter(help=_MODE)] = None
     utilisation: Annotated[float | None, Parameter(help=_UTILISATION)] = None
     efficiency: Annotated[Path | None, Parameter(help=_EFFICIENCY)] = None
+    rate: Annotated[float | None, Parameter(help=_RATE)] = None
     measure: Annotated[bool, Parameter(help=_MEASURE)] = False
     largest_batch: Annotated[bool, Parameter(help=_LARGEST_BATCH)] = False
     tokens: Annotated[float | None, Parameter(help=_TOKENS)] = None
@@ -77,7 +79,7 @@ class DeviceOptions:
         TrainingPlan(self.tokens, self.devices, self.deadline)
         needing = {
             "--fps": self.fps, "--precision": self.precision, "--mode": self.mode, "--efficiency": self.efficiency,
-            "--utilisation": self.utilisation, "--largest-batch": self.largest_batch or None,
+            "--utilisation": self.utilisation, "--rate": self.rate, "--largest-batch": self.largest_batch or None,
         }  # fmt: skip
         if self.on is None and any(value is not None for value in needing.values()):
             given = " and ".join(name for name, value in needing.items() if value is not None)
@@ -105,7 +107,7 @@ class DeviceOptions:
         """Raise an ``InputError`` for an option that needs a single device, if several are named."""
         needing = {
             "--tokens": self.tokens, "--efficiency": self.efficiency, "--utilisation": self.utilisation,
-            "--largest-batch": self.largest_batch or None,
+            "--rate": self.rate, "--largest-batch": self.largest_batch or None,
         }  # fmt: skip
         given = " and ".join(name for name, value in needing.items() if value is not None)
         if self.are_several and given:
@@ -198,6 +200,7 @@ class DeviceOptions:
             fps=self.fps,
             utilisation=self.utilisation,
             mode=self.mode,
+            rate=self.rate,
             efficiency=self.efficiency,
             training=TrainingPlan(self.tokens, self.devices, self.deadline),
             measure=self.measure,

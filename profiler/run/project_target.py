@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from profiler.projection import project
+from profiler.projection.amounts import require_amount
 from profiler.projection.device_memory import largest_batch, memory_needed, usable_bytes
 from profiler.projection.precision import choose_precision
 from profiler.projection.this_machine import find_device_and_model
@@ -42,6 +43,8 @@ class ProjectionRequest:
     fps: float | None = None
     utilisation: float | None = None
     mode: Mode | None = None
+    #: Passes per second that were measured elsewhere.
+    rate: float | None = None
     #: A file of a time table; None for the table of the package.
     efficiency: Path | None = None
     training: TrainingPlan = field(default_factory=TrainingPlan)
@@ -96,6 +99,8 @@ def project_target(
         torch_device = request.device.partition(":")[2] or "cpu"
         model, args, kwargs = build_with_inputs(target, specs, batch=batch, dtype=dtype, device=torch_device)
         projection = add_measurement(projection, model, args, kwargs)
+    if request.rate is not None:
+        projection = add_measured_rate(projection, profile, request.rate)
     if request.largest_batch:
 
         def count(batch: int) -> Profile:
@@ -116,6 +121,33 @@ def add_measurement(
     ratio = measurement.share_of(float(projection.bound_s.value))
     share = Figure(ratio, "measured", "bound ÷ measured: 1 is the bound itself")
     return replace(projection, measured_s=measured_s, share_of_bound=share)
+
+
+def add_measured_rate(projection: Projection, profile: Profile, rate: float) -> Projection:
+    """Return *projection* with what a measured rate of passes achieves: operations per second, and MFU and HFU.
+
+    Raises:
+        PlanError: The rate is not positive.
+    """
+    require_amount(rate, "a measured rate of {} passes per second")
+    source, peak = f"at {rate:g} passes per second, as given", float(projection.peak_ops_per_s.value)
+    training = projection.training
+    if training is not None:
+        mfu, hfu = (float(flops.value) * rate / peak for flops in (training.model_flops, training.hardware_flops))
+        training = replace(
+            training,
+            measured_mfu=Figure(mfu, "measured", f"model FLOPs {source}"),
+            measured_hfu=Figure(hfu, "measured", f"hardware FLOPs {source}"),
+        )
+    return replace(
+        projection,
+        measured_s=Figure(1 / rate, "measured", source),
+        share_of_bound=Figure(
+            float(projection.bound_s.value) * rate, "measured", "bound ÷ measured: 1 is the bound itself"
+        ),
+        achieved_ops_per_s=Figure(profile.totals.flops * rate, "measured", source),
+        training=training,
+    )
 
 
 def find_largest_batch(count: Callable[[int], Profile], device: Device, precision: str | None) -> Figure | None:

@@ -88,6 +88,9 @@ class TrainingFigures:
     #: Model and hardware FLOPs utilisation of the estimated step, on one device.
     mfu: Figure
     hfu: Figure
+    #: The same of a step whose rate was measured.
+    measured_mfu: Figure | None = None
+    measured_hfu: Figure | None = None
     pf_days: Figure | None = None
     days: Figure | None = None
     devices_for_deadline: Figure | None = None
@@ -125,6 +128,8 @@ class Projection:
     largest_batch: Figure | None = None
     measured_s: Figure | None = None
     share_of_bound: Figure | None = None
+    #: Operations per second of the measured time.
+    achieved_ops_per_s: Figure | None = None
     training: TrainingFigures | None = None
     #: Where the estimated time goes, most first.
     time_shares: tuple[TimeShare, ...] = ()

@@ -228,3 +228,18 @@ def test_what_several_devices_cannot_show_is_one_line(capsys, words, part):
     assert status == 2
     assert part in err
     assert len(err.splitlines()) == 1
+
+
+def test_a_measured_rate_has_its_own_utilisation(capsys):
+    """3.2 steps a second: 3.2 times the model FLOPs of a step over the peak, whatever the estimate is."""
+    words = ("squeezenet1_1", "--train", "--on", "l4", "--rate", "3.2", "--format", "json", "--quiet")
+    _, out, _ = run(capsys, *words)
+    document = json.loads(out)
+    projection, phases = document["projection"], document["phases"]
+    flops = phases["forward"]["flops"] + phases["backward"]["flops"]
+    peak = projection["peak_ops_per_s"]["value"]
+    assert projection["training"]["measured_mfu"]["value"] == pytest.approx(3.2 * flops / peak)
+    assert projection["training"]["measured_mfu"]["kind"] == "measured"
+    assert projection["measured_s"]["value"] == pytest.approx(1 / 3.2)
+    assert projection["training"]["mfu"]["value"] > projection["training"]["measured_mfu"]["value"]
+    assert run(capsys, "squeezenet1_1", "--on", "l4", "--rate", "0", "--quiet")[0] == 2
