@@ -15,6 +15,7 @@ from chromium import OpenPage, open_browser
 from torch import nn
 
 import profiler
+from profiler import units
 from profiler.devices import find_device
 from profiler.guard import diff
 from profiler.projection import project
@@ -173,7 +174,15 @@ def test_a_search_leaves_the_rows_that_match(page):
 def test_blocks_can_be_unfolded(page, profile):
     assert any(row[1] == "Sequential ×4" for row in page.rows())
     page.part("fold").uncheck()
-    assert len(page.rows()) == len(profile.nodes)
+    totals = [node.total for node in profile.nodes.values()]
+    assert [row[2:4] + row[5:7] for row in page.rows()] == [
+        [units.count(t.macs), units.count(t.flops), moved(t), units.count(t.params)] for t in totals
+    ]
+
+
+def moved(totals) -> str:
+    amount = totals.bytes_read + totals.bytes_written
+    return units.size(amount) if amount else "0"
 
 
 def test_a_heading_sorts(page):
