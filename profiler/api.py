@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import torch
 from torch import nn
@@ -15,7 +15,9 @@ from profiler.reconcile import compare_with_peers, count_with_facts, select_peer
 from profiler.run.forward import count
 from profiler.run.gather import gather
 from profiler.tally import Profile, tally
+from profiler.tally.delegate import ProfileProperties
 from profiler.tally.live_totals import live_totals
+from profiler.tally.presentation import summary
 from profiler.trace import Session
 from profiler.trace.preserve_state import eval_mode
 from profiler.trace.require_module import require_module
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from profiler.values.findings import Finding
 
 
-class profile:  # noqa: N801 - used as `with profiler.profile(model)`: lower case, as torch.no_grad and contextlib.suppress are
+class profile(ProfileProperties):  # noqa: N801 - used as `with profiler.profile(model)`: lower case, as torch.no_grad and contextlib.suppress are
     """Count what runs in a ``with`` block, by module of *model*, operator, dtype and phase.
 
     Any code may run in the block: several calls, a ``generate()`` loop, a training step. It computes its real results,
@@ -172,16 +174,13 @@ class profile:  # noqa: N801 - used as `with profiler.profile(model)`: lower cas
     def _tally(self) -> Profile:
         return replace(tally(self._session.trace()), findings=self._findings)
 
-    def __getattr__(self, name: str) -> Any:
-        """Return an attribute of ``result``, as in ``p.totals`` or ``p.save(path)``."""
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return getattr(self.result, name)
-
     def __add__(self, other: profile | Profile) -> Profile:
         """Return the sum with the profile of another run of the same model."""
         return self.result + (other.result if isinstance(other, profile) else other)
 
-    def __str__(self) -> str:
-        """Return the text report."""
-        return str(self.result)
+    def __repr__(self) -> str:
+        """Return the model and the totals in one line; inside the block, that it runs."""
+        if self._depth:
+            model = self._session.model
+            return f"<profile of {type(model).__name__ if model is not None else 'operators'}: running>"
+        return f"<profile of {summary(self.result)}>"

@@ -2,6 +2,7 @@
 
     ProfilerError                  exit status 2: the call or a file is wrong
     ├── UnknownNameError           no model, format, preset … of this name; the message has the nearest names
+    │   └── UnknownKeyError        likewise, and a KeyError: a table of a profile has no such key
     ├── TargetError                a target cannot be resolved to a module
     ├── InputError                 an input or an option cannot be read, or does not fit the model
     ├── OverlapError               profiles overlap in a way in which each counts the other's work
@@ -57,6 +58,14 @@ class UnknownNameError(ProfilerError):
     def __init__(self, kind: str, name: str, known: Iterable[str], near: Iterable[str] = ()) -> None:
         """Write a message with the names that are *near*, or else with those in *known* that are spelled alike."""
         super().__init__(f"no {kind} named {quoted(name, _NAME)}; {_suggestion(name, sorted(known), list(near))}")
+
+
+class UnknownKeyError(UnknownNameError, KeyError):
+    """A table of a profile has no such key: also a ``KeyError``, as for any dictionary."""
+
+    def __str__(self) -> str:
+        """Return the message as the other errors do; a ``KeyError`` would put it in quotes."""
+        return message_line(str(self.args[0]))
 
 
 class TargetError(ProfilerError):

@@ -14,12 +14,12 @@ from profiler.errors import InputError
 from profiler.tally.communication import communication_table
 from profiler.tally.entry import UNCOUNTED, Entry, group_entries, merge_entries, sum_entries
 from profiler.tally.figures import HELD, Totals
+from profiler.tally.named_table import NamedTable
+from profiler.tally.presentation import Presentation
 from profiler.tally.tree import Module, Node, build_tree, iter_nodes
 from profiler.values.records import LENGTHS, OUTSIDE, PHASES, UNSEEN_WORK, Phase, Shape, TensorSpec, Value, tensors
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from profiler.values.communication import Communication, ProcessGroup
     from profiler.values.data_flow import DataFlow
     from profiler.values.findings import Finding
@@ -58,14 +58,16 @@ class Uncounted:
     shapes: tuple[Shape, ...] = ()
 
 
-@dataclass(frozen=True)
-class Profile:
+@dataclass(frozen=True, repr=False)
+class Profile(Presentation):
     """The cost of one or several runs of a model. Frozen; needs neither the model nor torch's device any more.
 
     ``totals`` is the whole, ``phases`` splits it into forward, backward, recompute and optimizer, ``nodes`` by module
     path, ``operators`` by operator and dtype. ``uncounted`` lists operators that no formula covers: if there are any,
     the totals are lower bounds. Units: MACs, FLOPs, transcendental operations, bytes, elements; see ``CONVENTION``.
-    Two profiles of the same model can be added. ``print(profile)`` shows the text report.
+    ``macs``, ``flops`` and ``params`` are short for those of ``totals``. Two profiles of the same model can be added.
+    ``print(profile)`` writes the text report, a notebook shows a table, and ``to_dict()``, ``to_markdown()``,
+    ``to_latex()`` and ``to_pandas()`` hand the numbers on.
 
     Example:
         >>> import torch, profiler
@@ -73,6 +75,8 @@ class Profile:
         >>> p = profiler.count(model, torch.empty(4, 20, device="meta"))
         >>> p.totals.macs, p.totals.other_flops, p.totals.flops
         (2400, 120, 4920)
+        >>> p
+        <Profile of Linear · input 4×20 float32 · meta: 2.400 kMAC, 4.920 kFLOP, 630 parameters>
     """
 
     model: str
@@ -104,6 +108,11 @@ class Profile:
         """Return the fields alone: what is computed from them is computed again, and a tree may be very deep."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
+    @property
+    def result(self) -> Profile:
+        """The profile itself: ``.result`` is the profile of either a :class:`Profile` or a :class:`profile`."""
+        return self
+
     @cached_property
     def totals(self) -> Totals:
         """The costs of the whole run, with the peak of live memory."""
@@ -121,12 +130,13 @@ class Profile:
     def phases(self) -> dict[Phase, Totals]:
         """The work of each phase; parameters belong to no phase and are 0 here."""
         peaks = {phase: dict(moment.bytes) for phase, moment in self.memory.phases.items()} if self.memory else {}
-        return {
+        rows = {
             phase: replace(
                 sum_entries([e for e in self.entries if e.record.phase == phase]), peak_memory=peaks.get(phase, {})
             )
             for phase in PHASES
         }
+        return NamedTable("phase", rows)
 
     @cached_property
     def tree(self) -> Node:
@@ -135,8 +145,11 @@ class Profile:
 
     @cached_property
     def nodes(self) -> dict[str, Node]:
-        """Every node of the tree by the path of its module; the root is ``""``."""
-        return {node.module.path: node for node in iter_nodes(self.tree)}
+        """Every node of the tree by the path of its module; the root is ``""``.
+
+        A path that no module has raises an ``UnknownKeyError``, a ``KeyError`` whose message has the nearest paths.
+        """
+        return NamedTable("module", {node.module.path: node for node in iter_nodes(self.tree)})
 
     @cached_property
     def operators(self) -> tuple[Operator, ...]:
@@ -175,6 +188,21 @@ class Profile:
         return tuple(sorted(rows, key=lambda r: (-r.calls, r.operator)))
 
     @property
+    def macs(self) -> int:
+        """The MACs of the whole run: ``totals.macs``."""
+        return self.totals.macs
+
+    @property
+    def flops(self) -> int:
+        """The FLOPs of the whole run, 2·MACs + other FLOPs: ``totals.flops``."""
+        return self.totals.flops
+
+    @property
+    def params(self) -> int:
+        """The elements of the parameters, each storage once: ``totals.params``."""
+        return self.totals.params
+
+    @property
     def model_flops(self) -> int:
         """FLOPs of forward and backward, the basis of model FLOPs utilisation (MFU)."""
         return self.phases["forward"].flops + self.phases["backward"].flops
@@ -203,16 +231,6 @@ class Profile:
         """Whether every operator that ran is counted or free; if not, the totals are lower bounds."""
         return not self.uncounted
 
-    def save(self, path: str | Path) -> None:
-        """Write the profile to a JSON file (schema ``profiler/1``), whole or not at all; ``profiler.load`` reads it.
-
-        Raises:
-            OutputError: The file cannot be written.
-        """
-        from profiler.tally.saved import save  # noqa: PLC0415 - saved.py is built on this file
-
-        save(self, path)
-
     def __add__(self, other: Profile) -> Profile:
         """Add the costs of two runs of the same model; the result shows the inputs of the first.
 
@@ -238,12 +256,6 @@ class Profile:
             flow=None,
             groups=tuple(dict.fromkeys((*self.groups, *other.groups))),
         )
-
-    def __str__(self) -> str:
-        """Return the text report, with the tree of modules down to three levels."""
-        from profiler.report import render  # noqa: PLC0415 - a report is built on a profile; only this asks for one
-
-        return render(self, "text")
 
 
 def _has_unknown_lengths(entry: Entry) -> bool:
