@@ -17,6 +17,7 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.fx._symbolic_trace import is_fx_symbolic_tracing
 
+from profiler.trace.argument_specs import TENSORS
 from profiler.trace.inner_tensors import inner_tensors
 
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ class TracingDetector:
 
     def start(self, tensors: Iterable[torch.Tensor]) -> None:
         """Take the modes that are active now, and those of the fake ones among *tensors*, as the user's."""
-        inner = (part for tensor in tensors for part in inner_tensors(tensor))
+        wrapped = (tensor for tensor in tensors if type(tensor) not in TENSORS)
+        inner = (part for tensor in wrapped for part in inner_tensors(tensor))
         fakes = [part.fake_mode for part in inner if isinstance(part, FakeTensor)]
         # holds the modes, so that no other gets their address
         self._modes = (None, *fakes, *map(_active_mode, (_FAKE, _FUNCTIONAL, _PROXY)))
