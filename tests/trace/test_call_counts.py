@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 import torch
@@ -19,11 +20,14 @@ def python_calls(run) -> int:
         nonlocal count
         count += event == "call"
 
+    gc.collect()
+    gc.disable()  # what it collects may call functions too
     sys.setprofile(on_event)
     try:
         run()
     finally:
         sys.setprofile(None)
+        gc.enable()
     return count
 
 
