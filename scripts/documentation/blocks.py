@@ -6,7 +6,7 @@ The line above a block may mark it: ``<!-- slow -->`` (run by the slow tests onl
 * ``text title="output"``: what the ``python`` block before it prints.
 * ``console``: commands after ``$``, and what they print. A line ``…`` stands for any number of lines.
 * any language with a title: the file of that name, written to the page's folder.
-* ``sh``: how to install; not run.
+* ``sh``, ``bash``, ``text`` and blocks without a language: not run.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ ROOT = Path(__file__).parent.parent.parent
 ELLIPSIS = "…"
 _BLOCK = re.compile(
     r"^(?:<!-- (?P<mark>slow|not run: [^\n]*?) -->\n)?"
-    r'^```(?P<language>\w+)(?: title="(?P<title>[^"]+)")?\n(?P<code>.*?)^```$',
+    r'^```(?P<language>\w*)(?: title="(?P<title>[^"]+)")?\n(?P<code>.*?)^```$',
     flags=re.DOTALL | re.MULTILINE,
 )
 _COMMAND = re.compile(r"^\$ (?P<command>(?:[^\n]*\\\n)*[^\n]*)\n(?P<output>(?:(?!\$ )[^\n]*\n)*)", flags=re.MULTILINE)
