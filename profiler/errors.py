@@ -174,4 +174,6 @@ def _suggestion(name: str, known: list[str], near: list[str]) -> str:
         return "none is known"
     if len(known) <= 12:  # noqa: PLR2004 - as many as fit on a line
         return f"known: {', '.join(known)}"
-    return f"{len(known)} are known, such as {', '.join(known[:4])}"
+    bare = {n.rpartition(":")[2].lower(): n for n in known}
+    nearest = get_close_matches(name[:_NAME].rpartition(":")[2].lower(), bare, n=3, cutoff=0)
+    return f"{len(known)} are known; the nearest are {', '.join(bare[n] for n in nearest)}"

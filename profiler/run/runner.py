@@ -13,6 +13,7 @@ from profiler.run.forward import count_forward
 from profiler.run.meta_kernels import missing_meta_kernels
 from profiler.tally import Profile
 from profiler.targets import build, make_inputs
+from profiler.units import size as size_text
 
 if TYPE_CHECKING:
     from profiler.targets import Target
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 #: Called with a model, its positional and its keyword arguments: counts a forward pass, a training step …
 Run = Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], Profile]
 Notify = Callable[[str], None]
+
+#: The weights of the largest model that runs on the CPU where ``meta`` cannot run it.
+_MOST_FALLBACK_BYTES = 4 * 2**30
 
 
 class Runner:
@@ -64,6 +68,7 @@ class Runner:
         except ModelError as error:
             if not (self._falls_back and self._device == "meta" and needs_values(error)):
                 raise
+            self._refuse_large(target, error)
             self._fall_back(f"{target.name} needs tensor values ({one_line(error.__cause__ or error)})")
         return self._once(target, specs, batch, settings)
 
@@ -81,6 +86,17 @@ class Runner:
         args, kwargs = make_inputs(target, model, specs, batch=batch, device=self._device)
         with missing_meta_kernels() if self._device == "meta" else nullcontext(), _no_exit(target):
             return self._run(model, args, kwargs)
+
+    def _refuse_large(self, target: Target, error: ModelError) -> None:
+        """Raise a ``ModelError`` if the weights are too large to fall back to the CPU without being asked to."""
+        parameters = self._built[1].parameters() if self._built else ()
+        size = sum(parameter.nbytes for parameter in parameters)
+        if size > _MOST_FALLBACK_BYTES:
+            msg = (
+                f"{target.name} needs tensor values ({one_line(error.__cause__ or error)}), and has "
+                f"{size_text(size)} of weights; --device cpu runs it on the CPU all the same"
+            )
+            raise ModelError(msg) from error
 
     def _fall_back(self, reason: str) -> None:
         self._notify(f"{reason}; running on the CPU")

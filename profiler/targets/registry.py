@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 _SOURCES: list[Source] = []
 _FORMS = "write resnet18, timm:NAME, hf:NAME, module:factory, file.py:factory or a .pt2 file"
+_FROM_ONNX = (
+    "name the model that it was exported from, or write a file.py whose factory returns onnx2torch.convert(path), and "
+    "name it as file.py:factory"
+)
 #: As long as a path may be.
 _LONGEST_NAME = 4096
 
@@ -116,6 +120,9 @@ def _find_source(name: str) -> tuple[Source, str]:
     for source in _load():
         if source.claims(name):
             return source, name
+    if name.lower().endswith(".onnx"):
+        msg = f"{quoted(name)} is an ONNX graph, and models of PyTorch are counted; {_FROM_ONNX}"
+        raise TargetError(msg)
     if not name.replace("_", "").replace("-", "").replace(".", "").isalnum():
         msg = f"cannot read the target {quoted(name)}; {_FORMS}"
         raise TargetError(msg)

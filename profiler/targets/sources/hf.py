@@ -17,18 +17,23 @@ from torch import nn
 from profiler.errors import TargetError, UnknownNameError, one_line
 from profiler.escaping import quoted
 from profiler.targets.configurable import SETTING_NAMES, ConfigurableTarget, integer_settings, with_settings
+from profiler.targets.hf_inputs import default_inputs, missing_inputs
 from profiler.targets.offline import offline, require_local
 from profiler.targets.optional_imports import load
 from profiler.targets.presets import Preset, all_presets, find_preset
 from profiler.targets.registry import Source, register
-from profiler.targets.target import Argument, Target, TensorInput
+from profiler.targets.target import Argument, Target
 from profiler.util.json_files import parse_json, read_json_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-#: Tokens of the default input: this many if the configuration names no maximum, and never more than the limit.
-_DEFAULT_TOKENS, _MAX_TOKENS = 512, 2048
+#: Transformers' lists of models by configuration, those without a head first.
+_MAPPINGS = (
+    "MODEL_MAPPING", "MODEL_FOR_PRETRAINING_MAPPING", "MODEL_FOR_CAUSAL_LM_MAPPING",
+    "MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING", "MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING",
+    "MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING", "MODEL_FOR_AUDIO_CLASSIFICATION_MAPPING",
+)  # fmt: skip
 #: The most layers of a model: each takes milliseconds to build.
 _MAX_LAYERS = 2000
 
@@ -114,7 +119,8 @@ def _from_file(path: str) -> Target:
         msg = f"{path} is not a valid configuration of {model_type}: {one_line(error)}"
         raise TargetError(msg) from error
     model = _model_class(path, config)
-    return Target(path, partial(_construct, model, config), _default_inputs(path, model, config))
+    inputs = default_inputs(path, model, config)
+    return Target(path, partial(_construct, model, config), inputs, note=missing_inputs(model, inputs))
 
 
 def _read(path: str) -> dict[str, Any]:
@@ -151,32 +157,14 @@ def _model_class(path: str, config: Any) -> Any:
 
 
 def _base_model(path: str, config: Any) -> Any:
-    models = load("transformers", "MODEL_MAPPING")
-    if type(config) not in models:
-        msg = f"{path} lists no architecture, and {config.model_type} has no model without a head; add `architectures`"
-        raise TargetError(msg)
-    return models[type(config)]
-
-
-def _default_inputs(path: str, model: Any, config: Any) -> tuple[Argument, ...]:
-    """Return inputs derived from the configuration, for models of text and of images; none for other models."""
-    if model.main_input_name == "input_ids":
-        positions = getattr(config, "max_position_embeddings", _DEFAULT_TOKENS)
-        if type(positions) is not int or positions < 1:
-            msg = f"{path} has max_position_embeddings {quoted(positions)}; write an integer above 0"
-            raise TargetError(msg)
-        length = min(positions, _MAX_TOKENS)
-        keys = ["input_ids", "decoder_input_ids"] if config.is_encoder_decoder else ["input_ids"]
-        return tuple(Argument(TensorInput((1, length), "int64"), key) for key in keys)
-    size, channels = getattr(config, "image_size", None), getattr(config, "num_channels", None)
-    if (
-        model.main_input_name == "pixel_values"
-        and type(size) is int
-        and type(channels) is int
-        and min(size, channels) > 0
-    ):
-        return (Argument(TensorInput((1, channels, size, size)), "pixel_values"),)
-    return ()
+    """Return the model without a head, or else the first that transformers has for such a configuration."""
+    for mapping in _MAPPINGS:
+        models = load("transformers", mapping)
+        if type(config) in models:
+            model = models[type(config)]
+            return model[0] if isinstance(model, (list, tuple)) else model
+    msg = f"{path} lists no architecture, and {config.model_type} has no model of its own; add `architectures`"
+    raise TargetError(msg)
 
 
 register(Source(resolve, "hf", names, configure=configure))
