@@ -84,13 +84,15 @@ def _length(path: str, positions: Any) -> int:
 
 
 def _image(path: str, config: Any) -> TensorInput:
-    size = _find(config, "image_size", _IMAGE_PARTS) or _IMAGE_SIZE
-    channels = _find(config, "num_channels", _IMAGE_PARTS) or _find(config, "in_channels", _IMAGE_PARTS) or _CHANNELS
-    height, width = size if isinstance(size, (list, tuple)) and len(size) == 2 else (size, size)  # noqa: PLR2004
-    if not all(type(number) is int and number > 0 for number in (height, width, channels)):
+    size: Any = _find(config, "image_size", _IMAGE_PARTS) or _IMAGE_SIZE
+    channels: Any = (
+        _find(config, "num_channels", _IMAGE_PARTS) or _find(config, "in_channels", _IMAGE_PARTS) or _CHANNELS
+    )
+    pair: Any = size if isinstance(size, (list, tuple)) and len(size) == 2 else (size, size)  # noqa: PLR2004
+    if not all(type(number) is int and number > 0 for number in (*pair, channels)):
         msg = f"{path} has image_size {quoted(size)} and {quoted(channels)} channels; write integers above 0"
         raise TargetError(msg)
-    return TensorInput((1, channels, height, width))
+    return TensorInput((1, channels, *pair))
 
 
 def _has_image_tokens(config: Any) -> bool:
