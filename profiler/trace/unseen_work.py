@@ -199,7 +199,7 @@ class UnseenWork:
     def _read(self, tensor: torch.Tensor, storage: StorageRef) -> None:
         """Record the work of whatever has written to a storage that an operator reads."""
         untyped = storage()
-        if untyped is None or not tensor.numel():
+        if untyped is None or not tensor.numel() or tensor.dtype in _BOOKKEEPING:  # DDP fills such from C++
             return
         if storage.contents is Contents.ZEROS and is_zero(untyped):
             return
