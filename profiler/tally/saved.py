@@ -50,6 +50,8 @@ if TYPE_CHECKING:
 SAVED_HINT = "a file that `save` or `--format json --output` wrote"
 
 
+#: Figures of a projection that older versions saved.
+_RETIRED = frozenset({"smallest_device"})
 #: The figures of a projection that are text.
 _TEXTS = frozenset({"device", "precision", "limit", "mode"})
 #: A surrogate without its other half.
@@ -139,6 +141,9 @@ def _parse(text: str, source: str) -> ProfileRow:
         found = f"schema {quoted(schema)}" if schema is not None else "no schema"
         msg = f"{source} is not a saved profile: it has {found}, and this version reads {SCHEMA!r}"
         raise SavedProfileError(msg)
+    projection = document.get("projection")
+    if isinstance(projection, dict) and _RETIRED & projection.keys():
+        text = json.dumps(document | {"projection": {k: v for k, v in projection.items() if k not in _RETIRED}})
     try:
         return ProfileRow.model_validate_json(text)
     except ValidationError as error:

@@ -276,3 +276,10 @@ def test_a_projection_is_saved_and_comes_back():
 def test_a_sum_of_profiles_has_no_projection():
     profile = replace(counted("resnet18"), projection=project(counted("resnet18"), find_device("l4")))
     assert (profile + profile).projection is None
+
+
+def test_a_projection_of_an_older_version_is_loaded_without_its_retired_figures():
+    profile = replace(counted("resnet18"), projection=project(counted("resnet18"), find_device("l4")))
+    document = json.loads(to_json(profile))
+    document["projection"]["smallest_device"] = {"value": "hailo-10h", "kind": "estimate", "source": "least memory"}
+    assert from_json(json.dumps(document)) == profile
