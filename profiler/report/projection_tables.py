@@ -170,7 +170,7 @@ def renderable(projection: Projection) -> RenderableType:
     return Group(
         Text(heading(projection), style="bold"),
         Text(answer(projection) + "\n", style="red" if projection.shortfall else ""),
-        Text(f"does not fit: {projection.shortfall}\n" if projection.shortfall else "", style="red"),
+        *([Text(f"does not fit: {projection.shortfall}\n", style="red")] if projection.shortfall else []),
         _figures(projection),
         *(Text(plain(f"[{i}] {source}")) for i, source in enumerate(_sources(projection), 1)),
         Text(),
