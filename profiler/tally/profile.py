@@ -66,8 +66,7 @@ class Profile(Presentation):
     path, ``operators`` by operator and dtype. ``uncounted`` lists operators that no formula covers: if there are any,
     the totals are lower bounds. Units: MACs, FLOPs, transcendental operations, bytes, elements; see ``CONVENTION``.
     ``macs``, ``flops`` and ``params`` are short for those of ``totals``. Two profiles of the same model can be added.
-    ``print(profile)`` writes the text report, a notebook shows a table, and ``to_dict()``, ``to_markdown()``,
-    ``to_latex()`` and ``to_pandas()`` hand the numbers on.
+    ``print(profile)`` writes the text report, ``repr(profile)`` one line.
 
     Example:
         >>> import torch, profiler
