@@ -2,6 +2,7 @@
 
 * :class:`profile` counts whatever runs in a ``with`` block.
 * :func:`count` runs and counts one forward pass, :func:`count_step` one training step.
+* :func:`compare` shows several models in one table.
 * :func:`world` counts the ranks of a world of many devices, on this machine.
 * :func:`measure` times a forward pass on this machine.
 * :class:`Profile` is the result; :func:`load` reads a saved one.
@@ -27,6 +28,7 @@ from profiler.util.lazy_imports import lazy_exports
 if TYPE_CHECKING:
     from profiler.api import profile
     from profiler.formulas import formula
+    from profiler.run.compare_models import compare
     from profiler.run.forward import count
     from profiler.run.measure import measure
     from profiler.run.training_step import count_step
@@ -39,6 +41,7 @@ __all__ = [
     "Profile",
     "Shape",
     "TensorSpec",
+    "compare",
     "count",
     "count_step",
     "formula",
@@ -55,6 +58,7 @@ _DEFINED_IN = {
     "Profile": "profiler.tally",
     "Shape": "profiler.values.records",
     "TensorSpec": "profiler.values.records",
+    "compare": "profiler.run.compare_models",
     "compat": "profiler.compat",
     "count": "profiler.run.forward",
     "count_step": "profiler.run.training_step",

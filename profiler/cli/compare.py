@@ -1,0 +1,77 @@
+"""``profiler compare A B C``: several models in one table."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from profiler.cli.app import app
+from profiler.cli.output import emit, note, working
+from profiler.cli.peer_options import NO_PEERS, PeerOptions
+from profiler.errors import CheckFailedError
+from profiler.report.comparisons import COMPARISON_FORMATS, Comparison
+from profiler.util.permissions import with_permissions
+
+if TYPE_CHECKING:
+    from profiler.tally import Profile
+
+    Format = str
+else:
+    Format = Literal[*COMPARISON_FORMATS.names()]
+
+
+@app.command
+def compare(
+    *targets: str,
+    on: str | None = None,
+    precision: str | None = None,
+    batch: Annotated[int | None, Parameter(alias="-b")] = None,
+    input: Annotated[tuple[str, ...], Parameter(alias="-i", consume_multiple=True)] = (),
+    dtype: str | None = None,
+    device: str = "auto",
+    peers: PeerOptions = NO_PEERS,
+    format: Annotated[Format, Parameter(alias="-f")] = "text",
+    output: Annotated[Path | None, Parameter(alias="-o")] = None,
+    quiet: Annotated[bool, Parameter(alias="-q")] = False,
+) -> None:
+    """Compare several models in one table: a row each, the best of a column marked.
+
+    Args:
+        targets: The models, as for the default command.
+        on: Devices, separated by commas; adds the estimated time of a pass on each.
+        precision: The precision of these estimates, such as int8; by default the model's own.
+        batch: Batch size.
+        input: Shape of an input: `3x224x224`, or `input_ids=1x2048`.
+        dtype: Floating-point dtype of the models.
+        device: Where the models run: `auto`, `meta`, `cpu` or `cuda`.
+        peers: Other counters; adds the number that each reports.
+        format: Output format.
+        output: File to write the result to, instead of printing it.
+        quiet: Print nothing on stderr.
+    """
+    from profiler.devices import find_device
+    from profiler.run.compare_models import model_row
+    from profiler.run.count_target import count_target
+    from profiler.targets import build_with_inputs
+    from profiler.targets.published_accuracy import published_accuracy
+
+    notify = partial(note, quiet=quiet)
+    devices = [find_device(name.strip()) for name in on.split(",")] if on is not None else []
+    where = peers.device(device, notify)
+
+    def counted(target: str) -> Profile:
+        profile = count_target(target, specs=input, batch=batch, dtype=dtype, device=where, notify=notify)
+        make = partial(build_with_inputs, target, input, batch=batch, dtype=dtype, device=where)
+        return peers.add_findings(profile, with_permissions(make), notify)
+
+    rows = []
+    for target in targets:
+        with working(f"counting {target}", quiet=quiet):
+            rows.append(model_row(target, partial(counted, target), devices, precision, published_accuracy(target)))
+    emit(COMPARISON_FORMATS.render(Comparison(tuple(rows)), format), output)
+    if all(row.error for row in rows):
+        msg = f"none of {len(rows)} models could be counted"
+        raise CheckFailedError(msg)
