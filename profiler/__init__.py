@@ -27,8 +27,8 @@ from profiler.util.lazy_imports import lazy_exports
 
 if TYPE_CHECKING:
     from profiler.api import profile
+    from profiler.compare_models import compare
     from profiler.formulas import formula
-    from profiler.run.compare_models import compare
     from profiler.run.forward import count
     from profiler.run.measure import measure
     from profiler.run.training_step import count_step
@@ -58,7 +58,7 @@ _DEFINED_IN = {
     "Profile": "profiler.tally",
     "Shape": "profiler.values.records",
     "TensorSpec": "profiler.values.records",
-    "compare": "profiler.run.compare_models",
+    "compare": "profiler.compare_models",
     "compat": "profiler.compat",
     "count": "profiler.run.forward",
     "count_step": "profiler.run.training_step",

@@ -52,8 +52,8 @@ def compare(
         output: File to write the result to, instead of printing it.
         quiet: Print nothing on stderr.
     """
+    from profiler.compare_models import model_row
     from profiler.devices import find_device
-    from profiler.run.compare_models import model_row
     from profiler.run.count_target import count_target
     from profiler.targets import build_with_inputs
     from profiler.targets.published_accuracy import published_accuracy
