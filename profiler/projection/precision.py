@@ -90,8 +90,9 @@ def parse_precision(name: str) -> PrecisionScheme:
         UnknownNameError: There is no such precision.
 
     Example:
-        >>> parse_precision("int4-weights")
-        PrecisionScheme(name='int4-weights', weights='int4', activations='bf16', compute='bf16', converts=True)
+        >>> scheme = parse_precision("int4-weights")
+        >>> scheme.weights, scheme.activations, scheme.compute
+        ('int4', 'bf16', 'bf16')
     """
     weights = name.removesuffix(_WEIGHTS_ONLY)
     from profiler.devices import PRECISIONS  # noqa: PLC0415 - the catalogue takes pydantic

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from profiler.errors import DeviceError, InputError
 from profiler.projection.demand import Demand
 from profiler.projection.device_pass import ProfileWork
+from profiler.projection.precision import choose_precision
 from profiler.projection.project import project_pass
 from profiler.util.text_files import read_text
 
@@ -134,19 +135,20 @@ def rank(
         >>> profile = profiler.count(model, torch.empty(64, 4096, device="meta"))
         >>> ranking = rank(profile, map(find_device, ("t4", "l4", "hailo-8")), precision="fp16", fps=30)
         >>> [row.device.id for row in ranking.rows], ranking.thriftiest.device.id, ranking.lacking
-        (['t4', 'l4'], 't4', ('hailo-8',))
+        (['l4', 't4'], 't4', ('hailo-8',))
     """
     work, demand = ProfileWork(profile), Demand(fps)
     rows, lacking, unknown = [], [], []
     for device in devices:
-        if device.bandwidth_bytes_per_s is None and device.peak_ops_per_s:
-            unknown.append(device.id)
-            continue
         try:
-            projection, device_pass = project_pass(work, device, demand, precision=precision, mode=mode)
+            choose_precision(profile, device, precision)
         except DeviceError:
             lacking.append(device.id)
             continue
+        if device.bandwidth_bytes_per_s is None:
+            unknown.append(device.id)
+            continue
+        projection, device_pass = project_pass(work, device, demand, precision=precision, mode=mode)
         rows.append(RankedDevice(device, projection, device_pass.estimate.caveats, (prices or {}).get(device.id)))
     ordered = sorted(rows, key=lambda row: (-row.passes_per_s, row.power_w or 0.0, row.device.id))
     return Ranking(tuple(ordered), tuple(lacking), tuple(unknown))

@@ -81,7 +81,7 @@ def project_target(
         >>> profile = count_target("resnet18")
         >>> projection = project_target(profile, ProjectionRequest("l4", precision="fp16"), "resnet18")
         >>> projection.limit.value, projection.fits
-        ('bandwidth', True)
+        ('launches', True)
     """
     device, measured = find_device_and_model(request.device)
     table = None if request.efficiency is None else read_time_table(request.efficiency)

@@ -188,7 +188,7 @@ def test_an_ambiguous_name_lists_what_it_may_mean(name, candidates):
     ],
 )
 def test_a_name_of_another_part_is_unknown_and_the_near_ones_are_listed(name, near):
-    with pytest.raises(UnknownNameError, match=r"did you mean|such as") as caught:
+    with pytest.raises(UnknownNameError, match=r"did you mean|such as|nearest") as caught:
         find_device(name)
     assert near is None or near in str(caught.value)
     assert "\n" not in str(caught.value)
