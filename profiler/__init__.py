@@ -2,6 +2,7 @@
 
 * :class:`profile` counts whatever runs in a ``with`` block.
 * :func:`count` runs and counts one forward pass, :func:`count_step` one training step.
+* :func:`project` projects a profile onto a device.
 * :func:`compare` shows several models in one table.
 * :func:`world` counts the ranks of a world of many devices, on this machine.
 * :func:`measure` times a forward pass on this machine.
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from profiler.api import profile
     from profiler.compare_models import compare
     from profiler.formulas import formula
+    from profiler.projection.project import project
     from profiler.run.forward import count
     from profiler.run.measure import measure
     from profiler.run.training_step import count_step
@@ -48,6 +50,7 @@ __all__ = [
     "load",
     "measure",
     "profile",
+    "project",
     "world",
 ]
 
@@ -67,6 +70,7 @@ _DEFINED_IN = {
     "measure": "profiler.run.measure",
     "memory": "profiler.values.memory",
     "profile": "profiler.api",
+    "project": "profiler.projection",
     "world": "profiler.worlds.world",
 }
 #: Public names that are modules, as in ``profiler.memory.estimate_training(...)``.

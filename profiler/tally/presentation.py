@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import html
+import json
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 from profiler import units
+from profiler.errors import InputError
 from profiler.escaping import plain, shorten
+from profiler.tally.figures import FIGURES, WORK
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,6 +18,8 @@ if TYPE_CHECKING:
     from profiler.tally.profile import Profile
 
 _LONGEST = 120
+#: The longest report in a notebook, in characters.
+_LONGEST_REPORT = 40_000
 
 
 class Presentation(ABC):
@@ -36,6 +42,53 @@ class Presentation(ABC):
 
         save(self.result, path)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return what ``save`` writes: plain values, in the schema ``profiler/1``.
+
+        Example:
+            >>> import profiler, torch
+            >>> p = profiler.count(torch.nn.Linear(4, 4, device="meta"), torch.empty(1, 4, device="meta"))
+            >>> p.to_dict()["totals"]["macs"]
+            16
+        """
+        from profiler.tally.saved import to_json  # noqa: PLC0415 - saved.py is built on this file
+
+        document: dict[str, Any] = json.loads(to_json(self.result))
+        return document
+
+    def to_markdown(self, depth: int = 2) -> str:
+        """Return the report as Markdown, with *depth* levels of modules below the root."""
+        from profiler.report import render  # noqa: PLC0415 - as in __str__
+
+        return render(self.result, "markdown", depth=depth)
+
+    def to_pandas(self, level: Literal["modules", "operators", "entries"] = "modules") -> Any:
+        """Return a table for pandas, which has to be installed.
+
+        Args:
+            level: ``modules`` has a row a module, by path, with its own work (``self_``) and that of its children too
+                (``total_``); ``operators`` a row an operator and dtype; ``entries`` a row a distinct call, with the
+                module and the phase, and the work of all its calls.
+
+        Raises:
+            InputError: There is no such level.
+            ImportError: pandas is not installed.
+        """
+        if level not in _TABLES:
+            msg = f"there is no table of {level!r}; write {', '.join(_TABLES)}"
+            raise InputError(msg)
+        import pandas as pd  # type: ignore[import-untyped,unused-ignore]  # noqa: PLC0415 - not a dependency
+
+        return pd.DataFrame(_TABLES[level](self.result))
+
+    def _repr_html_(self) -> str:
+        """Return the report for a notebook: totals and the tree of modules, escaped, without scripts."""
+        from profiler.report import render  # noqa: PLC0415 - as in __str__
+
+        text = render(self.result, "text")
+        shown = text if len(text) <= _LONGEST_REPORT else f"{text[:_LONGEST_REPORT]}\n…"
+        return f'<pre style="line-height:1.3;overflow-x:auto">{html.escape(shown)}</pre>'
+
     def __str__(self) -> str:
         """Return the text report, with the tree of modules down to two levels below the root."""
         from profiler.report import render  # noqa: PLC0415 - a report is built on a profile; only this asks for one
@@ -45,6 +98,40 @@ class Presentation(ABC):
     def __repr__(self) -> str:
         """Return the model, its input and the totals in one line."""
         return f"<Profile of {summary(self.result)}>"
+
+
+def _module_rows(profile: Profile) -> list[dict[str, Any]]:
+    return [
+        {"path": path, "type": node.module.type, "calls": node.module.calls}
+        | {f"self_{name}": getattr(node.own, name) for name in FIGURES}
+        | {f"total_{name}": getattr(node.total, name) for name in FIGURES}
+        for path, node in profile.nodes.items()
+    ]
+
+
+def _operator_rows(profile: Profile) -> list[dict[str, Any]]:
+    return [
+        {"operator": row.operator, "dtype": row.dtype, "calls": row.calls}
+        | {name: getattr(row.totals, name) for name in WORK}
+        for row in profile.operators
+    ]
+
+
+def _entry_rows(profile: Profile) -> list[dict[str, Any]]:
+    return [
+        {
+            "module": entry.record.module,
+            "phase": entry.record.phase,
+            "operator": entry.record.operator,
+            "dtype": entry.dtype,
+            "calls": entry.record.calls,
+        }
+        | {name: getattr(entry.totals, name) for name in WORK}
+        for entry in profile.entries
+    ]
+
+
+_TABLES = {"modules": _module_rows, "operators": _operator_rows, "entries": _entry_rows}
 
 
 def summary(profile: Profile) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from pathlib import Path
 
@@ -122,3 +123,47 @@ def test_a_type_checker_sees_the_type_of_every_property():
     assert all(value.fget.__annotations__["return"] not in {"Any", "object"} for value in properties)
     assert not hasattr(profiler.profile, "__getattr__")
     assert (Path(profiler.__file__).parent / "py.typed").exists()
+
+
+@pytest.mark.parametrize("make", [counted, ran])
+def test_a_dictionary_holds_what_is_saved(make, tmp_path):
+    p = make()
+    p.save(tmp_path / "p.json")
+    assert p.to_dict() == json.loads((tmp_path / "p.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("make", [counted, ran])
+@pytest.mark.parametrize("level", ["modules", "operators", "entries"])
+def test_the_tables_of_pandas_sum_to_the_totals(make, level):
+    pytest.importorskip("pandas")
+    p = make()
+    table = p.to_pandas(level)
+    column = "self_macs" if level == "modules" else "macs"
+    assert table[column].sum() == p.macs
+    if level == "modules":
+        assert table.set_index("path").loc["", "total_flops"] == p.flops
+
+
+def test_another_level_is_refused():
+    with pytest.raises(ProfilerError, match="no table of 'layers'"):
+        counted().to_pandas("layers")
+
+
+def test_a_notebook_shows_the_report_escaped_and_short():
+    model = nn.Sequential()
+    model.add_module("<script>", nn.Linear(4, 4))
+    shown = profiler.count(model, torch.zeros(1, 4))._repr_html_()
+    assert "<script>" not in shown
+    assert "&lt;script&gt;" in shown
+    deep = nn.Sequential(*(nn.Sequential(nn.Linear(4, 4)) for _ in range(2000)))
+    assert len(profiler.count(deep, torch.zeros(1, 4))._repr_html_()) < 100_000
+
+
+def test_markdown_is_that_of_the_report():
+    p = counted()
+    assert p.to_markdown(depth=1).startswith("# Sequential")
+
+
+def test_a_profile_is_projected_onto_a_device_by_name():
+    p = ran()
+    assert profiler.project(p, "l4", fps=30) == profiler.project(p.result, "l4", fps=30)
