@@ -5,11 +5,20 @@ from __future__ import annotations
 import gc
 import sys
 
+import pytest
 import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import profiler
+from profiler.util.whole_calls import WANTED
+
+
+@pytest.fixture(autouse=True)
+def no_formulas_of_classes(monkeypatch):
+    """Forget the formulas of classes that other tests registered: with any, each call of a module is looked up."""
+    for key in list(WANTED):
+        monkeypatch.delitem(WANTED, key)
 
 
 def python_calls(run) -> int:
