@@ -73,7 +73,7 @@ def _load_commands(first: str) -> list[ModuleType]:
     if first in {module.name for module in iter_modules(package.__path__)}:
         module = import_module(f"{package.__name__}.{first}")
         if first in app:
-            return [module]
+            return [sys.modules[__name__], module]
     return import_all(package)
 
 
