@@ -50,7 +50,7 @@ def compare(
 
     devices = [find_device(name) for name in on]
     for name, entry in models.items():
-        if not isinstance(entry, Profile) and not (isinstance(entry, tuple) and 1 <= len(entry) <= 3):  # noqa: PLR2004
+        if not isinstance(entry, Profile) and not (isinstance(entry, tuple) and 1 <= len(entry) <= 3):  # noqa: PLR2004 - model, args, kwargs
             msg = f"{name!r} is neither a profile nor (model, args) or (model, args, kwargs)"
             raise InputError(msg)
     return Comparison(
@@ -95,8 +95,10 @@ def model_row(
 def _profile(entry: Profile | Call) -> Profile:
     if isinstance(entry, Profile):
         return entry
-    model, *rest = entry
-    args, kwargs = (*rest, (), {})[:2] if len(rest) < 2 else rest  # noqa: PLR2004 - args and kwargs
+    return _count_call(*entry)
+
+
+def _count_call(model: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Profile:
     return count(model, *args, **(kwargs or {}))
 
 

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from profiler.cli.app import app
 from profiler.cli.output import emit, note, working
 from profiler.cli.peer_options import NO_PEERS, PeerOptions
-from profiler.errors import CheckFailedError
+from profiler.errors import CheckFailedError, InputError
 from profiler.report.comparisons import COMPARISON_FORMATS, Comparison
 from profiler.util.permissions import with_permissions
 
@@ -52,6 +52,9 @@ def compare(
         output: File to write the result to, instead of printing it.
         quiet: Print nothing on stderr.
     """
+    if not targets:
+        msg = "there is no model to compare; name some, as in `profiler compare resnet18 resnet50`"
+        raise InputError(msg)
     from profiler.compare_models import model_row
     from profiler.devices import find_device
     from profiler.run.count_target import count_target

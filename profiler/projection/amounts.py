@@ -28,6 +28,6 @@ def require_amount(value: float, what: str) -> None:
         return
     is_number = 0 < value < math.inf
     advice = f"write one from {_LOWEST:g} to {_HIGHEST:g}" if is_number else "write a number above 0"
-    shown = f"{value:g}" if abs(value) < _PRINTABLE or value in {math.inf, -math.inf} else "a huge integer"
+    shown = "a huge integer" if _PRINTABLE <= abs(value) < math.inf else f"{value:g}"
     msg = f"cannot plan with {what.format(shown)}; {advice}"
     raise PlanError(msg)

@@ -119,11 +119,20 @@ def _measured_pass(row: dict[str, str | None], where: str) -> MeasuredPass:
     return MeasuredPass(
         target=target,
         input=(row.get("input") or "").strip() or None,
-        batch=int(_number(row.get("batch") or "1", "batch", where)),
+        batch=_whole(row.get("batch") or "1", "batch", where),
         precision=_PRECISIONS[precision],
         seconds=_number(row.get("ms"), "ms", where) / 1e3,
         step="training" if row.get("step") == "training" else "inference",
     )
+
+
+def _whole(text: str, column: str, where: str) -> int:
+    """Return a positive whole number of a column."""
+    number = _number(text, column, where)
+    if not number.is_integer():
+        msg = f"{where}: {column} is {text!r}; write a whole number"
+        raise InputError(msg)
+    return int(number)
 
 
 def _number(text: str | None, column: str, where: str) -> float:

@@ -60,6 +60,7 @@ def test_times_in_another_unit_beat_the_bound_and_are_named(capsys, tmp_path, ti
         ("target,ms\nresnet18,-1\n", "write a positive number"),
         ("target,ms,precision\nresnet18,1,int7\n", "there is no precision 'int7'"),
         ("target,ms\nresnet18,1\nalexnet,1\nvgg11,2\n", "too few to fit to"),
+        ("target,ms,batch\nresnet18,1,2.5\n", "batch is '2.5'; write a whole number"),
         ("target,ms\nresnet99,1\n", "0 measurements could be used"),
     ],
 )

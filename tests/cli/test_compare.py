@@ -84,4 +84,7 @@ def test_what_is_no_call_is_refused(entry):
 
 def test_no_model_that_can_be_counted_fails(capsys):
     assert run(capsys, "compare", "resnet99", "--quiet")[0] == 1
+    status, out, err = run(capsys, "compare", "--quiet")
+    assert (status, out) == (2, "")
+    assert "no model to compare" in err
     assert run(capsys, "compare", "resnet18", "--on", "nonsense", "--quiet")[0] == 2
