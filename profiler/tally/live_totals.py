@@ -10,7 +10,7 @@ from profiler.tally.figures import HELD, WORK, Totals
 from profiler.tally.tally import cost_record
 
 if TYPE_CHECKING:
-    from profiler.trace.session import CallCounts
+    from profiler.trace.trace import CallCounts
 
 
 def live_totals(counts: CallCounts) -> Totals:

@@ -9,7 +9,8 @@ from profiler.util.lazy_imports import lazy_exports
 
 if TYPE_CHECKING:
     from profiler.trace.inventory import ModelInventory, take_inventory
-    from profiler.trace.session import Session, Trace
+    from profiler.trace.session import Session
+    from profiler.trace.trace import Trace
 
 __all__ = ["ModelInventory", "Session", "Trace", "take_inventory"]
 
@@ -17,7 +18,7 @@ __all__ = ["ModelInventory", "Session", "Trace", "take_inventory"]
 _DEFINED_IN = {
     "ModelInventory": "profiler.trace.inventory",
     "Session": "profiler.trace.session",
-    "Trace": "profiler.trace.session",
+    "Trace": "profiler.trace.trace",
     "take_inventory": "profiler.trace.inventory",
 }
 

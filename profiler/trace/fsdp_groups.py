@@ -11,10 +11,12 @@ import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from types import FrameType
 
     from torch import nn
+
+    from profiler.values.records import Phase
 
 #: The methods that reduce the gradients of a group.
 _REDUCING = frozenset({"post_backward", "finalize_backward"})
@@ -51,3 +53,15 @@ def fsdp_exchange() -> FsdpExchange | None:
                 return FsdpExchange(modules[0], frame.f_code.co_name in _REDUCING)
         frame = frame.f_back
     return None
+
+
+def place_of_exchange(paths_of: Callable[[nn.Module], Sequence[str]], path: str, phase: Phase) -> tuple[str, Phase]:
+    """Return the module whose parameters or gradients FSDP2 exchanges now, and the phase; the given if it does not.
+
+    Gradients are reduced in the backward phase, also where torch runs a forward again for activation checkpointing.
+    """
+    exchange = fsdp_exchange()
+    paths = paths_of(exchange.module) if exchange is not None else ()
+    if exchange is None or not paths:
+        return path, phase
+    return paths[0], "backward" if exchange.reduces else phase

@@ -13,7 +13,6 @@ in unclear cases:
 from __future__ import annotations
 
 import threading
-from collections import defaultdict
 from collections.abc import Callable
 from contextlib import ExitStack, contextmanager
 from threading import RLock
@@ -23,9 +22,10 @@ import torch
 from torch._C import _current_autograd_node, _current_graph_task_id
 
 from profiler.trace.backward_attribution import engine_frame, origin_of_backward
-from profiler.trace.fsdp_groups import fsdp_exchange, has_sharded
+from profiler.trace.fsdp_groups import has_sharded, place_of_exchange
 from profiler.trace.module_calls import Follower, follow
 from profiler.trace.module_paths import ModulePaths, path_under_caller, walk
+from profiler.trace.module_tally import ModuleTally
 from profiler.trace.nested_tensors import tensors_in
 from profiler.trace.other_threads import GraphTags, ModeOnThreads
 from profiler.trace.thread_state import RunningNode, ThreadState
@@ -72,12 +72,8 @@ class ModuleStack:
         self._lock = RLock()
         #: Whether FSDP2 shards some of the modules.
         self._is_sharded = False
-        #: The number of calls of each module, by path.
-        self.calls: defaultdict[str, int] = defaultdict(int)
-        #: The shapes of the tensors among the arguments of each module's first call, by path.
-        self.inputs: dict[str, tuple[tuple[int, ...], ...]] = {}
-        #: The shapes of the tensors in each module's first output, by path.
-        self.outputs: dict[str, tuple[tuple[int, ...], ...]] = {}
+        #: The calls of each module, and the shapes of the first.
+        self.calls = ModuleTally()
 
     @property
     def modules(self) -> Iterable[nn.Module]:
@@ -114,7 +110,7 @@ class ModuleStack:
         state.creator = path
         if node is not None or torch.is_grad_enabled():
             state.nodes.record(path)
-        return self._with_exchange(path, phase) if self._is_sharded else (path, phase)
+        return place_of_exchange(self._paths.of, path, phase) if self._is_sharded else (path, phase)
 
     def scope(self) -> object | None:
         """Return the call of a module, or the autograd node, that runs now; None outside of both."""
@@ -183,7 +179,7 @@ class ModuleStack:
                 if state is not home and state.is_idle:
                     state.inputs = list(tensors_in((args, kwargs)))
                 path = paths[0] if len(paths) == 1 else path_under_caller(paths, self.locate()[0])
-                self._count_call(path, args, kwargs)
+                self.calls.on_call(path, args, kwargs)
                 state.push(module, path)
             if WANTED and class_with_formula(type(module)) is not None:
                 state.whole_calls += 1
@@ -195,8 +191,8 @@ class ModuleStack:
             if module is self._model or state.whole_modules:
                 self._report_return(state, on_return, module, output)
             path = state.pop(module)
-            if path is not None and output is not None and path not in self.outputs:
-                self.outputs[path] = _plain_shape(output) or tuple(_shapes(output))
+            if path is not None and output is not None and path not in self.calls.outputs:
+                self.calls.on_return(path, output)
             if state is not home and state.is_idle:
                 self._tags.mark(tensors_in(output), state.inputs, state.nodes)
                 state.inputs = []
@@ -237,24 +233,6 @@ class ModuleStack:
         if state.is_idle:
             self.threads.leave()
 
-    def _with_exchange(self, path: str, phase: Phase) -> tuple[str, Phase]:
-        """Return the module whose parameters or gradients FSDP2 exchanges now, and the phase; the given if it does not.
-
-        Gradients are reduced in the backward phase, also where torch runs a forward again for activation checkpointing.
-        """
-        exchange = fsdp_exchange()
-        paths = self._paths.of(exchange.module) if exchange is not None else ()
-        if exchange is None or not paths:
-            return path, phase
-        return paths[0], "backward" if exchange.reduces else phase
-
-    def _count_call(self, path: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Count a call of a module, and note the shapes of the first."""
-        self.calls[path] += 1
-        if path not in self.inputs:
-            plain = _plain_shape(args[0]) if len(args) == 1 and not kwargs else ()
-            self.inputs[path] = plain or tuple(_shapes((args, kwargs)))
-
     def _creator(self, node: Any, state: ThreadState) -> str:
         """Return the path of the module whose forward created *node*."""
         parameter = getattr(node, "variable", None)
@@ -266,26 +244,3 @@ class ModuleStack:
             is_own = engine_frame() is not None and state.nodes.has(node._sequence_nr())
             nodes = state.nodes if state is self.home or is_own else self.home.nodes
         return nodes.path_of(node._sequence_nr())
-
-
-def _plain_shape(output: Any) -> tuple[tuple[int, ...], ...]:
-    """Return the shape of what is one plain tensor, as most arguments and outputs are; empty for anything else."""
-    if type(output) is torch.Tensor and not output.is_nested and torch._C._get_tracing_state() is None:
-        return (tuple(output.shape),)
-    return ()
-
-
-def _shapes(value: Any) -> list[tuple[int, ...]]:
-    """List the shapes of the tensors in arguments or an output: in nested lists, tuples and mappings.
-
-    Under ``torch.jit.trace`` there are none: reading a shape would add an operator to the program that is traced.
-    """
-    if torch._C._get_tracing_state() is not None:
-        return []
-    if isinstance(value, torch.Tensor):
-        return [] if value.is_nested else [tuple(map(int, value.shape))]
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, (list, tuple)):
-        return [shape for item in value for shape in _shapes(item)]
-    return []

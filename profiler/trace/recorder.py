@@ -3,37 +3,36 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
 from contextlib import ExitStack, contextmanager
-from threading import RLock
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 import torch
-from torch._C import DispatchKey, _current_autograd_node, _current_graph_task_id
+from torch._C import _current_autograd_node, _current_graph_task_id
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatch_mode_stack
 
 from profiler.trace import dispatch_stack
-from profiler.trace.argument_specs import SpecCache
-from profiler.trace.data_flow import CallStorages, FlowLog
+from profiler.trace.call_log import MAX_WAITING, CallLog
 from profiler.trace.dispatch_kind import PLANS, DispatchKind, Effect, has_backend_kernel, has_own_dispatch, plan_of
 from profiler.trace.exchange_buffers import ExchangeBuffers
-from profiler.trace.flex_attention import FlexAttention
+from profiler.trace.exchanged_storages import hand_over, mark_exchanged
+from profiler.trace.higher_order import run_higher_order
 from profiler.trace.meta_recurrent import decompose
 from profiler.trace.operator_calls import OperatorCall
 from profiler.trace.scalar_assignment import SCALAR_TENSOR, assigned_scalar
-from profiler.trace.storage_ref import Producer
 from profiler.trace.tracing import count_modes
 from profiler.trace.unseen_work import LIFT, UnseenWork
 from profiler.trace.whole_calls import WholeCalls
 from profiler.values.records import OUTSIDE
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Callable, Iterable, Iterator
 
     from profiler.trace.dispatch_kind import OperatorPlan
     from profiler.trace.module_stack import ModuleStack
+    from profiler.trace.storage_ref import Producer
     from profiler.trace.storage_tracker import StorageTracker
     from profiler.trace.task_scope import TaskScope
     from profiler.trace.tracing import TracingDetector
@@ -41,15 +40,9 @@ if TYPE_CHECKING:
     from profiler.values.records import Phase
 
 
-#: A recorded call that is not yet counted: its producer, its arguments, the names of the keyword arguments at their
-#: end, its result (several in a list), and the storages of its operands and results.
-PendingCall = tuple[Producer, list[Any], tuple[str, ...], Any, CallStorages]
 _SEQUENCES = frozenset({tuple, list})
 #: Named here, where every operator reads it.
 _Module = torch.nn.Module
-_MAX_PENDING = 2**12
-#: Higher-order operators that refuse to run under a dispatch mode. All that they run is in the functions they call.
-_CALLS_FUNCTIONS = frozenset({"cond", "switch", "strict_mode"})
 _BATCH_NORM = torch.ops.aten.native_batch_norm.default
 
 
@@ -77,33 +70,27 @@ class Recorder(TorchDispatchMode):
         self._modules = modules
         self._storages = storages
         self._tracing = tracing
-        self.specs = SpecCache()
-        #: Several threads may record: no other holds it while one counts.
-        self._lock = RLock()
+        self.log = CallLog()
         self._is_active = False
-        self._pending: list[PendingCall] = []
-        self._calls: Counter[OperatorCall] = Counter()
-        self._flow = FlowLog()
         this = ref(self)  # no cycle: a profile frees its model at once
 
         def is_entered() -> bool:
             return any(mode is this() for mode in _get_current_dispatch_mode_stack())
 
-        self.unseen = UnseenWork(modules, storages, self._calls, is_entered)
-        self.whole = WholeCalls(modules, self._calls, is_entered, self.unseen.on_written)
+        self.unseen = UnseenWork(modules, storages, self.log.counted, is_entered)
+        self.whole = WholeCalls(modules, self.log.counted, is_entered, self.unseen.on_written)
 
     @property
     def calls(self) -> Counter[OperatorCall]:
         """The distinct calls so far, in the order of their first occurrence, and how often each occurred."""
-        with self._lock:
-            self._count_pending()
+        self.log.count_waiting()
         self.unseen.add_launches()
-        return self._calls
+        return self.log.counted
 
     @property
     def flow(self) -> DataFlow | None:
         """The calls so far in their order, with the storages that each read and wrote; None if they were too many."""
-        return self._flow.data_flow(self.calls)
+        return self.log.flow.data_flow(self.calls)
 
     @classmethod
     def is_infra_mode(cls) -> bool:
@@ -125,12 +112,12 @@ class Recorder(TorchDispatchMode):
         def begin(optimizer: torch.optim.Optimizer, *_: Any) -> None:
             if not self.scope.excludes():
                 self._modules.enter_optimizer(optimizer)
-                self._storages.mark_optimizer_states(optimizer, begins=True)
+                self._storages.marks.mark_optimizer_states(optimizer, begins=True)
 
         def end(optimizer: torch.optim.Optimizer, *_: Any) -> None:
             if not self.scope.excludes():
                 self._modules.leave_optimizer(optimizer)
-                self._storages.mark_optimizer_states(optimizer, begins=False)
+                self._storages.marks.mark_optimizer_states(optimizer, begins=False)
 
         with ExitStack() as stack:
             stack.callback(register_optimizer_step_pre_hook(begin).remove)
@@ -168,7 +155,7 @@ class Recorder(TorchDispatchMode):
         else:
             path, phase = self._locate(plan, args)
         if plan.kind is not DispatchKind.VIEW:
-            with self._lock:
+            with self.log.lock:
                 self._record((func, path, phase), plan, args, kwargs, result)
         return result
 
@@ -190,7 +177,7 @@ class Recorder(TorchDispatchMode):
             with self:
                 return decompose(func, args, kwargs)
         if kind is DispatchKind.HIGHER_ORDER:
-            return self._run_higher_order(func, args, kwargs)
+            return run_higher_order(self, self.log.specs, self._count_call, self.unseen.on_written, func, args, kwargs)
         scalar = assigned_scalar(func, args, kwargs, sys._getframe(2)) if func is SCALAR_TENSOR else None
         return self._run(plan, func, args, kwargs) if scalar is None else scalar
 
@@ -201,7 +188,7 @@ class Recorder(TorchDispatchMode):
         result = plan.run(*args, **kwargs)
         path, phase = self._locate(plan, args)
         if plan.kind is not DispatchKind.VIEW:
-            with self._lock:
+            with self.log.lock:
                 self._record((func, path, phase), plan, args, kwargs, result)
         elif func is LIFT:
             self.unseen.on_lift(result)
@@ -222,8 +209,8 @@ class Recorder(TorchDispatchMode):
         kwargs: dict[str, Any] | None,
         result: Any,
     ) -> None:
-        """Record a call: read everything that needs the live tensors; the rest is deferred to `_count_pending`."""
-        storages, specs, phase = self._storages, self.specs, producer[2]
+        """Record a call: read everything that needs the live tensors; the rest is left to the `CallLog`."""
+        storages, specs, phase = self._storages, self.log.specs, producer[2]
         if phase == "backward" or phase != storages.noted_phase:
             storages.on_operator(producer)
         count = len(args)
@@ -238,10 +225,10 @@ class Recorder(TorchDispatchMode):
             tracked = 1  # the batch statistics in evaluation mode: empty on other devices, allocated on meta
         read = storages.read(items, positions, producer[0], specs)
         if plan.exchange is ExchangeBuffers.WAITS:
-            storages.hand_over(read, results)
+            hand_over(storages.storages, read, results)
         written = storages.write(results, producer, specs, tracked)
         if plan.exchange is not None:
-            storages.mark_exchanged(plan.exchange, read, written)
+            mark_exchanged(storages.storages, plan.exchange, read, written)
         if plan.readers is not None:
             specs.read_values(plan.readers, args, kwargs or {}, items)
         effect = plan.effect
@@ -249,55 +236,13 @@ class Recorder(TorchDispatchMode):
             self.unseen.on_operator(producer, effect, args, kwargs, result)
         names = tuple(kwargs) if kwargs else ()
         if not self._modules.thread.state.whole_calls:
-            self._pending.append((producer, items, names, results if is_sequence else results[0], (read, written)))
-        if len(self._pending) >= _MAX_PENDING:
-            self._count_pending()
-            storages.trim()
-
-    def _count_pending(self) -> None:
-        calls = [self._operator_call(pending) for pending in self._pending]
-        self._calls.update(calls)
-        self._flow.add(calls, (pending[-1] for pending in self._pending))
-        self._pending.clear()
-
-    def _operator_call(self, pending: PendingCall) -> OperatorCall:
-        """Return the key under which a recorded call is counted."""
-        producer, items, names, results, _ = pending
-        specs, result = self.specs.specs(items), self.specs.spec(results)
-        positional = len(specs) - len(names)
-        return OperatorCall(*producer, specs[:positional], tuple(zip(names, specs[positional:], strict=True)), result)
-
-    def _run_higher_order(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Run a higher-order operator and record the operators inside it; without an eager kernel, the call itself."""
-        implementation = func.py_kernels.get(DispatchKey.CompositeExplicitAutograd)
-        if implementation is None:
-            result = func(*args, **kwargs)
-            self._count_call(func, self.specs.call_specs(None, args, kwargs, result))
-            self.unseen.on_written((args, kwargs))
-            return result
-        if func.name() in _CALLS_FUNCTIONS:
-            return implementation(*map(self._recorded, args), **kwargs)
-        if func.name() != "flex_attention":
-            with self:
-                return implementation(*args, **kwargs)
-        with FlexAttention(self.__torch_dispatch__, self.specs) as inside:
-            result = implementation(*args, **kwargs)
-        self._count_call(func, self.specs.call_specs(None, args[:3], {"scores": inside.scores}, result))
-        return result
-
-    def _recorded(self, argument: Any) -> Any:
-        """Return *argument*; if it is a function, one that calls it and records the operators inside."""
-        if not callable(argument) or isinstance(argument, torch.Tensor):
-            return argument
-
-        def call(*args: Any) -> Any:
-            with self:
-                return argument(*args)
-
-        return call
+            self.log.waiting.append((producer, items, names, results if is_sequence else results[0], (read, written)))
+        if len(self.log.waiting) >= MAX_WAITING:
+            self.log.count_waiting()
+            storages.storages.trim()
 
     def _count_call(self, func: Any, specs: tuple[Any, Any, Any]) -> None:
         if self._modules.is_whole:
             return
-        with self._lock:
+        with self.log.lock:
             self.calls[OperatorCall(func, *self._modules.locate(), *specs)] += 1

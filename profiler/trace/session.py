@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import inspect
 from contextlib import ExitStack
-from dataclasses import dataclass
-from threading import get_ident
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import nn
 
-from profiler.errors import OverlapError, UnsupportedModelError
-from profiler.trace import dispatch_stack
-from profiler.trace.argument_specs import SpecCache, detach
+from profiler.errors import OverlapError
 from profiler.trace.exports import observe_exports
+from profiler.trace.first_call import named_arguments
+from profiler.trace.fused_scripts import reject_fused_script
 from profiler.trace.held_tensors import Holdings
-from profiler.trace.inventory import ModelInventory, take_inventory
+from profiler.trace.inventory import take_inventory
 from profiler.trace.module_stack import ModuleStack
 from profiler.trace.operator_calls import to_record
+from profiler.trace.overlaps import find_overlap
 from profiler.trace.process_groups import resolve_groups
 from profiler.trace.process_state import PROCESS_STATE
 from profiler.trace.recorder import Recorder
@@ -26,6 +24,7 @@ from profiler.trace.storage_resizes import observe_resizes
 from profiler.trace.storage_tracker import StorageTracker
 from profiler.trace.task_scope import TaskScope
 from profiler.trace.thread_starts import hand_on
+from profiler.trace.trace import CallCounts, Trace
 from profiler.trace.tracing import TracingDetector, count_modes
 from profiler.trace.triton_launches import observe_launches
 from profiler.trace.whole_calls import observe_functions
@@ -36,45 +35,10 @@ from profiler.values.records import OUTSIDE
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from profiler.trace.inventory import ModelInventory
     from profiler.trace.operator_calls import OperatorCall
     from profiler.values.communication import ProcessGroup
-    from profiler.values.data_flow import DataFlow
-    from profiler.values.memory import Memory, Moment
-    from profiler.values.records import OpRecord, Shape, Value
-
-
-@dataclass(frozen=True, slots=True)
-class Trace:
-    """Everything that a session recorded. It holds no tensor and no module."""
-
-    #: The name of the model's class.
-    model: str
-    #: The arguments of the model's first call, by the parameter names of its ``forward``.
-    inputs: tuple[tuple[str, Value], ...]
-    inventory: ModelInventory
-    #: The distinct operator calls, in the order of their first occurrence.
-    records: tuple[OpRecord, ...]
-    #: How often each module was called, by path.
-    calls: dict[str, int]
-    #: The shapes of the tensors among the arguments of each module's first call, and in its first output, by path.
-    arguments: dict[str, tuple[Shape, ...]]
-    outputs: dict[str, tuple[Shape, ...]]
-    memory: Memory
-    #: The calls of the records in their order, and the storages that each reads and writes; None if they were too many.
-    flow: DataFlow | None = None
-    #: The process groups of the collectives among the records.
-    groups: tuple[ProcessGroup, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class CallCounts:
-    """What the totals of a trace need."""
-
-    #: The distinct calls, each with the number of times that any module made it; the module is that of the first.
-    records: tuple[OpRecord, ...]
-    inventory: ModelInventory
-    #: The moment of the most live memory.
-    peak: Moment
+    from profiler.values.records import OpRecord, Value
 
 
 class Session:
@@ -127,7 +91,7 @@ class Session:
         tracing, scope = self._tracing, self._scope
         stack.enter_context(intercepted())
         stack.enter_context(PROCESS_STATE)
-        stack.callback(self._recorder.specs.release)
+        stack.callback(self._recorder.log.specs.release)
         stack.callback(self._modules.detach)
         stack.callback(self._storages.stop)
         holdings = Holdings(self.model)
@@ -173,14 +137,14 @@ class Session:
             UnsupportedModelError: A scripted model ran fused kernels, whose operators are not dispatched.
         """
         with uninterrupted(), PROCESS_LOCK:
-            self._overlap = self._overlap or self._find_overlap()
+            self._overlap = self._overlap or find_overlap(self._recorder, self._scope)
             self._attached.close()
             if self._inventory is None:
                 self._inventory = self._storages.inventory or take_inventory(self.model)
                 self._groups = self._process_groups()
         if not failed:
             self._reject_overlap()
-            _reject_fused_script(self._modules.modules)
+            reject_fused_script(self._modules.modules)
 
     @guarded
     def abandon(self) -> None:
@@ -200,9 +164,9 @@ class Session:
             inputs=self._inputs,
             inventory=self._inventory or take_inventory(self.model),
             records=self._records(),
-            calls=dict(self._modules.calls),
-            arguments=dict(self._modules.inputs),
-            outputs=dict(self._modules.outputs),
+            calls=dict(self._modules.calls.counts),
+            arguments=dict(self._modules.calls.inputs),
+            outputs=dict(self._modules.calls.outputs),
             memory=self._storages.memory(),
             flow=self._recorder.flow,
             groups=self._process_groups() if self._inventory is None else self._groups,
@@ -226,7 +190,7 @@ class Session:
             key = call.anywhere()
             calls[key] = calls.get(key, 0) + times
         records = tuple([to_record(call, times) for call, times in calls.items()])
-        return CallCounts(records, inventory, self._storages.peak())
+        return CallCounts(records, inventory, self._storages.storages.peak())
 
     def _records(self) -> tuple[OpRecord, ...]:
         return tuple(to_record(call, times) for call, times in self._recorder.calls.items())
@@ -252,22 +216,6 @@ class Session:
         else:
             self._recorder.whole.on_module(module, args, kwargs, output)
 
-    def _find_overlap(self) -> str:
-        """Return what makes the counts wrong when the session ends now; empty if nothing does."""
-        if not self._scope.is_entered:
-            return ""
-        if self._scope.thread != get_ident():
-            return "a profile ended on another thread than it began; begin and end it on one thread"
-        if not dispatch_stack.is_entered(self._recorder):
-            return "a dispatch mode that was entered before a profile ended inside it; end the profile first"
-        above = dispatch_stack.modes_above(self._recorder)
-        if any(isinstance(mode, Recorder) and mode.scope.is_active_here() for mode in above):
-            return (
-                "a profile ended before another one that began inside it, so that each counted the other's work; "
-                "end them in reverse order, or run them one after the other"
-            )
-        return ""
-
     def _reject_overlap(self) -> None:
         if self._overlap:
             raise OverlapError(self._overlap)
@@ -275,29 +223,6 @@ class Session:
     def _on_model_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Mark the arguments of a call of the model as inputs; record those of the first call by name."""
         self._storages.on_model_call((args, kwargs))
-        if self._inputs:
-            return
-        self.first_call = args, kwargs
-        specs = SpecCache()
-        arguments = dict(zip(_parameter_names(self.model, len(args)), args, strict=False)) | kwargs
-        self._inputs = tuple((name, detach(specs.spec(value))) for name, value in arguments.items())
-
-
-def _parameter_names(model: nn.Module | None, count: int) -> list[str]:
-    try:
-        names = list(inspect.signature(model.forward).parameters) if model is not None else []
-    except (TypeError, ValueError):
-        names = []
-    return [*names[:count], *(f"input{i}" for i in range(len(names), count))]
-
-
-def _reject_fused_script(modules: Iterable[nn.Module]) -> None:
-    """Raise if a scripted model ran kernels made by a fuser: the operators inside them are not dispatched."""
-    if not any(isinstance(module, torch.jit.ScriptModule) for module in modules):
-        return
-    graph = torch._C._last_executed_optimized_graph()
-    fused = {node.kind() for node in graph.nodes() if "Group" in node.kind()} if graph is not None else set()
-    if fused:
-        kinds = ", ".join(sorted(fused))
-        msg = f"the scripted model ran fused kernels ({kinds}), whose operators cannot be seen; profile the eager model"
-        raise UnsupportedModelError(msg)
+        if not self._inputs:
+            self.first_call = args, kwargs
+            self._inputs = named_arguments(self.model, args, kwargs)

@@ -17,24 +17,23 @@ from __future__ import annotations
 
 from collections import Counter
 from threading import RLock
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from profiler.trace.argument_specs import SpecCache
 from profiler.trace.dispatch_kind import Effect
+from profiler.trace.exported_memory import Export, attributes_of, has_storage, is_unchanged, untyped_of
 from profiler.trace.nested_tensors import tensors_in
 from profiler.trace.operator_calls import OperatorCall, UnseenKernel
 from profiler.trace.storage_bytes import address_range, is_zero, sample
-from profiler.trace.storage_ref import Contents, StorageRef
+from profiler.trace.storage_ref import Contents
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
-    from torch import nn
+    from collections.abc import Callable
 
     from profiler.trace.module_stack import ModuleStack
-    from profiler.trace.storage_ref import Producer
+    from profiler.trace.storage_ref import Producer, StorageRef
     from profiler.trace.storage_tracker import StorageTracker
     from profiler.values.records import Phase
 
@@ -49,17 +48,6 @@ _READ_IN_PLACE = frozenset(
 #: Operators that take of an argument its shape alone.
 _SHAPE_ONLY = ("new_",)
 _SHAPE_ONLY_ENDING = "_like"
-
-
-class Export(NamedTuple):
-    """A tensor whose memory was handed out."""
-
-    storage: StorageRef
-    addresses: range
-    #: Some of its bytes at that moment.
-    sample: bytes
-    #: Which module handed it out, in which phase.
-    place: tuple[str, Phase]
 
 
 class UnseenWork:
@@ -89,7 +77,7 @@ class UnseenWork:
         scope = self._modules.scope()
         if scope is None or tensor.is_meta or self._modules.is_whole or not self._is_recording():
             return
-        storage = self._storages.find(tensor)
+        storage = self._storages.storages.find(tensor)
         untyped = storage() if storage is not None else None
         if storage is None or untyped is None:
             return
@@ -118,7 +106,7 @@ class UnseenWork:
 
     def on_lift(self, tensor: torch.Tensor) -> None:
         """Look at a tensor that was made of a Python value, or of memory of the host."""
-        untyped = _untyped(tensor)
+        untyped = untyped_of(tensor)
         if untyped is None or untyped.resizable() or not tensor.numel():
             return  # torch allocated it: a copy of numbers of Python
         scope = self._modules.scope()
@@ -134,9 +122,9 @@ class UnseenWork:
         unproven = list(self._storages.unproven)
         self._storages.unproven.clear()
         if unproven:
-            overwritten = set(map(id, tensors_in(_overwritten(func, args, kwargs))))
+            targets = set(map(id, tensors_in(overwritten(func, args, kwargs))))
             for tensor, storage in unproven:
-                self._look_at(func, tensor, storage, is_overwritten=id(tensor) in overwritten)
+                self._look_at(func, tensor, storage, is_overwritten=id(tensor) in targets)
         if effect in {Effect.ALLOCATES, Effect.ZEROS} and (self._modules.scope() is not None or phase == "backward"):
             if self._modules.is_whole:
                 return
@@ -147,7 +135,7 @@ class UnseenWork:
         """Look at what the model returns."""
         if self._is_recording():
             for tensor in tensors_in(output):
-                storage = self._storages.find(tensor)
+                storage = self._storages.storages.find(tensor)
                 if storage is not None and storage.contents:
                     self._read(tensor, storage)
                 elif storage is None:
@@ -156,12 +144,12 @@ class UnseenWork:
     def on_written(self, arguments: Any) -> None:
         """Note that an operator without a schema may have written to any of its arguments."""
         for tensor in tensors_in(arguments):
-            storage = self._storages.find(tensor)
+            storage = self._storages.storages.find(tensor)
             if storage is not None:
                 storage.contents = Contents.WRITTEN
 
     def _on_allocation(self, func: Any, effect: Effect, tensor: torch.Tensor) -> None:
-        storage = self._storages.find(tensor)
+        storage = self._storages.storages.find(tensor)
         if storage is None:
             return
         if effect is Effect.ALLOCATES:
@@ -189,7 +177,7 @@ class UnseenWork:
 
     def _look_at_unknown(self, tensor: torch.Tensor) -> None:
         """Look at a tensor that was not seen before: it may be host memory that torch took over without an operator."""
-        untyped = _untyped(tensor)
+        untyped = untyped_of(tensor)
         exports = self._modules.latest_exports()
         if not exports or untyped is None or untyped.resizable() or tensor.is_meta or not tensor.numel():
             return
@@ -213,13 +201,13 @@ class UnseenWork:
     def _is_result(self, untyped: torch.UntypedStorage, exports: list[Export]) -> bool:
         """Return whether host memory holds something else than what was handed out."""
         addresses = address_range(untyped)
-        return not self._modules.is_whole and bool(exports) and not any(_is_unchanged(e, addresses) for e in exports)
+        return not self._modules.is_whole and bool(exports) and not any(is_unchanged(e, addresses) for e in exports)
 
     def _on_result(self, tensor: torch.Tensor, place: tuple[str, Phase]) -> None:
         """Record a tensor that a kernel made of what was handed out."""
         self._record(*place, tensor)
         self._storages.adopt(tensor, (LIFT, *place), "temporary")
-        untyped = _untyped(tensor)
+        untyped = untyped_of(tensor)
         addresses = address_range(untyped) if untyped is not None else range(0)
         for export in self._modules.latest_exports():
             if addresses.start in export.addresses:
@@ -232,39 +220,14 @@ class UnseenWork:
     def _is_parameter(self, untyped: torch.UntypedStorage) -> bool:
         """Return whether a module that was made in the block has this storage: its weights may stay uninitialized."""
         parameters = (p for module in self._modules.modules for p in module._parameters.values() if p is not None)
-        return any(_has_storage(parameter, untyped) for parameter in parameters)
+        return any(has_storage(parameter, untyped) for parameter in parameters)
 
     def _is_held(self, untyped: torch.UntypedStorage) -> bool:
         """Return whether an attribute of a module of the model has this storage."""
-        return any(_has_storage(tensor, untyped) for tensor in _attributes(self._modules.modules))
+        return any(has_storage(tensor, untyped) for tensor in attributes_of(self._modules.modules))
 
 
-def _untyped(tensor: torch.Tensor) -> torch.UntypedStorage | None:
-    try:
-        return tensor.untyped_storage()
-    except (RuntimeError, NotImplementedError, ValueError):  # sparse, opaque and uninitialized tensors
-        return None
-
-
-def _has_storage(tensor: torch.Tensor, untyped: torch.UntypedStorage) -> bool:
-    own = _untyped(tensor)
-    return own is not None and own._cdata == untyped._cdata
-
-
-def _attributes(modules: Iterable[nn.Module]) -> Iterator[torch.Tensor]:
-    for module in modules:
-        yield from tensors_in(list(vars(module).values()))
-
-
-def _is_unchanged(export: Export, addresses: range) -> bool:
-    """Return whether memory is that of a tensor that was handed out, and has the values that it had then."""
-    untyped = export.storage()
-    if untyped is None or addresses.start not in export.addresses:
-        return False
-    return sample(untyped) == export.sample
-
-
-def _overwritten(func: Any, args: Any, kwargs: Any) -> list[Any]:
+def overwritten(func: Any, args: Any, kwargs: Any) -> list[Any]:
     """Return the arguments that an operator overwrites."""
     named = dict(zip((argument.name for argument in func._schema.arguments), args, strict=False)) | (kwargs or {})
     written = (a.name for a in func._schema.arguments if a.alias_info is not None and a.alias_info.is_write)

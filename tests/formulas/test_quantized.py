@@ -76,7 +76,7 @@ def test_packed_weights_are_read_as_they_are():
 def test_packed_weights_are_unpacked_once_and_let_go_of():
     recording = profiler.profile()
     module = nnq.Linear(8, 6)
-    unpacked = recording._session._recorder.specs._unpacked
+    unpacked = recording._session._recorder.log.specs._unpacked
     with recording:
         for _ in range(3):
             module(_quantized(5, 8))

@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 
 import profiler
 from profiler.trace import recorder
-from profiler.trace.storage_tracker import StorageTracker
+from profiler.trace.live_storages import LiveStorages
 
 F4 = 4  # bytes of a float32
 
@@ -186,13 +186,13 @@ def test_a_thousand_steps_need_no_more_than_one():
 
 
 def test_without_a_model_too_old_events_are_forgotten(monkeypatch):
-    monkeypatch.setattr(StorageTracker.trim, "__defaults__", (100,))
-    monkeypatch.setattr(recorder, "_MAX_PENDING", 50)
+    monkeypatch.setattr(LiveStorages.trim, "__defaults__", (100,))
+    monkeypatch.setattr(recorder, "MAX_WAITING", 50)
     with profiler.profile() as p:
         for _ in range(1000):
             torch.zeros(10)
-        storages = p._session._storages
-        assert len(storages._events) + len(storages._earlier_events) <= 100 + 2 * 50
+        storages = p._session._storages.storages
+        assert len(storages.events) + len(storages.earlier_events) <= 100 + 2 * 50
         assert len(storages.live) <= 50
     assert p.totals.peak_memory["total"] == F4 * 10
     assert sum(row.calls for row in p.operators) == 1000
@@ -211,7 +211,7 @@ def test_nothing_of_ours_outlives_the_block():
     with profiler.profile(model) as p:
         model(x)
     gc.collect()
-    assert not p._session._storages.live
+    assert not p._session._storages.storages.live
     with p:
         model(x)
     assert p.totals.peak_memory["parameter"] == PARAMS

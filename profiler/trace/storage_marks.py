@@ -1,0 +1,92 @@
+"""What storages are used for: those of parameters, buffers, gradients and optimizer states get their category here."""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from profiler.trace.argument_specs import TENSORS
+from profiler.trace.held_tensors import Holdings
+from profiler.trace.inner_tensors import inner_tensors
+from profiler.trace.live_storages import NO_STORAGE
+from profiler.trace.nested_tensors import tensors_in
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import torch
+    from torch import nn
+
+    from profiler.trace.live_storages import LiveStorages
+    from profiler.trace.storage_ref import StorageRef
+    from profiler.values.memory import Category
+
+
+#: Attributes of an optimizer that hold no state of it, or that are looked at by themselves.
+_NO_STATE = frozenset({"param_groups", "defaults", "state"})
+
+
+class StorageMarks:
+    """Marks the storages of a model's parameters, buffers and gradients, and of what optimizers keep."""
+
+    def __init__(self, model: nn.Module | None, storages: LiveStorages) -> None:
+        """Prepare to mark the storages of *model* among *storages*."""
+        self._model = model
+        self._storages = storages
+        #: The storages of the model's parameters and buffers, by the ``id`` of these.
+        self._model_storages: dict[int, StorageRef] = {}
+
+    def forget(self) -> None:
+        """Forget which parameters and buffers were marked."""
+        self._model_storages.clear()
+
+    def mark_model(self, holdings: Holdings | None = None) -> None:
+        """Mark the model's parameters and buffers that are not yet marked; it may create some when it runs."""
+        holdings = holdings or Holdings(self._model)
+        self._mark(holdings.copies, "gathered")
+        self._mark_held(holdings.parameters, "parameter")
+        self._mark_held(holdings.buffers, "buffer")
+
+    def mark_gradients(self, holdings: Holdings | None = None) -> None:
+        """Mark the current gradients of the model's own parameters."""
+        parameters = (holdings or Holdings(self._model)).parameters
+        self._mark([gradient for parameter in parameters if (gradient := parameter.grad) is not None], "gradient")
+
+    def mark_optimizer_states(self, optimizer: torch.optim.Optimizer, *, begins: bool) -> None:
+        """Mark the states of an optimizer and the gradients of its parameters. What is new when it *begins* existed."""
+        parameters = (p for group in optimizer.param_groups for p in group["params"])
+        self._mark((p.grad for p in parameters if p.grad is not None), "gradient", existing=begins)
+        attributes = [value for name, value in vars(optimizer).items() if name not in _NO_STATE]
+        self._mark(tensors_in([*optimizer.state.values(), *attributes]), "optimizer_state", existing=begins)
+
+    def _mark_held(self, tensors: Iterable[torch.Tensor], category: Category) -> None:
+        """Mark the tensors that were not marked before, or that have another storage since."""
+        marked, live = self._model_storages, self._storages.live
+        for tensor in tensors:
+            for inner in (tensor,) if type(tensor) in TENSORS else inner_tensors(tensor):
+                try:
+                    untyped = inner.untyped_storage()
+                except NO_STORAGE:
+                    continue
+                key = untyped._cdata
+                storage = marked.get(id(inner))
+                if storage is not None and storage.key == key and storage() is not None:
+                    continue
+                storage = live.get(key)
+                if storage is None or storage() is None:
+                    self._storages.start_tracking(untyped, self._storages.unknown_producer, category)
+                else:
+                    self._mark((inner,), category)
+                marked[id(inner)] = live[key]
+
+    def _mark(self, tensors: Iterable[torch.Tensor], category: Category, *, existing: bool = False) -> None:
+        """Track *tensors* in this category. Parameters and buffers keep theirs.
+
+        Those that are new to us count from the start of the block if they are *existing*.
+        """
+        storages = self._storages
+        inner = (((t,) if type(t) in TENSORS else inner_tensors(t)) for t in tensors)
+        for tensor in chain.from_iterable(inner):
+            storage = storages.track(tensor, storages.unknown_producer, category, existing=existing)
+            if storage is not None and storage.category not in {category, "parameter", "buffer"}:
+                storages.recategorize(storage, category)
