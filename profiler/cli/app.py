@@ -16,6 +16,7 @@ from profiler.cli.command_line import remember_command
 from profiler.cli.docstrings import restore_docstrings
 from profiler.cli.output import emit, like_stdout, message_on_stderr
 from profiler.cli.streams import open_closed_streams, prints_on_stderr
+from profiler.cli.subjects import HELP, MODEL, OUTPUT, SUBJECTS
 from profiler.errors import ProfilerError, one_line
 from profiler.util.autoload import import_all
 from profiler.util.permissions import Permissions, permit
@@ -25,11 +26,18 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import ModuleType
 
+
+def _shown_default(value: object) -> str | None:
+    """Return a default as the help shows it; nothing for an option that is off or empty by default."""
+    return str(value) if value not in (None, False, (), "") else None
+
+
 app = App(
     name="profiler",
+    usage="profiler TARGET [OPTIONS] or profiler COMMAND [OPTIONS]",
     help="Count the MACs, FLOPs, memory traffic and parameters of a PyTorch model, operator by operator.",
     version_flags=["--version"],
-    default_parameter=Parameter(negative=()),
+    default_parameter=Parameter(negative=(), show_default=_shown_default),
     exit_on_error=False,
     print_error=False,
     help_on_error=False,
@@ -37,6 +45,9 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 app.meta.suppress_keyboard_interrupt = False
+_HELP = frozenset({"--help", "-h"})
+for flag in ("--help", "--version"):
+    app[flag].group = HELP
 #: Exit statuses, as shells report them.
 _SIGNALLED, _INTERRUPTED = 128, 130
 #: The exit status if profiler itself failed.
@@ -54,7 +65,7 @@ def main(words: Sequence[str] | None = None) -> int:
     restore_docstrings(_load_commands(next((token for token in tokens if not token.startswith("-")), "")))
     try:
         with raise_when_terminated():
-            _run(tokens or ["--help"])
+            _run(tokens)
     except CycloptsError as error:
         return _fail(str(error), ProfilerError.exit_status)
     except ProfilerError as error:
@@ -82,7 +93,10 @@ def _run(tokens: list[str]) -> None:
     printed = StringIO()
     app.console = app.meta.console = like_stdout(printed)
     with remember_command(tokens):
-        app.meta(tokens)
+        if _asks_for_overview(tokens):
+            app.meta(["help", *(word for word in tokens if word in SUBJECTS)])
+        else:
+            app.meta(tokens)
     if printed.getvalue():
         emit(printed.getvalue(), None)
 
@@ -90,17 +104,17 @@ def _run(tokens: list[str]) -> None:
 @app.meta.default
 def launch(
     *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
-    debug: Annotated[bool, Parameter(env_var="PROFILER_DEBUG")] = False,
-    trust: bool = False,
-    no_code: bool = False,
+    debug: Annotated[bool, Parameter(env_var="PROFILER_DEBUG", group=OUTPUT)] = False,
+    trust: Annotated[bool, Parameter(group=MODEL)] = False,
+    no_code: Annotated[bool, Parameter(group=MODEL)] = False,
 ) -> None:
     """Run a command.
 
     Args:
         tokens: The words of the command.
-        debug: Show the traceback of an error; so does the environment variable PROFILER_DEBUG=1.
-        trust: Load a saved program (.pt2, .pt, .ts) even though loading it can run code.
-        no_code: Refuse targets other than models of torchvision, timm and transformers, also in data files.
+        debug: Show the traceback of an error.
+        trust: Load saved programs (.pt2, .pt, .ts) that can run code.
+        no_code: Refuse models that are not of torchvision, timm, transformers.
     """
     try:
         with prints_on_stderr(), permit(Permissions(trust=trust, code=not no_code)):
@@ -109,6 +123,12 @@ def launch(
         if debug:
             Console(stderr=True).print_exception()
         raise
+
+
+def _asks_for_overview(tokens: list[str]) -> bool:
+    """Return whether help is asked for, but not that of a command."""
+    first = next((token for token in tokens if not token.startswith("-")), "")
+    return not tokens or (first not in app and not _HELP.isdisjoint(tokens))
 
 
 def _fail(message: str, status: int) -> int:

@@ -10,12 +10,19 @@ from cyclopts import Parameter
 
 from profiler.cli.app import app
 from profiler.cli.output import emit, note, working
+from profiler.cli.subjects import OUTPUT, PLAN, examples
 from profiler.projection.mode import Mode, Step
 from profiler.report.calibration import text
 from profiler.util.files import write_whole
 
 
-@app.command
+@app.command(
+    group=PLAN,
+    help_epilogue=examples(
+        "profiler calibrate measured.csv --on l4 --output my-l4.toml",
+        "profiler calibrate measured.csv --on l4 --mode compiled",
+    ),
+)
 def calibrate(
     measured: Path,
     /,
@@ -23,10 +30,12 @@ def calibrate(
     on: str,
     mode: Mode = "eager",
     step: Step = "inference",
-    output: Annotated[Path | None, Parameter(alias="-o")] = None,
-    quiet: Annotated[bool, Parameter(alias="-q")] = False,
+    output: Annotated[Path | None, Parameter(alias="-o", group=OUTPUT)] = None,
+    quiet: Annotated[bool, Parameter(alias="-q", group=OUTPUT)] = False,
 ) -> None:
-    """Fit the estimate of time to measurements of your own, and say how far off it is on a third kept back.
+    """Fit the estimate of time to your own measurements.
+
+    A third of them is kept back, to say how far off the estimate is.
 
     Args:
         measured: A CSV file with a row per pass: the columns `target` and `ms`, and if needed `batch`, `input`,

@@ -11,6 +11,7 @@ from cyclopts import Parameter
 
 from profiler.cli.app import app
 from profiler.cli.output import emit, note
+from profiler.cli.subjects import GUARD, OUTPUT, examples
 from profiler.cli.training_options import TrainingOptions
 from profiler.errors import CheckFailedError, ProfilerError
 from profiler.report.checks import CHECK_FORMATS, CheckReport
@@ -28,17 +29,25 @@ else:
     Format = Literal[*CHECK_FORMATS.names()]
 
 
-@app.command
+@app.command(
+    group=GUARD,
+    help_epilogue=examples(
+        "profiler check budgets.toml",
+        "profiler check budgets.toml --format junit --output budgets.xml",
+    ),
+)
 def check(
     budgets: Path,
     /,
     *,
     update: bool = False,
-    format: Annotated[Format, Parameter(alias="-f")] = "text",
-    output: Annotated[Path | None, Parameter(alias="-o")] = None,
-    quiet: Annotated[bool, Parameter(alias="-q")] = False,
+    format: Annotated[Format, Parameter(alias="-f", group=OUTPUT)] = "text",
+    output: Annotated[Path | None, Parameter(alias="-o", group=OUTPUT)] = None,
+    quiet: Annotated[bool, Parameter(alias="-q", group=OUTPUT)] = False,
 ) -> None:
-    """Check models against their budgets; the exit status is 1 if a limit is broken.
+    """Check models against their budgets.
+
+    The exit status is 1 if a limit is broken.
 
     Args:
         budgets: A TOML file with a [[budget]] table for each model: its `target`, and limits by name such as

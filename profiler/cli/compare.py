@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from profiler.cli.app import app
 from profiler.cli.output import emit, note, working
 from profiler.cli.peer_options import NO_PEERS, PeerOptions
+from profiler.cli.subjects import COUNT, MODEL, OUTPUT, examples
 from profiler.errors import CheckFailedError, InputError
 from profiler.report.comparisons import COMPARISON_FORMATS, Comparison
 from profiler.util.permissions import with_permissions
@@ -23,21 +24,29 @@ else:
     Format = Literal[*COMPARISON_FORMATS.names()]
 
 
-@app.command
+@app.command(
+    group=COUNT,
+    help_epilogue=examples(
+        "profiler compare resnet18 mobilenet_v3_large",
+        "profiler compare resnet18 resnet50 --on l4,orin-nx-16gb --format markdown",
+    ),
+)
 def compare(
     *targets: str,
     on: str | None = None,
     precision: str | None = None,
-    batch: Annotated[int | None, Parameter(alias="-b")] = None,
-    input: Annotated[tuple[str, ...], Parameter(alias="-i", consume_multiple=True)] = (),
-    dtype: str | None = None,
-    device: str = "auto",
+    batch: Annotated[int | None, Parameter(alias="-b", group=MODEL)] = None,
+    input: Annotated[tuple[str, ...], Parameter(alias="-i", consume_multiple=True, group=MODEL)] = (),
+    dtype: Annotated[str | None, Parameter(group=MODEL)] = None,
+    device: Annotated[str, Parameter(group=MODEL)] = "auto",
     peers: PeerOptions = NO_PEERS,
-    format: Annotated[Format, Parameter(alias="-f")] = "text",
-    output: Annotated[Path | None, Parameter(alias="-o")] = None,
-    quiet: Annotated[bool, Parameter(alias="-q")] = False,
+    format: Annotated[Format, Parameter(alias="-f", group=OUTPUT)] = "text",
+    output: Annotated[Path | None, Parameter(alias="-o", group=OUTPUT)] = None,
+    quiet: Annotated[bool, Parameter(alias="-q", group=OUTPUT)] = False,
 ) -> None:
-    """Compare several models in one table: a row each, the best of a column marked.
+    """Compare several models in one table.
+
+    A model is a row; the best value of a column is marked.
 
     Args:
         targets: The models, as for the default command.

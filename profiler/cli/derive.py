@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from profiler.cli.app import app
 from profiler.cli.output import emit, note, working
+from profiler.cli.subjects import EXPLAIN, MODEL, OUTPUT, examples
 from profiler.errors import CheckFailedError
 
 if TYPE_CHECKING:
@@ -16,14 +17,20 @@ if TYPE_CHECKING:
     from profiler.run.derive_target import DeriveRequest
 
 
-@app.command
+@app.command(
+    group=EXPLAIN,
+    help_epilogue=examples(
+        "profiler derive resnet18 --vary batch",
+        "profiler derive resnet18 --vary resolution --count macs --format latex",
+    ),
+)
 def derive(
     target: str,
     /,
     *,
     vary: Annotated[tuple[str, ...], Parameter(alias="-v")],
     count: Annotated[str, Parameter(alias="-c")] = "flops",
-    input: Annotated[tuple[str, ...], Parameter(alias="-i")] = (),
+    input: Annotated[tuple[str, ...], Parameter(alias="-i", group=MODEL)] = (),
     set: Annotated[tuple[str, ...], Parameter(alias="-s")] = (),
     letters: tuple[str, ...] = (),
     formula: Annotated[str | None, Parameter(name="--with")] = None,
@@ -31,13 +38,15 @@ def derive(
     solve_for: Annotated[str | None, Parameter(name="--for")] = None,
     at: tuple[str, ...] = (),
     train: bool = False,
-    dtype: str | None = None,
-    device: str = "auto",
-    format: Annotated[str, Parameter(alias="-f")] = "text",
-    output: Annotated[Path | None, Parameter(alias="-o")] = None,
-    quiet: Annotated[bool, Parameter(alias="-q")] = False,
+    dtype: Annotated[str | None, Parameter(group=MODEL)] = None,
+    device: Annotated[str, Parameter(group=MODEL)] = "auto",
+    format: Annotated[str, Parameter(alias="-f", group=OUTPUT)] = "text",
+    output: Annotated[Path | None, Parameter(alias="-o", group=OUTPUT)] = None,
+    quiet: Annotated[bool, Parameter(alias="-q", group=OUTPUT)] = False,
 ) -> None:
-    """Derive an exact formula for a model's cost in its sizes, and verify it at sizes that were not used to derive it.
+    """Derive an exact formula for a model's cost in its sizes.
+
+    The formula is verified at sizes that were not used to derive it.
 
     Args:
         target: The model, as for a profile. A factory may have parameters.

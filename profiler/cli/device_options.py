@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from profiler.cli.subjects import DEVICE
 from profiler.errors import CheckFailedError, DeviceError, InputError
 from profiler.projection.demand import Demand
 from profiler.projection.mode import Mode
@@ -45,7 +46,7 @@ _DEADLINE = "With --tokens: days until the run must end; adds the number of devi
 _LARGEST_BATCH = "With --on: find the largest batch that fits, by counting the model at several batch sizes on meta."
 
 
-@Parameter(name="*")
+@Parameter(name="*", group=DEVICE)
 @dataclass(frozen=True, slots=True)
 class DeviceOptions:
     """The device to project onto, the required rate, and the precision."""

@@ -11,6 +11,7 @@ from cyclopts import Parameter
 
 from profiler.cli.app import app
 from profiler.cli.output import emit
+from profiler.cli.subjects import CATALOGUES, OUTPUT, examples
 from profiler.errors import UnknownNameError
 from profiler.report.device_catalogue import sheet, table
 
@@ -18,14 +19,22 @@ if TYPE_CHECKING:
     from profiler.devices import Device
 
 
-@app.command
+@app.command(
+    group=CATALOGUES,
+    help_epilogue=examples(
+        "profiler devices",
+        "profiler devices h100 --format json",
+    ),
+)
 def devices(
     *words: str,
-    format: Annotated[Literal["text", "json"], Parameter(alias="-f")] = "text",
-    output: Annotated[Path | None, Parameter(alias="-o")] = None,
+    format: Annotated[Literal["text", "json"], Parameter(alias="-f", group=OUTPUT)] = "text",
+    output: Annotated[Path | None, Parameter(alias="-o", group=OUTPUT)] = None,
     anew: bool = False,
 ) -> None:
-    """List all devices or those that match a name; if only one matches, show all its figures and sources.
+    """List the devices, or all figures of one.
+
+    A single device that matches is shown with the source of each figure.
 
     Args:
         words: A name, or a part of one: `h100`, `orin nx`, `NVIDIA`; `local` is this machine.

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from profiler.cli.app import app
 from profiler.cli.output import emit, note
+from profiler.cli.subjects import GUARD, MODEL, OUTPUT, examples
 from profiler.cli.training_options import FORWARD_ONLY, TrainingOptions
 from profiler.errors import CheckFailedError
 from profiler.report.profile_differences import DIFF_FORMATS, DiffReport
@@ -22,23 +23,31 @@ else:
     Format = Literal[*DIFF_FORMATS.names()]
 
 
-@app.command
+@app.command(
+    group=GUARD,
+    help_epilogue=examples(
+        "profiler diff resnet18 resnet34",
+        "profiler diff resnet18 resnet34 --train --format json",
+    ),
+)
 def diff(
     before: str,
     after: str,
     /,
     *,
-    batch: Annotated[int | None, Parameter(alias="-b")] = None,
-    input: Annotated[tuple[str, ...], Parameter(alias="-i", consume_multiple=True)] = (),
-    dtype: str | None = None,
-    device: str = "auto",
+    batch: Annotated[int | None, Parameter(alias="-b", group=MODEL)] = None,
+    input: Annotated[tuple[str, ...], Parameter(alias="-i", consume_multiple=True, group=MODEL)] = (),
+    dtype: Annotated[str | None, Parameter(group=MODEL)] = None,
+    device: Annotated[str, Parameter(group=MODEL)] = "auto",
     step: TrainingOptions = FORWARD_ONLY,
     fail_on_change: bool = False,
-    format: Annotated[Format, Parameter(alias="-f")] = "text",
-    output: Annotated[Path | None, Parameter(alias="-o")] = None,
-    quiet: Annotated[bool, Parameter(alias="-q")] = False,
+    format: Annotated[Format, Parameter(alias="-f", group=OUTPUT)] = "text",
+    output: Annotated[Path | None, Parameter(alias="-o", group=OUTPUT)] = None,
+    quiet: Annotated[bool, Parameter(alias="-q", group=OUTPUT)] = False,
 ) -> None:
-    """Show what changed between two profiles: modules added, removed and renamed, operators, phases, memory.
+    """Show what changed between two profiles.
+
+    Shows modules added, removed and renamed, operators, phases and memory.
 
     Args:
         before: A saved profile (a `.json` file), or a target such as `resnet18`.

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from profiler.cli.app import app
 from profiler.cli.output import emit
+from profiler.cli.subjects import CATALOGUES, examples
 from profiler.report.tables import table
 
 
-@app.command
+@app.command(
+    group=CATALOGUES,
+    help_epilogue=examples(
+        "profiler documents",
+        "profiler documents --template",
+    ),
+)
 def documents(*, template: bool = False) -> None:
     """List the documents whose claims `profiler verify` checks.
 

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from profiler.cli.app import app
 from profiler.cli.output import emit
+from profiler.cli.subjects import CATALOGUES, OUTPUT, examples
 from profiler.errors import UnknownNameError
 from profiler.report.operator_catalogue import OPERATOR_FORMATS, OperatorList
 
@@ -18,16 +19,24 @@ else:
     Format = Literal[*OPERATOR_FORMATS.names()]
 
 
-@app.command
+@app.command(
+    group=CATALOGUES,
+    help_epilogue=examples(
+        "profiler operators conv",
+        "profiler operators --uncounted --format json",
+    ),
+)
 def operators(
     name: str | None = None,
     /,
     *,
     uncounted: bool = False,
-    format: Annotated[Format, Parameter(alias="-f")] = "text",
-    output: Annotated[Path | None, Parameter(alias="-o")] = None,
+    format: Annotated[Format, Parameter(alias="-f", group=OUTPUT)] = "text",
+    output: Annotated[Path | None, Parameter(alias="-o", group=OUTPUT)] = None,
 ) -> None:
-    """List how operators are counted: by a formula, as data movement, as free, or not at all.
+    """List how operators are counted.
+
+    An operator is counted by a formula, as data movement, as free, or not at all.
 
     Args:
         name: Show the operators whose names contain this, such as `conv` or `aten.bmm`.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from profiler.cli.subjects import PEERS
 from profiler.errors import CheckFailedError
 from profiler.values.findings import TOTAL, Finding, Verdict
 
@@ -26,7 +27,7 @@ _STRICT = (
 )
 
 
-@Parameter(name="*")
+@Parameter(name="*", group=PEERS)
 @dataclass(frozen=True, slots=True)
 class PeerOptions:
     """Which counters to compare with, and whether an unexplained difference fails the command."""

@@ -12,6 +12,7 @@ from cyclopts import Parameter
 
 from profiler.cli.app import app
 from profiler.cli.output import emit, note
+from profiler.cli.subjects import OUTPUT, PLAN, examples
 from profiler.errors import CheckFailedError
 from profiler.report.pipeline_tables import text
 
@@ -19,7 +20,13 @@ if TYPE_CHECKING:
     from profiler.projection.pipeline_plan import PipelinePlan
 
 
-@app.command
+@app.command(
+    group=PLAN,
+    help_epilogue=examples(
+        "profiler plan vision-language --on l4",
+        "profiler plan vision-language --on l4 --precision bf16 --format json",
+    ),
+)
 def plan(
     pipeline: str,
     /,
@@ -28,11 +35,13 @@ def plan(
     precision: str | None = None,
     utilisation: float | None = None,
     strict: bool = False,
-    format: Annotated[Literal["text", "json"], Parameter(alias="-f")] = "text",
-    output: Annotated[Path | None, Parameter(alias="-o")] = None,
-    quiet: Annotated[bool, Parameter(alias="-q")] = False,
+    format: Annotated[Literal["text", "json"], Parameter(alias="-f", group=OUTPUT)] = "text",
+    output: Annotated[Path | None, Parameter(alias="-o", group=OUTPUT)] = None,
+    quiet: Annotated[bool, Parameter(alias="-q", group=OUTPUT)] = False,
 ) -> None:
-    """Plan a pipeline of models: the load and memory of each device, the latency, and the required TOPS.
+    """Plan a pipeline of several models on devices.
+
+    Shows the load and memory of each device, the latency, and the required TOPS.
 
     Args:
         pipeline: A TOML file with [[stages]], or one of the package: `vision-language`, `speech-to-speech`.

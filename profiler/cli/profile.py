@@ -13,6 +13,7 @@ from profiler.cli.app import app
 from profiler.cli.device_options import NO_DEVICE, DeviceOptions
 from profiler.cli.output import ProfileFormat, emit, note, show, working
 from profiler.cli.peer_options import NO_PEERS, PeerOptions
+from profiler.cli.subjects import MODEL, OUTPUT
 from profiler.cli.training_options import FORWARD_ONLY, TrainingOptions
 from profiler.cli.world_options import NO_WORLD, WorldOptions
 from profiler.errors import InputError
@@ -28,16 +29,16 @@ def profile(
     target: str,
     /,
     *,
-    batch: Annotated[int | None, Parameter(alias="-b")] = None,
-    input: Annotated[tuple[str, ...], Parameter(alias="-i", consume_multiple=True)] = (),
-    dtype: str | None = None,
-    autocast: str | None = None,
-    attention: Literal["flash", "math"] = "flash",
-    device: str = "auto",
-    depth: int = 2,
-    format: Annotated[ProfileFormat, Parameter(alias="-f")] = "text",
-    output: Annotated[Path | None, Parameter(alias="-o")] = None,
-    quiet: Annotated[bool, Parameter(alias="-q")] = False,
+    batch: Annotated[int | None, Parameter(alias="-b", group=MODEL)] = None,
+    input: Annotated[tuple[str, ...], Parameter(alias="-i", consume_multiple=True, group=MODEL)] = (),
+    dtype: Annotated[str | None, Parameter(group=MODEL)] = None,
+    autocast: Annotated[str | None, Parameter(group=MODEL)] = None,
+    attention: Annotated[Literal["flash", "math"], Parameter(group=MODEL)] = "flash",
+    device: Annotated[str, Parameter(group=MODEL)] = "auto",
+    depth: Annotated[int, Parameter(group=OUTPUT)] = 2,
+    format: Annotated[ProfileFormat, Parameter(alias="-f", group=OUTPUT)] = "text",
+    output: Annotated[Path | None, Parameter(alias="-o", group=OUTPUT)] = None,
+    quiet: Annotated[bool, Parameter(alias="-q", group=OUTPUT)] = False,
     step: TrainingOptions = FORWARD_ONLY,
     peers: PeerOptions = NO_PEERS,
     target_device: DeviceOptions = NO_DEVICE,

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from profiler.cli.app import app
 from profiler.cli.output import emit, note, working
+from profiler.cli.subjects import MODEL, OUTPUT, PLAN, examples
 from profiler.devices.device_class import CLASSES, DeviceClass, is_of_class
 from profiler.errors import CheckFailedError, InputError
 from profiler.projection.mode import Mode
@@ -23,7 +24,13 @@ else:
     Format = Literal[*RANKING_FORMATS.names()]
 
 
-@app.command
+@app.command(
+    group=PLAN,
+    help_epilogue=examples(
+        "profiler rank resnet18 --fps 30",
+        "profiler rank resnet18 --fps 30 --class edge --max-watts 15",
+    ),
+)
 def rank(
     target: str,
     /,
@@ -35,15 +42,17 @@ def rank(
     max_watts: float | None = None,
     on: str | None = None,
     prices: Path | None = None,
-    batch: Annotated[int | None, Parameter(alias="-b")] = None,
-    input: Annotated[tuple[str, ...], Parameter(alias="-i", consume_multiple=True)] = (),
-    dtype: str | None = None,
+    batch: Annotated[int | None, Parameter(alias="-b", group=MODEL)] = None,
+    input: Annotated[tuple[str, ...], Parameter(alias="-i", consume_multiple=True, group=MODEL)] = (),
+    dtype: Annotated[str | None, Parameter(group=MODEL)] = None,
     strict: bool = False,
-    format: Annotated[Format, Parameter(alias="-f")] = "text",
-    output: Annotated[Path | None, Parameter(alias="-o")] = None,
-    quiet: Annotated[bool, Parameter(alias="-q")] = False,
+    format: Annotated[Format, Parameter(alias="-f", group=OUTPUT)] = "text",
+    output: Annotated[Path | None, Parameter(alias="-o", group=OUTPUT)] = None,
+    quiet: Annotated[bool, Parameter(alias="-q", group=OUTPUT)] = False,
 ) -> None:
-    """Rank the devices of the catalogue for a model: time, rate, memory, power, and which holds the rate.
+    """Rank the devices of the catalogue for a model.
+
+    Shows time, rate, memory and power, and which devices hold the rate.
 
     Args:
         target: The model, as for the default command.

@@ -9,12 +9,19 @@ from cyclopts import Parameter
 
 from profiler.cli.app import app
 from profiler.cli.output import emit, working
+from profiler.cli.subjects import OUTPUT, PLAN, examples
 from profiler.errors import CheckFailedError
 from profiler.projection.mode import Mode
 from profiler.report.servings import text, to_json
 
 
-@app.command
+@app.command(
+    group=PLAN,
+    help_epilogue=examples(
+        "profiler serve hf:gpt2 --users 8 --context 512 --on l4",
+        "profiler serve hf:gpt2 --on l4,rtx-4090 --precision bf16 --format json",
+    ),
+)
 def serve(
     target: str,
     /,
@@ -28,11 +35,13 @@ def serve(
     mode: Mode = "deployed",
     price_per_hour: float | None = None,
     strict: bool = False,
-    format: Annotated[Literal["text", "json"], Parameter(alias="-f")] = "text",
-    output: Annotated[Path | None, Parameter(alias="-o")] = None,
-    quiet: Annotated[bool, Parameter(alias="-q")] = False,
+    format: Annotated[Literal["text", "json"], Parameter(alias="-f", group=OUTPUT)] = "text",
+    output: Annotated[Path | None, Parameter(alias="-o", group=OUTPUT)] = None,
+    quiet: Annotated[bool, Parameter(alias="-q", group=OUTPUT)] = False,
 ) -> None:
-    """Plan a language model in service: memory, time to the first token, time per token, and how many users fit.
+    """Plan a language model in service.
+
+    Shows memory, time to the first token, time per token, and how many users fit.
 
     Args:
         target: A language model, such as `hf:llama-3.1-8b`, or `hf:` with any configuration.

@@ -10,30 +10,38 @@ from rich.progress import Progress
 
 from profiler.cli.app import app
 from profiler.cli.output import emit, note, stderr_terminal
+from profiler.cli.subjects import COUNT, MODEL, OUTPUT, examples
 from profiler.errors import InputError
 
 
-@app.command
+@app.command(
+    group=COUNT,
+    help_epilogue=examples(
+        "profiler sweep resnet18 --batch 1,8 --output sizes.csv",
+        "profiler sweep 'torchvision:squeezenet*' --input 128 --output squeezenet.csv",
+    ),
+)
 def sweep(
     patterns: tuple[str, ...],
     /,
     *,
-    output: Annotated[Path, Parameter(alias="-o")],
-    batch: Annotated[str, Parameter(alias="-b")] = "",
-    input: Annotated[str, Parameter(alias="-i")] = "",
-    dtype: str = "",
+    output: Annotated[Path, Parameter(alias="-o", group=OUTPUT)],
+    batch: Annotated[str, Parameter(alias="-b", group=MODEL)] = "",
+    input: Annotated[str, Parameter(alias="-i", group=MODEL)] = "",
+    dtype: Annotated[str, Parameter(group=MODEL)] = "",
     train: bool = False,
     optimizer: str | None = None,
     jobs: int = -1,
     timeout: float = 300,
     memory: float | None = None,
     cluster: str | None = None,
-    quiet: Annotated[bool, Parameter(alias="-q")] = False,
+    quiet: Annotated[bool, Parameter(alias="-q", group=OUTPUT)] = False,
 ) -> None:
-    """Count many models, at every combination of batch sizes, inputs and dtypes, each in a process of its own.
+    """Count many models at many sizes into one file.
 
-    Rows are kept beside the output as soon as they are there: the same command goes on where it was stopped. A model
-    that fails, crashes or takes too long is a row too.
+    Every combination of batch sizes, inputs and dtypes runs in a process of its own. Rows are kept beside the output
+    as soon as they are there: the same command goes on where it was stopped. A model that fails, crashes or takes too
+    long is a row too.
 
     Args:
         patterns: Models or patterns of their names, such as `resnet18`, `torchvision:*` or `timm:vit*`.

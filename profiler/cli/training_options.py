@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from profiler.cli.subjects import TRAINING
 from profiler.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ _CHECKPOINT = "With --train: run the top-level blocks under activation checkpoin
 _FREEZE = "With --train: names of parameters to freeze (no gradients); `*` matches anything. Can be repeated."
 
 
-@Parameter(name="*")
+@Parameter(name="*", group=TRAINING)
 @dataclass(frozen=True, slots=True)
 class TrainingOptions:
     """What the training step consists of; without --train a forward pass is counted."""

@@ -10,6 +10,7 @@ from rich.progress import Progress
 
 from profiler.cli.app import app
 from profiler.cli.output import emit, stderr_terminal
+from profiler.cli.subjects import EXPLAIN, OUTPUT, examples
 from profiler.errors import CheckFailedError, ClaimError, ModelError, UnknownNameError
 from profiler.report.claim_results import CLAIM_FORMATS
 
@@ -23,15 +24,23 @@ else:
 _NAMES_SHOWN = 4  # as many as fit on a line
 
 
-@app.command
+@app.command(
+    group=EXPLAIN,
+    help_epilogue=examples(
+        "profiler verify tops --claim tops-conv",
+        "profiler verify gpu --claim gpu-1080ti --format json",
+    ),
+)
 def verify(
     *names: str,
     claim: Annotated[tuple[str, ...], Parameter(alias="-c")] = (),
-    format: Annotated[Format, Parameter(alias="-f")] = "text",
-    output: Annotated[Path | None, Parameter(alias="-o")] = None,
-    quiet: Annotated[bool, Parameter(alias="-q")] = False,
+    format: Annotated[Format, Parameter(alias="-f", group=OUTPUT)] = "text",
+    output: Annotated[Path | None, Parameter(alias="-o", group=OUTPUT)] = None,
+    quiet: Annotated[bool, Parameter(alias="-q", group=OUTPUT)] = False,
 ) -> None:
-    """Check formulas and figures of documents against live models; the exit status is 1 if a claim does not hold.
+    """Check what documents claim against live models.
+
+    The exit status is 1 if a formula or a figure does not hold.
 
     Args:
         names: Documents that `profiler documents` lists, or TOML files of claims; by default all documents that come

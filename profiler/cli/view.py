@@ -9,16 +9,23 @@ from cyclopts import Parameter
 
 from profiler.cli.app import app
 from profiler.cli.output import ProfileFormat, show
+from profiler.cli.subjects import COUNT, OUTPUT, examples
 
 
-@app.command
+@app.command(
+    group=COUNT,
+    help_epilogue=examples(
+        "profiler view resnet18.json",
+        "profiler view resnet18.json --format html --output resnet18.html",
+    ),
+)
 def view(
     saved: Path,
     /,
     *,
-    depth: int = 2,
-    format: Annotated[ProfileFormat, Parameter(alias="-f")] = "text",
-    output: Annotated[Path | None, Parameter(alias="-o")] = None,
+    depth: Annotated[int, Parameter(group=OUTPUT)] = 2,
+    format: Annotated[ProfileFormat, Parameter(alias="-f", group=OUTPUT)] = "text",
+    output: Annotated[Path | None, Parameter(alias="-o", group=OUTPUT)] = None,
 ) -> None:
     """Show a saved profile, in any format.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from profiler.cli.subjects import DISTRIBUTED
 from profiler.errors import InputError
 from profiler.worlds.mesh import parse_mesh
 from profiler.worlds.plan import ParallelPlan
@@ -30,7 +31,7 @@ _RANK = "Count this rank alone, and show its whole report in any format."
 _ROLES = "Count one rank of each distinct role; the default without --rank."
 
 
-@Parameter(name="*")
+@Parameter(name="*", group=DISTRIBUTED)
 @dataclass(frozen=True, slots=True)
 class WorldOptions:
     """A world of several ranks; without --world and --mesh the model runs in one process."""
