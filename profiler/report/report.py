@@ -13,7 +13,7 @@ from profiler.values.records import ITEMSIZE, UNSEEN_WORK, TensorSpec, Value, te
 
 if TYPE_CHECKING:
     from profiler.tally import Operator, Profile, Totals
-    from profiler.tally.profile import Uncounted
+    from profiler.tally.operator_tables import Uncounted
     from profiler.values.records import Phase
 
 

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 from profiler.tally.entry import Entry
 from profiler.tally.figures import Totals
-from profiler.tally.profile import Operator, Profile, Uncounted
+from profiler.tally.operator_tables import Operator, Uncounted
+from profiler.tally.profile import Profile
 from profiler.tally.tally import tally
 from profiler.tally.tree import Module, Node
 from profiler.util.lazy_imports import lazy_exports

@@ -9,7 +9,7 @@ from profiler.tally.presentation import Presentation
 if TYPE_CHECKING:
     from profiler.tally.entry import Entry
     from profiler.tally.figures import Totals
-    from profiler.tally.profile import Operator, Uncounted
+    from profiler.tally.operator_tables import Operator, Uncounted
     from profiler.tally.tree import Module, Node
     from profiler.values.communication import Communication, ProcessGroup
     from profiler.values.data_flow import DataFlow

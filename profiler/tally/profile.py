@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 from profiler.errors import InputError
 from profiler.tally.communication import communication_table
-from profiler.tally.entry import UNCOUNTED, Entry, group_entries, merge_entries, sum_entries
+from profiler.tally.entry import Entry, merge_entries, sum_entries
 from profiler.tally.figures import HELD, Totals
 from profiler.tally.named_table import NamedTable
+from profiler.tally.operator_tables import Operator, Uncounted, operator_table, uncounted_table, upper_bound_table
 from profiler.tally.presentation import Presentation
 from profiler.tally.tree import Module, Node, build_tree, iter_nodes
-from profiler.values.records import LENGTHS, OUTSIDE, PHASES, UNSEEN_WORK, Phase, Shape, TensorSpec, Value, tensors
+from profiler.values.records import OUTSIDE, PHASES, Phase, Value, tensors
 
 if TYPE_CHECKING:
     from profiler.values.communication import Communication, ProcessGroup
@@ -30,32 +31,6 @@ CONVENTION = (
     "1 MAC = 1 fused multiply-add of a contraction; FLOPs = 2·MACs + other FLOPs; transcendentals are apart; "
     "bytes: each operand read once, each result written once; a view moves nothing"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Operator:
-    """A row of the table of operators: all calls of an operator in one dtype."""
-
-    operator: str
-    dtype: str
-    calls: int
-    totals: Totals
-
-
-@dataclass(frozen=True, slots=True)
-class Uncounted:
-    """An operator that no rule counts, and how often it was called.
-
-    For the work of a kernel that is no operator, the name is "unseen work", and the module and the shape of each tensor
-    that it made are told.
-    """
-
-    operator: str
-    calls: int
-    #: The path of the module in which a kernel ran that is no operator; None for an operator.
-    module: str | None = None
-    #: The shape of what such a kernel made.
-    shapes: tuple[Shape, ...] = ()
 
 
 @dataclass(frozen=True, repr=False)
@@ -153,22 +128,12 @@ class Profile(Presentation):
     @cached_property
     def operators(self) -> tuple[Operator, ...]:
         """The operators by dtype, most FLOPs first; free operators come last."""
-        groups = group_entries(self.entries, lambda e: (e.record.packet, e.dtype))
-        rows = [
-            Operator(name, dtype, sum(e.record.calls for e in es), sum_entries(es))
-            for (name, dtype), es in groups.items()
-        ]
-        return tuple(sorted(rows, key=lambda r: (-r.totals.flops, -r.totals.bytes_read, r.operator, r.dtype)))
+        return operator_table(self.entries)
 
     @cached_property
     def uncounted(self) -> tuple[Uncounted, ...]:
         """The operators that no rule counts, most called first."""
-        groups = group_entries((e for e in self.entries if e.kind == UNCOUNTED), _uncounted_key)
-        rows = [
-            Uncounted(name, sum(e.record.calls for e in es), module, shapes)
-            for (name, module, shapes), es in groups.items()
-        ]
-        return tuple(sorted(rows, key=lambda r: (-r.calls, r.operator, r.module or "", r.shapes)))
+        return uncounted_table(self.entries)
 
     @cached_property
     def communication(self) -> tuple[Communication, ...]:
@@ -182,9 +147,7 @@ class Profile(Presentation):
         Every query counts there as if it attends to all keys of the longest sequence. On a device with values the count
         is that of the sequences.
         """
-        groups = group_entries((e for e in self.entries if _has_unknown_lengths(e)), lambda e: e.record.operator)
-        rows = [Uncounted(name, sum(e.record.calls for e in es)) for name, es in groups.items()]
-        return tuple(sorted(rows, key=lambda r: (-r.calls, r.operator)))
+        return upper_bound_table(self.entries)
 
     @property
     def macs(self) -> int:
@@ -255,19 +218,3 @@ class Profile(Presentation):
             flow=None,
             groups=tuple(dict.fromkeys((*self.groups, *other.groups))),
         )
-
-
-def _has_unknown_lengths(entry: Entry) -> bool:
-    """Return whether an attention call was counted without the lengths of its sequences, which it was given."""
-    return entry.macs > 0 and any(
-        name in LENGTHS and isinstance(value, TensorSpec) and value.values is None
-        for name, value in entry.record.arguments
-    )
-
-
-def _uncounted_key(entry: Entry) -> tuple[str, str | None, tuple[Shape, ...]]:
-    """Return the operator; of the work of a kernel that is none, its module and the shapes of what it made as well."""
-    record = entry.record
-    if record.operator != UNSEEN_WORK:
-        return record.operator, None, ()
-    return record.operator, record.module, tuple(spec.shape for spec in tensors(record.results))
