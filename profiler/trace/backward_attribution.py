@@ -7,12 +7,14 @@ gradient of a parameter has no such number: it belongs to the module that owns t
 from __future__ import annotations
 
 import inspect
+import sys
 from typing import TYPE_CHECKING, Any
-from weakref import ReferenceType
 
 import torch
 from torch.autograd.graph import _engine_run_backward
 from torch.utils.checkpoint import CheckpointFunction
+
+from profiler.trace.checkpoint_calls import checkpoint_that_reruns
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -26,48 +28,63 @@ _CHECKPOINT = "CheckpointFunctionBackward"
 
 
 def origin_of_backward(state: ThreadState, node: Any) -> tuple[Any, Phase]:
-    """Return to which autograd node the work belongs that a thread does while the engine runs *node*, and its phase.
+    """Return to what the work belongs that a thread does while the engine runs *node*, and its phase.
 
-    It is recompute if the node reruns a forward: inside a module, or with gradients enabled although the backward pass
-    creates no graph. Otherwise it is the backward work of the module that created the node.
+    It is recompute if it reruns a forward: that of a checkpoint, inside a module, or with gradients enabled although
+    the backward pass creates no graph. Otherwise it is the backward work of the module that created the node.
 
     Returns:
-        The node; or None if it is work of the running module, or of the running optimizer.
+        The node, or the call of a checkpoint; or None if it is work of the running module, or of the running optimizer.
     """
     task = torch._C._current_graph_task_id()
     if state.graph_task == task:
         return None, "optimizer" if state.phase == "optimizer" else "recompute"
     if task > state.newest_task:  # a backward pass begins: nodes created so far belong to what called it
-        state.newest_task, state.rerun_task = task, -1
+        state.newest_task, state.rerun_node = task, None
         state.nodes.record(state.creator)
-    rerun = _rerunning_node(node) if torch.is_grad_enabled() else None
-    if rerun is None:
-        is_rerun = isinstance(node, torch._C._FunctionBase) and _is_rerun_without_grad(state, node, task)
-        return node, "recompute" if is_rerun else "backward"
-    state.rerun_task, state.in_rerun_function = task if rerun is node else -1, False
-    return rerun, "recompute"
+    checkpoint = checkpoint_that_reruns()
+    if checkpoint is not None:
+        state.rerun_node = None
+        return checkpoint, "recompute"
+    is_rerun = isinstance(node, torch._C._FunctionBase) and _is_rerun(state, node, task)
+    return node, "recompute" if is_rerun else "backward"
 
 
-def _rerunning_node(node: Any) -> Any:
-    """Return the node whose function was called in the forward pass and runs again now; None if none does.
-
-    ``torch.utils.checkpoint`` reruns a function when a node inside it asks for a saved tensor: then it is the node that
-    was created where the checkpoint was called. Any other is a custom ``autograd.Function`` that enables gradients.
-    """
-    hooks = torch._C._autograd._top_saved_tensors_default_hooks(True)
-    if hooks is not None and "_recomputation_hook" in getattr(hooks[0], "__qualname__", ""):
-        return _checkpoint_node(hooks[0]) or node
-    return node if isinstance(node, torch._C._FunctionBase) and not _creates_graph() else None
-
-
-def _is_rerun_without_grad(state: ThreadState, node: Any, task: int) -> bool:
-    """Return whether a forward without gradients, that of another custom function, runs in the rerun of *node*."""
+def _is_rerun(state: ThreadState, node: Any, task: int) -> bool:
+    """Return whether the node of a custom ``autograd.Function`` runs a forward again now."""
+    if torch.is_grad_enabled():
+        if _creates_graph():
+            return False
+        state.rerun_node, state.in_rerun_function = (task, node._sequence_nr()), False
+        return True
     if node.name() == _CHECKPOINT:
         return _is_checkpoint_running()
-    if state.rerun_task != task:
-        return False
+    return _is_in_function_that_reruns(state, node, task)
+
+
+def _is_in_function_that_reruns(state: ThreadState, node: Any, task: int) -> bool:
+    """Return whether a forward without gradients, that of another custom function, runs in the rerun of *node*."""
+    if state.rerun_node != (task, node._sequence_nr()):
+        if not (state.nodes.has_new() and _is_applied_with_gradients(node)):
+            return False
+        state.rerun_node, state.in_rerun_function = (task, node._sequence_nr()), True
     state.in_rerun_function |= state.nodes.has_new()  # its node is numbered before its forward runs
     return state.in_rerun_function
+
+
+def _is_applied_with_gradients(node: Any) -> bool:
+    """Return whether the forward that runs in *node* is that of a function that was applied with gradients enabled.
+
+    Gradients are off in the forward itself, but its context has then the nodes of its arguments. Only a ``forward``
+    that takes a context can be asked.
+    """
+    frame: FrameType | None = sys._getframe(1)  # the argument of this one is the node itself
+    while frame is not None and frame.f_code is not _engine_run_backward.__code__:
+        context = frame.f_locals.get(frame.f_code.co_varnames[0]) if frame.f_code.co_argcount else None
+        if isinstance(context, torch._C._FunctionBase):
+            return context is not node and bool(context.next_functions) and not _creates_graph()
+        frame = frame.f_back
+    return False
 
 
 def _is_checkpoint_running() -> bool:
@@ -78,15 +95,6 @@ def _is_checkpoint_running() -> bool:
             return True
         frame = frame.f_back
     return False
-
-
-def _checkpoint_node(hook: Any) -> Any:
-    """Return the node that a checkpoint created when it was called, from the hook with which it recomputes."""
-    for cell in inspect.unwrap(hook).__closure__ or ():
-        if isinstance(cell.cell_contents, ReferenceType):
-            saver = getattr(cell.cell_contents(), "input_saver", None)
-            return getattr(saver, "grad_fn", None)
-    return None
 
 
 def _creates_graph() -> bool:

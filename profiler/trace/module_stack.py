@@ -17,11 +17,13 @@ from collections.abc import Callable
 from contextlib import ExitStack, contextmanager
 from threading import RLock
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch._C import _current_autograd_node, _current_graph_task_id
 
 from profiler.trace.backward_attribution import engine_frame, origin_of_backward
+from profiler.trace.checkpoint_calls import CheckpointCall
 from profiler.trace.fsdp_groups import has_sharded, place_of_exchange
 from profiler.trace.module_calls import Follower, follow
 from profiler.trace.module_paths import ModulePaths, path_under_caller, walk
@@ -69,6 +71,8 @@ class ModuleStack:
         self.plain_home: ThreadState | None = self.home
         self.threads = ModeOnThreads(None)
         self._tags = GraphTags()
+        #: The modules that called checkpoints, by path.
+        self._checkpoints: WeakKeyDictionary[CheckpointCall, str] = WeakKeyDictionary()
         self._lock = RLock()
         #: Whether FSDP2 shards some of the modules.
         self._is_sharded = False
@@ -106,11 +110,18 @@ class ModuleStack:
                 path = self.home.current  # a thread of torch's own, to which the dispatch mode was handed on
         else:
             origin, phase = origin_of_backward(state, node)
-            path = state.current if origin is None else self._creator(origin, state)
+            if isinstance(origin, CheckpointCall):
+                path = self._checkpoints.get(origin) or self._creator(node, state)
+            else:
+                path = state.current if origin is None else self._creator(origin, state)
         state.creator = path
         if node is not None or torch.is_grad_enabled():
             state.nodes.record(path)
         return place_of_exchange(self._paths.of, path, phase) if self._is_sharded else (path, phase)
+
+    def on_checkpoint(self, call: CheckpointCall) -> None:
+        """Note which module calls a checkpoint."""
+        self._checkpoints[call] = self.locate()[0]
 
     def scope(self) -> object | None:
         """Return the call of a module, or the autograd node, that runs now; None outside of both."""

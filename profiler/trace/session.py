@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from profiler.errors import OverlapError
+from profiler.trace.checkpoint_calls import observe_checkpoints
 from profiler.trace.exports import observe_exports
 from profiler.trace.first_call import named_arguments
 from profiler.trace.fused_scripts import reject_fused_script
@@ -104,6 +105,7 @@ class Session:
         unseen = self._recorder.unseen
         stack.enter_context(observe_exports(unseen.on_export))
         stack.enter_context(observe_launches(unseen.on_launch))
+        stack.enter_context(observe_checkpoints(self._modules.on_checkpoint))
         stack.enter_context(hand_on(self._recorder))
         stack.enter_context(observe_functions(self._recorder.whole))
         self._modules.attach(

@@ -85,7 +85,7 @@ class ThreadState:
         "newest_task",
         "nodes",
         "phase",
-        "rerun_task",
+        "rerun_node",
         "whole_calls",
         "whole_modules",
     )
@@ -109,8 +109,8 @@ class ThreadState:
         self.phase: Phase = "forward"
         #: The latest backward pass that was seen on this thread. Their numbers increase.
         self.newest_task = -1
-        #: The backward pass in which the latest operator ran a forward again; -1 if it did not.
-        self.rerun_task = -1
+        #: The node, by backward pass and number, in which the latest operator ran a forward again; None if none did.
+        self.rerun_node: tuple[int, int] | None = None
         #: Whether a custom autograd.Function runs in that forward.
         self.in_rerun_function = False
         self.nodes = NodeOwners()

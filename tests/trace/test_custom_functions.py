@@ -174,6 +174,88 @@ def test_a_block_costs_in_a_model_what_it_costs_alone(name):
         assert p.phases[phase].macs == 3 * totals.macs
 
 
+def tanh_of_product(x, w):
+    return torch.tanh(Product.apply(x, w))
+
+
+def again(function, reentrant):
+    return lambda x, w: checkpoint(function, x, w, use_reentrant=reentrant)
+
+
+def by_hand(function):
+    """Write a checkpoint of ``function(x, w)`` by hand."""
+    return lambda x, w: RerunOfTwo.apply(function, x, w)
+
+
+class RerunOfTwo(F):
+    @staticmethod
+    def forward(ctx, function, x, w):
+        ctx.function = function
+        ctx.save_for_backward(x, w)
+        return function(x, w)
+
+    @staticmethod
+    def backward(ctx, grad):
+        x, w = (saved.detach().requires_grad_() for saved in ctx.saved_tensors)
+        with torch.enable_grad():
+            output = ctx.function(x, w)
+        output.backward(grad)
+        return None, x.grad, w.grad
+
+
+#: How often each runs the product of the block again.
+RERUNS = {
+    "a function": (again(Product.apply, False), 1),
+    "a function, reentrant": (again(Product.apply, True), 1),
+    "a function, by hand": (by_hand(Product.apply), 1),
+    "a function and an operator, by hand": (by_hand(tanh_of_product), 1),
+    # torch stops the outer one early: all that it saved are the arguments of the inner one
+    "twice": (again(again(tanh_of_product, False), False), 1),
+    "twice, with an operator after": (again(lambda x, w: again(tanh_of_product, False)(x, w).tanh(), False), 2),
+    "twice, reentrant": (again(again(tanh_of_product, True), True), 2),
+    "reentrant around the other": (again(again(tanh_of_product, False), True), 2),
+    "reentrant inside the other": (again(again(tanh_of_product, True), False), 2),
+    "by hand around a checkpoint": (by_hand(again(tanh_of_product, False)), 2),
+    "a function that no checkpoint is around": (tanh_of_product, 0),
+}
+
+
+@pytest.mark.parametrize("name", RERUNS)
+def test_each_rerun_is_recompute_of_the_module_that_called_the_checkpoint(name):
+    function, times = RERUNS[name]
+    model = nn.Sequential(Block(lambda m, x: function(x, m.w)), nn.ReLU(), Block(lambda m, x: function(x, m.w)))
+    by_path, p = step(model, 3)
+    product = 4 * 8 * 8
+    assert {phase: totals.macs // product for phase, totals in p.phases.items()} == {
+        "forward": 2, "backward": 4, "recompute": 2 * times, "optimizer": 0,
+    }  # fmt: skip
+    assert by_path == {"0": (3 + times) * product, "2": (3 + times) * product}
+
+
+def test_a_function_in_a_backward_is_no_rerun_after_one_by_hand():
+    class ProductsInBackward(Product):
+        @staticmethod
+        def backward(ctx, grad):
+            x, w = ctx.saved_tensors
+            return Product.apply(grad, w.t()), Product.apply(x.t(), grad)
+
+    hand = by_hand(lambda x, w: torch.tanh(x * 1) @ w)
+    model = nn.Sequential(Block(lambda m, x: ProductsInBackward.apply(x, m.w)), Block(lambda m, x: hand(x, m.w)))
+    _, p = step(model, 3)
+    assert {phase: totals.macs // (4 * 8 * 8) for phase, totals in p.phases.items()} == {
+        "forward": 2, "backward": 4, "recompute": 1, "optimizer": 0,
+    }  # fmt: skip
+
+
+def test_what_a_checkpoint_runs_itself_is_work_of_its_caller_and_not_of_a_child():
+    model = nn.Sequential(
+        Block(lambda m, x: checkpoint(lambda x: m.child(torch.tanh(x @ m.w)), x, use_reentrant=False))
+    )
+    by_path, _ = step(model, 3)
+    # the child is the first to ask for what was not saved; it is not run again itself, since torch stops early
+    assert by_path == {"0": 4 * 4 * 8 * 8, "0.child": 3 * 4 * 8 * 8}
+
+
 def test_children_of_a_rerun_function_have_their_own_share():
     model = nn.Sequential(Block(BLOCKS["reentrant in reentrant"]))
     by_path, p = step(model, 3)
