@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from profiler.devices import Device
+    from profiler.values.projection import Projection
 
 #: A model, its positional arguments, and if needed its keyword arguments.
 Call = tuple[Any, ...]
@@ -53,23 +55,22 @@ def compare(
         if not isinstance(entry, Profile) and not (isinstance(entry, tuple) and 1 <= len(entry) <= 3):  # noqa: PLR2004 - model, args, kwargs
             msg = f"{name!r} is neither a profile nor (model, args) or (model, args, kwargs)"
             raise InputError(msg)
-    return Comparison(
-        tuple(model_row(name, partial(_profile, entry), devices, precision) for name, entry in models.items())
-    )
+    counted = [counted_row(name, partial(_profile, entry), devices, precision) for name, entry in models.items()]
+    return Comparison(tuple(row for row, _ in counted), tuple(profile for _, profile in counted))
 
 
-def model_row(
+def counted_row(
     name: str,
     make: Callable[[], Profile],
     devices: Sequence[Device] = (),
     precision: str | None = None,
     accuracy: float | None = None,
-) -> ModelRow:
-    """Return the row of a model whose profile *make* returns; with the error, if that raises.
+) -> tuple[ModelRow, Profile | None]:
+    """Return the row of a model, and its profile with the first projection; the row has the error if *make* raises.
 
     Args:
         name: What to call the model.
-        make: Returns its profile, with the findings of peers if any were asked.
+        make: Return its profile, with the findings of peers if any were asked.
         devices: Devices to estimate the time of a pass on.
         precision: The precision of the estimates; by default the model's own.
         accuracy: Its published accuracy, in percent.
@@ -77,8 +78,9 @@ def model_row(
     try:
         profile = make()
     except ProfilerError as error:
-        return ModelRow(name, error=message_line(str(error)))
-    return ModelRow(
+        return ModelRow(name, error=message_line(str(error))), None
+    projections = [_projection(profile, device, precision) for device in devices]
+    row = ModelRow(
         name,
         params=profile.totals.params,
         macs=profile.totals.macs,
@@ -88,8 +90,9 @@ def model_row(
         peak_bytes=profile.totals.peak_memory.get("total"),
         accuracy=accuracy,
         peers=tuple((f.claim.source, f.claim.unit, f.claim.claimed) for f in _totals(profile)),
-        seconds=tuple((device.id, _seconds(profile, device, precision)) for device in devices),
+        seconds=tuple((device.id, _seconds(p)) for device, p in zip(devices, projections, strict=True)),
     )
+    return row, replace(profile, projection=next(filter(None, projections), profile.projection))
 
 
 def _profile(entry: Profile | Call) -> Profile:
@@ -106,11 +109,15 @@ def _totals(profile: Profile) -> list[Any]:
     return [finding for finding in profile.findings if finding.claim.subject == TOTAL and not finding.claim.id]
 
 
-def _seconds(profile: Profile, device: Device, precision: str | None) -> float | None:
-    """Return the estimated time of a pass; None if the device lacks the precision."""
+def _projection(profile: Profile, device: Device, precision: str | None) -> Projection | None:
+    """Return the projection of a pass; None if the device lacks the precision."""
     from profiler.projection import project  # noqa: PLC0415 - only this needs a projection
 
     try:
-        return float(project(profile, device, precision=precision).estimate_s.value)
+        return project(profile, device, precision=precision)
     except DeviceError:
         return None
+
+
+def _seconds(projection: Projection | None) -> float | None:
+    return None if projection is None else float(projection.estimate_s.value)

@@ -64,7 +64,7 @@ def compare(
     if not targets:
         msg = "there is no model to compare; name some, as in `profiler compare resnet18 resnet50`"
         raise InputError(msg)
-    from profiler.compare_models import model_row
+    from profiler.compare_models import counted_row
     from profiler.devices import find_device
     from profiler.run.count_target import count_target
     from profiler.targets import build_with_inputs
@@ -82,8 +82,9 @@ def compare(
     rows = []
     for target in targets:
         with working(f"counting {target}", quiet=quiet):
-            rows.append(model_row(target, partial(counted, target), devices, precision, published_accuracy(target)))
-    emit(COMPARISON_FORMATS.render(Comparison(tuple(rows)), format), output)
-    if all(row.error for row in rows):
+            rows.append(counted_row(target, partial(counted, target), devices, precision, published_accuracy(target)))
+    models = tuple(row for row, _ in rows)
+    emit(COMPARISON_FORMATS.render(Comparison(models, tuple(profile for _, profile in rows)), format), output)
+    if all(row.error for row in models):
         msg = f"none of {len(rows)} models could be counted"
         raise CheckFailedError(msg)

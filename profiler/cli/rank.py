@@ -80,7 +80,7 @@ def rank(
     with working(f"counting {target}", quiet=quiet):
         profile = count_target(target, specs=input, batch=batch, dtype=dtype, notify=partial(note, quiet=quiet))
     ranking = rank_devices(profile, devices, precision=precision, mode=mode, fps=fps, prices=known_prices)
-    emit(RANKING_FORMATS.render(RankingReport(ranking, target, precision, fps), format), output)
+    emit(RANKING_FORMATS.render(RankingReport(ranking, target, precision, fps, mode, profile), format), output)
     if strict and not any(row.holds for row in ranking.rows):
         msg = "--strict: no device holds the rate"
         raise CheckFailedError(msg)

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from rich.progress import Progress
 
 from profiler.cli.app import app
-from profiler.cli.output import emit, note, stderr_terminal
+from profiler.cli.output import note, stderr_terminal
 from profiler.cli.subjects import COUNT, MODEL, OUTPUT, examples
 from profiler.errors import InputError
 
@@ -25,7 +25,7 @@ def sweep(
     patterns: tuple[str, ...],
     /,
     *,
-    output: Annotated[Path, Parameter(alias="-o", group=OUTPUT)],
+    output: Annotated[tuple[Path, ...], Parameter(alias="-o", group=OUTPUT)],
     batch: Annotated[str, Parameter(alias="-b", group=MODEL)] = "",
     input: Annotated[str, Parameter(alias="-i", group=MODEL)] = "",
     dtype: Annotated[str, Parameter(group=MODEL)] = "",
@@ -45,7 +45,8 @@ def sweep(
 
     Args:
         patterns: Models or patterns of their names, such as `resnet18`, `torchvision:*` or `timm:vit*`.
-        output: File to write, whose name ends in .csv or .parquet.
+        output: File to write, whose name ends in .csv, .parquet or .html (a page with a picture). Give it again for
+            another file of the same rows.
         batch: Batch sizes, such as `1,8`.
         input: Sizes of the first input, such as `224,384`: of a square image, or the length of a sequence; or input
             specifications, such as `3x224x192`.
@@ -64,14 +65,14 @@ def sweep(
     if timeout <= 0 or (memory is not None and memory <= 0) or jobs == 0:
         msg = "--timeout and --memory must be above 0, and --jobs a number of processes or -1"
         raise InputError(msg)
-    from profiler.report.sweep_table import check_ending, summary, sweep_csv, sweep_parquet
+    from profiler.report.sweep_table import check_ending, summary, write_sweep
     from profiler.run.sweep import run_sweep
     from profiler.run.sweep_journal import SweepJournal
     from profiler.run.sweep_points import sweep_points
     from profiler.run.sweep_process import Limits
-    from profiler.util.files import write_whole_bytes
 
-    check_ending(output)
+    for path in output:
+        check_ending(path)
     points = sweep_points(
         patterns,
         batches=_batches(batch),
@@ -80,7 +81,7 @@ def sweep(
         optimizer=(optimizer or "") if train else None,
     )
     limits = Limits(timeout, None if memory is None else int(memory * 2**30))
-    journal = SweepJournal(output)
+    journal = SweepJournal(output[0])
     with Progress(console=stderr_terminal(quiet=quiet)) as progress:
         bar = progress.add_task(f"{len(points)} combinations", total=len(points))
         rows = run_sweep(
@@ -91,12 +92,10 @@ def sweep(
             cluster=cluster,
             on_row=lambda done, _: progress.update(bar, completed=done),
         )
-    if output.suffix == ".csv":
-        emit(sweep_csv(rows), output)
-    else:
-        write_whole_bytes(output, sweep_parquet(rows))
+    for path in output:
+        write_sweep(rows, path)
     journal.remove()
-    note(f"{len(rows)} rows in {output}: {summary(rows)}", quiet=quiet)
+    note(f"{len(rows)} rows in {', '.join(map(str, output))}: {summary(rows)}", quiet=quiet)
 
 
 def _words(text: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Several models side by side: as text, Markdown, LaTeX, CSV and JSON. The best of a column has a star."""
+"""Several models side by side: as text, tables, a page and a picture. The best of a column has a star."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ from profiler.values.comparison import ModelRow
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from profiler.report.scatter import Scale
     from profiler.report.tables import Side
+    from profiler.tally import Profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,8 @@ class Comparison:
     """Several models side by side. ``print(comparison)`` shows the table."""
 
     rows: tuple[ModelRow, ...]
+    #: The profile of each row, for the page; None for a model that could not be counted.
+    profiles: tuple[Profile | None, ...] = ()
 
     def __str__(self) -> str:
         """Return the table as text."""
@@ -43,10 +47,14 @@ _LATEX = str.maketrans(
 
 
 @dataclass(frozen=True, slots=True)
-class _Column:
+class Column:
+    """A column of the table."""
+
     heading: str
     value: Callable[[ModelRow], float | None]
     text: Callable[[float], str]
+    #: How a picture writes its amounts.
+    scale: Scale = "count"
     #: 1 if a larger value is better, −1 if a smaller one is, 0 if neither.
     better: int = -1
 
@@ -54,7 +62,7 @@ class _Column:
 @COMPARISON_FORMATS.register("text")
 def to_text(comparison: Comparison) -> str:
     """Write a table; models that could not be counted follow, with the reason."""
-    columns = _columns(comparison)
+    columns = columns_of(comparison)
     sides: dict[str, Side] = {"model": "left"}
     sides.update((column.heading, "right") for column in columns)
     failed = [f"{row.name}: {row.error}" for row in comparison.rows if row.error]
@@ -65,7 +73,7 @@ def to_text(comparison: Comparison) -> str:
 @COMPARISON_FORMATS.register("markdown")
 def to_markdown(comparison: Comparison) -> str:
     """Write the table in Markdown, the best of a column in bold."""
-    columns = _columns(comparison)
+    columns = columns_of(comparison)
     lines = [
         f"| model | {' | '.join(markdown_text(column.heading) for column in columns)} |",
         f"| --- |{' ---: |' * len(columns)}",
@@ -81,7 +89,7 @@ def to_markdown(comparison: Comparison) -> str:
 @COMPARISON_FORMATS.register("latex")
 def to_latex(comparison: Comparison) -> str:
     """Write a ``tabular`` with booktabs' rules, the best of a column in bold."""
-    columns = _columns(comparison)
+    columns = columns_of(comparison)
     lines = [rf"\begin{{tabular}}{{l{'r' * len(columns)}}}", r"\toprule"]
     headings = ["model", *(column.heading for column in columns)]
     lines += [" & ".join(heading.translate(_LATEX) for heading in headings) + r" \\", r"\midrule"]
@@ -99,7 +107,7 @@ def to_latex(comparison: Comparison) -> str:
 @COMPARISON_FORMATS.register("csv")
 def to_csv(comparison: Comparison) -> str:
     """Write a line a model, with every digit."""
-    columns = _columns(comparison)
+    columns = columns_of(comparison)
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["model", *(column.heading for column in columns), "complete", "error"])
@@ -123,19 +131,36 @@ def to_json(comparison: Comparison) -> str:
     return json.dumps({"schema": "profiler-comparison/1", "models": rows}, indent=1, ensure_ascii=False) + "\n"
 
 
+@COMPARISON_FORMATS.register("html")
+def to_html(comparison: Comparison) -> str:
+    """Write a page: the table, the models as points, and a report of each."""
+    from profiler.report.comparison_page import comparison_page  # noqa: PLC0415 - jinja2 and plotly are for this format alone
+
+    return comparison_page(comparison)
+
+
+@COMPARISON_FORMATS.register("svg")
+def to_svg(comparison: Comparison) -> str:
+    """Write an image of the models as points: MACs, and accuracy or parameters."""
+    from profiler.report.comparison_page import comparison_scatter  # noqa: PLC0415 - as above
+    from profiler.report.scatter_svg import scatter_svg  # noqa: PLC0415 - as above
+
+    return scatter_svg(comparison_scatter(comparison), f"{len(comparison.rows)} models")
+
+
 #: How Markdown writes the star of the best value.
 _STAR_IN_MARKDOWN = markdown_text(" *")
 
 
-def _columns(comparison: Comparison) -> list[_Column]:
+def columns_of(comparison: Comparison) -> list[Column]:
     """Return the columns of which any row has a value."""
     columns = [
-        _Column("params", lambda row: row.params, lambda value: units.count(round(value))),
-        _Column("MACs", lambda row: row.macs, lambda value: units.count(round(value))),
-        _Column("FLOPs", lambda row: row.flops, lambda value: units.count(round(value))),
-        _Column("weights", lambda row: row.param_bytes, lambda value: units.size(round(value))),
-        _Column("peak memory", lambda row: row.peak_bytes, lambda value: units.size(round(value))),
-        _Column("accuracy %", lambda row: row.accuracy, "{:.2f}".format, better=1),
+        Column("params", lambda row: row.params, lambda value: units.count(round(value))),
+        Column("MACs", lambda row: row.macs, lambda value: units.count(round(value))),
+        Column("FLOPs", lambda row: row.flops, lambda value: units.count(round(value))),
+        Column("weights", lambda row: row.param_bytes, lambda value: units.size(round(value)), "size"),
+        Column("peak memory", lambda row: row.peak_bytes, lambda value: units.size(round(value)), "size"),
+        Column("accuracy %", lambda row: row.accuracy, "{:.2f}".format, "plain", better=1),
     ]
     peers = dict.fromkeys((name, unit) for row in comparison.rows for name, unit, _ in row.peers)
     columns += [_peer_column(name, unit) for name, unit in peers]
@@ -144,31 +169,35 @@ def _columns(comparison: Comparison) -> list[_Column]:
     return [*known, *map(_device_column, devices)]
 
 
-def _peer_column(name: str, unit: str) -> _Column:
+def _peer_column(name: str, unit: str) -> Column:
     def claimed(row: ModelRow) -> float | None:
         return next((value for peer, u, value in row.peers if (peer, u) == (name, unit)), None)
 
-    return _Column(f"{name} {unit}", claimed, lambda value: units.count(round(value)), better=0)
+    return Column(f"{name} {unit}", claimed, lambda value: units.count(round(value)), better=0)
 
 
-def _device_column(name: str) -> _Column:
-    return _Column(f"on {name}", lambda row: dict(row.seconds).get(name), units.seconds)
+def _device_column(name: str) -> Column:
+    return Column(f"on {name}", lambda row: dict(row.seconds).get(name), units.seconds, "seconds")
 
 
-def _cells(comparison: Comparison, columns: list[_Column]) -> list[list[str]]:
+def _cells(comparison: Comparison, columns: list[Column]) -> list[list[str]]:
     """Return the cells of the table; the best value of a column ends in a star."""
-    best = [_best(comparison, column) for column in columns]
-    return [[row.name, *(_cell(row, column, best[i]) for i, column in enumerate(columns))] for row in comparison.rows]
+    best = [best_of(comparison, column) for column in columns]
+    return [
+        [row.name, *(cell_text(row, column, best[i]) for i, column in enumerate(columns))] for row in comparison.rows
+    ]
 
 
-def _best(comparison: Comparison, column: _Column) -> float | None:
+def best_of(comparison: Comparison, column: Column) -> float | None:
+    """Return the best value of a column; None if it has no best."""
     values = [value for row in comparison.rows if (value := column.value(row)) is not None]
     if not column.better or len(values) < 2:  # noqa: PLR2004 - one value alone is not the best
         return None
     return max(values, key=lambda value: column.better * value)
 
 
-def _cell(row: ModelRow, column: _Column, best: float | None) -> str:
+def cell_text(row: ModelRow, column: Column, best: float | None) -> str:
+    """Return the text of a cell, with a star if it has the best value, or why there is none."""
     value = column.value(row)
     if value is None:
         return "failed" if row.error else "no such precision" if column.heading.startswith("on ") else ""

@@ -1,4 +1,4 @@
-"""A ranking of devices as text, Markdown, CSV and JSON."""
+"""A ranking of devices as text, Markdown, CSV, JSON, a page and a picture."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from profiler.report.registry import Formats
 from profiler.report.tables import table
 
 if TYPE_CHECKING:
+    from profiler.projection.mode import Mode
     from profiler.projection.ranking import RankedDevice, Ranking
     from profiler.report.tables import Side
+    from profiler.tally import Profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +29,16 @@ class RankingReport:
     target: str
     precision: str | None
     fps: float | None
+    #: How the model runs, and its profile, for the page; None if they are not known.
+    mode: Mode | None = None
+    profile: Profile | None = None
 
 
 #: Ten columns do not fit 80.
 _WIDTH = 120
 RANKING_FORMATS: Formats[RankingReport] = Formats()
-_COLUMNS: dict[str, Side] = {
+#: The columns of the table, with the side on which each is aligned.
+COLUMNS: dict[str, Side] = {
     "device": "left", "mode": "left", "estimate": "right", "range": "right", "passes/s": "right", "holds": "left",
     "limit": "left", "W": "right", "passes/J": "right", "confidence": "left",
 }  # fmt: skip
@@ -41,17 +47,17 @@ _COLUMNS: dict[str, Side] = {
 @RANKING_FORMATS.register("text")
 def to_text(report: RankingReport) -> str:
     """Write the answer, and a row a device, those with the highest rate first."""
-    rows = [_cells(row, report.ranking) for row in report.ranking.rows]
-    return "\n\n".join([_answer(report), table(_COLUMNS, rows, width=_WIDTH), *_notes(report.ranking)]) + "\n"
+    rows = [cells(row, report.ranking) for row in report.ranking.rows]
+    return "\n\n".join([answer(report), table(COLUMNS, rows, width=_WIDTH), *notes(report.ranking)]) + "\n"
 
 
 @RANKING_FORMATS.register("markdown")
 def to_markdown(report: RankingReport) -> str:
     """Write the same as Markdown."""
-    marks = ["---:" if side == "right" else "---" for side in _COLUMNS.values()]
-    rows = [list(_COLUMNS), marks, *(_cells(row, report.ranking) for row in report.ranking.rows)]
+    marks = ["---:" if side == "right" else "---" for side in COLUMNS.values()]
+    rows = [list(COLUMNS), marks, *(cells(row, report.ranking) for row in report.ranking.rows)]
     lines = [f"| {' | '.join(row if row is marks else map(markdown_text, row))} |" for row in rows]
-    return "\n\n".join([markdown_text(_answer(report)), "\n".join(lines), *_notes(report.ranking)]) + "\n"
+    return "\n\n".join([markdown_text(answer(report)), "\n".join(lines), *notes(report.ranking)]) + "\n"
 
 
 @RANKING_FORMATS.register("csv")
@@ -83,7 +89,24 @@ def to_json(report: RankingReport) -> str:
     return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
 
-def _answer(report: RankingReport) -> str:
+@RANKING_FORMATS.register("html")
+def to_html(report: RankingReport) -> str:
+    """Write a page: the table, the devices as points, and a report for each of the first ones."""
+    from profiler.report.ranking_page import ranking_page  # noqa: PLC0415 - jinja2 and plotly are for this format alone
+
+    return ranking_page(report)
+
+
+@RANKING_FORMATS.register("svg")
+def to_svg(report: RankingReport) -> str:
+    """Write an image of the devices as points: the rate against the rated power."""
+    from profiler.report.ranking_page import ranking_scatter  # noqa: PLC0415 - as above
+    from profiler.report.scatter_svg import scatter_svg  # noqa: PLC0415 - as above
+
+    return scatter_svg(ranking_scatter(report), answer(report))
+
+
+def answer(report: RankingReport) -> str:
     """Return which device holds the rate at the least power, in a sentence or two."""
     ranking = report.ranking
     heading = f"{report.target}{f' in {report.precision}' if report.precision else ''}"
@@ -98,19 +121,20 @@ def _answer(report: RankingReport) -> str:
     return " ".join(parts)
 
 
-def _notes(ranking: Ranking) -> list[str]:
+def notes(ranking: Ranking) -> list[str]:
     """Return what the marks mean, and which devices were left out."""
-    notes = ["* the least rated power that holds the rate, at the worst of the estimate's range"]
+    lines = ["* the least rated power that holds the rate, at the worst of the estimate's range"]
     if any(row.projection.notes for row in ranking.rows):
-        notes.append("a mode in brackets has no measurements of its own: see `--on` for the reason")
+        lines.append("a mode in brackets has no measurements of its own: see `--on` for the reason")
     if ranking.lacking:
-        notes.append(f"without the precision: {len(ranking.lacking)} devices")
+        lines.append(f"without the precision: {len(ranking.lacking)} devices")
     if ranking.unknown:
-        notes.append(f"bandwidth unknown, so no estimate: {', '.join(ranking.unknown)}")
-    return notes
+        lines.append(f"bandwidth unknown, so no estimate: {', '.join(ranking.unknown)}")
+    return lines
 
 
-def _cells(row: RankedDevice, ranking: Ranking) -> list[str]:
+def cells(row: RankedDevice, ranking: Ranking) -> list[str]:
+    """Return the row of a device, a cell a column."""
     projection = row.projection
     low, high = projection.estimate_low_s, projection.estimate_high_s
     mode = str(projection.mode.value) if projection.mode else ""

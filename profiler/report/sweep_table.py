@@ -1,4 +1,4 @@
-"""The table of a sweep as CSV or Parquet, and its summary."""
+"""The table of a sweep as CSV, Parquet or a page, and its summary."""
 
 from __future__ import annotations
 
@@ -9,25 +9,46 @@ from io import BytesIO, StringIO
 from typing import TYPE_CHECKING, Any
 
 from profiler.errors import InputError, InstallationError
-from profiler.escaping import csv_cell
+from profiler.escaping import csv_cell, plain_lines
 from profiler.tally.figures import FIGURES
+from profiler.util.files import write_whole, write_whole_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-_SETTINGS = ("target", "batch", "input", "dtype", "optimizer")
-COLUMNS = (*_SETTINGS, "status", "error", *FIGURES, "peak_memory")
-_ENDINGS = (".csv", ".parquet")
+#: The fields of a row that say what was counted.
+SETTINGS = ("target", "batch", "input", "dtype", "optimizer")
+COLUMNS = (*SETTINGS, "status", "error", *FIGURES, "peak_memory")
+_ENDINGS = (".csv", ".parquet", ".html")
 
 
 def check_ending(output: Path) -> None:
     """Raise an ``InputError`` if the name of a file does not tell its format."""
     if output.suffix not in _ENDINGS:
-        msg = f"cannot tell the format of {output}; let its name end in {' or '.join(_ENDINGS)}"
+        msg = f"cannot tell the format of {output}; let its name end in .csv, .parquet or .html"
         raise InputError(msg)
     if output.suffix == ".parquet":
         _pyarrow("pyarrow")
+
+
+def write_sweep(rows: Sequence[dict[str, Any]], output: Path) -> None:
+    """Write the rows to a file, whole or not at all, in the format that its name tells.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    if output.suffix == ".parquet":
+        write_whole_bytes(output, sweep_parquet(rows))
+    else:
+        write_whole(output, sweep_html(rows) if output.suffix == ".html" else sweep_csv(rows))
+
+
+def sweep_html(rows: Sequence[dict[str, Any]]) -> str:
+    """Return the rows as a page for a browser, with a picture."""
+    from profiler.report.sweep_page import sweep_page  # noqa: PLC0415 - jinja2 and plotly are for this format alone
+
+    return plain_lines(sweep_page(rows))
 
 
 def sweep_csv(rows: Sequence[dict[str, Any]]) -> str:
@@ -43,7 +64,7 @@ def sweep_csv(rows: Sequence[dict[str, Any]]) -> str:
 def sweep_parquet(rows: Sequence[dict[str, Any]]) -> bytes:
     """Return the rows as a Parquet file."""
     arrow, parquet = _pyarrow("pyarrow"), _pyarrow("pyarrow.parquet")
-    text = {*_SETTINGS, "status", "error"} - {"batch"}
+    text = {*SETTINGS, "status", "error"} - {"batch"}
     columns = {
         name: arrow.array([row.get(name) for row in rows], type=arrow.string() if name in text else arrow.int64())
         for name in COLUMNS

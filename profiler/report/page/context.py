@@ -12,15 +12,12 @@ from profiler.report.page.finding_views import claim_views, peer_views
 from profiler.report.page.verdict import verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from profiler.report.report import Report
 
 _LONGEST = 300
 
 
-#: The columns of the table that compares reports, and of the table of what changed between two.
-COMPARISON = ("profile", "MACs", "FLOPs", "bytes moved", "parameters", "peak memory", "time (estimate)")
+#: The columns of the table of what changed between two reports.
 CHANGES = ("module", "MACs", "FLOPs", "bytes", "parameters")
 
 
@@ -69,13 +66,6 @@ def context(report: Report) -> dict[str, Any]:
     }
 
 
-def comparison(reports: Sequence[Report]) -> list[tuple[str, ...]]:
-    """Return a table of the totals of several reports, its heading first, without the columns that are empty."""
-    rows = [_comparison_row(report) for report in reports]
-    kept = [i for i in range(len(COMPARISON)) if any(row[i] for row in rows)]
-    return [tuple(row[i] for i in kept) for row in (COMPARISON, *rows)]
-
-
 def headlines(report: Report) -> list[Headline]:
     """Return the numbers that a reader looks for first."""
     totals, projection = report.profile.totals, report.profile.projection
@@ -107,20 +97,6 @@ def phases(report: Report) -> list[PhaseRow]:
         )
         for phase, totals in report.phases()
     ]
-
-
-def _comparison_row(report: Report) -> tuple[str, ...]:
-    totals, projection = report.profile.totals, report.profile.projection
-    peak = totals.peak_memory.get("total", 0)
-    return (
-        _short(report.title),
-        report.at_least + units.count(totals.macs),
-        report.at_least + units.count(totals.flops),
-        units.size(totals.bytes_read + totals.bytes_written),
-        units.count(totals.params),
-        units.size(peak) if peak else "",
-        units.seconds(float(projection.estimate_s.value)) if projection is not None else "",
-    )
 
 
 def _projection(report: Report) -> dict[str, Any] | None:

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from profiler.report.page.context import CHANGES, comparison, context
+from profiler.report.page.context import CHANGES, context
 from profiler.report.page.data import page_data
+from profiler.report.page.overview import Overview, overview_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 #: The scripts in the order in which they are joined: each uses those before it.
 SCRIPTS = (
     "format", "graph", "dom", "rows", "copy", "table", "theme", "unpack", "icicle", "roofline", "memory", "waterfall",
-    "link", "comparison", "difference", "tabs", "main",
+    "link", "comparison", "difference", "sort", "tabs", "main",
 )  # fmt: skip
 #: What would end a script element, or begin a comment in one.
 _IN_SCRIPT = {ord(character): f"\\u{ord(character):04x}" for character in "<>&"}
@@ -38,15 +39,22 @@ _STYLE_ID = re.compile(r'getElementById\("([0-9a-f]{64})"\)')
 _EMPTY = ""
 
 
-def render_page(reports: Sequence[Report], title: str, changes: Sequence[tuple[str, ...]] | None = None) -> str:
-    """Return a page with one or several reports; several have a tab each, and one in which they are compared.
+def render_page(
+    reports: Sequence[Report],
+    title: str,
+    changes: Sequence[tuple[str, ...]] | None = None,
+    overview: Overview | None = None,
+) -> str:
+    """Return a page with one or several reports; several have a tab each, after one in which they are compared.
 
     Args:
         reports: What to show.
         title: The title of the page.
         changes: If the two reports are of a model before and after a change: the rows of `CHANGES`, for a page that
             shows the two icicles against each other.
+        overview: What the first tab shows; by default the totals of the reports, if there are several.
     """
+    first = overview or (overview_of(reports) if len(reports) > 1 else None)
     script, style = scripts(), read("style.css")
     page: str = _template().render(
         title=title,
@@ -57,7 +65,8 @@ def render_page(reports: Sequence[Report], title: str, changes: Sequence[tuple[s
         style_ids=_style_ids(),
         data=json_in_script([page_data(report) for report in reports]),
         reports=[context(report) for report in reports],
-        comparison=comparison(reports),
+        overview=first,
+        scatter=json_in_script(first.scatter.data) if first is not None and first.scatter is not None else "",
         changes=changes,
         change_columns=CHANGES,
     )

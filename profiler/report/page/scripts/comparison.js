@@ -1,8 +1,14 @@
-// Several profiles as points: one measure against another.
+// Several results as points: one figure against another. Each kind of point has a colour and a symbol.
 
-function makeComparison(views) {
+const KINDS = [
+  ['circle', 'accent'], ['diamond', 'second'], ['square', 'category-optimizer_state'], ['triangle-up', 'category-activation'],
+  ['cross', 'category-temporary'], ['star', 'category-input'], ['pentagon', 'category-buffer'],
+];
+const MOST_LABELS = 30;
+
+function makeComparison(views, choose) {
   const root = document.getElementById('panel-comparison');
-  return part(root, 'difference') ? new Difference(root, views) : new Comparison(root, views);
+  return part(root, 'difference') ? new Difference(root, views) : new Comparison(root, choose);
 }
 
 // The measures that all profiles have, other than columns of the table alone.
@@ -11,23 +17,21 @@ function sharedMeasures(views) {
   return first.filter(({ key }) => others.every((measures) => measures.some((measure) => measure.key === key)));
 }
 
-function totalOf({ graph }, key) {
-  return Number(graph.amount(graph.root, graph.measures.findIndex((measure) => measure.key === key)));
-}
-
 class Comparison {
-  constructor(root, views) {
-    this.views = views;
+  constructor(root, choose) {
     this.figure = part(root, 'comparison');
-    this.measures = sharedMeasures(views);
-    const place = (wanted) => this.measures.findIndex(({ key }) => key === wanted);
-    this.axes = { across: place('params'), up: Math.max(place('flops'), place('estimate_s')) };
+    if (!this.figure) return;
+    this.status = part(root, 'comparison-status');
+    this.rows = [...root.querySelectorAll('[data-sorted] tbody tr')];
+    this.data = JSON.parse(document.getElementById('scatter').textContent);
+    this.open = choose;
+    [this.across, this.up] = this.data.drawn;
     part(root, 'comparison-controls').replaceChildren(...['across', 'up'].map((axis) => this.control(axis)));
   }
 
   control(axis) {
-    const choose = chooser(`measure ${axis}`, this.measures.map(({ label: text }) => text), (i) => { this.axes[axis] = i; this.draw(); });
-    choose.selectedIndex = this.axes[axis];
+    const choose = chooser(`measure ${axis}`, this.data.axes.map(({ label: text }) => text), (i) => { this[axis] = i; this.draw(); });
+    choose.selectedIndex = this[axis];
     return element('label', {}, `${axis}: `, choose);
   }
 
@@ -37,20 +41,89 @@ class Comparison {
   }
 
   draw() {
-    if (!this.plotly) return;
-    const [x, y] = [this.measures[this.axes.across], this.measures[this.axes.up]];
-    const points = this.views.map((view) => [totalOf(view, x.key), totalOf(view, y.key)]);
-    const layout = baseLayout(460);
-    for (const [axis, measure, i] of [['xaxis', x, 0], ['yaxis', y, 1]]) {
-      const type = points.every((point) => point[i] > 0) ? 'log' : 'linear';
-      Object.assign(layout[axis], { type, exponentformat: 'SI', title: { text: measure.label, font: { color: colour('muted'), size: 12 } } });
+    if (!this.plotly || !this.figure) return;
+    const { data } = this, x = data.axes[this.across], y = data.axes[this.up];
+    const points = data.names.map((_, i) => i).filter((i) => x.values[i] !== null && y.values[i] !== null);
+    const layout = baseLayout(480), kinds = [...new Set(points.map((i) => data.groups[i] ?? ''))];
+    for (const [name, axis] of [['xaxis', x], ['yaxis', y]]) Object.assign(layout[name], scatterAxis(axis, points));
+    Object.assign(layout, { showlegend: kinds.length > 1, hovermode: 'closest', margin: { l: 8, r: 40, t: 24, b: 8 } });
+    Object.assign(layout, this.lines(x, y));
+    const best = bestOfBoth(x, y, points);
+    const named = new Set(points.length <= MOST_LABELS ? points : best);
+    if (this.figure.classList.contains('waiting')) this.figure.replaceChildren();
+    this.figure.classList.remove('waiting');
+    this.plotly.react(this.figure, [...kinds.map((kind, k) => this.trace(kind, k, points, named)), ...frontTrace(x, y, best)], layout, PLOT_CONFIG);
+    if (!this.listening) {
+      this.figure.on('plotly_click', ({ points: [{ customdata }] }) => customdata && this.choose(customdata[0]));
+      this.listening = true;
     }
-    const names = this.views.map(({ root }) => label(root.getAttribute('aria-label'), 40));
-    this.plotly.react(this.figure, [{
-      type: 'scatter', mode: this.views.length > 30 ? 'markers' : 'markers+text', x: points.map(([a]) => a), y: points.map(([, b]) => b),
-      text: names, textposition: 'top center', cliponaxis: false, marker: { size: 10, color: colour('accent'), line: { width: 1, color: colour('surface') } },
-      customdata: points.map(([a, b]) => [formatAmount(a, x), formatAmount(b, y)]),
-      hovertemplate: '%{text}<br>%{customdata[0]}<br>%{customdata[1]}<extra></extra>',
-    }], layout, PLOT_CONFIG);
+    this.say(points.length, best.length);
   }
+
+  trace(kind, k, points, named) {
+    const { data } = this, x = data.axes[this.across], y = data.axes[this.up];
+    const here = points.filter((i) => (data.groups[i] ?? '') === kind), [symbol, tint] = KINDS[k % KINDS.length];
+    return {
+      type: 'scatter', mode: 'markers+text', name: label(kind, 40), x: here.map((i) => x.values[i]), y: here.map((i) => y.values[i]),
+      text: here.map((i) => (named.has(i) ? label(data.names[i], 40) : '')), textposition: 'top center', textfont: { size: 11, color: colour('muted') }, cliponaxis: false,
+      marker: { size: 10, symbol: here.map((i) => (data.filled[i] ?? true ? symbol : `${symbol}-open`)), color: colour(tint), line: { width: 1.5, color: colour(tint) } },
+      customdata: here.map((i) => [i, label(data.names[i]), amountOn(x, i), amountOn(y, i)]),
+      hovertemplate: '%{customdata[1]}<br>%{customdata[2]}<br>%{customdata[3]}<extra></extra>',
+    };
+  }
+
+  // The line of what was asked, along the axis that it belongs to.
+  lines(x, y) {
+    const { line } = this.data;
+    const isUp = line && line[0] === y.label, isAcross = line && line[0] === x.label;
+    if (!isUp && !isAcross) return {};
+    const place = isUp ? { xref: 'paper', x0: 0, x1: 1, y0: line[1], y1: line[1] } : { yref: 'paper', y0: 0, y1: 1, x0: line[1], x1: line[1] };
+    const style = { color: colour('text'), width: 1, dash: 'dash' };
+    return { shapes: [{ type: 'line', layer: 'below', line: style, label: { text: label(line[2], 40), textposition: 'start', font: { size: 11, color: colour('text') } }, ...place }] };
+  }
+
+  // Open the tab of a point; without one, mark its row in the table.
+  choose(i) {
+    const row = this.rows[i], button = row.querySelector('[data-tab]');
+    for (const other of this.rows) other.classList.toggle('chosen', other === row);
+    if (button) this.open(Number(button.dataset.tab));
+    else row.scrollIntoView({ block: 'nearest' });
+  }
+
+  say(drawn, best) {
+    const missing = this.data.names.length - drawn;
+    const parts = [];
+    if (best > 1) parts.push('The dotted line joins the points that no other one beats in both figures.');
+    if (this.data.filled.some((isFilled) => !isFilled)) parts.push('Open points miss what was asked.');
+    if (missing) parts.push(`Not drawn, as a figure is unknown: ${missing} of ${this.data.names.length}.`);
+    this.status.textContent = parts.join(' ');
+  }
+}
+
+function amountOn(axis, i) {
+  return label(`${axis.label}: ${formatAmount(axis.values[i], axis)}`);
+}
+
+// A logarithmic axis if all amounts are positive and differ by a lot.
+function scatterAxis(axis, points) {
+  const values = points.map((i) => axis.values[i]), low = Math.min(...values);
+  const title = { text: `${label(axis.label)}${axis.unit ? `, ${axis.unit}` : ''}`, font: { color: colour('muted'), size: 12 } };
+  return { type: low > 0 && Math.max(...values) > 3 * low ? 'log' : 'linear', exponentformat: 'SI', title };
+}
+
+// The points that no other point beats in both figures (as in profiler/report/scatter.py).
+function bestOfBoth(x, y, points) {
+  if (!x.better || !y.better) return [];
+  const order = [...points].sort((a, b) => x.better * (x.values[b] - x.values[a]) || y.better * (y.values[b] - y.values[a]) || a - b);
+  let highest = -Infinity;
+  const best = order.filter((i) => { const up = y.better * y.values[i], isBest = up > highest; highest = Math.max(highest, up); return isBest; });
+  return best.sort((a, b) => x.values[a] - x.values[b]);
+}
+
+function frontTrace(x, y, best) {
+  if (best.length < 2) return [];
+  return [{
+    type: 'scatter', mode: 'lines', name: 'best of both', x: best.map((i) => x.values[i]), y: best.map((i) => y.values[i]),
+    line: { color: colour('muted'), width: 1, dash: 'dot' }, hoverinfo: 'skip', showlegend: false,
+  }];
 }

@@ -36,7 +36,14 @@ function formatSeconds(value) {
 function formatAmount(amount, measure) {
   if (measure.scale === 'size') return formatSize(Number(amount));
   if (measure.scale === 'seconds') return formatSeconds(Number(amount));
+  if (measure.scale === 'plain') return `${formatRounded(Number(amount))} ${measure.unit}`.trim();
   return formatCount(Number(amount), measure.unit);
+}
+
+// A number with four digits, without a prefix.
+function formatRounded(value) {
+  if (value >= 10000) return Math.round(value).toLocaleString('en-US');
+  return value >= 1 ? fourDigits(value) : value ? value.toPrecision(4) : '0';
 }
 
 // An amount with every digit; a time has none to show beyond its rounding.

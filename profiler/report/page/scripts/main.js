@@ -1,8 +1,9 @@
 // Put the parts together: the table at once, the pictures when plotly is unpacked.
 
 class ReportView {
-  constructor(root, data) {
+  constructor(root, data, tab) {
     this.root = root;
+    this.tab = tab;
     this.data = data;
     this.graph = new ModuleGraph(data);
     this.pictures = [];
@@ -29,14 +30,14 @@ class ReportView {
   }
 
   select(item, from = null) {
-    writeLink(item.path);
+    writeLink(item.path, this.tab);
     this.table.show(item);
     if (this.icicle && from !== this.icicle) this.icicle.show(item);
   }
 
   // Choose the module of the address.
   follow() {
-    const path = readLink(), item = path === null ? null : this.graph.find(path);
+    const { tab, path } = readLink(), item = path === null || tab !== this.tab ? null : this.graph.find(path);
     if (!item) return;
     this.table.show(item);
     if (this.icicle) this.icicle.show(item);
@@ -55,14 +56,20 @@ class ReportView {
 
 async function start() {
   const data = JSON.parse(document.getElementById('data').textContent);
-  const views = [...document.querySelectorAll('article')].map((root, i) => new ReportView(root, data[i]));
-  const shown = views.length > 1 ? [makeComparison(views), ...views] : views;
+  const several = document.getElementById('panel-comparison') !== null;
+  const views = [...document.querySelectorAll('article')].map((root, i) => new ReportView(root, data[i], several ? i + 1 : 0));
+  let choose = () => {}, plotly = null;
+  const shown = several ? [makeComparison(views, (i) => choose(i)), ...views] : views;
+  let current = shown[0];
   const redraw = () => shown.forEach((view) => view.draw());
-  addEventListener('hashchange', () => views.forEach((view) => view.follow()));
   darkness.addEventListener('change', redraw);
   whilePrinting(redraw);
-  let current = shown[0], plotly = null;
-  listenToTabs((i) => { current = shown[i]; current.show(plotly); });
+  sortTables();
+  if (several && views.length) {
+    choose = listenToTabs((i) => { if (readLink().tab !== i) writeLink('', i); current = shown[i]; current.show(plotly); });
+    choose(readLink().tab);
+  }
+  addEventListener('hashchange', () => { choose(readLink().tab); views.forEach((view) => view.follow()); });
   await new Promise((ready) => requestAnimationFrame(() => setTimeout(ready)));
   plotly = await loadPlotly();
   await current.show(plotly);

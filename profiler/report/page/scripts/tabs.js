@@ -1,5 +1,6 @@
 // Tabs, as the WAI-ARIA practices describe them: arrow keys move between them.
 
+// Let `show` be called with the number of the tab that is chosen; return a function that chooses one.
 function listenToTabs(show) {
   const tabs = [...document.querySelectorAll('[role="tab"]')];
   const choose = (chosen) => {
@@ -21,5 +22,8 @@ function listenToTabs(show) {
       choose(place);
     });
   });
-  if (tabs.length) choose(0);
+  for (const button of document.querySelectorAll('[data-tab]')) {
+    button.addEventListener('click', () => { choose(Number(button.dataset.tab)); scrollTo(0, 0); });
+  }
+  return (i) => choose(tabs[i] ? i : 0);
 }
