@@ -39,7 +39,7 @@ def open_browser():
 class OpenPage:
     """A page in the browser, with what its console said and what it asked of the network."""
 
-    def __init__(self, browser, path, script="", drawn="article[data-drawn]", **options):
+    def __init__(self, browser, path, script="", drawn="article[data-drawn]", fragment="", **options):
         self.context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
         self.page = self.context.new_page()
         self.page.add_init_script(script)
@@ -49,7 +49,7 @@ class OpenPage:
         self.page.on("console", lambda message: self.messages.append(f"{message.type}: {message.text}"))
         self.page.on("pageerror", lambda error: self.messages.append(f"error: {error}"))
         self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.goto(path.as_uri(), timeout=PATIENCE_MS)
+        self.page.goto(path.as_uri() + (f"#{fragment}" if fragment else ""), timeout=PATIENCE_MS)
         self.page.wait_for_selector(drawn)
 
     def part(self, name):

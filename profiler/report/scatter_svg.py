@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from math import ceil, floor, log10
 from typing import TYPE_CHECKING
@@ -20,6 +21,10 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 92, 40, 84, 56
 #: Images with more points name only those that no other point beats.
 _MOST_LABELS = 30
 _TICKS = 6
+#: How far beyond the points the line of what was asked is still drawn.
+_FAR = 3
+#: Width of a letter and height of a label, in pixels.
+_LETTER, _LABEL = 6.6, 14
 _LONGEST, _LONGEST_NAME = 140, 40
 #: The path of a symbol around its middle, one for each kind.
 _SYMBOLS = (
@@ -66,6 +71,37 @@ class _Line:
         return kept[:: len(kept) // _TICKS]
 
 
+class _Labels:
+    """The names beside their points: above or below, where they meet no other name and no point."""
+
+    def __init__(
+        self, across: _Line, up: _Line, names: Sequence[str], points: Sequence[tuple[int, float, float]]
+    ) -> None:
+        self.across, self.up, self.names = across, up, names
+        self._points = [(i, across.place(a), up.place(b)) for i, a, b in points]
+        self.drawn: dict[int, list[str]] = {}
+        self._placed: list[tuple[float, float, float]] = []
+
+    def place(self, points: Sequence[tuple[int, float, float]]) -> None:
+        """Place the names of *points*; the first ones have the first choice."""
+        for i, a, b in points:
+            x, half = self.across.place(a), _LETTER * min(len(self.names[i]), _LONGEST_NAME) / 2
+            for y in (self.up.place(b) - 10, self.up.place(b) + 20):
+                if i not in self.drawn and self._is_free(i, x - half, x + half, y):
+                    self._placed.append((x - half, x + half, y))
+                    self.drawn[i] = _say(x, y, self.names[i])
+
+    def _is_free(self, own: int, left: float, right: float, y: float) -> bool:
+        """Return whether a name covers no other name, and no point but its own."""
+        middle = y - 4
+        is_covered = any(
+            i != own and left - 4 < a < right + 4 and abs(b - middle) < _LABEL - 2 for i, a, b in self._points
+        )
+        return not is_covered and all(
+            left > end or right < start or abs(y - other) > _LABEL for start, end, other in self._placed
+        )
+
+
 def scatter_svg(scatter: Scatter, title: str) -> str:
     """Return an image that follows the reader's light or dark colours."""
     x, y = scatter.drawn
@@ -82,7 +118,7 @@ def scatter_svg(scatter: Scatter, title: str) -> str:
 
 def _picture(scatter: Scatter, x: Axis, y: Axis, points: list[tuple[int, float, float]]) -> Iterator[str]:
     across = _Line.of(x, [a for _, a, _ in points], _LEFT, _WIDTH - _RIGHT)
-    asked = [scatter.line[1]] if scatter.line is not None and scatter.line[0] == y.label else []
+    asked = _asked(scatter, y, [b for *_, b in points])
     up = _Line.of(y, [*(b for *_, b in points), *asked], _HEIGHT - _BOTTOM, _TOP)
     yield from _axes(across, up)
     if scatter.line is not None and asked:
@@ -95,7 +131,8 @@ def _picture(scatter: Scatter, x: Axis, y: Axis, points: list[tuple[int, float, 
         yield f'<path class="front" d="M{path}"/>'
     kinds = list(dict.fromkeys(scatter.groups[i] if scatter.groups else "" for i, *_ in points))
     yield from _legend(kinds if len(kinds) > 1 else [])
-    named = {i for i, *_ in points} if len(points) <= _MOST_LABELS else {i for i, *_ in best}
+    labels = _Labels(across, up, scatter.names, points)
+    labels.place([*best, *(points if len(points) <= _MOST_LABELS else [])])
     for i, a, b in points:
         kind = kinds.index(scatter.groups[i]) % len(_SYMBOLS) if scatter.groups else 0
         words = f"{scatter.names[i]}: {x.text(a)}, {y.text(b)}"
@@ -105,19 +142,26 @@ def _picture(scatter: Scatter, x: Axis, y: Axis, points: list[tuple[int, float, 
             f'<path class="k{kind}{"" if is_filled else " open"}" transform="{place}" d="{_SYMBOLS[kind]}">'
             f"<title>{_text(words, _LONGEST)}</title></path>"
         )
-        if i in named:
-            yield from _say(across.place(a), up.place(b) - 10, scatter.names[i])
+        yield from labels.drawn.get(i, ())
+
+
+def _asked(scatter: Scatter, y: Axis, values: Sequence[float]) -> list[float]:
+    """Return where the line of what was asked is, unless it is far beyond the points."""
+    if scatter.line is None or scatter.line[0] != y.label:
+        return []
+    at = scatter.line[1]
+    return [at] if min(values) <= at * _FAR and at <= max(values) * _FAR else []
 
 
 def _axes(across: _Line, up: _Line) -> Iterator[str]:
     for mark in across.ticks():
         at = across.place(mark)
         yield f'<path class="grid" d="M{at:.1f} {_TOP}V{_HEIGHT - _BOTTOM}"/>'
-        yield from _say(at, _HEIGHT - _BOTTOM + 18, across.axis.text(mark))
+        yield from _say(at, _HEIGHT - _BOTTOM + 18, _without_zeros(across.axis.text(mark)))
     for mark in up.ticks():
         at = up.place(mark)
         yield f'<path class="grid" d="M{_LEFT} {at:.1f}H{_WIDTH - _RIGHT}"/>'
-        yield from _say(_LEFT - 8, at + 4, up.axis.text(mark), anchor="end")
+        yield from _say(_LEFT - 8, at + 4, _without_zeros(up.axis.text(mark)), anchor="end")
     yield from _say((_LEFT + _WIDTH - _RIGHT) / 2, _HEIGHT - 12, across.axis.label)
     yield from _say(_LEFT, _TOP - 14, f"↑ {up.axis.label}", anchor="start")
 
@@ -133,6 +177,11 @@ def _legend(kinds: Sequence[str]) -> Iterator[str]:
 
 def _say(x: float, y: float, words: str, anchor: str = "middle") -> list[str]:
     return [f'<text class="note" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{_text(words, _LONGEST_NAME)}</text>']
+
+
+def _without_zeros(text: str) -> str:
+    """Return a rounded number without zeros at its end: ``200.0 M`` is ``200 M``."""
+    return re.sub(r"(\.\d*?)0+(?!\d)", r"\1", text).replace(". ", " ").removesuffix(".")
 
 
 def _round_steps(low: float, high: float) -> list[float]:

@@ -19,9 +19,11 @@ from profiler import units
 from profiler.devices import find_device
 from profiler.guard import diff
 from profiler.projection import project
+from profiler.projection.ranking import rank
 from profiler.report import Report, render
 from profiler.report.page.render import render_page
 from profiler.report.profile_differences import DIFF_FORMATS, DiffReport
+from profiler.report.rankings import RANKING_FORMATS, RankingReport
 from profiler.tally import load
 from profiler.values.findings import Cause, CauseKind, Claim, Contribution, Finding
 
@@ -313,6 +315,40 @@ def test_several_profiles_have_a_tab_each_and_are_compared(browser, tmp_path):
         assert page.page.locator("h1:visible").all_inner_texts() == [f"model {i}"]
     assert page.messages == []
     page.close()
+
+
+def test_devices_are_points_and_rows_that_lead_to_their_report(browser, tmp_path):
+    profile, names = counted(64, 64, 64), ("l4", "t4", "a100-pcie-40gb", "jetson-agx-orin-64gb")
+    ranked = rank(profile, map(find_device, names), precision="fp16", fps=30)
+    path = tmp_path / "devices.html"
+    path.write_text(RANKING_FORMATS.render(RankingReport(ranked, "net", "fp16", 30, None, profile), "html"), "utf-8")
+    page = OpenPage(browser, path, drawn='[data-part="comparison"].js-plotly-plot', bypass_csp=True)
+    power = {name: find_device(name).power_w for name in names}
+    drawn = page.drawn("comparison", "it.data.flatMap(t => (t.customdata ?? []).map((d, i) => [d[1], t.x[i]]))")
+    assert dict(drawn) == power
+    assert len({tuple(s) for s in page.drawn("comparison", "it.data.slice(0, 2).map(t => t.marker.symbol)")}) == 2
+    page.page.get_by_role("button", name="W", exact=True).click()
+    first = "[...document.querySelectorAll('[data-sorted] tbody tr')].map(row => row.cells[0].innerText.split(' ')[0])"
+    assert page.page.evaluate(first) == sorted(names, key=lambda name: -power[name])
+    for scheme, width in (("light", 1280), ("dark", 390)):
+        page.page.emulate_media(color_scheme=scheme)
+        page.page.set_viewport_size({"width": width, "height": 844})
+        page.until(f"document.querySelector('[data-part=comparison]')._fullLayout.width <= {width}")
+        assert serious(page) == [], scheme
+        assert page.page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, "wider than the screen"
+    page.page.locator("[data-sorted]").get_by_role("button", name="t4").click()
+    page.until("document.querySelector('article:not([hidden] *)').dataset.drawn")
+    assert page.page.locator("h1:visible").all_inner_texts() == ["t4"]
+    tab = [row.device.id for row in ranked.rows].index("t4") + 1
+    assert page.page.url.endswith(f"#tab={tab}")
+    assert page.messages == []
+    page.close()
+    linked = OpenPage(browser, path, drawn=":not([hidden]) > article[data-drawn]", fragment=f"tab={tab}&module=1")
+    assert linked.page.locator("h1:visible").all_inner_texts() == ["t4"]
+    status = linked.page.locator('[data-part="icicle-status"]:visible')
+    assert status.inner_text().startswith("1: ")
+    assert linked.requests == [path.as_uri()]
+    linked.close()
 
 
 def test_a_difference_is_two_icicles_in_one_scale(browser, tmp_path):

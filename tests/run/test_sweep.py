@@ -113,7 +113,7 @@ def test_a_half_written_row_is_refused_and_nothing_is_lost(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["resnet18", "-o", "out.txt"], "let its name end in .csv or .parquet"),
+        (["resnet18", "-o", "out.csv", "-o", "out.txt"], "let its name end in .csv, .parquet or .html"),
         (["resnet18", "-o", "out.csv", "--batch", "1,x"], "the batch size 'x' is no positive integer"),
         (["resnet18", "-o", "out.csv", "--batch", "0"], "the batch size '0' is no positive integer"),
         (["resnet18", "-o", "out.csv", "--optimizer", "sgd"], "add --train"),
