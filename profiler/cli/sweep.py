@@ -65,7 +65,8 @@ def sweep(
     if timeout <= 0 or (memory is not None and memory <= 0) or jobs == 0:
         msg = "--timeout and --memory must be above 0, and --jobs a number of processes or -1"
         raise InputError(msg)
-    from profiler.report.sweep_table import check_ending, summary, write_sweep
+    from profiler.report.sweep_files import write_sweep
+    from profiler.report.sweep_table import check_ending, summary
     from profiler.run.sweep import run_sweep
     from profiler.run.sweep_journal import SweepJournal
     from profiler.run.sweep_points import sweep_points

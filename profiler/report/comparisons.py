@@ -1,4 +1,4 @@
-"""Several models side by side: as text, tables, a page and a picture. The best of a column has a star."""
+"""Several models side by side: as text, Markdown, LaTeX, CSV and JSON. The best of a column has a star."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Comparison:
         return to_text(self)
 
 
-COMPARISON_FORMATS: Formats[Comparison] = Formats()
+COMPARISON_FORMATS = Formats[Comparison]("profiler.report.comparison_formats")
 _WIDTH = 140
 _LATEX = str.maketrans(
     {
@@ -129,23 +129,6 @@ def to_json(comparison: Comparison) -> str:
         for row in comparison.rows
     ]
     return json.dumps({"schema": "profiler-comparison/1", "models": rows}, indent=1, ensure_ascii=False) + "\n"
-
-
-@COMPARISON_FORMATS.register("html")
-def to_html(comparison: Comparison) -> str:
-    """Write a page: the table, the models as points, and a report of each."""
-    from profiler.report.comparison_page import comparison_page  # noqa: PLC0415 - jinja2 and plotly are for this format alone
-
-    return comparison_page(comparison)
-
-
-@COMPARISON_FORMATS.register("svg")
-def to_svg(comparison: Comparison) -> str:
-    """Write an image of the models as points: MACs, and accuracy or parameters."""
-    from profiler.report.comparison_page import comparison_scatter  # noqa: PLC0415 - as above
-    from profiler.report.scatter_svg import scatter_svg  # noqa: PLC0415 - as above
-
-    return scatter_svg(comparison_scatter(comparison), f"{len(comparison.rows)} models")
 
 
 #: How Markdown writes the star of the best value.

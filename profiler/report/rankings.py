@@ -1,4 +1,4 @@
-"""A ranking of devices as text, Markdown, CSV, JSON, a page and a picture."""
+"""A ranking of devices as text, Markdown, CSV and JSON; ``ranking_formats`` draws it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class RankingReport:
 
 #: Ten columns do not fit 80.
 _WIDTH = 120
-RANKING_FORMATS: Formats[RankingReport] = Formats()
+RANKING_FORMATS = Formats[RankingReport]("profiler.report.ranking_formats")
 #: The columns of the table, with the side on which each is aligned.
 COLUMNS: dict[str, Side] = {
     "device": "left", "mode": "left", "estimate": "right", "range": "right", "passes/s": "right", "holds": "left",
@@ -87,23 +87,6 @@ def to_json(report: RankingReport) -> str:
         "without_bandwidth": list(ranking.unknown),
     }
     return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
-
-
-@RANKING_FORMATS.register("html")
-def to_html(report: RankingReport) -> str:
-    """Write a page: the table, the devices as points, and a report for each of the first ones."""
-    from profiler.report.ranking_page import ranking_page  # noqa: PLC0415 - jinja2 and plotly are for this format alone
-
-    return ranking_page(report)
-
-
-@RANKING_FORMATS.register("svg")
-def to_svg(report: RankingReport) -> str:
-    """Write an image of the devices as points: the rate against the rated power."""
-    from profiler.report.ranking_page import ranking_scatter  # noqa: PLC0415 - as above
-    from profiler.report.scatter_svg import scatter_svg  # noqa: PLC0415 - as above
-
-    return scatter_svg(ranking_scatter(report), answer(report))
 
 
 def answer(report: RankingReport) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from profiler import units
-from profiler.escaping import plain, shorten
+from profiler.escaping import plain, plain_lines, shorten
 from profiler.report.page.overview import Cell, Overview
 from profiler.report.page.render import render_page
 from profiler.report.scatter import Axis, Scale, Scatter
@@ -38,7 +38,7 @@ def sweep_page(rows: Sequence[dict[str, Any]]) -> str:
         tuple(_cells(row, varied, has_errors=has_errors) for row in rows),
         _scatter([row for row in rows if row["status"] == "ok"], varied),
     )
-    return render_page([], "Sweep", overview=overview)
+    return plain_lines(render_page([], "Sweep", overview=overview))
 
 
 def _cells(row: dict[str, Any], varied: Sequence[str], *, has_errors: bool) -> tuple[Cell, ...]:

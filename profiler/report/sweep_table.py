@@ -1,4 +1,4 @@
-"""The table of a sweep as CSV, Parquet or a page, and its summary."""
+"""The table of a sweep as CSV or Parquet, and its summary."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from io import BytesIO, StringIO
 from typing import TYPE_CHECKING, Any
 
 from profiler.errors import InputError, InstallationError
-from profiler.escaping import csv_cell, plain_lines
+from profiler.escaping import csv_cell
 from profiler.tally.figures import FIGURES
-from profiler.util.files import write_whole, write_whole_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,25 +29,6 @@ def check_ending(output: Path) -> None:
         raise InputError(msg)
     if output.suffix == ".parquet":
         _pyarrow("pyarrow")
-
-
-def write_sweep(rows: Sequence[dict[str, Any]], output: Path) -> None:
-    """Write the rows to a file, whole or not at all, in the format that its name tells.
-
-    Raises:
-        OutputError: The file cannot be written.
-    """
-    if output.suffix == ".parquet":
-        write_whole_bytes(output, sweep_parquet(rows))
-    else:
-        write_whole(output, sweep_html(rows) if output.suffix == ".html" else sweep_csv(rows))
-
-
-def sweep_html(rows: Sequence[dict[str, Any]]) -> str:
-    """Return the rows as a page for a browser, with a picture."""
-    from profiler.report.sweep_page import sweep_page  # noqa: PLC0415 - jinja2 and plotly are for this format alone
-
-    return plain_lines(sweep_page(rows))
 
 
 def sweep_csv(rows: Sequence[dict[str, Any]]) -> str:

@@ -21,7 +21,7 @@ from profiler.report.comparisons import COMPARISON_FORMATS
 from profiler.report.rankings import RANKING_FORMATS, RankingReport
 from profiler.report.scatter import Axis, Scatter, best_of_both
 from profiler.report.scatter_svg import scatter_svg
-from profiler.report.sweep_table import sweep_html
+from profiler.report.sweep_page import sweep_page
 from profiler.run.sweep_journal import SweepJournal
 from profiler.run.sweep_points import SweepPoint
 
@@ -93,7 +93,7 @@ def test_a_sweep_is_points_and_a_failure_is_a_row_without_one():
         {"target": "a", "batch": 8, "status": "ok", "error": "", **settings, **figures, "macs": 8000},
         {"target": HOSTILE, "batch": 1, "status": "failed", "error": "raised <b>", **settings},
     ]
-    page = sweep_html(rows)
+    page = sweep_page(rows)
     data = points(page)
     assert data["names"] == ["a · 1", "a · 8"]
     assert data["groups"] == ["batch 1", "batch 8"]

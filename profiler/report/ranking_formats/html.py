@@ -1,18 +1,16 @@
-"""A ranking of devices as a page, and as points: the rate of each against its power."""
+"""A ranking of devices as a page: a table that can be sorted, the devices as points, and reports of the first ones."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from profiler.devices.device_class import CLASSES, is_of_class
 from profiler.escaping import plain, shorten
 from profiler.projection import project
 from profiler.report.page.overview import Cell, Overview
-from profiler.report.page.render import render_page
-from profiler.report.rankings import COLUMNS, answer, cells, notes
+from profiler.report.ranking_scatter import ranking_scatter
+from profiler.report.rankings import COLUMNS, RANKING_FORMATS, answer, cells, notes
 from profiler.report.report import Report
-from profiler.report.scatter import Axis, Scatter
 
 if TYPE_CHECKING:
     from profiler.projection.ranking import RankedDevice
@@ -24,8 +22,11 @@ _TABS = 5
 _LONGEST = 300
 
 
-def ranking_page(report: RankingReport) -> str:
+@RANKING_FORMATS.register("html")
+def html(report: RankingReport) -> str:
     """Return a page with the table, the devices as points, and a tab each of the devices that matter most."""
+    from profiler.report.page.render import render_page  # noqa: PLC0415 - jinja2 and plotly are for this format alone
+
     ranking = report.ranking
     shown = _shown(report) if report.profile is not None else []
     overview = Overview(
@@ -39,29 +40,6 @@ def ranking_page(report: RankingReport) -> str:
     )
     reports = [_report(row, report, report.profile) for row in shown if report.profile is not None]
     return render_page(reports, f"Devices for {_target(report)}", overview=overview)
-
-
-def ranking_scatter(report: RankingReport) -> Scatter:
-    """Return the devices as points: the rated power across, the largest rate up, and the rate that was asked."""
-    rows = report.ranking.rows
-    rate = "passes per second (estimate)"
-    axes = (
-        Axis("rated power", "plain", tuple(row.power_w for row in rows), "W", better=-1),
-        Axis(rate, "plain", tuple(row.passes_per_s for row in rows), better=1),
-        Axis("time of a pass (estimate)", "seconds", tuple(_value(row, "estimate_s") for row in rows), better=-1),
-        Axis("time of a pass (bound)", "seconds", tuple(_value(row, "bound_s") for row in rows), better=-1),
-        Axis("passes per joule (estimate)", "plain", tuple(row.passes_per_joule for row in rows), better=1),
-        Axis("price", "plain", tuple(row.price for row in rows), better=-1),
-    )
-    return Scatter(
-        tuple(row.device.id for row in rows),
-        tuple(axis for axis in axes if any(value is not None for value in axis.values)),
-        "rated power",
-        rate,
-        groups=tuple(_class(row) for row in rows),
-        filled=tuple(row.holds for row in rows),
-        line=None if report.fps is None else (rate, report.fps, f"{report.fps:g} passes/s"),
-    )
 
 
 def _shown(report: RankingReport) -> list[RankedDevice]:
@@ -95,10 +73,6 @@ def _row(row: RankedDevice, report: RankingReport) -> tuple[Cell, ...]:
 
 def _value(row: RankedDevice, name: str) -> float:
     return float(getattr(row.projection, name).value)
-
-
-def _class(row: RankedDevice) -> str:
-    return next((name for name in CLASSES if is_of_class(row.device, name)), row.device.kind)
 
 
 def _target(report: RankingReport) -> str:

@@ -1,19 +1,21 @@
-"""Several models as a page, and as points: the best of a column is bold."""
+"""Several models as a page: a table that can be sorted, the models as points, and a report of each."""
 
 from __future__ import annotations
 
 from profiler.escaping import plain, shorten
-from profiler.report.comparisons import Column, Comparison, best_of, cell_text, columns_of
+from profiler.report.comparison_scatter import comparison_scatter
+from profiler.report.comparisons import COMPARISON_FORMATS, Column, Comparison, best_of, cell_text, columns_of
 from profiler.report.page.overview import Cell, Overview
-from profiler.report.page.render import render_page
 from profiler.report.report import Report
-from profiler.report.scatter import Axis, Scatter
 
 _LONGEST = 300
 
 
-def comparison_page(comparison: Comparison) -> str:
+@COMPARISON_FORMATS.register("html")
+def html(comparison: Comparison) -> str:
     """Return a page with the table, the models as points, and a tab with the report of each model."""
+    from profiler.report.page.render import render_page  # noqa: PLC0415 - jinja2 and plotly are for this format alone
+
     profiles = comparison.profiles or (None,) * len(comparison.rows)
     reports: list[Report] = []
     tabs: list[int | None] = []
@@ -31,19 +33,6 @@ def comparison_page(comparison: Comparison) -> str:
         tuple(f"{_short(row.name)}: {row.error}" for row in comparison.rows if row.error),
     )
     return render_page(reports, _title(comparison), overview=overview)
-
-
-def comparison_scatter(comparison: Comparison) -> Scatter:
-    """Return the models as points: MACs across; up the accuracy if two have one, otherwise the parameters."""
-    axes = tuple(_axis(comparison, column) for column in columns_of(comparison))
-    accuracies = sum(row.accuracy is not None for row in comparison.rows)
-    up = "accuracy %" if accuracies > 1 else "params"
-    return Scatter(tuple(_short(row.name) for row in comparison.rows), axes, "MACs", up)
-
-
-def _axis(comparison: Comparison, column: Column) -> Axis:
-    values = tuple(column.value(row) for row in comparison.rows)
-    return Axis(column.heading, column.scale, values, better=column.better)
 
 
 def _cells(comparison: Comparison, columns: list[Column]) -> list[list[Cell]]:

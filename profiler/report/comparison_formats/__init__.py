@@ -1,0 +1,1 @@
+"""Formats of a comparison of models that draw: one file each."""

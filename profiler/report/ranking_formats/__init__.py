@@ -1,0 +1,1 @@
+"""Formats of a ranking that draw: one file each."""
