@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from profiler.cli.app import app
+from profiler.cli.input_options import DEFAULT_INPUTS, InputOptions
 from profiler.cli.output import emit, note, working
 from profiler.cli.peer_options import NO_PEERS, PeerOptions
 from profiler.cli.subjects import COUNT, MODEL, OUTPUT, examples
@@ -36,7 +37,7 @@ def compare(
     on: str | None = None,
     precision: str | None = None,
     batch: Annotated[int | None, Parameter(alias="-b", group=MODEL)] = None,
-    input: Annotated[tuple[str, ...], Parameter(alias="-i", consume_multiple=True, group=MODEL)] = (),
+    inputs: InputOptions = DEFAULT_INPUTS,
     dtype: Annotated[str | None, Parameter(group=MODEL)] = None,
     device: Annotated[str, Parameter(group=MODEL)] = "auto",
     peers: PeerOptions = NO_PEERS,
@@ -53,7 +54,7 @@ def compare(
         on: Devices, separated by commas; adds the estimated time of a pass on each.
         precision: The precision of these estimates, such as int8; by default the model's own.
         batch: Batch size.
-        input: Shape of an input: `3x224x224`, or `input_ids=1x2048`.
+        inputs: What the models are called with.
         dtype: Floating-point dtype of the models.
         device: Where the models run: `auto`, `meta`, `cpu` or `cuda`.
         peers: Other counters; adds the number that each reports.
@@ -75,8 +76,8 @@ def compare(
     where = peers.device(device, notify)
 
     def counted(target: str) -> Profile:
-        profile = count_target(target, specs=input, batch=batch, dtype=dtype, device=where, notify=notify)
-        make = partial(build_with_inputs, target, input, batch=batch, dtype=dtype, device=where)
+        profile = count_target(target, specs=inputs.specs, batch=batch, dtype=dtype, device=where, notify=notify)
+        make = partial(build_with_inputs, target, inputs.specs, batch=batch, dtype=dtype, device=where)
         return peers.add_findings(profile, with_permissions(make), notify)
 
     rows = []

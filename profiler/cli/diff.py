@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from profiler.cli.app import app
+from profiler.cli.input_options import DEFAULT_INPUTS, InputOptions
 from profiler.cli.output import emit, note
 from profiler.cli.subjects import GUARD, MODEL, OUTPUT, examples
 from profiler.cli.training_options import FORWARD_ONLY, TrainingOptions
@@ -36,7 +37,7 @@ def diff(
     /,
     *,
     batch: Annotated[int | None, Parameter(alias="-b", group=MODEL)] = None,
-    input: Annotated[tuple[str, ...], Parameter(alias="-i", consume_multiple=True, group=MODEL)] = (),
+    inputs: InputOptions = DEFAULT_INPUTS,
     dtype: Annotated[str | None, Parameter(group=MODEL)] = None,
     device: Annotated[str, Parameter(group=MODEL)] = "auto",
     step: TrainingOptions = FORWARD_ONLY,
@@ -53,7 +54,7 @@ def diff(
         before: A saved profile (a `.json` file), or a target such as `resnet18`.
         after: A saved profile or a target, as for BEFORE.
         batch: Batch size, for a target.
-        input: Shape of an input, for a target: `3x224x224`, or `input_ids=1x2048`.
+        inputs: What a target is called with.
         dtype: Floating-point dtype, for a target.
         device: Where a target runs: `auto`, `meta`, `cpu` or `cuda`.
         step: The training step, for a target.
@@ -71,7 +72,7 @@ def diff(
     def count(target: str) -> Profile:
         from profiler.run.count_target import count_target
 
-        return count_target(target, specs=input, batch=batch, dtype=dtype, device=device, notify=notify, run=step.run)
+        return count_target(target, specs=inputs.specs, batch=batch, dtype=dtype, device=device, notify=notify, run=step.run)
 
     difference = compare(*(load(name) if _is_saved(name) else count(name) for name in (before, after)))
     emit(DIFF_FORMATS.render(DiffReport(difference, before, after), format), output)

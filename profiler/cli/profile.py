@@ -11,6 +11,7 @@ from cyclopts import Parameter
 
 from profiler.cli.app import app
 from profiler.cli.device_options import NO_DEVICE, DeviceOptions
+from profiler.cli.input_options import DEFAULT_INPUTS, InputOptions
 from profiler.cli.output import ProfileFormat, emit, note, show, working
 from profiler.cli.peer_options import NO_PEERS, PeerOptions
 from profiler.cli.subjects import MODEL, OUTPUT
@@ -30,7 +31,7 @@ def profile(
     /,
     *,
     batch: Annotated[int | None, Parameter(alias="-b", group=MODEL)] = None,
-    input: Annotated[tuple[str, ...], Parameter(alias="-i", consume_multiple=True, group=MODEL)] = (),
+    inputs: InputOptions = DEFAULT_INPUTS,
     dtype: Annotated[str | None, Parameter(group=MODEL)] = None,
     autocast: Annotated[str | None, Parameter(group=MODEL)] = None,
     attention: Annotated[Literal["flash", "math"], Parameter(group=MODEL)] = "flash",
@@ -50,8 +51,7 @@ def profile(
         target: The model: `resnet18` (torchvision), `timm:NAME`, `hf:NAME` or `hf:path/to/config.json`,
             `package.module:factory`, `file.py:factory`, or `program.pt2`.
         batch: Batch size; by default that of the default input.
-        input: Shape of an input: of one sample of the first input, such as `3x224x224`, or the full shape of a named
-            input, such as `input_ids=1x2048`. A dtype may follow: `ids=1x16:int64`.
+        inputs: What the model is called with.
         dtype: Floating-point dtype of parameters and inputs, such as bfloat16; by default the model's own.
         autocast: Run under autocast to `float16` or `bfloat16`, with the casts that CUDA's autocast makes.
         attention: How scaled dot-product attention runs: `flash`, in the fused kernel of the device, or `math`, as
@@ -73,7 +73,7 @@ def profile(
     from profiler.run.forward import count_forward
     from profiler.targets import build_with_inputs
 
-    notify = partial(note, quiet=quiet)
+    notify, specs = partial(note, quiet=quiet), inputs.specs
     target_device.check(training=step.train)
     if target_device.are_several and format != "text":
         msg = (
@@ -84,7 +84,7 @@ def profile(
     world.check()
     if world.is_given:
         _refuse_in_world(attention=attention, device=device, peers=peers)
-        ranks = step.step(target, input, batch, dtype)
+        ranks = step.step(target, specs, batch, dtype)
         with working(f"tracing {world.mesh}", quiet=quiet):
             shown = world.one_rank(ranks, autocast)
         if shown is not None:
@@ -97,15 +97,15 @@ def profile(
     device = peers.device(device, notify)
     run = under_autocast(step.run or count_forward, autocast) if autocast else step.run
     with working(f"profiling {target}", quiet=quiet), sdpa_kernels(attention):
-        counted = count_target(target, specs=input, batch=batch, dtype=dtype, device=device, notify=notify, run=run)
+        counted = count_target(target, specs=specs, batch=batch, dtype=dtype, device=device, notify=notify, run=run)
         counted = peers.add_findings(
             counted,
-            with_permissions(partial(build_with_inputs, target, input, batch=batch, dtype=dtype, device=device)),
+            with_permissions(partial(build_with_inputs, target, specs, batch=batch, dtype=dtype, device=device)),
             notify,
         )
-        if step == FORWARD_ONLY and not (input or batch or dtype or autocast):
+        if step == FORWARD_ONLY and not (specs or batch or dtype or autocast):
             counted = _with_documents(counted, target)
-        counted = target_device.add_projection(counted, target, input, batch=batch, dtype=dtype, run=run)
+        counted = target_device.add_projection(counted, target, specs, batch=batch, dtype=dtype, run=run)
     title = f"{target} under autocast to {autocast}" if autocast else target
     devices = target_device.side_by_side(counted, target)
     if devices and output is not None:

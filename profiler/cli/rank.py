@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from profiler.cli.app import app
+from profiler.cli.input_options import DEFAULT_INPUTS, InputOptions
 from profiler.cli.output import emit, note, working
 from profiler.cli.subjects import MODEL, OUTPUT, PLAN, examples
 from profiler.devices.device_class import CLASSES, DeviceClass, is_of_class
@@ -43,7 +44,7 @@ def rank(
     on: str | None = None,
     prices: Path | None = None,
     batch: Annotated[int | None, Parameter(alias="-b", group=MODEL)] = None,
-    input: Annotated[tuple[str, ...], Parameter(alias="-i", consume_multiple=True, group=MODEL)] = (),
+    inputs: InputOptions = DEFAULT_INPUTS,
     dtype: Annotated[str | None, Parameter(group=MODEL)] = None,
     strict: bool = False,
     format: Annotated[Format, Parameter(alias="-f", group=OUTPUT)] = "text",
@@ -64,7 +65,7 @@ def rank(
         on: Only these devices: names, separated by commas.
         prices: A CSV file with the columns `device` and `price`; adds the cheapest device.
         batch: Batch size.
-        input: Shape of an input: `3x224x224`, or `input_ids=1x2048`.
+        inputs: What the model is called with.
         dtype: Floating-point dtype of the model.
         strict: Exit with status 1 if no device holds the rate.
         format: Output format.
@@ -78,7 +79,7 @@ def rank(
     devices = _devices(on, device_class, max_watts)
     known_prices = read_prices(prices) if prices is not None else {}
     with working(f"counting {target}", quiet=quiet):
-        profile = count_target(target, specs=input, batch=batch, dtype=dtype, notify=partial(note, quiet=quiet))
+        profile = count_target(target, specs=inputs.specs, batch=batch, dtype=dtype, notify=partial(note, quiet=quiet))
     ranking = rank_devices(profile, devices, precision=precision, mode=mode, fps=fps, prices=known_prices)
     emit(RANKING_FORMATS.render(RankingReport(ranking, target, precision, fps, mode, profile), format), output)
     if strict and not any(row.holds for row in ranking.rows):

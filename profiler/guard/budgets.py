@@ -3,7 +3,7 @@
 baselines = "baselines"       # a folder beside this file; the default
 
 [[budget]]
-target = "resnet18"           # and, as on the command line: batch, input, dtype, device, train, optimizer …
+target = "resnet18"           # and, as on the command line: batch, input, input_file, dtype, device, train, optimizer …
 macs = 1_814_073_344
 params = "+0 %"
 operators."aten.bmm".calls = 0
@@ -84,6 +84,7 @@ class _Budget(BaseModel):
     target: str
     name: str | None = None
     input: Annotated[list[str], BeforeValidator(_as_list)] = []
+    input_file: str | None = None
     batch: int | None = Field(default=None, gt=0)
     dtype: str | None = None
     device: str = "auto"
@@ -111,7 +112,12 @@ def _budget(path: Path, row: _Budget, line: int) -> Budget:
         msg = f"{path}: budget {name!r}: {error}"
         raise BudgetError(msg) from error
     options = row.model_dump(include={"target", "batch", "dtype", "device", "train", "optimizer", "checkpoint"})
-    return Budget(name=name, limits=limits, inputs=tuple(row.input), freeze=tuple(row.freeze), line=line, **options)
+    return Budget(name=name, limits=limits, inputs=_inputs(row), freeze=tuple(row.freeze), line=line, **options)
+
+
+def _inputs(row: _Budget) -> tuple[str, ...]:
+    """Return the input specifications: those of shapes, and the file as ``@FILE``."""
+    return tuple(row.input) if row.input_file is None else (f"@{row.input_file}", *row.input)
 
 
 def _require_unique_names(path: Path, budgets: tuple[Budget, ...]) -> None:

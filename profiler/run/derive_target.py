@@ -11,11 +11,12 @@ from profiler.derive.comparison import compare
 from profiler.derive.options import read_budget, read_letters, read_point
 from profiler.derive.quantities import QUANTITIES
 from profiler.derive.result import DerivationResult
-from profiler.errors import UnknownNameError
+from profiler.errors import InputError, UnknownNameError
 from profiler.expressions import parse
 from profiler.run.forward import count_forward
 from profiler.run.runner import Runner
 from profiler.run.step_options import StepOptions
+from profiler.targets.input_file import FILE_MARK, is_input_file
 from profiler.targets.optional_imports import without_warnings
 from profiler.targets.registry import find_configurable_target
 from profiler.targets.sized_target import SizedTarget, is_symbolic_shape
@@ -62,6 +63,7 @@ def derive_target(request: DeriveRequest, notify: Notify = lambda _: None) -> De
         ProfilerError: An option is invalid, the model rejects a size, or the cost has no closed form.
     """
     quantity = _find_quantity(request.count)
+    _refuse_files(request.inputs)
     options = parse_vary(request.vary)
     names = tuple(option.name for option in options)
     shapes = tuple(text for text in request.inputs if is_symbolic_shape(text))
@@ -111,6 +113,12 @@ class QuantityRunner:
         """Return a note if operators without a formula make the closed form a lower bound."""
         names = ", ".join(sorted(self._uncounted))
         return (f"a lower bound: no formula is known for {names}",) if names else ()
+
+
+def _refuse_files(inputs: tuple[str, ...]) -> None:
+    for text in filter(is_input_file, inputs):
+        msg = f"the inputs in {text.removeprefix(FILE_MARK)} have fixed sizes; write --input NAME=SIZE,SIZE to vary them"
+        raise InputError(msg)
 
 
 def _find_quantity(name: str) -> Quantity:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from profiler.errors import ModelError, one_line
+from profiler.errors import InputError, ModelError, one_line
 from profiler.run.forward import count_forward
 from profiler.run.meta_kernels import missing_meta_kernels
 from profiler.tally import Profile
-from profiler.targets import build, make_inputs
+from profiler.targets import build_called, make_inputs
 from profiler.units import size as size_text
 
 if TYPE_CHECKING:
-    from profiler.targets import Target
+    from profiler.targets import Argument, Target
 
 #: Called with a model, its positional and its keyword arguments: counts a forward pass, a training step …
 Run = Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], Profile]
@@ -45,7 +46,7 @@ class Runner:
         self._run, self._dtype, self._notify = run, dtype, notify
         self._falls_back = device == "auto"
         self._device = "meta" if self._falls_back else device
-        self._built: tuple[object, nn.Module] | None = None
+        self._built: tuple[object, nn.Module, tuple[Argument, ...]] | None = None
 
     def __call__(
         self, target: Target, specs: Sequence[str] = (), *, batch: int | None = None, settings: object = None
@@ -78,14 +79,26 @@ class Runner:
             self._fall_back(f"{target.name} needs tensor values")
         if settings is None or self._built is None or self._built[0] != settings:
             self._built = None  # free the previous model before the next is built
-            self._built = settings, build(target, device=self._device, dtype=self._dtype)
+            model, called = build_called(target, device=self._device, dtype=self._dtype)
+            self._built = settings, model, called.inputs if called is not target else ()
         return self._built[1]
 
     def _once(self, target: Target, specs: Sequence[str], batch: int | None, settings: object) -> Profile:
         model = self.build(target, settings)
-        args, kwargs = make_inputs(target, model, specs, batch=batch, device=self._device)
+        target = self._with_given_inputs(target, settings)
+        args, kwargs = make_inputs(target, model, specs, batch=batch, device=self._device, dtype=self._dtype)
         with missing_meta_kernels() if self._device == "meta" else nullcontext(), _no_exit(target):
             return self._run(model, args, kwargs)
+
+    def _with_given_inputs(self, target: Target, settings: object) -> Target:
+        """Return *target* with the inputs that its factory returned, unless it has others."""
+        inputs = self._built[2] if self._built else ()
+        if not inputs or target.inputs:
+            return target
+        if settings is not None:
+            msg = f"{target.name} returns its inputs with their sizes; write --input NAME=SIZE,SIZE to vary them"
+            raise InputError(msg)
+        return replace(target, inputs=inputs)
 
     def _refuse_large(self, target: Target, error: ModelError) -> None:
         """Raise a ``ModelError`` if the weights are too large to fall back to the CPU without being asked to."""

@@ -9,7 +9,7 @@ Each source of models (torchvision, timm, transformers …) is one file in ``sou
 file in ``presets``.
 """
 
-from profiler.targets.build import build, build_with_inputs
+from profiler.targets.build import build, build_called, build_with_inputs
 from profiler.targets.inputs import make_inputs
 from profiler.targets.registry import list_targets, resolve
 from profiler.targets.target import Argument, Target, TensorInput
@@ -21,6 +21,7 @@ __all__ = [
     "Target",
     "TensorInput",
     "build",
+    "build_called",
     "build_with_inputs",
     "list_targets",
     "make_inputs",

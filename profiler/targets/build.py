@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from profiler.errors import InputError, ModelError, ProfilerError, one_line
 from profiler.escaping import quoted
+from profiler.targets.given_inputs import arguments_of
 from profiler.targets.inputs import make_inputs
 from profiler.targets.meta_init import construct_on_meta
 from profiler.targets.registry import resolve
+from profiler.targets.signatures import ForwardSignature
+from profiler.targets.target import ModuleWithInputs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -43,12 +47,30 @@ def build(target: Target, *, device: torch.device | str = "meta", dtype: torch.d
         >>> module.fc.weight.device, module.fc.weight.dtype
         (device(type='meta'), torch.bfloat16)
     """
+    return build_called(target, device=device, dtype=dtype)[0]
+
+
+def build_called(
+    target: Target, *, device: torch.device | str = "meta", dtype: torch.dtype | str | None = None
+) -> tuple[nn.Module, Target]:
+    """Build the module of *target*, as ``build`` does; return *target* with the inputs that its factory returned too.
+
+    A factory may return ``(model, args)``, ``(model, kwargs)`` or ``(model, args, kwargs)``.
+
+    Raises:
+        ProfilerError: As for ``build``.
+        InputError: The inputs are too many, or nested too deep.
+    """
     to_device, to_dtype = _device(device), _dtype(dtype)
     try:
         with _seeded():
-            on_meta = to_device.type == "meta"
-            module = construct_on_meta(target.construct) if on_meta else target.construct().to(to_device)
-        return _cast(module, to_dtype).eval()
+            made = construct_on_meta(target.construct) if to_device.type == "meta" else target.construct()
+        module = made.module if isinstance(made, ModuleWithInputs) else made
+        module = _cast(module if to_device.type == "meta" else module.to(to_device), to_dtype).eval()
+        if not isinstance(made, ModuleWithInputs):
+            return module, target
+        inputs = arguments_of(made.inputs, ForwardSignature.of(target.name, module))
+        return module, replace(target, inputs=inputs)
     except (ProfilerError, KeyboardInterrupt):
         raise
     except BaseException as error:  # SystemExit too: no model may end the process
@@ -72,9 +94,8 @@ def build_with_inputs(
     Raises:
         ProfilerError: The name, an input, the dtype or the device is invalid, or the model cannot be built.
     """
-    target = resolve(name)
-    model = build(target, device=device, dtype=dtype)
-    args, kwargs = make_inputs(target, model, specs, batch=batch, device=device)
+    model, target = build_called(resolve(name), device=device, dtype=dtype)
+    args, kwargs = make_inputs(target, model, specs, batch=batch, device=device, dtype=dtype)
     return model, args, kwargs
 
 

@@ -18,15 +18,31 @@ if TYPE_CHECKING:
 class TensorMaker:
     """Creates tensors on a device, with values from its own generator; the global random state is not touched."""
 
-    def __init__(self, device: torch.device | str, dtype: torch.dtype) -> None:
-        """Create tensors on *device*, of *dtype* where an input names none."""
+    def __init__(self, device: torch.device | str, dtype: torch.dtype, cast: torch.dtype | str | None = None) -> None:
+        """Create tensors on *device*, of *dtype* where an input names none.
+
+        Floating-point tensors that have values are converted to *cast*; None keeps their dtype.
+        """
         self._device, self._dtype = torch.device(device), dtype
+        self._cast = getattr(torch, cast) if isinstance(cast, str) else cast
         self._generator = torch.Generator().manual_seed(0)
 
     def make(self, argument: Argument, name: str) -> Any:
         """Return the value of an argument; *name* is its name in ``forward``, which tells masks."""
         value = tree_map_only(TensorInput, lambda tensor: self._tensor(tensor, name), argument.value)
+        value = tree_map_only(torch.Tensor, lambda tensor: self._given(tensor, name), value)
         return list(value) if argument.as_list else value
+
+    def _given(self, tensor: torch.Tensor, name: str) -> torch.Tensor:
+        """Return a tensor that has values, on the device; one on ``meta`` has none, and gets some."""
+        dtype = self._cast if self._cast is not None and tensor.is_floating_point() else tensor.dtype
+        if tensor.is_meta and self._device.type != "meta":
+            return self._tensor(TensorInput(tuple(tensor.shape), str(dtype).removeprefix("torch.")), name)
+        try:
+            return tensor.detach().to(self._device, dtype).requires_grad_(tensor.requires_grad)
+        except (RuntimeError, TypeError) as error:
+            msg = f"cannot move the input {quoted(name)} to {self._device} ({one_line(error)})"
+            raise InputError(msg) from error
 
     def _tensor(self, tensor: TensorInput, name: str) -> torch.Tensor:
         dtype = self._dtype if tensor.dtype is None else getattr(torch, tensor.dtype)

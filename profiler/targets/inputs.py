@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch.utils._pytree import tree_map_only
 
 from profiler.errors import InputError
+from profiler.targets.given_inputs import arguments_of
+from profiler.targets.input_file import FILE_MARK, is_input_file, read_input_file
 from profiler.targets.input_specs import Spec, parse
 from profiler.targets.input_tensors import TensorMaker, floating_dtype
 from profiler.targets.signatures import ForwardSignature
@@ -17,7 +21,6 @@ from profiler.targets.target import Argument, TensorInput
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import torch
     from torch import nn
 
     from profiler.targets.target import Target
@@ -34,6 +37,7 @@ def make_inputs(
     *,
     batch: int | None = None,
     device: torch.device | str = "meta",
+    dtype: torch.dtype | str | None = None,
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Return the positional and keyword arguments for one call of *module*.
 
@@ -43,11 +47,14 @@ def make_inputs(
     Args:
         target: What *module* was built from; it has the default inputs.
         module: The module to call. Its ``forward`` gives the argument names, its parameters the floating dtype.
-        specs: Input specifications, ``[NAME=]SHAPE[:DTYPE]``. The first without a name replaces the first input, the
+        specs: Input specifications, ``[NAME=]SHAPE[:DTYPE]``, or ``@FILE`` for inputs that ``torch.save`` wrote, which
+            replace the defaults. The first without a name replaces the first input, the
             second the second, and so on: with the shape of one sample, or the full shape if it has as many dimensions
             as the default. Other inputs keep their defaults.
-        batch: First dimension of every input; None keeps that of the specification or the default.
+        batch: First dimension of every input; None keeps that of the specification or the default. An input that has
+            values is repeated if its own is 1.
         device: Where the tensors are.
+        dtype: Dtype of floating-point inputs that have values; None keeps their own. Others have the module's.
 
     Raises:
         InputError: A specification cannot be read, or does not fit the module or the batch.
@@ -68,8 +75,9 @@ def make_inputs(
         )
         raise InputError(msg)
     forward = ForwardSignature.of(target.name, module)
-    arguments = _apply([parse(text) for text in specs], target, forward, batch)
-    maker = TensorMaker(device, floating_dtype(module))
+    target = _from_files(target, [text for text in specs if is_input_file(text)], forward)
+    arguments = _apply([parse(text) for text in specs if not is_input_file(text)], target, forward, batch)
+    maker = TensorMaker(device, floating_dtype(module), dtype)
     values = [(a.name, maker.make(a, name)) for a, name in zip(arguments, forward.names(arguments), strict=True)]
     args = tuple(value for name, value in values if name is None)
     kwargs = {name: value for name, value in values if name is not None}
@@ -80,6 +88,17 @@ def make_inputs(
 def dtype_from_name(name: str) -> str | None:
     """Return "int64" if inputs of this name hold integers by convention (``input_ids``); None for floating-point."""
     return "int64" if name.endswith(_INTEGER_NAMES) else None
+
+
+def _from_files(target: Target, files: list[str], forward: ForwardSignature) -> Target:
+    """Return *target* with the inputs of a file, if one is named."""
+    if len(files) > 1:
+        msg = f"{len(files)} input files are named; one file holds all inputs of a call"
+        raise InputError(msg)
+    if not files:
+        return target
+    value = read_input_file(Path(files[0].removeprefix(FILE_MARK)))
+    return replace(target, inputs=arguments_of(value, forward))
 
 
 def _apply(specs: list[Spec], target: Target, forward: ForwardSignature, batch: int | None) -> list[Argument]:
@@ -110,7 +129,7 @@ def _index(name: str, arguments: list[Argument], forward: ForwardSignature) -> i
 
 def _argument(spec: Spec, default: Argument, name: str, target: Target, batch: int | None) -> Argument:
     """Return *default* with the shape and dtype of *spec*."""
-    tensor = default.value
+    tensor = _described(default.value)
     if tensor is not None and not isinstance(tensor, TensorInput):
         msg = f"the input {name!r} of {target.name} is not a tensor; only its default can be used"
         raise InputError(msg)
@@ -150,7 +169,25 @@ def _with_batch(argument: Argument, batch: int | None) -> Argument:
     if batch is None:
         return argument
 
-    def resize(tensor: TensorInput) -> TensorInput:
-        return replace(tensor, shape=(batch, *tensor.shape[1:])) if tensor.shape else tensor
+    def resize(tensor: TensorInput | torch.Tensor) -> TensorInput | torch.Tensor:
+        if not tensor.shape:
+            return tensor
+        if isinstance(tensor, TensorInput):
+            return replace(tensor, shape=(batch, *tensor.shape[1:]))
+        return _repeated(tensor, batch)
 
-    return replace(argument, value=tree_map_only(TensorInput, resize, argument.value))
+    return replace(argument, value=tree_map_only((TensorInput, torch.Tensor), resize, argument.value))
+
+
+def _repeated(tensor: torch.Tensor, batch: int) -> torch.Tensor:
+    if tensor.shape[0] not in {1, batch}:
+        msg = f"a batch of {batch} does not fit an input that has values, whose first dimension is {tensor.shape[0]}"
+        raise InputError(msg)
+    return tensor.expand(batch, *tensor.shape[1:])
+
+
+def _described(value: Any) -> Any:
+    """Return the shape and dtype of an input that is a tensor with values."""
+    if not isinstance(value, torch.Tensor):
+        return value
+    return TensorInput(tuple(value.shape), str(value.dtype).removeprefix("torch."))

@@ -16,6 +16,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from profiler.errors import InputError
+from profiler.targets.target import ModuleWithInputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,20 +34,21 @@ _FILL_IN_PLACE = frozenset({
 _LARGE = 2**24
 
 
-def construct_on_meta(construct: Callable[[], nn.Module]) -> nn.Module:
-    """Return the module that *construct* builds, with all parameters and buffers on ``meta``.
+def construct_on_meta(construct: Callable[[], nn.Module | ModuleWithInputs]) -> nn.Module | ModuleWithInputs:
+    """Return what *construct* builds, with all parameters and buffers on ``meta``.
 
     A constructor that reads values of its parameters fails on ``meta``; it is then called again on the CPU, and its
     module is moved.
     """
     try:
         with _ParametersOnMeta():
-            module = construct()
+            made = construct()
     except (RuntimeError, TypeError, ValueError) as error:
         if "meta" not in str(error):
             raise
-        module = construct()
-    return to_meta(module)
+        made = construct()
+    to_meta(made.module if isinstance(made, ModuleWithInputs) else made)
+    return made
 
 
 def to_meta(module: nn.Module) -> nn.Module:

@@ -52,6 +52,14 @@ class ForwardSignature:
             kind = f"input of {self.model}"
             raise InputError(str(UnknownNameError(kind, name, names)))
 
+    def accepts(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+        """Return whether Python could bind these arguments to ``forward``, as far as is known."""
+        try:
+            self.check(args, kwargs)
+        except InputError:
+            return False
+        return True
+
     def check(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Raise if Python could not bind these arguments to ``forward``.
 

@@ -23,6 +23,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 from profiler.errors import InputError
 from profiler.expressions import parse, substitute
 from profiler.targets.configurable import ConfigurableTarget, unknown_name_error
+from profiler.targets.input_file import is_input_file
 from profiler.targets.input_specs import check_dtype
 from profiler.targets.inputs import dtype_from_name
 from profiler.targets.target import Argument, Target, TensorInput
@@ -48,7 +49,7 @@ _SYMBOLIC = re.compile(r"[^=]*=?[^:]*,|[^=]*=[A-Za-z_]")
 
 def is_symbolic_shape(text: str) -> bool:
     """Return whether an input is written with variables, as ``x=batch,sequence``, not with numbers, as ``x=1x16``."""
-    return _SYMBOLIC.match(text) is not None
+    return not is_input_file(text) and _SYMBOLIC.match(text) is not None
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,8 @@ class TensorInput:
 class Argument:
     """One argument of a module's ``forward``."""
 
-    #: A ``TensorInput``, or a nested structure with some in it; other values are passed unchanged.
+    #: A ``TensorInput``, a tensor with values of its own, or a nested structure with some in it; other values are
+    #: passed unchanged.
     value: Any
     #: None if positional.
     name: str | None = None
@@ -35,13 +36,22 @@ class Argument:
 
 
 @dataclass(frozen=True, slots=True)
+class ModuleWithInputs:
+    """A module, and the inputs that its factory returned beside it."""
+
+    module: nn.Module
+    #: As ``given_inputs.arguments_of`` reads them.
+    inputs: Any
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """A model that can be built and called."""
 
     #: As the user wrote it.
     name: str
     #: Build the module. It is called under the device and the seed that ``build`` sets.
-    construct: Callable[[], nn.Module]
+    construct: Callable[[], nn.Module | ModuleWithInputs]
     #: The default inputs; empty if unknown.
     inputs: tuple[Argument, ...] = ()
     #: "cpu" if the amount of work depends on values of tensors, which ``meta`` does not have.

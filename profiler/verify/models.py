@@ -11,7 +11,7 @@ from profiler.run.forward import count_forward
 from profiler.run.runner import Runner
 from profiler.run.step_options import StepOptions
 from profiler.tally import tally
-from profiler.targets import build, make_inputs
+from profiler.targets import build_called, make_inputs
 from profiler.targets.optional_imports import without_warnings
 from profiler.targets.registry import find_configurable_target
 from profiler.targets.sized_target import SizedTarget, is_symbolic_shape
@@ -64,7 +64,7 @@ def run_model(measure: MeasureSpec, point: Point) -> Profile:
 def make_model(measure: MeasureSpec, point: Point) -> tuple[nn.Module, tuple[Any, ...], dict[str, Any]]:
     """Build the model of a measure on the CPU, and its positional and keyword inputs."""
     target = sized_target(measure, point).target(point)
-    model = build(target, device="cpu", dtype=measure.dtype)
+    model, target = build_called(target, device="cpu", dtype=measure.dtype)
     return (model, *make_inputs(target, model, _input_specs(measure), batch=measure.batch, device="cpu"))
 
 

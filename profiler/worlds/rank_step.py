@@ -15,7 +15,7 @@ from profiler.run.optimizers import make_optimizer
 from profiler.run.step_options import checkpointed, freeze
 from profiler.run.training_step import default_loss
 from profiler.tally import Profile, tally
-from profiler.targets import build, make_inputs, resolve
+from profiler.targets import build_called, make_inputs, resolve
 from profiler.trace import Session
 from profiler.worlds.divide import DeviceMesh, blocks_of, divide_layers, replicate, styles_for
 from profiler.worlds.private_names import find
@@ -201,14 +201,13 @@ def _checkpointed(model: nn.Module) -> Iterator[None]:
 
 def _build(step: Step, batch: int) -> tuple[nn.Module, tuple[tuple[Any, ...], dict[str, Any]]]:
     """Return the whole model on meta, and the inputs of one microbatch."""
-    target = resolve(step.target)
-    model = build(target, device="meta", dtype=step.dtype)
+    model, target = build_called(resolve(step.target), device="meta", dtype=step.dtype)
     model.train(step.train)
     freeze(model, step.freeze)
     config = getattr(model, "config", None)
     if getattr(config, "use_cache", False):
         config.use_cache = False  # type: ignore[union-attr] # training keeps no keys and values
-    return model, make_inputs(target, model, step.specs, batch=batch, device="meta")
+    return model, make_inputs(target, model, step.specs, batch=batch, device="meta", dtype=step.dtype)
 
 
 def _batch(rank: _Rank) -> int:

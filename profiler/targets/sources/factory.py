@@ -15,18 +15,20 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import nn
 
 from profiler.errors import ModelError, TargetError, UnknownNameError, one_line
 from profiler.targets.configurable import ConfigurableTarget
 from profiler.targets.registry import Source, register
-from profiler.targets.target import Target
+from profiler.targets.target import ModuleWithInputs, Target
 from profiler.util.permissions import permissions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from types import ModuleType
 
+_WITH_INPUTS = "or (model, args), (model, kwargs) or (model, args, kwargs), with a tuple and a dict"
 #: Modules that come with the installed packages, and whose attributes only build modules.
 _SHIPPED = ("torch.nn", "profiler.documents.models")
 
@@ -152,7 +154,7 @@ def _attribute(module: ModuleType, place: str, path: str) -> Any:
         raise UnknownNameError(kind, path, public) from None
 
 
-def _constructor(name: str, factory: Any, directory: Path) -> Callable[[], nn.Module]:
+def _constructor(name: str, factory: Any, directory: Path) -> Callable[[], nn.Module | ModuleWithInputs]:
     """Return a function that builds the module; *factory* may also be a module object, or an invalid value."""
     if isinstance(factory, nn.Module):
         return lambda: factory
@@ -175,13 +177,19 @@ def _is_builtin(factory: Any) -> bool:
     return inspect.isbuiltin(factory) and place.partition(".")[0] in sys.stdlib_module_names
 
 
-def _call(name: str, factory: Callable[[], Any], directory: Path) -> nn.Module:
+def _call(name: str, factory: Callable[[], Any], directory: Path) -> nn.Module | ModuleWithInputs:
     with _importable(directory):
-        module = factory()
-    if not isinstance(module, nn.Module):
-        msg = f"{name} returned {_describe(module)}; a factory must return an nn.Module"
-        raise TargetError(msg)
-    return module
+        made = factory()
+    match made:
+        case nn.Module():
+            return made
+        case (nn.Module() as module, tuple() | dict() | list() | torch.Tensor() as inputs):
+            return ModuleWithInputs(module, inputs)
+        case (nn.Module() as module, tuple() as args, dict() as kwargs):
+            return ModuleWithInputs(module, (args, kwargs))
+    returned = "a tuple" if isinstance(made, tuple) else _describe(made)
+    msg = f"{name} returned {returned}; a factory must return an nn.Module, {_WITH_INPUTS}"
+    raise TargetError(msg)
 
 
 def _describe(value: Any) -> str:
