@@ -72,7 +72,9 @@ def diff(
     def count(target: str) -> Profile:
         from profiler.run.count_target import count_target
 
-        return count_target(target, specs=inputs.specs, batch=batch, dtype=dtype, device=device, notify=notify, run=step.run)
+        return count_target(
+            target, specs=inputs.specs, batch=batch, dtype=dtype, device=device, notify=notify, run=step.run
+        )
 
     difference = compare(*(load(name) if _is_saved(name) else count(name) for name in (before, after)))
     emit(DIFF_FORMATS.render(DiffReport(difference, before, after), format), output)

@@ -10,14 +10,8 @@ from cyclopts import Parameter
 
 from profiler.cli.subjects import MODEL
 
-_INPUT = (
-    "Shape of an input: of one sample of the first input, such as `3x224x224`, or the full shape of a named input, such "
-    "as `input_ids=1x2048`. A dtype may follow: `ids=1x16:int64`."
-)
-_FILE = (
-    "File of `torch.save` with the inputs: a dict of keyword arguments, a tuple of positional ones, or one value. It is "
-    "loaded without running code."
-)
+_INPUT = "Shape of one sample, such as `3x224x224`, or of a whole input by name: `input_ids=1x2048:int64`."
+_FILE = "File of `torch.save` with the inputs: a dict by name, a tuple by position. No code runs."
 
 
 @Parameter(name="*", group=MODEL)

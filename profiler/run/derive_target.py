@@ -117,7 +117,9 @@ class QuantityRunner:
 
 def _refuse_files(inputs: tuple[str, ...]) -> None:
     for text in filter(is_input_file, inputs):
-        msg = f"the inputs in {text.removeprefix(FILE_MARK)} have fixed sizes; write --input NAME=SIZE,SIZE to vary them"
+        msg = (
+            f"the inputs in {text.removeprefix(FILE_MARK)} have fixed sizes; write --input NAME=SIZE,SIZE to vary them"
+        )
         raise InputError(msg)
 
 
