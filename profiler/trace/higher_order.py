@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch._C import DispatchKey
+from torch._higher_order_ops.base_hop import BaseHOP
 
+from profiler.trace.eager_control_flow import run_scan
 from profiler.trace.flex_attention import FlexAttention
 
 if TYPE_CHECKING:
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from profiler.trace.argument_specs import SpecCache
 
 #: Those that refuse to run under a dispatch mode. All that they run is in the functions they call.
-_CALLS_FUNCTIONS = frozenset({"cond", "switch", "strict_mode"})
+_CALLS_FUNCTIONS = frozenset({"cond", "switch", "strict_mode", "invoke_subgraph"})
 
 
 def run_higher_order(
@@ -46,7 +48,10 @@ def run_higher_order(
         count(func, specs.call_specs(None, args, kwargs, result))
         on_written((args, kwargs))
         return result
-    if func.name() in _CALLS_FUNCTIONS:
+    if func.name() == "scan":  # its kernel refuses a mode too, but runs operators of its own between the calls
+        with mode:
+            return run_scan(*args, **kwargs)
+    if func.name() in _CALLS_FUNCTIONS or isinstance(func, BaseHOP):
         return implementation(*[_recorded(mode, argument) for argument in args], **kwargs)
     if func.name() != "flex_attention":
         with mode:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from torch.utils import _python_dispatch
 
-from profiler.trace.eager_conditions import plain_conditions
+from profiler.trace.eager_control_flow import plain_control_flow
 from profiler.trace.force_eager import force_eager
 from profiler.trace.meta_attention import fused_attention_on_meta
 from profiler.trace.meta_composites import whole_composites_on_meta
@@ -66,7 +66,7 @@ def _process_state() -> Iterator[None]:
         force_eager(stack)
         stack.enter_context(fused_attention_on_meta())
         stack.enter_context(whole_composites_on_meta())
-        stack.enter_context(plain_conditions())
+        stack.enter_context(plain_control_flow())
         stack.enter_context(recurrent_layers_on_meta())
         yield
 
