@@ -17,6 +17,14 @@ _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "\u00a0": "&nbsp;"}
 #: What a spreadsheet reads as the beginning of a formula.
 #: Source: https://owasp.org/www-community/attacks/CSV_Injection
 _FORMULA = ("=", "+", "-", "@")
+_LATEX = str.maketrans(
+    {
+        "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+        "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "≥": r"$\geq$", "≤": r"$\leq$", "≈": r"$\approx$",
+        "×": r"$\times$", "·": r"$\cdot$", "−": r"$-$", "±": r"$\pm$", "µ": r"$\mu$", "–": "--", "…": r"\dots{}",
+        "\u00a0": "~",
+    }
+)  # fmt: skip
 #: Characters that XML 1.0 does not allow, escaped or not.
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 #: How to write in ASCII what the reports are made of.
@@ -94,6 +102,17 @@ def csv_cell(text: str) -> str:
         ("'=1+1", 'layer1.0')
     """
     return plain(f"'{text}" if text.startswith((*_FORMULA, "'", "\t", "\r")) else text)
+
+
+def latex(text: str) -> str:
+    r"""Return *text* for a cell of a LaTeX table.
+
+    Example:
+        >>> print(latex("fc_1 ≥ 50 %"))
+        fc\_1 $\geq$ 50 \%
+    """
+    kept = "\u00a0".join(map(plain, text.split("\u00a0")))
+    return kept.translate(_LATEX)
 
 
 def xml(text: str) -> str:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import runpy
+import shlex
 import warnings
 from pathlib import Path
 
 import pytest
+
+from profiler.cli import main
 
 FOLDER = Path(__file__).parent.parent / "examples"
 SCRIPTS = sorted(FOLDER.glob("*.py"))
@@ -45,3 +49,12 @@ def test_a_notebook_runs(notebook):
 def test_there_are_eight_scripts_and_two_notebooks():
     assert len(SCRIPTS) >= 8
     assert len(NOTEBOOKS) >= 2
+
+
+def test_the_command_of_the_workflow_runs(tmp_path, monkeypatch, capsys):
+    (command,) = re.findall(r"run: profiler (.*)", (FOLDER / "github-workflow.yml").read_text())
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
+    (tmp_path / "budgets.toml").write_text('[[budget]]\ntarget = "squeezenet1_1"\nparams = 1\n')
+    assert main(shlex.split(command)) == 1
+    assert (tmp_path / "comment.md").read_text().startswith("### ❌")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -12,8 +12,13 @@ from profiler.cli.app import app
 from profiler.cli.output import emit, note, working
 from profiler.cli.subjects import OUTPUT, PLAN, examples
 from profiler.projection.mode import Mode, Step
-from profiler.report.calibration import text
+from profiler.report.calibration import CALIBRATION_FORMATS, CalibrationReport
 from profiler.util.files import write_whole
+
+if TYPE_CHECKING:
+    Format = str
+else:
+    Format = Literal[*CALIBRATION_FORMATS.names()]
 
 
 @app.command(
@@ -30,6 +35,7 @@ def calibrate(
     on: str,
     mode: Mode = "eager",
     step: Step = "inference",
+    format: Annotated[Format, Parameter(alias="-f", group=OUTPUT)] = "text",
     output: Annotated[Path | None, Parameter(alias="-o", group=OUTPUT)] = None,
     quiet: Annotated[bool, Parameter(alias="-q", group=OUTPUT)] = False,
 ) -> None:
@@ -43,6 +49,7 @@ def calibrate(
         on: The device that was measured; see `--on` of the default command.
         mode: The mode in which the models ran; rows that name another are left out.
         step: Whether they ran inference or training steps; rows that name the other are left out.
+        format: Output format.
         output: File to write the time table to, for `--efficiency`.
         quiet: Print nothing on stderr.
     """
@@ -60,4 +67,4 @@ def calibrate(
         warn(warning)
     if output is not None:
         write_whole(output, format_time_table(calibration.table))
-    emit(text(calibration, device.id, output), None)
+    emit(CALIBRATION_FORMATS.render(CalibrationReport(calibration, device.id, output), format), None)

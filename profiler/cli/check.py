@@ -33,7 +33,7 @@ else:
     group=GUARD,
     help_epilogue=examples(
         "profiler check budgets.toml",
-        "profiler check budgets.toml --format junit --output budgets.xml",
+        "profiler check budgets.toml --format github-markdown --output comment.md",
     ),
 )
 def check(

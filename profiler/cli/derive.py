@@ -66,7 +66,7 @@ def derive(
         train: Count a training step instead of a forward pass.
         dtype: Floating-point dtype of parameters and inputs, such as bfloat16; by default the model's own.
         device: `meta`, `cpu`, `cuda`, or `auto`, which is `meta`, or the CPU for models that need real values.
-        format: Output format: text, latex, python or json.
+        format: Output format: text, csv, json, latex, markdown or python.
         output: File to write the result to, instead of printing it.
         quiet: Print nothing on stderr.
     """

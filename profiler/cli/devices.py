@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -13,10 +11,14 @@ from profiler.cli.app import app
 from profiler.cli.output import emit
 from profiler.cli.subjects import CATALOGUES, OUTPUT, examples
 from profiler.errors import UnknownNameError
-from profiler.report.device_catalogue import sheet, table
+from profiler.report.device_catalogue import DEVICE_FORMATS, DeviceList
 
 if TYPE_CHECKING:
     from profiler.devices import Device
+
+    Format = str
+else:
+    Format = Literal[*DEVICE_FORMATS.names()]
 
 
 @app.command(
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 )
 def devices(
     *words: str,
-    format: Annotated[Literal["text", "json"], Parameter(alias="-f", group=OUTPUT)] = "text",
+    format: Annotated[Format, Parameter(alias="-f", group=OUTPUT)] = "text",
     output: Annotated[Path | None, Parameter(alias="-o", group=OUTPUT)] = None,
     anew: bool = False,
 ) -> None:
@@ -38,17 +40,13 @@ def devices(
 
     Args:
         words: A name, or a part of one: `h100`, `orin nx`, `NVIDIA`; `local` is this machine.
-        format: Output format: text or json.
+        format: Output format.
         output: File to write the result to, instead of printing it.
         anew: With `local`: measure this machine again.
     """
     selection = _select(" ".join(words), remeasure=anew)
-    if format == "json":
-        emit(json.dumps({"devices": [_to_dict(device) for device in selection]}, indent=1) + "\n", output)
-    elif len(selection) == 1 and _is_denoted(" ".join(words)):
-        emit(sheet(selection[0]), output)
-    else:
-        emit(table(selection), output)
+    is_denoted = len(selection) == 1 and _is_denoted(" ".join(words))
+    emit(DEVICE_FORMATS.render(DeviceList(selection, is_denoted), format), output)
 
 
 def _is_denoted(name: str) -> bool:
@@ -82,9 +80,3 @@ def _select(name: str, *, remeasure: bool) -> list[Device]:
 
 def _searchable_text(device: Device) -> str:
     return f"{device.id} {device.name} {device.vendor} {device.kind}".lower()
-
-
-def _to_dict(device: Device) -> dict[str, Any]:
-    """Return the JSON form of a device, without empty fields."""
-    row = {key: value for key, value in asdict(device).items() if value not in (None, (), {}, "")}
-    return row | {"source": "; ".join(source.title for source in device.sources), "memory_bytes": device.memory_bytes}

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
 from profiler.cli.app import app
 from profiler.cli.output import emit
-from profiler.cli.subjects import CATALOGUES, examples
-from profiler.report.tables import table
+from profiler.cli.subjects import CATALOGUES, OUTPUT, examples
+from profiler.report.document_catalogue import DOCUMENT_FORMATS
+
+if TYPE_CHECKING:
+    Format = str
+else:
+    Format = Literal[*DOCUMENT_FORMATS.names()]
 
 
 @app.command(
@@ -15,17 +25,23 @@ from profiler.report.tables import table
         "profiler documents --template",
     ),
 )
-def documents(*, template: bool = False) -> None:
+def documents(
+    *,
+    template: bool = False,
+    format: Annotated[Format, Parameter(alias="-f", group=OUTPUT)] = "text",
+    output: Annotated[Path | None, Parameter(alias="-o", group=OUTPUT)] = None,
+) -> None:
     """List the documents whose claims `profiler verify` checks.
 
     Args:
         template: Print a commented example of a claims file instead, as a starting point for your own.
+        format: Output format.
+        output: File to write the result to, instead of printing it.
     """
     from profiler.documents import FOLDER
     from profiler.documents import documents as catalogue
 
     if template:
-        emit((FOLDER / "template.toml").read_text(encoding="utf-8"), None)
+        emit((FOLDER / "template.toml").read_text(encoding="utf-8"), output)
         return
-    rows = [(d.id, str(len(d.claims)), d.language, d.title) for d in catalogue().values()]
-    emit(table({"document": "left", "claims": "right", "language": "left", "title": "left"}, rows) + "\n", None)
+    emit(DOCUMENT_FORMATS.render(list(catalogue().values()), format), output)

@@ -33,7 +33,7 @@ else:
     ProfileFormat = Literal[*PROFILE_FORMATS.names()]
 
 
-def show(profile: Profile, *, title: str, depth: int, form: str, output: Path | None) -> None:
+def show(profile: Profile, *, title: str, depth: int | None, form: str, output: Path | None) -> None:
     """Print a profile in a format, or write it to *output*; text on a terminal is in colour and uses its width."""
     shown = _for_terminal(Report(profile, title, depth), form, output)
     emit(shown or render(profile, form, title=title, depth=depth, command=command_line()), output)

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
 from profiler.cli.app import app
 from profiler.cli.output import emit
-from profiler.cli.subjects import CATALOGUES, examples
-from profiler.report.peer_catalogue import details, overview
+from profiler.cli.subjects import CATALOGUES, OUTPUT, examples
+from profiler.report.peer_catalogue import PEER_FORMATS, PeerList
+
+if TYPE_CHECKING:
+    Format = str
+else:
+    Format = Literal[*PEER_FORMATS.names()]
 
 
 @app.command(
@@ -15,15 +25,23 @@ from profiler.report.peer_catalogue import details, overview
         "profiler peers fvcore",
     ),
 )
-def peers(name: str | None = None, /) -> None:
+def peers(
+    name: str | None = None,
+    /,
+    *,
+    format: Annotated[Format, Parameter(alias="-f", group=OUTPUT)] = "text",
+    output: Annotated[Path | None, Parameter(alias="-o", group=OUTPUT)] = None,
+) -> None:
     """List the FLOP counters that `--against` can run.
 
     Shows version, unit, convention and known deviations of each.
 
     Args:
         name: Show only this counter, with each known deviation and its place in the counter's source.
+        format: Output format.
+        output: File to write the result to, instead of printing it.
     """
     from profiler.peers import all_peers, find_peer
 
-    text = overview(all_peers().values()) if name is None else details(find_peer(name))
-    emit(text + "\n", None)
+    selection = list(all_peers().values()) if name is None else [find_peer(name)]
+    emit(PEER_FORMATS.render(PeerList(selection, name is not None), format), output)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -14,10 +12,12 @@ from profiler.cli.app import app
 from profiler.cli.output import emit, note
 from profiler.cli.subjects import OUTPUT, PLAN, examples
 from profiler.errors import CheckFailedError
-from profiler.report.pipeline_tables import text
+from profiler.report.pipeline_tables import PIPELINE_FORMATS
 
 if TYPE_CHECKING:
-    from profiler.projection.pipeline_plan import PipelinePlan
+    Format = str
+else:
+    Format = Literal[*PIPELINE_FORMATS.names()]
 
 
 @app.command(
@@ -35,7 +35,7 @@ def plan(
     precision: str | None = None,
     utilisation: float | None = None,
     strict: bool = False,
-    format: Annotated[Literal["text", "json"], Parameter(alias="-f", group=OUTPUT)] = "text",
+    format: Annotated[Format, Parameter(alias="-f", group=OUTPUT)] = "text",
     output: Annotated[Path | None, Parameter(alias="-o", group=OUTPUT)] = None,
     quiet: Annotated[bool, Parameter(alias="-q", group=OUTPUT)] = False,
 ) -> None:
@@ -49,7 +49,7 @@ def plan(
         precision: The precision of every stage that names none.
         utilisation: Fraction of the peak that the required TOPS assume; by default that of each stage's estimate.
         strict: Exit with status 1 if a device lacks the memory or the speed for its stages.
-        format: Output format: text or json.
+        format: Output format.
         output: File to write the result to, instead of printing it.
         quiet: Print nothing on stderr.
     """
@@ -62,15 +62,8 @@ def plan(
     pairs = zip(document.stages, devices, strict=True)
     counted = [count_stage(stage, device, precision, partial(note, quiet=quiet)) for stage, device in pairs]
     planned = plan_pipeline(document.name, counted, utilisation)
-    _write(planned, format, output)
+    emit(PIPELINE_FORMATS.render(planned, format), output)
     if strict and not planned.fits:
         overloaded = ", ".join(device.device for device in planned.devices if not device.fits)
         msg = f"--strict: {overloaded} does not have the memory or the speed for the stages of {planned.name}"
         raise CheckFailedError(msg)
-
-
-def _write(planned: PipelinePlan, format: str, output: Path | None) -> None:
-    if format == "json":
-        emit(json.dumps({"plan": asdict(planned) | {"fits": planned.fits}}, indent=1) + "\n", output)
-    else:
-        emit(text(planned), output)

@@ -36,7 +36,7 @@ def profile(
     autocast: Annotated[str | None, Parameter(group=MODEL)] = None,
     attention: Annotated[Literal["flash", "math"], Parameter(group=MODEL)] = "flash",
     device: Annotated[str, Parameter(group=MODEL)] = "auto",
-    depth: Annotated[int, Parameter(group=OUTPUT)] = 2,
+    depth: Annotated[int | None, Parameter(group=OUTPUT)] = None,
     format: Annotated[ProfileFormat, Parameter(alias="-f", group=OUTPUT)] = "text",
     output: Annotated[Path | None, Parameter(alias="-o", group=OUTPUT)] = None,
     quiet: Annotated[bool, Parameter(alias="-q", group=OUTPUT)] = False,
@@ -58,7 +58,7 @@ def profile(
             matrix products and a softmax.
         device: Where the model runs: `meta` (no weights, no memory), `cpu`, `cuda`, or `auto`, which is `meta`, or the
             CPU for models that need real values.
-        depth: Number of module levels that the tree shows.
+        depth: Number of module levels to show; by default 2, and all of them in CSV.
         format: Output format.
         output: File to write the result to, instead of printing it.
         quiet: Print nothing on stderr.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -12,7 +12,12 @@ from profiler.cli.output import emit, working
 from profiler.cli.subjects import OUTPUT, PLAN, examples
 from profiler.errors import CheckFailedError
 from profiler.projection.mode import Mode
-from profiler.report.servings import text, to_json
+from profiler.report.servings import SERVICE_FORMATS, ServiceReport
+
+if TYPE_CHECKING:
+    Format = str
+else:
+    Format = Literal[*SERVICE_FORMATS.names()]
 
 
 @app.command(
@@ -35,7 +40,7 @@ def serve(
     mode: Mode = "deployed",
     price_per_hour: float | None = None,
     strict: bool = False,
-    format: Annotated[Literal["text", "json"], Parameter(alias="-f", group=OUTPUT)] = "text",
+    format: Annotated[Format, Parameter(alias="-f", group=OUTPUT)] = "text",
     output: Annotated[Path | None, Parameter(alias="-o", group=OUTPUT)] = None,
     quiet: Annotated[bool, Parameter(alias="-q", group=OUTPUT)] = False,
 ) -> None:
@@ -54,7 +59,7 @@ def serve(
         mode: How the model runs: `eager`, `compiled` or `deployed`. Servers replay merged kernels, as in `deployed`.
         price_per_hour: Price of a device for an hour; adds the price of a million tokens.
         strict: Exit with status 1 if the service fits no device.
-        format: Output format: text or json.
+        format: Output format.
         output: File to write the result to, instead of printing it.
         quiet: Print nothing on stderr.
     """
@@ -70,7 +75,7 @@ def serve(
     with working(f"counting {target}", quiet=quiet):
         counted = count_service(target, service)
     plans = [plan_service(counted, device, precision=precision, mode=mode) for device in devices]
-    emit((to_json if format == "json" else text)(target, service, plans), output)
+    emit(SERVICE_FORMATS.render(ServiceReport(target, service, plans), format), output)
     if strict and not any(plan.fits for plan in plans):
         msg = "--strict: the service fits no device"
         raise CheckFailedError(msg)

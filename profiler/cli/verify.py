@@ -45,7 +45,7 @@ def verify(
     Args:
         names: Documents that `profiler documents` lists, or TOML files of claims; by default all documents that come
             with the package.
-        claim: Check only this claim. Can be repeated.
+        claim: Check only these claims, separated by commas. Can be repeated.
         format: Output format.
         output: File to write the result to, instead of printing it.
         quiet: Print nothing on stderr except errors.
@@ -53,7 +53,8 @@ def verify(
     from profiler.documents import documents, find_document
 
     selected = [find_document(name) for name in names] or list(documents().values())
-    claim_results = _check(selected, claim, quiet=quiet)
+    chosen = tuple(name.strip() for names in claim for name in names.split(",") if name.strip())
+    claim_results = _check(selected, chosen, quiet=quiet)
     emit(CLAIM_FORMATS.render(claim_results, format), output)
     _raise_failed(claim_results)
     _raise_wrong(claim_results)

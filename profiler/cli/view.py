@@ -23,7 +23,7 @@ def view(
     saved: Path,
     /,
     *,
-    depth: Annotated[int, Parameter(group=OUTPUT)] = 2,
+    depth: Annotated[int | None, Parameter(group=OUTPUT)] = None,
     format: Annotated[ProfileFormat, Parameter(alias="-f", group=OUTPUT)] = "text",
     output: Annotated[Path | None, Parameter(alias="-o", group=OUTPUT)] = None,
 ) -> None:
@@ -31,7 +31,7 @@ def view(
 
     Args:
         saved: A file that `--format json --output FILE` or `Profile.save` wrote.
-        depth: Number of module levels that the tree shows.
+        depth: Number of module levels to show; by default 2, and all of them in CSV.
         format: Output format.
         output: File to write the result to, instead of printing it.
     """

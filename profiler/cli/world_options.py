@@ -93,10 +93,10 @@ class WorldOptions:
         Raises:
             InputError: The format shows a single profile.
         """
-        if form not in {"text", "json"}:
-            msg = f"--format {form} shows one rank; add --rank, or choose text or json for the roles of a world"
+        if form not in {"text", "json", "csv", "markdown"}:
+            msg = f"--format {form} shows one rank; add --rank, or choose text, json, csv or markdown for all roles"
             raise InputError(msg)
-        from profiler.report.world_tables import RoleRow, world_json, world_text
+        from profiler.report.world_tables import RoleRow, world_csv, world_json, world_markdown, world_text
         from profiler.worlds.world import trace_roles
 
         plan = self.plan(autocast)
@@ -107,7 +107,10 @@ class WorldOptions:
         rows = [RoleRow(role.name, role.ranks, role.rank, profile) for role, profile in pairs]
         if form == "json":
             return world_json(str(plan.mesh), rows, times)
-        return world_text(_heading(step, plan), rows, times)
+        if form == "csv":
+            return world_csv(rows)
+        write = world_markdown if form == "markdown" else world_text
+        return write(_heading(step, plan), rows, times)
 
     def _data_parallel(self) -> DataParallel:
         ways: dict[DataParallel, bool] = {"ddp": self.ddp, "fsdp": self.fsdp, "hsdp": self.hsdp}

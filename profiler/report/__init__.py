@@ -5,7 +5,8 @@ To add a format of profiles, write a file in ``formats/`` with a function decora
 The command line offers it at once.
 """
 
-from profiler.report.profile_formats import DEPTH, PROFILE_FORMATS, render
-from profiler.report.report import Report
+from profiler.report.profile_formats import PROFILE_FORMATS, render
+from profiler.report.report import DEPTH, Report
+from profiler.report.rich_report import RichReport
 
-__all__ = ["DEPTH", "PROFILE_FORMATS", "Report", "render"]
+__all__ = ["DEPTH", "PROFILE_FORMATS", "Report", "RichReport", "render"]

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 Outcomes = Mapping[str, Outcome | ProfilerError]
 #: The formats of check results: one file each in ``report/check_formats``.
 CHECK_FORMATS: Formats[CheckReport] = Formats("profiler.report.check_formats")
-_COLUMNS: dict[str, Side] = {"limit": "left", "value": "right", "allowed": "right", "change": "right", "": "left"}
+#: The columns of a budget's limits.
+COLUMNS: dict[str, Side] = {"limit": "left", "value": "right", "allowed": "right", "change": "right", "": "left"}
 _BINARY = frozenset({"bytes_read", "bytes_written", PEAK})
 _WHERE_SHOWN = 8
 
@@ -65,7 +66,7 @@ def outcome_text(outcome: Outcome) -> str:
     The column "change" compares with the baseline.
     """
     heading = Report(outcome.profile, outcome.name, 0).heading
-    parts = [table(_COLUMNS, [_row(outcome, check) for check in outcome.checks])]
+    parts = [table(COLUMNS, [limit_cells(outcome, check) for check in outcome.checks])]
     parts += [where_text(check) for check in outcome.checks if not check.passed]
     return f"{heading}\n\n" + "\n\n".join(parts)
 
@@ -113,7 +114,8 @@ def _places(rows: Iterable[Change], *, binary: bool) -> str:
     return table(columns, [(path_name(r.place.module), r.place.operator, short(r.after)) for r in rows])
 
 
-def _row(outcome: Outcome, check: Check) -> tuple[str, ...]:
+def limit_cells(outcome: Outcome, check: Check) -> tuple[str, ...]:
+    """Return the row of a limit, in the order of ``COLUMNS``."""
     written, metric = check.limit.written, check.limit.metric
     allowed = units.exact(check.most) + (f" ({written})" if check.limit.is_relative else "")
     is_bound = metric.name not in {*HELD, PEAK, "uncounted", "calls"} and not outcome.profile.is_complete

@@ -23,6 +23,7 @@ from profiler.report.claim_figures import (
     scale,
 )
 from profiler.report.registry import Formats
+from profiler.report.table_formats import csv_table
 from profiler.report.tables import WIDTH, table
 from profiler.units import with_unit
 from profiler.values.findings import Verdict
@@ -65,6 +66,21 @@ def markdown(claim_results: Sequence[ClaimResult]) -> str:
             items = [f"{indent[2:]}- {_escape(line)}" for indent, line in lines]
             parts.append("\n".join([f"### {head[1]}", "", *items]))
     return "\n\n".join(parts) + "\n"
+
+
+@CLAIM_FORMATS.register("csv")
+def to_csv(claim_results: Sequence[ClaimResult]) -> str:
+    """Return a line for each figure."""
+    columns = ("document", "claim", "figure", "verdict", "printed", "actual", "factor", "unit")
+    rows = [
+        (
+            claim.document.id, claim.claim.id, label(result.figure), result.verdict.value, printed(result),
+            actual_cell(result), factor(result), result.figure.unit,
+        )
+        for claim in claim_results
+        for result in claim.results
+    ]  # fmt: skip
+    return csv_table(columns, rows)
 
 
 @CLAIM_FORMATS.register("json")

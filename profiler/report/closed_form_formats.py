@@ -1,4 +1,4 @@
-"""The formats of a closed form: text, LaTeX, Python and JSON. To add one, register a function here."""
+"""The formats of a closed form: text, Markdown, LaTeX, Python, CSV and JSON. To add one, register a function here."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from profiler.derive.polynomials import evaluate
 from profiler.derive.result import DerivationResult
+from profiler.escaping import markdown as markdown_text
 from profiler.report.closed_form_text import text
 from profiler.report.registry import Formats
+from profiler.report.table_formats import csv_table, markdown_table, page
 
 if TYPE_CHECKING:
     from profiler.derive.analysis import LargestSize
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from profiler.derive.comparison import Comparison, Difference
     from profiler.derive.samples import Origin
     from profiler.derive.variables import Point, Variable
+    from profiler.report.tables import Side
 
 SCHEMA = "profiler-form/1"
 CLOSED_FORM_FORMATS = Formats[DerivationResult]()
@@ -56,6 +59,29 @@ def python(result: DerivationResult) -> str:
     if len(result.pieces) > 1:
         lines.append('    raise ValueError("outside the sizes for which this was derived")')
     return "\n".join(lines) + "\n"
+
+
+@CLOSED_FORM_FORMATS.register("csv")
+def to_csv(result: DerivationResult) -> str:
+    """Format as a line a term, with the ranges of the sizes in which it holds."""
+    return csv_table(("piece", "where", "term", "coefficient"), _term_rows(result))
+
+
+@CLOSED_FORM_FORMATS.register("markdown")
+def to_markdown(result: DerivationResult) -> str:
+    """Format as the equation, and a table of its terms."""
+    columns: dict[str, Side] = {"piece": "right", "where": "left", "term": "left", "coefficient": "right"}
+    rows = [tuple(map(str, row)) for row in _term_rows(result)]
+    heading = f"{result.form.quantity} ({result.form.unit}) of {result.form.subject}: {_ranges(result)}"
+    return page(markdown_text(heading), f"$$\n{latex(result)}$$", markdown_table(columns, rows))
+
+
+def _term_rows(result: DerivationResult) -> list[tuple[int, str, str, int | str]]:
+    return [
+        (number, _condition(piece, result, " <= ", " and "), row["term"], row["coefficient"])
+        for number, piece in enumerate(result.pieces, 1)
+        for row in (_term(term, result) for term in piece.terms())
+    ]
 
 
 @CLOSED_FORM_FORMATS.register("json")

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from profiler import units
-from profiler.escaping import csv_cell
+from profiler.escaping import csv_cell, latex
 from profiler.escaping import markdown as markdown_text
 from profiler.report.registry import Formats
 from profiler.report.tables import table
@@ -38,12 +38,6 @@ class Comparison:
 
 COMPARISON_FORMATS = Formats[Comparison]("profiler.report.comparison_formats")
 _WIDTH = 140
-_LATEX = str.maketrans(
-    {
-        "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-        "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "≥": r"$\geq$", "µ": r"$\mu$",
-    }
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +86,10 @@ def to_latex(comparison: Comparison) -> str:
     columns = columns_of(comparison)
     lines = [rf"\begin{{tabular}}{{l{'r' * len(columns)}}}", r"\toprule"]
     headings = ["model", *(column.heading for column in columns)]
-    lines += [" & ".join(heading.translate(_LATEX) for heading in headings) + r" \\", r"\midrule"]
+    lines += [" & ".join(latex(heading) for heading in headings) + r" \\", r"\midrule"]
     for row in _cells(comparison, columns):
         cells = [
-            rf"\textbf{{{cell.removesuffix(' *').translate(_LATEX)}}}"
-            if cell.endswith(" *")
-            else cell.translate(_LATEX)
-            for cell in row
+            rf"\textbf{{{latex(cell.removesuffix(' *'))}}}" if cell.endswith(" *") else latex(cell) for cell in row
         ]
         lines.append(" & ".join(cells) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"

@@ -1,10 +1,14 @@
-"""Devices as text: a table of several, or a data sheet of one."""
+"""Devices as text (a table of several, or a data sheet of one), Markdown, CSV and JSON."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 from profiler import units
+from profiler.report.registry import Formats
+from profiler.report.table_formats import csv_table, markdown_table, page
 from profiler.report.tables import table as format_table
 
 if TYPE_CHECKING:
@@ -19,12 +23,72 @@ _COLUMNS: dict[str, Side] = {
 }  # fmt: skip
 
 
+_FIELDS = ("id", "name", "vendor", "kind", "year", "memory_bytes", "bandwidth_bytes_per_s", "power_w")
+_FOOTER = "{} devices; dense peaks in TOPS; `devices NAME` shows one device in full"
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceList:
+    """Devices, and whether a name denotes the only one of them, which is then shown in full."""
+
+    devices: Sequence[Device]
+    is_denoted: bool = False
+
+
+DEVICE_FORMATS: Formats[DeviceList] = Formats()
+
+
+@DEVICE_FORMATS.register("text")
+def to_text(selection: DeviceList) -> str:
+    """Write the data sheet of the only device, or a table of several."""
+    return sheet(selection.devices[0]) if selection.is_denoted else table(selection.devices)
+
+
+@DEVICE_FORMATS.register("markdown")
+def to_markdown(selection: DeviceList) -> str:
+    """Write a row a device."""
+    return page(markdown_table(_COLUMNS, map(_row, selection.devices)), _FOOTER.format(len(selection.devices)))
+
+
+@DEVICE_FORMATS.register("csv")
+def to_csv(selection: DeviceList) -> str:
+    """Write a line a device, in base units; the dense peaks are a column for each precision."""
+    devices = selection.devices
+    precisions = list(dict.fromkeys(precision for device in devices for precision in device.peak_ops_per_s))
+    columns = [*_FIELDS, *(f"peak_{precision}_ops_per_s" for precision in precisions), "confidence", "source"]
+    rows = [
+        [
+            *(getattr(device, name) for name in _FIELDS),
+            *(device.peak_ops_per_s.get(precision) for precision in precisions),
+            device.confidence,
+            _source(device),
+        ]
+        for device in devices
+    ]
+    return csv_table(columns, rows)
+
+
+@DEVICE_FORMATS.register("json")
+def to_json(selection: DeviceList) -> str:
+    """Write every figure of every device."""
+    return json.dumps({"devices": list(map(_to_dict, selection.devices))}, indent=1) + "\n"
+
+
+def _to_dict(device: Device) -> dict[str, Any]:
+    """Return the JSON form of a device, without empty fields."""
+    row = {key: value for key, value in asdict(device).items() if value not in (None, (), {}, "")}
+    return row | {"source": _source(device), "memory_bytes": device.memory_bytes}
+
+
+def _source(device: Device) -> str:
+    return "; ".join(source.title for source in device.sources)
+
+
 def table(devices: Sequence[Device]) -> str:
     """Format devices as a table, one per line, with their dense peaks in TOPS."""
     rows = [_row(device) for device in devices]
     longest = max((len(device.id) for device in devices), default=0)  # an id is copied, so it is never cut
-    footer = f"{len(rows)} devices; dense peaks in TOPS; `devices NAME` shows one device in full"
-    return f"{format_table(_COLUMNS, rows, narrowest=longest)}\n\n{footer}\n"
+    return f"{format_table(_COLUMNS, rows, narrowest=longest)}\n\n{_FOOTER.format(len(rows))}\n"
 
 
 def sheet(device: Device) -> str:

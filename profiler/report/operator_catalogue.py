@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from profiler.formulas.rule_kind import RuleKind
 from profiler.report.registry import Formats
+from profiler.report.table_formats import csv_table, markdown_table, page
 from profiler.report.tables import WIDTH, table
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class OperatorList:
 
 
 OPERATOR_FORMATS: Formats[OperatorList] = Formats()
+_COLUMNS: dict[str, Side] = {"operator": "left", "rule": "left", "where": "left"}
 
 
 @OPERATOR_FORMATS.register("text")
@@ -54,11 +56,20 @@ def to_text(operators: OperatorList) -> str:
         return _summary(operators)
     if len(operators.rules) == 1 and not operators.uncounted:
         return _sheet(operators.rules[0])
-    columns: dict[str, Side] = {"operator": "left", "rule": "left", "where": "left"}
-    rows = [(r.operator, kind_name(r.kind), f"{r.file}:{r.line}") for r in operators.rules]
-    rows += [(name, _UNCOUNTED, "") for name in operators.uncounted]
     note = f"\n\n{textwrap.fill(f'{_UNCOUNTED}: {_WHY}', WIDTH)}" if operators.uncounted else ""
-    return table(columns, rows, _WIDE) + note + "\n"
+    return table(_COLUMNS, _rows(operators), _WIDE) + note + "\n"
+
+
+@OPERATOR_FORMATS.register("markdown")
+def to_markdown(operators: OperatorList) -> str:
+    """Write a row an operator."""
+    return page(markdown_table(_COLUMNS, _rows(operators)))
+
+
+@OPERATOR_FORMATS.register("csv")
+def to_csv(operators: OperatorList) -> str:
+    """Write a line an operator."""
+    return csv_table(_COLUMNS, _rows(operators))
 
 
 @OPERATOR_FORMATS.register("json")
@@ -70,6 +81,11 @@ def to_json(operators: OperatorList) -> str:
     ]
     rows += [{"operator": name, "rule": _UNCOUNTED, "why": _WHY} for name in operators.uncounted]
     return json.dumps({"operators": rows}, indent=1, ensure_ascii=False) + "\n"
+
+
+def _rows(operators: OperatorList) -> list[tuple[str, str, str]]:
+    rows = [(r.operator, kind_name(r.kind), f"{r.file}:{r.line}") for r in operators.rules]
+    return rows + [(name, _UNCOUNTED, "") for name in operators.uncounted]
 
 
 def kind_name(kind: RuleKind) -> str:

@@ -1,11 +1,16 @@
-"""Pipeline plans as text: the stages, the devices, and the whole pipeline."""
+"""Pipeline plans as text, Markdown, CSV and JSON: the stages, the devices, and the whole pipeline."""
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from textwrap import fill
 from typing import TYPE_CHECKING
 
 from profiler import units
+from profiler.escaping import markdown as markdown_text
+from profiler.report.registry import Formats
+from profiler.report.table_formats import csv_table, markdown_table, page
 from profiler.report.tables import WIDTH, table
 
 if TYPE_CHECKING:
@@ -22,6 +27,40 @@ _DEVICE_COLUMNS: dict[str, Side] = {
 }  # fmt: skip
 
 
+PIPELINE_FORMATS: Formats[PipelinePlan] = Formats()
+_FIELDS = ("rate", "required_tops", "load", "bound_s", "estimate_s")
+
+
+@PIPELINE_FORMATS.register("json")
+def to_json(plan: PipelinePlan) -> str:
+    """Write every figure with its kind and source."""
+    return json.dumps({"plan": asdict(plan) | {"fits": plan.fits}}, indent=1) + "\n"
+
+
+@PIPELINE_FORMATS.register("csv")
+def to_csv(plan: PipelinePlan) -> str:
+    """Write a line a stage."""
+    rows = [
+        (stage.name, stage.target, stage.precision, *(getattr(stage, name).value for name in _FIELDS))
+        for stage in plan.stages
+    ]
+    return csv_table(("stage", "target", "precision", *_FIELDS), rows)
+
+
+@PIPELINE_FORMATS.register("markdown")
+def to_markdown(plan: PipelinePlan) -> str:
+    """Write the stages, the devices, and what follows for the whole."""
+    decoding = [line for stage in plan.stages if stage.first_s is not None for line in _decoding_lines(stage)]
+    lines = [*decoding, *_summary_lines(plan), _verdict(plan)]
+    return page(
+        f"# {markdown_text(plan.name)}",
+        markdown_table(_STAGE_COLUMNS, map(_stage_row, plan.stages)),
+        markdown_table(_DEVICE_COLUMNS, map(_device_row, plan.devices)),
+        "\n".join(f"- {markdown_text(' '.join(line.split()))}" for line in lines),
+    )
+
+
+@PIPELINE_FORMATS.register("text")
 def text(plan: PipelinePlan) -> str:
     """Format a plan."""
     lines = [
@@ -34,9 +73,13 @@ def text(plan: PipelinePlan) -> str:
         *(line for stage in plan.stages if stage.first_s is not None for line in _decoding_lines(stage)),
         *map(_wrapped, _summary_lines(plan)),
         "",
-        "It fits." if plan.fits else "It does not fit: the load or the memory of a device is above 100 %.",
+        _verdict(plan),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _verdict(plan: PipelinePlan) -> str:
+    return "It fits." if plan.fits else "It does not fit: the load or the memory of a device is above 100 %."
 
 
 def _summary_lines(plan: PipelinePlan) -> tuple[str, ...]:

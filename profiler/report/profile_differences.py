@@ -1,4 +1,4 @@
-"""The difference of two profiles as text, and as JSON (schema ``profiler-diff/1``)."""
+"""The difference of two profiles as text, Markdown and CSV, and as JSON (schema ``profiler-diff/1``)."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from profiler import units
+from profiler.escaping import markdown as markdown_text
 from profiler.report.registry import Formats
 from profiler.report.report import Report
+from profiler.report.table_formats import csv_table, markdown_table, page
 from profiler.report.tables import percent, signed, signed_exact, table
 
 if TYPE_CHECKING:
@@ -45,6 +47,37 @@ def to_text(report: DiffReport) -> str:
     parts = [heads, _totals(difference), *_moves(difference), *_modules(difference)]
     parts += [*_operators(difference), *_phases(difference), *_memory(difference)]
     return "\n\n".join(parts) + "\n"
+
+
+@DIFF_FORMATS.register("markdown")
+def to_markdown(report: DiffReport) -> str:
+    """Write the totals that changed, and the modules with the largest effect."""
+    difference = report.difference
+    heads = [
+        f"before: {markdown_text(_heading(difference.before, report.before))}",
+        f"after: {markdown_text(_heading(difference.after, report.after))}",
+    ]
+    if difference.is_empty:
+        return page(*heads, "Nothing changed.")
+    totals = [_exact_row(delta) for delta in (*difference.totals, *difference.memory) if delta.change]
+    modules = _module_rows(difference)
+    return page(
+        *heads,
+        markdown_table(_exact_columns("total"), totals) if totals else "",
+        markdown_table({"module": "left", **_COSTS}, modules) if modules else "",
+        _hidden_modules(difference),
+    )
+
+
+@DIFF_FORMATS.register("csv")
+def to_csv(report: DiffReport) -> str:
+    """Write a line for each figure of the totals, of the memory and of each module that changed."""
+    difference = report.difference
+    rows = [("total", "", delta) for delta in difference.totals]
+    rows += [("peak memory", "", delta) for delta in difference.memory]
+    rows += [(row.kind, path_name(row.path), delta) for row in difference.modules for delta in row.deltas]
+    columns = ("kind", "module", "figure", "before", "after", "change")
+    return csv_table(columns, ((kind, path, d.name, d.before, d.after, d.change) for kind, path, d in rows))
 
 
 @DIFF_FORMATS.register("json")
@@ -151,6 +184,18 @@ def _moves(difference: Difference) -> list[str]:
 
 
 def _modules(difference: Difference) -> list[str]:
+    rows = _module_rows(difference)
+    hidden = _hidden_modules(difference)
+    text = table({"module": "left", **_COSTS}, rows)
+    return [f"{text}\n{hidden}" if hidden else text] if rows else []
+
+
+def _hidden_modules(difference: Difference) -> str:
+    hidden = len(difference.modules) - _SHOWN
+    return f"and {hidden} more" if hidden > 0 else ""
+
+
+def _module_rows(difference: Difference) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     for row in difference.modules[:_SHOWN]:
         was = "" if row.was is None else f" (was {path_name(row.was)})"
@@ -159,9 +204,7 @@ def _modules(difference: Difference) -> list[str]:
         rows.append((f"{_SIGNS[row.kind]} {path_name(row.path)} {row.type}{was}{only}", *_costs(row.deltas)))
         if not only:
             rows += [(f"    {o.operator} {o.dtype}", *_costs(o.deltas)) for o in operators]
-    hidden = len(difference.modules) - _SHOWN
-    text = table({"module": "left", **_COSTS}, rows)
-    return [f"{text}\nand {hidden} more" if hidden > 0 else text] if rows else []
+    return rows
 
 
 def _operators(difference: Difference) -> list[str]:

@@ -12,18 +12,18 @@ if TYPE_CHECKING:
 
 #: The formats of a profile: one file each in ``report/formats``.
 PROFILE_FORMATS = Formats[Report]("profiler.report.formats")
-#: How many levels of modules the tree shows by default.
-DEPTH = 2
 
 
-def render(profile: Profile, name: str = "text", *, title: str = "", depth: int = DEPTH, command: str = "") -> str:
+def render(
+    profile: Profile, name: str = "text", *, title: str = "", depth: int | None = None, command: str = ""
+) -> str:
     """Write *profile* in a format.
 
     Args:
         profile: What to write.
         name: One of ``PROFILE_FORMATS.names()``.
         title: What to call the profile; by default the model's class.
-        depth: How many levels of modules the tree shows.
+        depth: How many levels of modules to show; by default two, and all of them in CSV.
         command: The command that made the profile, for the page to show.
 
     Raises:

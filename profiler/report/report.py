@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from profiler.values.records import Phase
 
 
+#: How many levels of modules the tree shows by default.
+DEPTH = 2
 #: The longest name in a line of text, in characters.
 _LONGEST = 300
 
@@ -53,7 +55,8 @@ class Report:
 
     profile: Profile
     title: str
-    depth: int
+    #: None for the default of the format.
+    depth: int | None = None
     command: str = ""
 
     @property
@@ -76,7 +79,12 @@ class Report:
     def modules(self) -> list[Row]:
         """List the modules, parents first, down to ``depth``."""
         activations = self.profile.memory.activations if self.profile.memory else {}
-        return list(module_rows(self.profile.tree, self.depth, _with_parents(activations)))
+        depth = DEPTH if self.depth is None else self.depth
+        return list(module_rows(self.profile.tree, depth, _with_parents(activations)))
+
+    def reaches(self, path: str) -> bool:
+        """Return whether a module is within the depth that was asked for; all are if none was."""
+        return self.depth is None or (path.count(".") + 1 if path else 0) <= self.depth
 
     @property
     def is_step(self) -> bool:

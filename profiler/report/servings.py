@@ -1,12 +1,15 @@
-"""Plans of a service as text and as JSON."""
+"""Plans of a service as text, Markdown, CSV and JSON."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from profiler import units
+from profiler.escaping import markdown as markdown_text
+from profiler.report.registry import Formats
+from profiler.report.table_formats import csv_table, markdown_table, page
 from profiler.report.tables import table
 
 if TYPE_CHECKING:
@@ -27,27 +30,84 @@ _TIME: dict[str, Side] = {
 }  # fmt: skip
 
 
-def text(target: str, service: Service, plans: Sequence[ServingPlan]) -> str:
-    """Format a service on several devices: what fits, and how fast it is."""
-    heading = (
-        f"{target}: {service.users} users at once, {service.context:,} tokens of context and "
-        f"{service.output_tokens:,} generated for each"
-    )
-    notes = list(dict.fromkeys(note for plan in plans for note in plan.notes))
+_LEGEND = "first token: of one user's context, none waiting; per token: a step of all users, halfway through"
+_FIELDS = (
+    "weights", "kv_cache", "workspace", "free", "largest_users", "longest_context", "first_token_s", "token_s",
+    "tokens_per_s_per_user", "tokens_per_s", "price_per_million_tokens",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceReport:
+    """A service, and its plan on each device."""
+
+    target: str
+    service: Service
+    plans: Sequence[ServingPlan]
+
+    @property
+    def heading(self) -> str:
+        """The service in one line."""
+        service = self.service
+        return (
+            f"{self.target}: {service.users} users at once, {service.context:,} tokens of context and "
+            f"{service.output_tokens:,} generated for each"
+        )
+
+    @property
+    def notes(self) -> list[str]:
+        """The notes of all plans, each once."""
+        return list(dict.fromkeys(note for plan in self.plans for note in plan.notes))
+
+
+SERVICE_FORMATS: Formats[ServiceReport] = Formats()
+
+
+@SERVICE_FORMATS.register("text")
+def to_text(report: ServiceReport) -> str:
+    """Write what fits, and how fast it is."""
     parts = [
-        heading,
-        table(_MEMORY, [_memory_row(plan) for plan in plans], width=_WIDTH),
-        table(_TIME, [_time_row(plan) for plan in plans], width=_WIDTH),
-        "first token: of one user's context, none waiting; per token: a step of all users, halfway through",
-        *notes,
+        report.heading,
+        table(_MEMORY, [_memory_row(plan) for plan in report.plans], width=_WIDTH),
+        table(_TIME, [_time_row(plan) for plan in report.plans], width=_WIDTH),
+        _LEGEND,
+        *report.notes,
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def to_json(target: str, service: Service, plans: Sequence[ServingPlan]) -> str:
+@SERVICE_FORMATS.register("markdown")
+def to_markdown(report: ServiceReport) -> str:
+    """Write the same as Markdown."""
+    return page(
+        markdown_text(report.heading),
+        markdown_table(_MEMORY, map(_memory_row, report.plans)),
+        markdown_table(_TIME, map(_time_row, report.plans)),
+        _LEGEND,
+        *map(markdown_text, report.notes),
+    )
+
+
+@SERVICE_FORMATS.register("csv")
+def to_csv(report: ServiceReport) -> str:
+    """Write a line a device, in bytes and seconds."""
+    rows = [
+        (plan.device, plan.precision, plan.fits, *(_value(getattr(plan, name)) for name in _FIELDS))
+        for plan in report.plans
+    ]
+    return csv_table(("device", "precision", "fits", *_FIELDS), rows)
+
+
+def _value(figure: Figure | None) -> object:
+    return None if figure is None else figure.value
+
+
+@SERVICE_FORMATS.register("json")
+def to_json(report: ServiceReport) -> str:
     """Write every figure with its kind and source."""
-    rows = [asdict(plan) | {"fits": plan.fits} for plan in plans]
-    document = {"schema": "profiler-serving/1", "target": target, "service": asdict(service), "plans": rows}
+    rows = [asdict(plan) | {"fits": plan.fits} for plan in report.plans]
+    service = asdict(report.service)
+    document = {"schema": "profiler-serving/1", "target": report.target, "service": service, "plans": rows}
     return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
 

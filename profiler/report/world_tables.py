@@ -7,9 +7,12 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from profiler import units
+from profiler.escaping import markdown as markdown_text
 from profiler.escaping import plain
 from profiler.report import communication_tables
+from profiler.report.table_formats import csv_table, markdown_table, page
 from profiler.report.tables import table
+from profiler.tally.figures import FIGURES
 from profiler.tally.saved import to_json
 
 if TYPE_CHECKING:
@@ -66,6 +69,30 @@ def world_text(heading: str, rows: Sequence[RoleRow], time: WorldTimeRow | None 
         parts += [_communication(row.profile)] if row.profile.communication else []
     parts += [_uncounted(rows)]
     return "\n\n".join(parts) + "\n"
+
+
+def world_markdown(heading: str, rows: Sequence[RoleRow], time: WorldTimeRow | None = None) -> str:
+    """Return the roles as Markdown."""
+    times = [f"- {markdown_text(line.strip())}" for line in _time(time).splitlines()] if time is not None else []
+    parts = (markdown_text(heading), markdown_table(_ROLES, map(_cells, rows)), _whole(rows), "\n".join(times))
+    return page(*parts, markdown_text(_uncounted(rows)))
+
+
+def world_csv(rows: Sequence[RoleRow]) -> str:
+    """Return a line a role, with every digit."""
+    columns = ("role", "ranks", "traced", *FIGURES, "peak_memory_bytes", "sent_bytes")
+    lines = [
+        (
+            row.name,
+            len(row.ranks),
+            row.rank,
+            *(getattr(row.profile.totals, name) for name in FIGURES),
+            row.profile.totals.peak_memory.get("total", 0),
+            sum(c.wire_bytes for c in row.profile.communication),
+        )
+        for row in rows
+    ]
+    return csv_table(columns, lines)
 
 
 def world_json(mesh: str, rows: Sequence[RoleRow], time: WorldTimeRow | None = None) -> str:

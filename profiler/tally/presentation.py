@@ -15,6 +15,8 @@ from profiler.tally.figures import FIGURES, WORK
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from rich.console import RenderableType
+
     from profiler.tally.profile import Profile
 
 _LONGEST = 120
@@ -62,6 +64,12 @@ class Presentation(ABC):
 
         return render(self.result, "markdown", depth=depth)
 
+    def to_latex(self, depth: int = 2) -> str:
+        """Return the modules as a LaTeX table, with *depth* levels below the root; it needs the package booktabs."""
+        from profiler.report import render  # noqa: PLC0415 - as in __str__
+
+        return render(self.result, "latex", depth=depth)
+
     def to_pandas(self, level: Literal["modules", "operators", "entries"] = "modules") -> Any:
         """Return a table for pandas, which has to be installed.
 
@@ -80,6 +88,12 @@ class Presentation(ABC):
         import pandas as pd  # type: ignore[import-untyped,unused-ignore]  # noqa: PLC0415 - not a dependency
 
         return pd.DataFrame(_TABLES[level](self.result))
+
+    def __rich__(self) -> RenderableType:
+        """Return the report for a console of rich, in its width and its colours."""
+        from profiler.report import RichReport  # noqa: PLC0415 - as in __str__
+
+        return RichReport(self.result)
 
     def _repr_html_(self) -> str:
         """Return the report for a notebook: totals and the tree of modules, escaped, without scripts."""

@@ -252,3 +252,39 @@ def test_a_file_that_is_no_budget_is_one_line(capsys, here):
     assert (status, out) == (2, "")
     assert err.startswith("error: budgets.toml: budget.0.target: ")
     assert len(err.splitlines()) == 1
+
+
+def test_a_comment_says_what_is_broken_and_folds_away_what_holds(capsys, here):
+    second = BUDGETS.replace('"net"', '"held"', 1).replace('"+0 %"', "96")
+    (here / "budgets.toml").write_text(BUDGETS.replace('"+0 %"', "95") + second)
+    status, out, _ = check(capsys, "--format", "github-markdown")
+    assert status == 1
+    before, fold, folded = out.partition("<details><summary>1 budget holds</summary>\n\n")
+    assert before.startswith("### ❌ Model costs\n\n**1 of 6 limits is broken: net**\n\n#### net ·")
+    assert "| macs | 96 | 95 |  | BROKEN |" in before
+    assert "\n- macs is 96: 1 more than the 95 allowed" in before
+    assert fold
+    assert "#### held ·" in folded
+    assert folded.endswith("\n\n</details>\n")
+
+
+def test_a_comment_on_budgets_that_hold_is_short(capsys, here):
+    fixed(here, 96)
+    status, out, _ = check(capsys, "--format", "github-markdown")
+    assert (status, out.splitlines()[0]) == (0, "### ✅ Model costs")
+    assert out.index("<details>") < out.index("#### net")
+
+
+def test_a_comment_is_no_longer_than_github_takes(capsys, here):
+    many = "".join(BUDGETS.replace('"net"', f'"net{i}"', 1).replace('"+0 %"', "95") for i in range(400))
+    (here / "budgets.toml").write_text(many)
+    _, out, _ = check(capsys, "--format", "github-markdown")
+    assert 60_000 < len(out) < 65_536
+    assert out.endswith("\n\n…\n")
+
+
+def test_a_model_that_cannot_be_built_is_in_the_comment_and_in_the_csv(capsys, here):
+    (here / "budgets.toml").write_text(BUDGETS.replace("nets.py:net", "nets.py:none"))
+    _, out, _ = check(capsys, "--format", "github-markdown")
+    assert "\n#### net\n\nnot checked: " in out
+    assert ",False," in check(capsys, "--format", "csv").out.splitlines()[1]

@@ -52,6 +52,7 @@ FORMS = {
     "140.txt": lambda profile: wide(profile, 140),
     "modules.csv": lambda profile: render(profile, "csv", title="net"),
     "report.md": lambda profile: render(profile, "markdown", title="net", depth=3),
+    "table.tex": lambda profile: render(profile, "latex", title="net", depth=3),
     "icicle.svg": lambda profile: render(profile, "svg", title="net"),
 }
 
@@ -94,3 +95,17 @@ def test_names_that_one_copies_are_not_cut():
     text = render(p.result)
     assert f"profiler_test_golden.{long}" in "".join(line.split("  ")[0].strip() for line in text.splitlines())
     assert max(map(len, text.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("width", [80, 140])
+def test_rich_prints_a_profile_as_wide_as_its_console(profile, width):
+    console = Console(file=StringIO(), width=width, color_system=None, legacy_windows=False)
+    console.print(profile)
+    lines = [line.rstrip() for line in console.file.getvalue().splitlines()]
+    assert set(lines[1:]) <= set((FOLDER / f"{width}.txt").read_text("utf-8").splitlines())
+    assert any(line.startswith("module ") for line in lines)
+
+
+def test_to_latex_is_the_format_latex(profile):
+    assert profile.to_latex(depth=1) == render(profile, "latex", depth=1)
+    assert profile.to_latex(depth=1) != profile.to_latex()

@@ -40,7 +40,7 @@ def markdown(report: Report) -> str:
     ]
     parts += _findings(report)
     parts += _projection(report)
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def _step(report: Report) -> list[str]:
@@ -89,11 +89,10 @@ def _findings(report: Report) -> list[str]:
         finding_tables.LEGEND,
     ]
     for finding in findings:
-        if finding.claim.subject == TOTAL:
-            parts += [
-                f"### {markdown_text(finding_tables.heading(finding))}",
-                "\n".join(f"- {markdown_text(s)}" for s in finding_tables.story(finding, findings)),
-            ]
+        lines = list(finding_tables.story(finding, findings)) if finding.claim.subject == TOTAL else []
+        if lines:
+            parts.append(f"### {markdown_text(finding_tables.heading(finding))}")
+            parts.append("\n".join(f"- {markdown_text(line)}" for line in lines))
     return parts
 
 
@@ -130,8 +129,10 @@ def _operators(report: Report) -> Iterable[tuple[str, ...]]:
 
 
 def _table(columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    """Return a table with its columns aligned; what a cell holds is shown as it is."""
+    """Return a table with its columns aligned; what a cell holds is shown as it is. Without rows, nothing."""
     cells = [columns, *(tuple(markdown_text(shorten(cell, _LONGEST)) for cell in row) for row in rows)]
+    if len(cells) == 1:
+        return ""
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = ["| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in cells]
     rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"

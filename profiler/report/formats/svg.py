@@ -41,7 +41,7 @@ class Box:
 @PROFILE_FORMATS.register("svg")
 def svg(report: Report) -> str:
     """Return an image that follows the reader's light or dark colours."""
-    boxes = list(_boxes(replace(report, depth=max(report.depth, _LEVELS))))
+    boxes = list(_boxes(replace(report, depth=max(report.depth or 0, _LEVELS))))
     height = _HEAD + _FOOT + _ROW * (1 + max(box.row.level for box in boxes))
     totals = report.profile.totals
     numbers = (
