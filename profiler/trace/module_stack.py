@@ -36,6 +36,7 @@ from profiler.values.records import OUTSIDE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from contextlib import AbstractContextManager
 
     from torch import nn
     from torch.optim import Optimizer
@@ -107,7 +108,8 @@ class ModuleStack:
             if phase == "forward" and _current_graph_task_id() not in {-1, state.graph_task}:
                 phase = "backward"  # a callback that the engine runs when the backward pass has ended
             if state is not self.home and state.is_idle:
-                path = self.home.current  # a thread of torch's own, to which the dispatch mode was handed on
+                # a thread that the block started; or one of torch's own, to which the dispatch mode was handed on
+                path, phase = state.place or (self.home.current, phase)
         else:
             origin, phase = origin_of_backward(state, node)
             if isinstance(origin, CheckpointCall):
@@ -118,6 +120,20 @@ class ModuleStack:
         if node is not None or torch.is_grad_enabled():
             state.nodes.record(path)
         return place_of_exchange(self._paths.of, path, phase) if self._is_sharded else (path, phase)
+
+    def place_of_caller(self) -> Callable[[], AbstractContextManager[None]]:
+        """Return a context in which another thread works for the module, and in the phase, that run here now."""
+        place = self.locate()
+        return lambda: self._working_for(place)
+
+    @contextmanager
+    def _working_for(self, place: tuple[str, Phase]) -> Iterator[None]:
+        state = self.thread.state
+        before, state.place = state.place, place
+        try:
+            yield
+        finally:
+            state.place = before
 
     def on_checkpoint(self, call: CheckpointCall) -> None:
         """Note which module calls a checkpoint."""

@@ -106,7 +106,7 @@ class Session:
         stack.enter_context(observe_exports(unseen.on_export))
         stack.enter_context(observe_launches(unseen.on_launch))
         stack.enter_context(observe_checkpoints(self._modules.on_checkpoint))
-        stack.enter_context(hand_on(self._recorder))
+        stack.enter_context(hand_on(self._recorder, self._modules.place_of_caller))
         stack.enter_context(observe_functions(self._recorder.whole))
         self._modules.attach(
             self._on_model_call,

@@ -85,6 +85,7 @@ class ThreadState:
         "newest_task",
         "nodes",
         "phase",
+        "place",
         "rerun_node",
         "whole_calls",
         "whole_modules",
@@ -114,6 +115,8 @@ class ThreadState:
         #: Whether a custom autograd.Function runs in that forward.
         self.in_rerun_function = False
         self.nodes = NodeOwners()
+        #: On another thread than the profiled block's: the module and phase that started what runs there.
+        self.place: tuple[str, Phase] | None = None
         #: On another thread than the profiled block's: the arguments of the outermost running module.
         self.inputs: list[torch.Tensor] = []
 

@@ -60,6 +60,85 @@ def test_a_plain_function_on_a_pool_that_was_there_before_is_counted():
     assert p.totals.macs == 2 * 8 * 2
 
 
+def by_map(pool):
+    pool.map(lambda _: X @ X.t(), [0])
+
+
+def by_map_async(pool):
+    pool.starmap_async(lambda *_: X @ X.t(), [(0, 0)]).get()
+
+
+def by_apply_async(pool):
+    pool.apply_async(lambda: X @ X.t()).get()
+
+
+def by_imap(pool):
+    list(pool.imap(lambda _: X @ X.t(), [0]))
+
+
+@pytest.mark.parametrize("run", [by_map, by_map_async, by_apply_async, by_imap])
+def test_a_plain_function_on_a_pool_of_multiprocessing_that_was_there_before_is_counted(run):
+    with ThreadPool(1) as pool:
+        pool.apply(int)
+        with profiler.profile(nn.Linear(8, 8)) as p:
+            run(pool)
+        run(pool)
+    assert p.totals.macs == 2 * 8 * 2
+
+
+class StartsOne(nn.Module):
+    """Starts a thread that multiplies; it goes on after the call has ended."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begin, self.ended = threading.Event(), threading.Event()
+
+    def run(self) -> None:
+        self.begin.wait()
+        X @ X.t()
+        self.ended.set()
+
+    def forward(self, x):
+        self.thread = threading.Thread(target=self.run)
+        self.thread.start()
+        return x
+
+
+class WaitsFor(nn.Module):
+    """Lets the thread of another module work, and waits for it."""
+
+    def __init__(self, other) -> None:
+        super().__init__()
+        self.others = [other]
+
+    def forward(self, x):
+        self.others[0].begin.set()
+        self.others[0].thread.join()
+        return x
+
+
+def test_what_a_thread_runs_is_work_of_the_module_that_started_it_also_while_another_runs():
+    first = StartsOne()
+    p = profiler.count(nn.Sequential(first, WaitsFor(first)), X)
+    assert (p.nodes["0"].own.macs, p.nodes["1"].own.macs) == (2 * 8 * 2, 0)
+
+
+def test_what_a_gradient_hook_runs_on_a_thread_is_backward_work_of_the_module():
+    model = nn.Sequential(nn.Linear(8, 8, bias=False), nn.Linear(8, 8, bias=False), nn.ReLU())
+
+    def hook(gradient):
+        on_a_thread(lambda: gradient @ gradient.t())
+
+    with profiler.profile(model) as p:
+        hidden = model[0](X)
+        output = model[1](hidden)
+        output.register_hook(hook)
+        output.sum().backward()
+    assert p.phases["forward"].macs == 2 * PRODUCT
+    assert p.phases["backward"].macs == 3 * PRODUCT + 2 * 8 * 2
+    assert p.nodes["1"].own.macs == 3 * PRODUCT + 2 * 8 * 2
+
+
 def test_a_plain_function_that_a_forward_runs_on_a_thread_is_work_of_its_module():
     class Threaded(nn.Module):
         def forward(self, x):
@@ -98,7 +177,7 @@ def test_a_thread_that_was_started_elsewhere_is_left_alone():
 
 
 def test_the_methods_of_threads_and_pools_are_as_before():
-    before = threading.Thread.start, ThreadPoolExecutor.submit
+    before = threading.Thread.start, ThreadPoolExecutor.submit, dict(vars(ThreadPool))
     with profiler.profile(nn.Linear(8, 8)), profiler.profile(nn.Linear(8, 8)):
         assert threading.Thread.start is not before[0]
-    assert (threading.Thread.start, ThreadPoolExecutor.submit) == before
+    assert (threading.Thread.start, ThreadPoolExecutor.submit, dict(vars(ThreadPool))) == before
