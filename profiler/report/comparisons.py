@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from profiler import units
@@ -13,6 +14,7 @@ from profiler.escaping import csv_cell, latex
 from profiler.escaping import markdown as markdown_text
 from profiler.report.registry import Formats
 from profiler.report.tables import table
+from profiler.util.files import write_whole
 from profiler.values.comparison import ModelRow
 
 if TYPE_CHECKING:
@@ -34,6 +36,18 @@ class Comparison:
     def __str__(self) -> str:
         """Return the table as text."""
         return to_text(self)
+
+    def to_html(self) -> str:
+        """Return a page for a browser: the table, the models as points, and a report of each."""
+        return COMPARISON_FORMATS.render(self, "html")
+
+    def write_html(self, path: str | Path) -> None:
+        """Write what `to_html` returns to a file, whole or not at all.
+
+        Raises:
+            OutputError: The file cannot be written.
+        """
+        write_whole(Path(path), self.to_html())
 
 
 COMPARISON_FORMATS = Formats[Comparison]("profiler.report.comparison_formats")

@@ -5,16 +5,16 @@ from __future__ import annotations
 import html
 import json
 from abc import ABC, abstractmethod
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from profiler import units
 from profiler.errors import InputError
 from profiler.escaping import plain, shorten
 from profiler.tally.figures import FIGURES, WORK
+from profiler.util.files import write_whole
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from rich.console import RenderableType
 
     from profiler.tally.profile import Profile
@@ -69,6 +69,27 @@ class Presentation(ABC):
         from profiler.report import render  # noqa: PLC0415 - as in __str__
 
         return render(self.result, "latex", depth=depth)
+
+    def to_html(self, title: str = "") -> str:
+        """Return the report as a page for a browser, in one file: pictures, and the table of the modules.
+
+        Example:
+            >>> import profiler, torch
+            >>> p = profiler.count(torch.nn.Linear(4, 4, device="meta"), torch.empty(1, 4, device="meta"))
+            >>> p.to_html(title="layer").splitlines()[7]
+            '<title>layer · profiler</title>'
+        """
+        from profiler.report import render  # noqa: PLC0415 - as in __str__
+
+        return render(self.result, "html", title=title)
+
+    def write_html(self, path: str | Path, title: str = "") -> None:
+        """Write what `to_html` returns to a file, whole or not at all.
+
+        Raises:
+            OutputError: The file cannot be written.
+        """
+        write_whole(Path(path), self.to_html(title))
 
     def to_pandas(self, level: Literal["modules", "operators", "entries"] = "modules") -> Any:
         """Return a table for pandas, which has to be installed.

@@ -167,3 +167,21 @@ def test_markdown_is_that_of_the_report():
 def test_a_profile_is_projected_onto_a_device_by_name():
     p = ran()
     assert profiler.project(p, "l4", fps=30) == profiler.project(p.result, "l4", fps=30)
+
+
+@pytest.mark.parametrize("make", [counted, ran])
+def test_the_page_of_a_profile_is_written_from_python(make, tmp_path):
+    p = make()
+    p.write_html(tmp_path / "page.html", title="<net>")
+    page = (tmp_path / "page.html").read_text("utf-8")
+    assert page == p.to_html(title="<net>")
+    assert "<h1>&lt;net&gt;</h1>" in page
+    assert "<h1>Sequential</h1>" in p.to_html()
+    with pytest.raises(ProfilerError, match="cannot write"):
+        p.write_html(tmp_path / "no such folder" / "page.html")
+
+
+def test_the_page_of_a_comparison_is_written_from_python(tmp_path):
+    comparison = profiler.compare({"a": counted(), "b": counted()})
+    comparison.write_html(str(tmp_path / "page.html"))
+    assert (tmp_path / "page.html").read_text("utf-8") == comparison.to_html()
