@@ -103,6 +103,24 @@ def _creates_graph() -> bool:
     return frame is not None and bool(frame.f_locals["args"][2])  # (gradients, retain_graph, create_graph, …)
 
 
+def runs_update_hook() -> bool:
+    """Return whether a hook runs that is called when the gradient of a parameter has been accumulated.
+
+    What torch itself does there, such as the exchanges of its distributed wrappers, is not meant.
+    """
+    variable = getattr(torch._C._current_autograd_node(), "variable", None)
+    if variable is None or not getattr(variable, "_post_accumulate_grad_hooks", None):
+        return False
+    outermost, frame = None, inspect.currentframe()
+    while frame is not None and frame.f_code is not _engine_run_backward.__code__:
+        outermost, frame = frame, frame.f_back
+    if outermost is None or outermost.f_code.co_name == "__torch_dispatch__":  # the engine adds the gradient itself
+        return False
+    before = {getattr(hook, "__code__", None) for hook in (variable._backward_hooks or {}).values()}
+    is_torchs = outermost.f_globals.get("__name__", "").startswith("torch.distributed.")
+    return outermost.f_code not in before and not is_torchs
+
+
 def engine_frame() -> FrameType | None:
     """Return the frame that called the innermost backward pass on this thread; None on a thread of the engine's own."""
     frame: FrameType | None = inspect.currentframe()

@@ -13,6 +13,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook, register_op
 from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatch_mode_stack
 
 from profiler.trace import dispatch_stack
+from profiler.trace.backward_attribution import runs_update_hook
 from profiler.trace.call_log import MAX_WAITING, CallLog
 from profiler.trace.dispatch_kind import PLANS, DispatchKind, Effect, has_backend_kernel, has_own_dispatch, plan_of
 from profiler.trace.exchange_buffers import ExchangeBuffers
@@ -197,9 +198,10 @@ class Recorder(TorchDispatchMode):
     def _locate(self, plan: OperatorPlan, args: tuple[Any, ...]) -> tuple[str, Phase]:
         """Return the module and the phase of the operator that ran."""
         path, phase = self._modules.locate()
-        if phase == "backward" and plan.effect is Effect.OVERWRITES and self._storages.holds_parameter(args[0]):
-            return OUTSIDE, "optimizer"  # an update by hand, in a hook on the parameter's gradient
-        return path, phase
+        if phase != "backward" or plan.exchange is not None:
+            return path, phase
+        is_update = plan.effect is Effect.OVERWRITES and self._storages.holds_parameter(args[0])
+        return (OUTSIDE, "optimizer") if is_update or runs_update_hook() else (path, phase)  # by hand, in a hook
 
     def _record(
         self,

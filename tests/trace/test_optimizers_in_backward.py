@@ -66,6 +66,45 @@ def test_a_step_in_the_backward_of_a_checkpoint_is_neither_backward_nor_recomput
         assert p.phases[phase].flops == plain.phases[phase].flops
 
 
+def by_two_operators(parameter):
+    parameter.data.sub_(0.1 * parameter.grad)
+    parameter.grad = None
+
+
+def adam_by_hand(parameter, states={}):  # noqa: B006 - kept between the steps
+    mean, square = states.setdefault(parameter, (torch.zeros_like(parameter), torch.zeros_like(parameter)))
+    mean.mul_(0.9).add_(parameter.grad)
+    square.mul_(0.9).addcmul_(parameter.grad, parameter.grad)
+    parameter.data.addcdiv_(mean, square.sqrt().add_(1), value=-0.1)
+
+
+# the FLOPs and transcendentals of one element
+@pytest.mark.parametrize(
+    ("update", "flops", "transcendentals"),
+    [(by_two_operators, 1 + 1, 0), (adam_by_hand, (1 + 1) + (1 + 2) + 1 + 3, 1)],
+)
+@pytest.mark.parametrize("is_accumulated", [False, True])
+def test_all_of_an_update_by_hand_after_the_gradient_is_accumulated_is_the_optimizer_phase(
+    update, flops, transcendentals, is_accumulated
+):
+    model, plain = nn.Linear(8, 4), nn.Linear(8, 4)
+    for parameter in model.parameters():
+        after_accumulation(parameter, update)
+        parameter.register_hook(lambda gradient: gradient * 2)  # this one is no update
+    for parameter in plain.parameters():
+        parameter.register_hook(lambda gradient: gradient * 2)
+    for net in (model, plain):
+        net.weight.grad = torch.ones(4, 8) if is_accumulated else None
+    with profiler.profile(model) as p:
+        model(X).sum().backward()
+    with profiler.profile(plain) as without:
+        plain(X).sum().backward()
+    assert p.phases["optimizer"].other_flops == flops * 36
+    assert p.phases["optimizer"].transcendentals == transcendentals * 36
+    assert p.phases["backward"].other_flops == without.phases["backward"].other_flops
+    assert p.phases["backward"].other_flops >= 2 * 36
+
+
 def test_an_update_by_hand_in_a_hook_is_the_optimizer_phase():
     model = nn.Linear(8, 4)
     for parameter in model.parameters():
