@@ -62,6 +62,7 @@ def compare(
         output: File to write the result to, instead of printing it.
         quiet: Print nothing on stderr.
     """
+    peers.check_for_several_models()
     if not targets:
         msg = "there is no model to compare; name some, as in `profiler compare resnet18 resnet50`"
         raise InputError(msg)

@@ -1,4 +1,4 @@
-"""The options ``--against`` and ``--strict``: compare with other counters, on the same model built again."""
+"""The options ``--against`` and ``--strict``: compare with other counters and with documents."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from profiler.cli.subjects import PEERS
-from profiler.errors import CheckFailedError
+from profiler.errors import CheckFailedError, InputError
 from profiler.values.findings import TOTAL, Finding, Verdict
 
 if TYPE_CHECKING:
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     Notify = Callable[[str], None]
 
 
-_AGAINST = "Other FLOP counters to compare with: `all` installed ones, or names such as `fvcore,thop`."
+_DOCUMENTS, ALL = "documents", "all"
+_AGAINST = (
+    "Compare with what others claim: FLOP counters, such as `fvcore,thop`, `documents`, or `all` that are installed."
+)
 _STRICT = (
     "Exit with status 1 if a peer failed or a difference is unexplained; with --on, if the device cannot sustain the "
     "rate or hold the model."
@@ -42,11 +45,46 @@ class PeerOptions:
         Raises:
             UnknownNameError: There is no such peer.
         """
-        if self.against is None:
+        counters = [word for word in self._words if word != _DOCUMENTS]
+        if not counters:
             return ()
         from profiler.reconcile import select_peers
 
-        return select_peers(word.strip() for word in self.against.split(","))
+        return select_peers(counters)
+
+    @property
+    def _words(self) -> list[str]:
+        return [word.strip() for word in self.against.split(",")] if self.against is not None else []
+
+    def check_for_several_models(self) -> None:
+        """Raise an ``InputError`` for documents, whose claims a table of several models does not show."""
+        if _DOCUMENTS in self._words:
+            msg = "--against documents shows the claims about one model; write `profiler TARGET --against documents`"
+            raise InputError(msg)
+
+    def add_documents(self, profile: Profile, target: str, notify: Notify, *, is_default: bool) -> Profile:
+        """Add the findings about documents' claims, if they are asked for and this pass is the one that they mean.
+
+        Args:
+            profile: The profile of *target*.
+            target: The model, as on the command line.
+            notify: Takes a note about claims that need another run.
+            is_default: Whether it is a forward pass with the default input.
+        """
+        asked = _DOCUMENTS in self._words
+        if not asked and (ALL not in self._words or not is_default):
+            return profile
+        from profiler.documents.target_claims import claims_about
+        from profiler.verify import findings_about
+
+        findings = findings_about(target, profile) if is_default else ()
+        settled = {(finding.claim.source, finding.claim.id) for finding in findings}
+        others = [claim.id for document, claim in claims_about(target) if (document.id, claim.id) not in settled]
+        if asked and not findings:
+            notify(f"no document has a claim about {target} that this run settles")
+        if asked and others:
+            notify(f"other claims about {target}: profiler verify --claim {','.join(others)}")
+        return replace(profile, findings=(*profile.findings, *findings))
 
     def device(self, device: str, notify: Notify) -> str:
         """Return the device to run on: peers need real values, so that "auto" becomes the CPU if any is selected."""

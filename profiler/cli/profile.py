@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -20,9 +19,6 @@ from profiler.cli.world_options import NO_WORLD, WorldOptions
 from profiler.errors import InputError
 from profiler.report import render
 from profiler.util.permissions import with_permissions
-
-if TYPE_CHECKING:
-    from profiler.tally import Profile
 
 
 @app.default
@@ -103,8 +99,8 @@ def profile(
             with_permissions(partial(build_with_inputs, target, specs, batch=batch, dtype=dtype, device=device)),
             notify,
         )
-        if step == FORWARD_ONLY and not (specs or batch or dtype or autocast):
-            counted = _with_documents(counted, target)
+        is_default = step == FORWARD_ONLY and not (specs or batch or dtype or autocast)
+        counted = peers.add_documents(counted, target, notify, is_default=is_default)
         counted = target_device.add_projection(counted, target, specs, batch=batch, dtype=dtype, run=run)
     title = f"{target} under autocast to {autocast}" if autocast else target
     devices = target_device.side_by_side(counted, target)
@@ -128,14 +124,3 @@ def _refuse_in_world(*, attention: str, device: str, peers: PeerOptions) -> None
         if is_given:
             msg = f"{option} does not apply to the ranks of a world; remove it, or --world and --mesh"
             raise InputError(msg)
-
-
-def _with_documents(counted: Profile, target: str) -> Profile:
-    """Add the findings about documents' claims to the profile of a default forward pass."""
-    from profiler.documents.target_claims import claims_settled_by_profile
-
-    if not any(True for _ in claims_settled_by_profile(target)):
-        return counted
-    from profiler.verify import findings_about
-
-    return replace(counted, findings=(*counted.findings, *findings_about(target, counted)))

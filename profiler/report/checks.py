@@ -65,7 +65,7 @@ def outcome_text(outcome: Outcome) -> str:
 
     The column "change" compares with the baseline.
     """
-    heading = Report(outcome.profile, outcome.name, 0).heading
+    heading = Report(outcome.profile, outcome.name, 0).heading_with_mode
     parts = [table(COLUMNS, [limit_cells(outcome, check) for check in outcome.checks])]
     parts += [where_text(check) for check in outcome.checks if not check.passed]
     return f"{heading}\n\n" + "\n\n".join(parts)

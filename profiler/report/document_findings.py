@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 def text(target: str, findings: Iterable[Finding], width: int = 80) -> str:
     """Return the claims about a target: those that its profile settles with their verdict, the others by name.
 
+    A profile that was not compared with documents has none.
+
     Args:
         target: The model, as on the command line.
         findings: The findings of its profile; those about peers are skipped.
@@ -25,13 +27,13 @@ def text(target: str, findings: Iterable[Finding], width: int = 80) -> str:
     from profiler.documents.target_claims import claims_about  # noqa: PLC0415 - reads the documents
 
     settled = [finding for finding in findings if finding.claim.id]
+    if not settled:
+        return ""
     lines = [_line(finding) for finding in settled]
     names = {(finding.claim.source, finding.claim.id) for finding in settled}
     others = [claim.id for document, claim in claims_about(target) if (document.id, claim.id) not in names]
     if others:
         lines.append(f"{', '.join(others)}: see `python -m profiler verify --claim {others[0]}`")
-    if not lines:
-        return ""
     return "\n".join(["Claims of documents about it:", *(_wrap(line, width) for line in lines)])
 
 

@@ -23,6 +23,8 @@ DEPTH = 2
 _LONGEST = 300
 
 
+#: The modes of a model, in words.
+_MODES = {"eval": "eval mode", "train": "train mode", "mixed": "modules in eval and in train mode"}
 #: What to do about uncounted operators, and about kernels that are none.
 _HINTS = {
     False: "No formula is known for these: the totals are lower bounds. Register one with @profiler.formula.",
@@ -65,6 +67,12 @@ class Report:
         inputs = ", ".join(f"{name} {describe(value)}" for name, value in self.profile.inputs)
         parts = (shorten(plain(part), _LONGEST) for part in (self.title, inputs, self.profile.device))
         return " · ".join(part for part in parts if part)
+
+    @property
+    def heading_with_mode(self) -> str:
+        """The heading, and in which mode the model was."""
+        mode = self.profile.mode
+        return f"{self.heading} · {_MODES[mode]}" if mode in _MODES else self.heading
 
     @property
     def at_least(self) -> str:

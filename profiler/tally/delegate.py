@@ -40,6 +40,11 @@ class ProfileProperties(Presentation):
         return self.result.device
 
     @property
+    def mode(self) -> str:
+        """The mode of the modules: ``eval``, ``train``, or ``mixed``."""
+        return self.result.mode
+
+    @property
     def versions(self) -> tuple[tuple[str, str], ...]:
         """The versions of what counted."""
         return self.result.versions

@@ -77,6 +77,9 @@ class Profile(Presentation):
     #: The parameters of the whole model, of which ``totals.params`` are this rank's; None in profiles saved by older
     #: versions.
     global_params: int | None = None
+    #: The mode of the modules: ``eval``, ``train``, or ``mixed``; empty without a model, and in profiles saved by older
+    #: versions. Dropout and batch norm do other work in each.
+    mode: str = ""
 
     def __getstate__(self) -> dict[str, object]:
         """Return the fields alone: what is computed from them is computed again, and a tree may be very deep."""
@@ -217,4 +220,5 @@ class Profile(Presentation):
             memory=self.memory | other.memory if self.memory and other.memory else self.memory or other.memory,
             flow=None,
             groups=tuple(dict.fromkeys((*self.groups, *other.groups))),
+            mode=self.mode if self.mode == other.mode else "mixed",
         )

@@ -126,6 +126,7 @@ class ProfileRow(SchemaModel):
     model: str
     inputs: dict[str, JsonValue]
     device: str
+    mode: str = Field(default="", description="the mode of the modules: eval, train or mixed")
     versions: dict[str, str]
     convention: str
     totals: CostsRow

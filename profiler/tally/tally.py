@@ -28,6 +28,7 @@ def tally(trace: Trace) -> Profile:
         model=trace.model,
         inputs=trace.inputs,
         device=trace.inventory.device,
+        mode=trace.inventory.mode,
         versions=versions(),
         params_by_dtype=tuple(sorted(trace.inventory.params_by_dtype.items())),
         param_bytes=trace.inventory.param_bytes,

@@ -43,6 +43,8 @@ class ModelInventory:
     global_params: int = 0
     #: The type of the device on which the parameters and buffers are; several are joined by commas.
     device: str = "none"
+    #: The mode of the modules: "eval", "train", or "mixed"; empty if there are none.
+    mode: str = ""
 
 
 def take_inventory(model: nn.Module | None) -> ModelInventory:
@@ -67,9 +69,11 @@ def inventory_of(holdings: Holdings) -> ModelInventory:
     held: dict[object, int] = {}
     whole = 0
     devices: set[torch.device] = set()
+    modes: set[bool] = set()
     modules = []
     for path, module, is_first, parameters, buffers in holdings.rows:
         params = trainable = 0
+        modes.add(module.training)
         devices.update([tensor.device for tensor in parameters], [tensor.device for tensor in buffers])
         own = _uncounted(parameters, counted) if parameters else []
         packed = packed_weights(module) if is_first else []
@@ -84,7 +88,14 @@ def inventory_of(holdings: Holdings) -> ModelInventory:
         modules.append(ModuleParameters(path, type(module).__name__, params, trainable, kept))
     device = ", ".join(sorted({device.type for device in devices})) or "cpu"
     names = {dtype_name(dtype): elements for dtype, elements in by_dtype.items()}
-    return ModelInventory(tuple(modules), names, sum(held.values()), whole, device)
+    return ModelInventory(tuple(modules), names, sum(held.values()), whole, device, _mode(modes))
+
+
+def _mode(training: set[bool]) -> str:
+    """Return the mode of modules, of which these are the distinct values of ``training``."""
+    if len(training) > 1:
+        return "mixed"
+    return "train" if training.pop() else "eval"
 
 
 class _Measured(NamedTuple):

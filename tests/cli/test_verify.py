@@ -82,7 +82,7 @@ def test_the_template_can_be_printed_and_checked(tmp_path, capsys):
 
 
 def test_a_profile_shows_what_documents_say_of_the_model(capsys):
-    assert main(["vit_b_16", "--depth", "0"]) == 0
+    assert main(["vit_b_16", "--depth", "0", "--against", "documents"]) == 0
     out = " ".join(capsys.readouterr().out.split())
     assert "Claims of documents about it: " in out
     assert "tops-vit-b16" in out
@@ -90,19 +90,36 @@ def test_a_profile_shows_what_documents_say_of_the_model(capsys):
 
 
 def test_a_profile_names_the_claims_that_need_more_than_its_run(capsys):
-    assert main(["resnet18", "--depth", "0"]) == 0
-    assert "see `python -m profiler verify --claim est-training`" in capsys.readouterr().out
+    assert main(["resnet18", "--depth", "0", "--against", "documents"]) == 0
+    out, err = capsys.readouterr()
+    assert "Claims of documents" not in out
+    assert "note: no document has a claim about resnet18 that this run settles" in err
+    assert "note: other claims about resnet18: profiler verify --claim est-training,tops-tools" in err
 
 
 def test_claims_are_shown_for_the_default_run_only(capsys):
-    assert main(["vit_b_16", "--batch", "2", "--format", "json"]) == 0
+    against = ("--format", "json", "--against", "documents")
+    assert main(["vit_b_16", "--batch", "2", *against]) == 0
     assert "findings" not in json.loads(capsys.readouterr().out)
-    assert main(["vit_b_16", "--format", "json"]) == 0
+    assert main(["vit_b_16", *against]) == 0
     assert [f["id"] for f in json.loads(capsys.readouterr().out)["findings"]]
 
 
 def test_the_findings_of_documents_are_saved_and_read_again(tmp_path, capsys):
     path = tmp_path / "vit.json"
-    assert main(["vit_b_16", "--format", "json", "--output", str(path)]) == 0
+    assert main(["vit_b_16", "--against", "documents", "--format", "json", "--output", str(path)]) == 0
     assert main(["view", str(path), "--format", "json"]) == 0
     assert json.loads(capsys.readouterr().out)["findings"] == json.loads(path.read_text())["findings"]
+
+
+def test_a_report_has_no_claims_of_documents_unless_they_are_asked_for(capsys):
+    assert main(["vit_b_16", "--depth", "0"]) == 0
+    out, err = capsys.readouterr()
+    assert "documents" not in out + err
+    assert main(["vit_b_16", "--format", "json"]) == 0
+    assert "findings" not in json.loads(capsys.readouterr().out)
+
+
+def test_several_models_are_not_compared_with_documents(capsys):
+    assert main(["compare", "vit_b_16", "resnet18", "--against", "documents"]) == 2
+    assert "`profiler TARGET --against documents`" in capsys.readouterr().err

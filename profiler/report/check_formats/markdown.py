@@ -55,7 +55,7 @@ def _verdict(report: CheckReport) -> str:
 def _budget(name: str, outcome: Outcome | ProfilerError) -> list[str]:
     if not isinstance(outcome, Outcome):
         return [f"#### {markdown_text(name)}", f"not checked: {markdown_text(str(outcome))}"]
-    heading = Report(outcome.profile, outcome.name, 0).heading
+    heading = Report(outcome.profile, outcome.name, 0).heading_with_mode
     reasons = [f"- {markdown_text(explain(check))}" for check in outcome.checks if not check.passed]
     table = markdown_table(COLUMNS, [limit_cells(outcome, check) for check in outcome.checks])
     return [f"#### {markdown_text(heading)}", table, "\n".join(reasons)]

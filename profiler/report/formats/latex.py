@@ -27,7 +27,7 @@ def to_latex(report: Report) -> str:
     """Return a ``tabular``: the modules, and in the first comment what was counted, with every digit of its totals."""
     totals = [f"% {plain(line.label)}: {plain(line.exact)}" for line in report.totals()]
     uncounted = [f"% uncounted: {plain(name)}, {calls} calls" for name, calls in report.uncounted()]
-    lines = [f"% {plain(report.heading)}", *totals, *uncounted, "% needs \\usepackage{booktabs}"]
+    lines = [f"% {plain(report.heading_with_mode)}", *totals, *uncounted, "% needs \\usepackage{booktabs}"]
     return "\n".join([*lines, latex_table(_COLUMNS, _rows(report))]) + "\n"
 
 

@@ -27,7 +27,7 @@ def markdown(report: Report) -> str:
     """Return the heading, totals, modules, operators, uncounted operators, findings and projection."""
     uncounted = report.uncounted()
     parts = [
-        f"# {markdown_text(report.heading)}",
+        f"# {markdown_text(report.heading_with_mode)}",
         _table(("total", "exact", "short"), ((line.label, line.exact, line.short) for line in report.totals())),
         *_step(report),
         *_memory(report),

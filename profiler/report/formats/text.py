@@ -44,7 +44,7 @@ def text(report: Report) -> str:
 def renderable(report: Report, width: int) -> RenderableType:
     """Return the report for a rich console, in the console's colours."""
     return Group(
-        Text(report.heading, style="bold"),
+        Text(report.heading_with_mode, style="bold"),
         Text(),
         _tree(report, width),
         Text(),
