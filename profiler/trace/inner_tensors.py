@@ -1,7 +1,7 @@
 """Find the tensors that hold the data of a tensor subclass.
 
 A wrapper subclass (DTensor, the quantized weights of torchao, a jagged nested tensor …) has a shape and a dtype, but no
-memory of its own: the tensors that it wraps hold the data.
+memory of its own: the tensors that it wraps hold the data. So do the indices and values of a sparse tensor.
 """
 
 from __future__ import annotations
@@ -14,11 +14,20 @@ import torch
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from profiler.trace.dispatch_kind import has_own_dispatch
+from profiler.trace.dispatch_stack import hidden
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _DISTRIBUTED = "torch.distributed.tensor"
+#: The methods that return what a sparse tensor holds, by its layout.
+_SPARSE_PARTS = {
+    torch.sparse_coo: ("_indices", "_values"),
+    torch.sparse_csr: ("crow_indices", "col_indices", "values"),
+    torch.sparse_bsr: ("crow_indices", "col_indices", "values"),
+    torch.sparse_csc: ("ccol_indices", "row_indices", "values"),
+    torch.sparse_bsc: ("ccol_indices", "row_indices", "values"),
+}
 
 
 def inner_tensors(tensor: torch.Tensor) -> Iterator[torch.Tensor]:
@@ -44,6 +53,20 @@ def storages_of(tensor: torch.Tensor) -> Iterator[torch.UntypedStorage]:
     for inner in inner_tensors(tensor):
         with suppress(RuntimeError, NotImplementedError, ValueError):
             yield inner.untyped_storage()
+
+
+def sparse_parts(tensor: torch.Tensor) -> list[torch.Tensor]:
+    """Return the indices and values that hold the data of a sparse tensor; empty for any other tensor.
+
+    Example:
+        >>> [tuple(part.shape) for part in sparse_parts(torch.eye(3).to_sparse())]
+        [(2, 3), (3,)]
+    """
+    names = _SPARSE_PARTS.get(tensor.layout)
+    if names is None:
+        return []
+    with hidden():
+        return [getattr(tensor, name)() for name in names]
 
 
 def is_wrapper(tensor: torch.Tensor) -> bool:

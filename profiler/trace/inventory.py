@@ -11,7 +11,7 @@ from torch.utils._pytree import tree_leaves
 
 from profiler.trace.argument_specs import TENSORS, SpecCache, dtype_name
 from profiler.trace.held_tensors import Holdings
-from profiler.trace.inner_tensors import elements_here, inner_tensors, is_wrapper
+from profiler.trace.inner_tensors import elements_here, inner_tensors, is_wrapper, sparse_parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -112,7 +112,8 @@ def _measure(tensor: torch.Tensor) -> _Measured:
         return _Measured(elements, tensor.dtype, ((_identity(tensor), elements * tensor.itemsize),))
     parts = list(inner_tensors(tensor))
     dtype = max(parts, key=_bytes, default=tensor).dtype
-    return _Measured(elements_here(tensor), dtype, tuple((_identity(part), _bytes(part)) for part in parts))
+    held = [inner for part in parts for inner in sparse_parts(part) or (part,)]
+    return _Measured(elements_here(tensor), dtype, tuple((_identity(part), _bytes(part)) for part in held))
 
 
 def _bytes(tensor: torch.Tensor) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from profiler.trace.inner_tensors import sparse_parts
 from profiler.trace.memory_timeline import MemoryTimeline
 from profiler.trace.storage_ref import Contents, StorageRef
 
@@ -100,11 +101,14 @@ class LiveStorages:
     ) -> StorageRef | None:
         """Return the tracked storage of *tensor*; start tracking it with this producer and category if it is new.
 
-        One that is new to us and *existing* counts from the start of the block.
+        One that is new to us and *existing* counts from the start of the block. A sparse tensor has none: what is
+        inside is tracked.
         """
         try:
             untyped = tensor.untyped_storage()
         except NO_STORAGE:
+            for part in sparse_parts(tensor):
+                self.track(part, producer, category, existing=existing)
             return None
         key, size = untyped._cdata, untyped.nbytes()
         tracked = self.live.get(key)

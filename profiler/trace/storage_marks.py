@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from profiler.trace.argument_specs import TENSORS
 from profiler.trace.held_tensors import Holdings
-from profiler.trace.inner_tensors import inner_tensors
+from profiler.trace.inner_tensors import inner_tensors, sparse_parts
 from profiler.trace.live_storages import NO_STORAGE
 from profiler.trace.nested_tensors import tensors_in
 
@@ -67,6 +67,7 @@ class StorageMarks:
                 try:
                     untyped = inner.untyped_storage()
                 except NO_STORAGE:
+                    self._mark(sparse_parts(inner), category)
                     continue
                 key = untyped._cdata
                 storage = marked.get(id(inner))
@@ -86,7 +87,7 @@ class StorageMarks:
         """
         storages = self._storages
         inner = (((t,) if type(t) in TENSORS else inner_tensors(t)) for t in tensors)
-        for tensor in chain.from_iterable(inner):
+        for tensor in chain.from_iterable(sparse_parts(t) or (t,) for t in chain.from_iterable(inner)):
             storage = storages.track(tensor, storages.unknown_producer, category, existing=existing)
             if storage is not None and storage.category not in {category, "parameter", "buffer"}:
                 storages.recategorize(storage, category)

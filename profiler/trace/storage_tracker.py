@@ -22,7 +22,7 @@ from profiler.trace.exchange_buffers import exchange_of
 from profiler.trace.exchanged_storages import is_received
 from profiler.trace.fsdp_groups import fsdp_exchange
 from profiler.trace.held_tensors import Holdings
-from profiler.trace.inner_tensors import inner_tensors
+from profiler.trace.inner_tensors import inner_tensors, sparse_parts
 from profiler.trace.inventory import ModelInventory, inventory_of
 from profiler.trace.live_storages import NO_STORAGE, UNKNOWN_MODULE, LiveStorages
 from profiler.trace.nested_tensors import tensors_in
@@ -164,6 +164,8 @@ class StorageTracker:
         try:
             storage = self._live.get(tensor.untyped_storage()._cdata)
         except NO_STORAGE:
+            for part in sparse_parts(tensor):
+                self._read(part, operator, before)
             return None
         if storage is not None and storage() is not None:
             if storage.contents:
