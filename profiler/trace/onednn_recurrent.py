@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 RNN_LAYER = torch.ops.aten.mkldnn_rnn_layer.default
 RNN_LAYER_BACKWARD = torch.ops.aten.mkldnn_rnn_layer_backward.default
+_DTYPES = frozenset({torch.float32, torch.bfloat16, torch.float16})
 #: The position of an argument of the layer.
 _HIDDEN_SIZE = 10
 _LSTM_MODE = 2
@@ -36,14 +37,11 @@ class OneDnnLayer:
 
     @staticmethod
     def accepts(x: torch.Tensor) -> bool:
-        """Return whether the CPU runs an LSTM with this input in oneDNN."""
-        if not (torch.backends.mkldnn.is_available() and torch._C._get_mkldnn_enabled() and x.numel()):
-            return False
-        if x.dtype is torch.bfloat16:
-            return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-        if x.dtype is torch.float16:
-            return not torch.is_grad_enabled() and bool(torch.ops.mkldnn._is_mkldnn_fp16_supported())
-        return x.dtype is torch.float32
+        """Return whether an LSTM with this input on ``meta`` is one operator a layer.
+
+        In 16 bits only some CPUs have it, but all GPUs do (cuDNN). The count does not depend on the machine's CPU.
+        """
+        return torch.backends.mkldnn.is_available() and x.dtype in _DTYPES and x.numel() > 0
 
     def __call__(
         self, x: torch.Tensor, states: list[State], weights: list[Weights]
