@@ -32,9 +32,9 @@ _PRECISION = (
     "By default the precision of most of the model's MACs."
 )
 _MODE = (
-    "With --on: how the model runs: `eager`, `compiled` (torch.compile) or `deployed` (an inference engine: batch "
-    "norms folded, pointwise operators fused). By default eager; deployed on an NPU, and where activations are "
-    "quantised."
+    "With --on: how the model runs: `eager`, `channels_last` (eager in that memory format), `compiled` "
+    "(torch.compile) or `deployed` (an inference engine: batch norms folded, pointwise operators fused). By default "
+    "eager; deployed on an NPU, and where activations are quantised."
 )
 _UTILISATION = "With --fps: fraction of the peak that the required TOPS assume; by default that of the estimate."
 _RATE = "With --on: passes (or training steps) per second that you measured; adds what they achieve, as MFU and HFU."

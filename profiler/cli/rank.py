@@ -59,7 +59,7 @@ def rank(
         target: The model, as for the default command.
         fps: Passes per second that the device has to sustain.
         precision: The precision; see `--precision` of the default command.
-        mode: How the model runs: `eager`, `compiled` or `deployed`; see the default command.
+        mode: How the model runs: `eager`, `channels_last`, `compiled` or `deployed`; see the default command.
         device_class: Only devices of a class: `edge`, `laptop`, `desktop`, `datacenter` or `npu`.
         max_watts: Only devices with at most this rated power.
         on: Only these devices: names, separated by commas.

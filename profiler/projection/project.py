@@ -45,8 +45,9 @@ def project(
         profile: A profile of a forward pass, or of a training step.
         device: A device of the catalogue or its name, or your own.
         precision: Such as ``"fp16"``, ``"int8"`` or ``"int8-weights"``; by default that of most of the model's MACs.
-        mode: How the model runs: ``"eager"``, ``"compiled"`` (``torch.compile``) or ``"deployed"`` (an inference
-            engine). By default eager; deployed on an NPU, and where activations are quantised.
+        mode: How the model runs: ``"eager"``, ``"channels_last"`` (eager in that memory format), ``"compiled"``
+            (``torch.compile``) or ``"deployed"`` (an inference engine). By default eager; deployed on an NPU, and where
+            activations are quantised.
         fps: Passes per second that the device has to sustain.
         utilisation: Fraction of the peak that the required TOPS assume, in (0, 1]; by default that of the estimate.
         model: How times are estimated; by default by the time table of the kind of device and the mode.

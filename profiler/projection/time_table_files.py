@@ -25,7 +25,8 @@ _ADAPTER = TypeAdapter(TimeTable)
 #: Kinds and modes whose tables stand in for one that does not exist, nearest first.
 _KINDS: dict[DeviceKind, tuple[DeviceKind, ...]] = {"GPU": ("GPU",), "CPU": ("CPU", "GPU"), "NPU": ("NPU", "GPU")}
 _MODES: dict[Mode, tuple[Mode, ...]] = {
-    "eager": ("eager", "compiled"), "compiled": ("compiled", "eager"), "deployed": ("deployed", "compiled"),
+    "eager": ("eager", "compiled"), "channels_last": ("channels_last", "eager", "compiled"),
+    "compiled": ("compiled", "eager"), "deployed": ("deployed", "compiled"),
 }  # fmt: skip
 _STEPS: dict[Step, tuple[Step, ...]] = {"inference": ("inference",), "training": ("training", "inference")}
 

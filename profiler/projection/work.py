@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from profiler.formulas import RuleKind
 from profiler.projection.fusion import Kernel, fuse, kernel_class
+from profiler.projection.mode import UNMERGED
 from profiler.projection.operator_classes import classify
 from profiler.projection.precision import PRECISION_OF_DTYPE, STORED_BYTES, PrecisionScheme
 from profiler.values.records import ITEMSIZE, TensorSpec, tensors
@@ -66,11 +67,11 @@ class Work:
 
 
 def operator_work(profile: Profile, scheme: PrecisionScheme, mode: Mode = "eager") -> list[Work]:
-    """Return the work of every distinct kernel of a profile: in the mode "eager", of every distinct operator call."""
+    """Return the work of every distinct kernel of a profile: where none are merged, of every distinct operator call."""
     if mode == "deployed":
         scheme = replace(scheme, stays_narrow=True)
     works = [_work(i, entry, scheme) for i, entry in enumerate(profile.entries)]
-    if mode == "eager":
+    if mode in UNMERGED:
         return works
     kernels = Counter(fuse(profile, deployed=mode == "deployed"))
     fused_calls: Counter[int] = Counter()

@@ -51,18 +51,24 @@ class MeasuredPass:
     seconds: float
     step: Step = "inference"
 
-    def count(self) -> Profile:
+    @property
+    def run(self) -> Run:
+        """What runs the model: a forward pass or a training step, under autocast if it was."""
+        run: Run = StepOptions("sgd") if self.step == "training" else count_forward
+        return under_autocast(run, "float16") if self.precision == "amp" else run
+
+    def count(self, run: Run | None = None) -> Profile:
         """Count the pass on ``meta``.
+
+        Args:
+            run: What runs the model; by default ``self.run``.
 
         Raises:
             ProfilerError: The target or the input is invalid, or the model raised.
         """
-        run: Run = StepOptions("sgd") if self.step == "training" else count_forward
-        if self.precision == "amp":
-            run = under_autocast(run, "float16")
         specs = [self.input] if self.input else []
         dtype = self.precision if self.precision in {"float16", "bfloat16"} else None
-        return count_target(self.target, specs=specs, batch=self.batch, dtype=dtype, device="meta", run=run)
+        return count_target(self.target, specs=specs, batch=self.batch, dtype=dtype, device="meta", run=run or self.run)
 
     def sample(self, device: Device, mode: Mode, profile: Profile | None = None) -> Sample:
         """Return the ideal times of the pass on a device in a mode, beside its measured time and its bound.

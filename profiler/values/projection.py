@@ -113,7 +113,7 @@ class Projection:
     max_fps: Figure
     memory: Figure
     peak_ops_per_s: Figure
-    #: How the model runs: ``eager``, ``compiled`` or ``deployed``.
+    #: How the model runs: ``eager``, ``channels_last``, ``compiled`` or ``deployed``.
     mode: Figure | None = None
     #: The range of the estimate, which held 90 % of comparable measurements; None if nothing was compared.
     estimate_low_s: Figure | None = None
