@@ -151,7 +151,7 @@ def _own_tables(name: str, rows: list[dict[str, str]]) -> list[Table]:
 
 
 def _device(name: str) -> Device:
-    """Return the device that a file's name means; of several parts of that name the one of workstations, or the first."""
+    """Return the device that a file's name means; of several parts the one of workstations, or the first."""
     try:
         return find_device(name)
     except (AmbiguousNameError, UnknownNameError):
