@@ -78,6 +78,19 @@ def seconds(value: float) -> str:
     return f"{_four_digits(value / 1e-9)} ns"
 
 
+def joules(value: float) -> str:
+    """Format an energy in joules with four digits, in the largest unit that it reaches.
+
+    Example:
+        >>> joules(0.04045), joules(26_300.0), joules(5.4e9)
+        ('40.45 mJ', '26.30 kJ', '5.400 GJ')
+    """
+    for size, unit in ((1e9, "GJ"), (1e6, "MJ"), (1e3, "kJ"), (1, "J"), (1e-3, "mJ")):
+        if value >= size:
+            return f"{_four_digits(value / size)} {unit}"
+    return f"{_four_digits(value / 1e-6)} µJ"
+
+
 def rounded(value: float) -> str:
     """Format a number with four digits.
 

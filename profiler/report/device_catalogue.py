@@ -111,7 +111,7 @@ def _rate_line(kind: str, precision: str, rate: float, device: Device) -> str:
     ridge = device.ridge_ops_per_byte(precision) if kind == "dense" else None
     ridge_text = f", ridge {ridge:.0f} op/byte" if ridge else ""
     mark = " (not read in a source)" if {precision, "all"} & set(device.not_read) else ""
-    return f"{kind:6} {precision:12} {units.count(round(rate), 'op/s')}{ridge_text}{mark}"
+    return f"{kind:6} {precision:12} {units.count(round(rate), 'OPS')}{ridge_text}{mark}"
 
 
 def _source_lines(device: Device) -> list[str]:

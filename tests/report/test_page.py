@@ -89,7 +89,7 @@ def test_the_seconds_of_the_modules_sum_to_those_of_the_operators():
     assert data["rooflines"][0]["precision"] == profile.projection.precision.value
     pairs = {(view["precision"], view["mode"]) for view in data["rooflines"]}
     assert len(pairs) == len(data["rooflines"])
-    assert {mode for _, mode in pairs} == {"eager", "compiled", "deployed"}
+    assert {mode for _, mode in pairs} == {"eager", "channels_last", "compiled", "deployed"}
     assert len({precision for precision, _ in pairs}) > 3
 
 

@@ -63,7 +63,7 @@ function roofTraces({ bandwidth, roofs }, points) {
     const ridge = bandwidth ? rate / bandwidth : low;
     const x = [low, ridge, high], y = [bandwidth ? low * bandwidth : rate, rate, rate];
     return {
-      type: 'scatter', mode: 'lines+text', x, y, name: `${name}: ${formatCount(rate, 'op/s')}`,
+      type: 'scatter', mode: 'lines+text', x, y, name: `${name}: ${formatCount(rate, 'OPS')}`,
       text: ['', bandwidth ? `ridge ${ridge.toPrecision(3)} op/B` : '', ''], textposition: 'top left', textfont: { size: 11, color: colour('muted') },
       line: { color: colour(i ? 'muted' : 'text'), width: i ? 1.5 : 2, dash: ['solid', 'dash', 'dot', 'dashdot'][i % 4] }, hoverinfo: 'name',
     };
@@ -82,7 +82,7 @@ function pointTraces(points) {
         size: here.map(({ seconds }) => seconds), sizemode: 'area', sizeref: longest / 1600, sizemin: 4,
       },
       customdata: here.map((p) => [label(p.name), p.calls, formatSeconds(p.seconds), formatSeconds(p.bound), label(p.dtype)]),
-      hovertemplate: '%{customdata[0]} %{customdata[4]} ×%{customdata[1]}<br>estimate %{customdata[2]}, bound %{customdata[3]}<br>%{x:.3~s} op/B · %{y:.3~s}op/s<extra></extra>',
+      hovertemplate: '%{customdata[0]} %{customdata[4]} ×%{customdata[1]}<br>estimate %{customdata[2]}, bound %{customdata[3]}<br>%{x:.3~s} op/B · %{y:.3~s}OPS<extra></extra>',
     };
   }).filter(({ x }) => x.length);
 }
