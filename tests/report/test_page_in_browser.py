@@ -253,6 +253,8 @@ def test_nothing_serious_is_wrong_for_screen_readers_in_light_and_dark(browser, 
         assert page.page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, "wider than the screen"
     page.page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert page.drawn("memory", "it.layout.font.color") == inks[0], "paper is white"
+    closed = "[...document.querySelectorAll('details:not([data-peer])')].filter(details => !details.open).length"
+    assert page.page.evaluate(closed) == 0, "paper cannot be clicked"
     page.page.evaluate("dispatchEvent(new Event('afterprint'))")
     assert page.drawn("memory", "it.layout.font.color") == inks[1]
     page.close()

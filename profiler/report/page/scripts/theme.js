@@ -2,8 +2,12 @@
 
 const darkness = matchMedia('(prefers-color-scheme: dark)');
 
-// Paper is white: while the page is printed, the pictures have the light colours too.
+// Paper is white, and cannot be clicked: while the page is printed, the pictures have the light colours too, and the
+// tables with every digit are open.
 function whilePrinting(redraw) {
+  const closed = [...document.querySelectorAll('details:not([data-peer])')];
+  addEventListener('beforeprint', () => closed.forEach((details) => { details.open = true; }));
+  addEventListener('afterprint', () => closed.forEach((details) => { details.open = false; }));
   for (const [event, isPrinting] of [['beforeprint', true], ['afterprint', false]]) {
     addEventListener(event, () => {
       document.documentElement.classList.toggle('printing', isPrinting);
