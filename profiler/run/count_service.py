@@ -11,7 +11,7 @@ from profiler.errors import PlanError
 from profiler.projection.serving import CountedService, Service
 from profiler.run.forward import count
 from profiler.run.generation import cache_tensors, count_generation
-from profiler.run.meta_kernels import missing_meta_kernels
+from profiler.run.meta_kernels import on_meta
 from profiler.targets import build_with_inputs
 from profiler.util.generation_cache import cache_name
 
@@ -56,7 +56,7 @@ def _count_step(target: str, users: int, tokens: int) -> tuple[Profile, int]:
         return generation.step, generation.cache_elements
     last = torch.zeros(users, 1, dtype=torch.int64, device="meta")
     position = torch.full((users, 1), tokens - 1, dtype=torch.int64, device="meta")
-    with torch.inference_mode(), missing_meta_kernels():
+    with torch.inference_mode(), on_meta():
         step = count(model, input_ids=last, position_ids=position, use_cache=True, **{cache_name(model): cache})
     return step, sum(tensor.numel() for tensor in cache_tensors(cache))
 
@@ -84,7 +84,7 @@ def _takes_positions(model: nn.Module) -> bool:
 
 def _count_prefill(target: str, context: int) -> Profile:
     """Count the pass over one prompt, with the logits of the last position alone where the model can."""
-    model, args, kwargs = build_with_inputs(target, [f"input_ids=1x{context}"], device="meta")
-    last = {"logits_to_keep": 1} if "logits_to_keep" in inspect.signature(model.forward).parameters else {}
-    with torch.inference_mode(), missing_meta_kernels():
+    with torch.inference_mode(), on_meta():
+        model, args, kwargs = build_with_inputs(target, [f"input_ids=1x{context}"], device="meta")
+        last = {"logits_to_keep": 1} if "logits_to_keep" in inspect.signature(model.forward).parameters else {}
         return count(model, *args, **kwargs, **last)

@@ -8,7 +8,7 @@ import torch
 
 from profiler.errors import PlanError
 from profiler.run.forward import count
-from profiler.run.meta_kernels import missing_meta_kernels
+from profiler.run.meta_kernels import on_meta
 from profiler.targets import build_with_inputs
 from profiler.util.generation_cache import cache_name
 
@@ -37,9 +37,9 @@ def count_generation(target: str, batch: int, prompt: int) -> Generation:
         PlanError: The model returns no cache that its next step could take.
         ProfilerError: The model cannot be built, or raised.
     """
-    model, args, kwargs = build_with_inputs(target, [f"input_ids={batch}x{prompt}"], device="meta")
-    name = cache_name(model)
-    with torch.inference_mode(), missing_meta_kernels():
+    with torch.inference_mode(), on_meta():
+        model, args, kwargs = build_with_inputs(target, [f"input_ids={batch}x{prompt}"], device="meta")
+        name = cache_name(model)
         prefill = count(model, *args, **kwargs)
         cache = getattr(model(*args, **kwargs, use_cache=True), name, None)
         if cache is None:

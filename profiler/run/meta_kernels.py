@@ -1,18 +1,33 @@
-"""Supply meta kernels that older versions of torch lack."""
+"""Run models on ``meta``: with the values that are known there, and kernels that older versions of torch lack."""
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from profiler.trace.known_values import known_values
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 _GROUPED_MM = torch.ops.aten._grouped_mm.default
 
 
-def missing_meta_kernels() -> AbstractContextManager[object]:
+@contextmanager
+def on_meta() -> Iterator[None]:
+    """Run the block with what runs on the CPU, as far as ``meta`` can: values that are known, grouped products.
+
+    Inputs that are made in the block keep their values.
+    """
+    with _missing_kernels(), known_values():
+        yield
+
+
+def _missing_kernels() -> AbstractContextManager[object]:
     """Return a context in which grouped matrix products of float32 run on ``meta``, as they do on the CPU.
 
     Before torch 2.15 the meta kernel accepts bfloat16 only, so a mixture of experts in float32 fails on ``meta``.

@@ -11,7 +11,7 @@ from torch import nn
 
 from profiler.errors import InputError, ModelError, one_line
 from profiler.run.forward import count_forward
-from profiler.run.meta_kernels import missing_meta_kernels
+from profiler.run.meta_kernels import on_meta
 from profiler.tally import Profile
 from profiler.targets import build_called, make_inputs
 from profiler.units import size as size_text
@@ -86,8 +86,8 @@ class Runner:
     def _once(self, target: Target, specs: Sequence[str], batch: int | None, settings: object) -> Profile:
         model = self.build(target, settings)
         target = self._with_given_inputs(target, settings)
-        args, kwargs = make_inputs(target, model, specs, batch=batch, device=self._device, dtype=self._dtype)
-        with missing_meta_kernels() if self._device == "meta" else nullcontext(), _no_exit(target):
+        with on_meta() if self._device == "meta" else nullcontext(), _no_exit(target):
+            args, kwargs = make_inputs(target, model, specs, batch=batch, device=self._device, dtype=self._dtype)
             return self._run(model, args, kwargs)
 
     def _with_given_inputs(self, target: Target, settings: object) -> Target:

@@ -48,12 +48,19 @@ class TensorMaker:
         dtype = self._dtype if tensor.dtype is None else getattr(torch, tensor.dtype)
         try:
             if self._device.type == "meta":
-                return torch.empty(tensor.shape, dtype=dtype, device="meta")
+                return self._on_meta(tensor.shape, dtype, name)
             return self._values(tensor.shape, dtype, name).to(self._device)
         except (RuntimeError, TypeError, OverflowError, MemoryError) as error:
             shape = "x".join(map(str, tensor.shape))
             msg = f"cannot make the input {quoted(f'{shape}:{dtype}')} on {self._device} ({one_line(error)})"
             raise InputError(msg) from error
+
+    def _on_meta(self, shape: tuple[int, ...], dtype: torch.dtype, name: str) -> torch.Tensor:
+        """Fill masks and integers as on the CPU: a model may ask for them, and ``known_values`` remembers them."""
+        if name.endswith("mask"):
+            return torch.ones(shape, dtype=dtype, device="meta")
+        make = torch.empty if dtype.is_floating_point or dtype.is_complex else torch.zeros
+        return make(shape, dtype=dtype, device="meta")
 
     def _values(self, shape: tuple[int, ...], dtype: torch.dtype, name: str) -> torch.Tensor:
         """Draw values on the CPU, so that they are the same on every device."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from profiler.trace.known_values import known_value
 from profiler.values.records import LENGTHS, TensorSpec
 
 #: Maps the spec of an argument and the live tensor to a spec that also holds what was read from the tensor.
@@ -39,9 +40,11 @@ def value_readers_of(operator: Any) -> ValueReaders | None:
 
 
 def with_values(spec: Any, argument: Any, reader: ValueReader) -> Any:
-    """Apply *reader* to an argument; return *spec* unchanged where there are no values: on meta, or for no tensor."""
-    has_values = isinstance(argument, torch.Tensor) and not argument.is_meta and not _is_fake(argument)
-    return reader(spec, argument) if has_values else spec
+    """Apply *reader* to an argument; return *spec* unchanged where no values are known: on meta, or for no tensor."""
+    if not isinstance(argument, torch.Tensor) or _is_fake(argument):
+        return spec
+    values = known_value(argument) if argument.is_meta else argument
+    return spec if values is None else reader(spec, values)
 
 
 def keep_lengths(spec: TensorSpec, tensor: torch.Tensor) -> TensorSpec:

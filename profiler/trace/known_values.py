@@ -1,0 +1,331 @@
+"""Values of tensors on ``meta`` that are known: of masks and positions that a model or we made without parameters.
+
+Models ask whether a mask is all ones, or where a token stands. On ``meta`` the answer is known if every tensor that it
+follows from was made of numbers: by ``ones``, ``arange``, a copy from the CPU. In the block of ``known_values`` such
+tensors keep their values on the CPU, and what is computed of them alone is computed there too.
+
+Values are kept by storage, so that views need no care; what is written to a storage without being known is forgotten.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache
+from typing import TYPE_CHECKING, Any
+from weakref import ref
+
+import torch
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
+from torch.utils.weak import WeakIdKeyDictionary
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_aten = torch.ops.aten
+_ITEM = _aten._local_scalar_dense.default
+#: Fill a new tensor, whatever the values of their arguments; with the position of the size, if they take one.
+_FILLS = {
+    _aten.zeros.default: 0, _aten.ones.default: 0, _aten.full.default: 0, _aten.new_zeros.default: 1,
+    _aten.new_ones.default: 1, _aten.new_full.default: 1, _aten.zeros_like.default: None,
+    _aten.ones_like.default: None, _aten.full_like.default: None,
+}  # fmt: skip
+#: Write all elements of their first argument, whatever it held.
+_OVERWRITES = frozenset({_aten.fill_.Scalar, _aten.fill_.Tensor, _aten.zero_.default, _aten.copy_.default})
+#: Operators beside the elementwise ones whose results for equal elements are those for one of them.
+_OF_EQUALS = frozenset({
+    _aten.all.default, _aten.all.dim, _aten.all.dims, _aten.any.default, _aten.any.dim, _aten.any.dims,
+    _aten.amax.default, _aten.amin.default, _aten.max.default, _aten.min.default, _aten._to_copy.default,
+    _aten.clone.default,
+})  # fmt: skip
+#: Return memory that nothing has written.
+_UNWRITTEN = ("aten::empty", "aten::new_empty", "aten::resize", "aten::set_")
+#: Return elements of their first argument, whose values are those if all are equal, wherever they are taken from.
+_SELECTS = frozenset({_aten.index.Tensor, _aten.index_select.default, _aten.gather.default})
+#: The most elements of which values are kept: a mask of 2048 × 2048. Tensors of one value have no limit.
+_MOST = 2**22
+
+_ACTIVE: ContextVar[_KnownValues | None] = ContextVar("known_values", default=None)
+
+
+@contextmanager
+def known_values() -> Iterator[None]:
+    """Keep the values of tensors on ``meta`` in the block, as far as they are known."""
+    mode = _KnownValues()
+    token = _ACTIVE.set(mode)
+    try:
+        with mode, _Literals(mode):
+            yield
+    finally:
+        _ACTIVE.reset(token)
+
+
+def known_value(tensor: torch.Tensor) -> torch.Tensor | None:
+    """Return the values of a tensor on ``meta``, on the CPU; None if they are not known. Do not write to them.
+
+    Example:
+        >>> with known_values():
+        ...     mask = torch.ones(2, 3, device="meta")
+        ...     known_value(mask[:, 1:] * 2), bool(mask.all())
+        (tensor([[2., 2.],
+                [2., 2.]]), True)
+    """
+    mode = _ACTIVE.get()
+    return None if mode is None else mode.find(tensor)
+
+
+class _KnownValues(TorchDispatchMode):
+    """Runs every operator on ``meta`` unchanged, and with known values on the CPU too."""
+
+    supports_higher_order_operators = True
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        #: Storage → all its elements in order; one element if all are equal.
+        self._elements = WeakIdKeyDictionary(ref_type=ref)
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Return False: torch's guard around the handler would import the compiler."""
+        return False
+
+    def find(self, tensor: torch.Tensor) -> torch.Tensor | None:
+        """Return the values of a tensor; None if they are not known."""
+        if not tensor.is_meta:
+            return tensor if tensor.device.type == "cpu" and _is_plain(tensor) else None
+        elements = self._elements.get(tensor.untyped_storage()) if _is_plain(tensor) else None
+        if elements is None or elements.dtype is not tensor.dtype:
+            return None
+        return _view(elements, tensor)
+
+    def __torch_dispatch__(
+        self, func: Any, types: tuple[type, ...], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if not isinstance(func, torch._ops.OpOverload):
+            return func(*args, **kwargs)
+        if func is _ITEM:
+            value = self.find(args[0])
+            return func(args[0] if value is None else value)
+        try:
+            result = func(*self._with_indices(func, args), **kwargs)
+        except (NotImplementedError, RuntimeError):  # the result, or its size, follows from values
+            values = self._computed(func, args, kwargs, result=None, once=False)
+            if values is None:
+                raise
+            return values if str(kwargs.get("device")) == "cpu" else self._from_values(values)
+        self._note(func, args, kwargs, result)
+        return result
+
+    def store_literal(self, tensor: torch.Tensor, numbers: Any) -> None:
+        """Keep the numbers of which a tensor was made, which no dispatch mode sees."""
+        with torch._C._DisableTorchDispatch():
+            self._store(tensor, _run(torch.tensor, (numbers,), {"device": "cpu", "dtype": tensor.dtype}))
+
+    def _note(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+        """Keep what is known of an operator's results; forget what it overwrote."""
+        if _written_positions(func):
+            self._write(func, args, kwargs)
+        elif func in _FILLS:
+            self._store(result, _filled(func, args, kwargs, result))
+        elif func in _SELECTS and self._is_constant(args[0]):
+            self._store(result, self._elements[args[0].untyped_storage()])
+        elif any(self._is_new(made) for made in _tensors((result,))):
+            values = self._computed(func, args, kwargs, result, once=_is_of_equals(func))
+            for made, value in zip(tree_leaves(result), tree_leaves(values), strict=False):
+                self._store(made, value)
+
+    def _is_constant(self, tensor: torch.Tensor) -> bool:
+        value = self.find(tensor) if tensor.is_meta else None
+        return value is not None and self._elements[tensor.untyped_storage()].numel() == 1
+
+    def _is_new(self, tensor: torch.Tensor) -> bool:
+        return tensor.is_meta and _is_plain(tensor) and tensor.untyped_storage() not in self._elements
+
+    def _with_values(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+        """Return the arguments with values in place of tensors; None if some are not known."""
+        if any(self.find(tensor) is None for tensor in _tensors((*args, *kwargs.values()))):
+            return None
+        leaves, spec = tree_flatten((args, kwargs))
+        for i, leaf in enumerate(leaves):
+            if isinstance(leaf, torch.Tensor):
+                leaves[i] = self.find(leaf)
+            elif isinstance(leaf, torch.device):
+                leaves[i] = torch.device("cpu")
+        call: tuple[tuple[Any, ...], dict[str, Any]] = tree_unflatten(leaves, spec)
+        return call
+
+    def _computed(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any, *, once: bool) -> Any:
+        """Return what an operator returns for the known values; None if some are not known, or there are too many.
+
+        Args:
+            func: The operator.
+            args: Its positional arguments.
+            kwargs: Its keyword arguments.
+            result: What it returned on ``meta``; None if it raised there.
+            once: Compute one element of each dimension along which all are equal; the result broadcasts.
+        """
+        call = self._with_values(args, kwargs) if _is_pure(func) else None
+        if call is None:
+            return None
+        if once:
+            leaves, spec = tree_flatten(call)
+            call = tree_unflatten([_collapsed(v) if isinstance(v, torch.Tensor) else v for v in leaves], spec)
+        operands = _tensors((*call[0], *call[1].values()))
+        results = [_broadcast(operands)] if once else _tensors((result,))
+        return None if any(map(_is_too_large, [*operands, *results])) else _run(func, *call)
+
+    def _with_indices(self, func: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return the arguments of an indexing with positions in place of a known Boolean mask, whose size they give."""
+        if func is not _aten.index.Tensor or not args[0].is_meta:
+            return args
+        indices: list[Any] = []
+        for index in args[1]:
+            value = self.find(index) if index is not None and index.dtype is torch.bool else None
+            indices += [index] if value is None else [part.to("meta") for part in value.nonzero(as_tuple=True)]
+        return args[0], indices
+
+    def _from_values(self, values: Any) -> Any:
+        """Return tensors on ``meta`` like those of the values, which they keep."""
+        leaves, spec = tree_flatten(values)
+        for i, value in enumerate(leaves):
+            if isinstance(value, torch.Tensor):
+                leaves[i] = torch.empty(value.shape, dtype=value.dtype, device="meta")
+                self._store(leaves[i], value)
+        return tree_unflatten(leaves, spec)
+
+    def _store(self, tensor: Any, value: Any) -> None:
+        """Keep the values of a new tensor that fills its storage."""
+        if not isinstance(tensor, torch.Tensor) or not isinstance(value, torch.Tensor) or not tensor.is_meta:
+            return
+        storage = tensor.untyped_storage()
+        if storage in self._elements or not _is_plain(tensor) or tensor.dtype is not value.dtype:
+            return
+        if value.numel() == 1:
+            self._elements[storage] = value.reshape(1).clone()
+        elif not _is_too_large(tensor) and tensor.numel() == storage.nbytes() // tensor.itemsize:
+            elements = value.new_empty(tensor.numel())
+            elements.as_strided(tensor.shape, tensor.stride(), 0).copy_(value)
+            self._elements[storage] = elements
+
+    def _write(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Write to the known values what an operator wrote to a tensor; forget them if that is not known."""
+        values = (args[i] if i < len(args) else kwargs.get(name) for i, name in _written_positions(func))
+        written = [tensor for tensor in _tensors(tuple(values)) if tensor.is_meta and _is_plain(tensor)]
+        before = [self._elements.pop(tensor.untyped_storage(), None) for tensor in written]
+        if len(written) != 1 or not _is_pure(func):
+            return
+        elements, (tensor,) = before[0], written
+        size = tensor.untyped_storage().nbytes() // tensor.itemsize
+        if elements is None and func in _OVERWRITES and tensor.numel() == size:
+            elements = torch.empty(1, dtype=tensor.dtype)
+        if elements is None or elements.dtype is not tensor.dtype or size > _MOST:
+            return
+        self._elements[tensor.untyped_storage()] = elements.expand(size).clone() if elements.numel() == 1 else elements
+        call = self._with_values(args, kwargs)
+        if call is None or _run(func, *call) is None:
+            del self._elements[tensor.untyped_storage()]
+
+
+def _tensors(values: tuple[Any, ...]) -> list[torch.Tensor]:
+    """List the tensors among the arguments or the results of an operator."""
+    tensors = []
+    for value in values:
+        if isinstance(value, torch.Tensor):
+            tensors.append(value)
+        elif isinstance(value, (list, tuple)):
+            tensors += [inner for inner in value if isinstance(inner, torch.Tensor)]
+    return tensors
+
+
+def _broadcast(tensors: list[torch.Tensor]) -> torch.Tensor:
+    """Return a tensor on ``meta`` of the size that an elementwise operator returns."""
+    return torch.empty(torch.broadcast_shapes(*(tensor.shape for tensor in tensors)), device="meta")
+
+
+class _Literals(TorchFunctionMode):
+    """Tells of the tensors on ``meta`` that are made of numbers in Python: by ``torch.tensor``, and in an index."""
+
+    def __init__(self, values: _KnownValues) -> None:
+        super().__init__()
+        self._values = values
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func is torch.Tensor.__getitem__ and isinstance(args[1], tuple) and args[0].is_meta:
+            args = args[0], tuple(map(self._index, args[1]))
+        result = func(*args, **kwargs or {})
+        if func is torch.tensor and result.is_meta:
+            self._values.store_literal(result, args[0] if args else (kwargs or {})["data"])
+        return result
+
+    def _index(self, index: Any) -> Any:
+        """Return an index; a list of positions as a tensor that keeps them."""
+        if not (isinstance(index, list) and index and all(type(position) is int for position in index)):
+            return index
+        with torch._C._DisableTorchDispatch():
+            tensor = torch.tensor(index, device="meta")
+        self._values.store_literal(tensor, index)
+        return tensor
+
+
+def _run(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Return what an operator returns on the CPU; None if it raises there."""
+    try:
+        return func(*args, **kwargs)
+    except Exception:  # noqa: BLE001 - the model gets the error of the operator on meta, if that raises too
+        return None
+
+
+def _view(elements: torch.Tensor, tensor: torch.Tensor) -> torch.Tensor:
+    if elements.numel() == 1:
+        return elements.reshape(()).expand(tensor.shape)
+    return elements.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset())
+
+
+def _collapsed(value: torch.Tensor) -> torch.Tensor:
+    """Return one element of each dimension along which all elements are the same in memory."""
+    return value[tuple(slice(1) if step == 0 else slice(None) for step in value.stride())]
+
+
+def _filled(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: torch.Tensor) -> torch.Tensor | None:
+    """Return the value of every element of a tensor that *func* filled."""
+    position, call = _FILLS[func], list(args)
+    if position is not None:
+        call[position] = [1]
+    if position != 0:
+        call[0] = torch.empty(1, dtype=args[0].dtype)
+    made = _run(func, tuple(call), kwargs | {"device": torch.device("cpu")} | {"dtype": result.dtype})
+    return made if isinstance(made, torch.Tensor) else None
+
+
+def _is_plain(tensor: torch.Tensor) -> bool:
+    return (
+        type(tensor) in {torch.Tensor, torch.nn.Parameter} and tensor.layout is torch.strided and not tensor.is_nested
+    )
+
+
+def _is_too_large(tensor: torch.Tensor) -> bool:
+    return tensor.numel() > _MOST
+
+
+@cache
+def _is_pure(func: Any) -> bool:
+    """Return whether the values of an operator's results follow from those of its arguments."""
+    return torch.Tag.nondeterministic_seeded not in func.tags and not func._schema.name.startswith(_UNWRITTEN)
+
+
+@cache
+def _is_of_equals(func: Any) -> bool:
+    return torch.Tag.pointwise in func.tags or func in _OF_EQUALS
+
+
+@cache
+def _written_positions(func: Any) -> tuple[tuple[int, str], ...]:
+    arguments = enumerate(func._schema.arguments)
+    return tuple((i, a.name) for i, a in arguments if a.alias_info is not None and a.alias_info.is_write)
