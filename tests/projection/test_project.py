@@ -215,7 +215,8 @@ def test_every_figure_has_its_kind_and_a_source():
 
 
 def test_a_figure_of_low_confidence_is_marked_where_it_is_used():
-    projection = project(counted("resnet18"), find_device("jetson-orin-nx"), precision="int8")
+    device = replace(find_device("jetson-orin-nx"), confidence="low")
+    projection = project(counted("resnet18"), device, precision="int8")
     assert "low confidence" in projection.peak_ops_per_s.source
     assert any("low confidence" in note for note in projection.notes)
 
