@@ -15,7 +15,8 @@ OVERVIEW = examples("profiler resnet18", "profiler hf:gpt2 --input 128 --train -
 EXAMPLES: dict[Subject, str] = {
     "model": examples("profiler resnet18 --batch 8 --input 3x160x160", "profiler hf:bert-base --input input_ids=1x64"),
     "training": examples(
-        "profiler resnet18 --train --optimizer adamw", "profiler hf:gpt2 --input 128 --train --checkpoint"
+        "profiler resnet18 --train --optimizer adamw",
+        "profiler hf:gpt2 --train --optimizer adamw --savings",
     ),
     "peers": examples("profiler resnet18 --against fvcore,thop", "profiler resnet18 --against ptflops --strict"),
     "device": examples(

@@ -94,6 +94,7 @@ def profile(
     run = under_autocast(step.run or count_forward, autocast) if autocast else step.run
     with working(f"profiling {target}", quiet=quiet), sdpa_kernels(attention):
         counted = count_target(target, specs=specs, batch=batch, dtype=dtype, device=device, notify=notify, run=run)
+        counted = step.add_savings(counted, target, specs, batch, dtype, autocast)
         counted = peers.add_findings(
             counted,
             with_permissions(partial(build_with_inputs, target, specs, batch=batch, dtype=dtype, device=device)),

@@ -14,6 +14,7 @@ from profiler.values.records import ITEMSIZE, UNSEEN_WORK, TensorSpec, Value, te
 if TYPE_CHECKING:
     from profiler.tally import Operator, Profile, Totals
     from profiler.tally.operator_tables import Uncounted
+    from profiler.values.memory import MemorySaving
     from profiler.values.records import Phase
 
 
@@ -109,6 +110,7 @@ class Report:
         lines = [self._step("model FLOPs = forward + backward", p.model_flops)]
         if p.phases["recompute"].flops:
             lines.append(self._step("hardware FLOPs = model + recompute", p.hardware_flops))
+        lines += self.applied_savings()
         if p.tokens is not None:
             rules = [("6·N·T", 6, p.model_flops)]
             rules += [("8·N·T", 8, p.hardware_flops)] if p.phases["recompute"].flops else []
@@ -116,6 +118,23 @@ class Report:
                 value = factor * p.totals.params * p.tokens
                 lines.append(Line(name, units.exact(value), f"{value / counted:.3f} of what is counted"))
         return lines
+
+    def applied_savings(self) -> list[Line]:
+        """List what the changes that the step has save at the peak, beside what they cost."""
+        savings = self.profile.memory.savings if self.profile.memory else ()
+        return [_applied_line(saving) for saving in savings if saving.is_applied]
+
+    def proposed_savings(self) -> list[tuple[str, ...]]:
+        """List what other changes would save, as rows of ``SAVINGS``."""
+        return [_saving_row(saving, saving.after) for saving in self._proposed() if saving.after is not None]
+
+    def unknown_savings(self) -> list[str]:
+        """List the changes whose step could not run, each with the reason."""
+        return [f"{saving.change}: {saving.why}" for saving in self._proposed() if saving.after is None]
+
+    def _proposed(self) -> list[MemorySaving]:
+        savings = self.profile.memory.savings if self.profile.memory else ()
+        return [saving for saving in savings if not saving.is_applied]
 
     def memory(self) -> list[Line]:
         """List the peak of live memory, by category."""
@@ -195,6 +214,39 @@ class Report:
 
     def _line(self, label: str, value: int, unit: str) -> Line:
         return Line(label, self.at_least + units.exact(value), self.at_least + units.count(value, unit))
+
+
+#: The columns of what would save memory.
+SAVINGS = ("would save memory", "peak", "saves", "% of peak", "FLOPs")
+
+
+def _saving_row(saving: MemorySaving, after: int) -> tuple[str, ...]:
+    saved = saving.before - after
+    share = units.share(abs(saved), saving.before)
+    return (
+        saving.change,
+        units.size(after),
+        units.size(saved) if saved >= 0 else f"−{units.size(-saved)}",
+        share if saved >= 0 else f"−{share}",
+        _flops_change(saving),
+    )
+
+
+def _applied_line(saving: MemorySaving) -> Line:
+    if saving.after is None:
+        return Line(saving.change, "", f"its saving is not known: {saving.why}")
+    saved = saving.before - saving.after
+    amount = f"saves {units.size(saved)}" if saved >= 0 else f"costs {units.size(-saved)}"
+    said = f"{amount} of {units.size(saving.before)}, FLOPs {_flops_change(saving)}"
+    return Line(saving.change, f"{'−' if saved < 0 else ''}{units.exact(abs(saved))}", said)
+
+
+def _flops_change(saving: MemorySaving) -> str:
+    """Return by how much a change makes a step cheaper or dearer."""
+    change = saving.flops_after - saving.flops_before
+    if not change:
+        return "="
+    return f"{'+' if change > 0 else '−'}{units.share(abs(change), saving.flops_before)} %"
 
 
 def _describe_uncounted(row: Uncounted) -> str:

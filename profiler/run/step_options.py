@@ -13,11 +13,15 @@ from torch.utils.checkpoint import checkpoint
 
 from profiler.errors import InputError
 from profiler.run.allocator import with_allocator_peak
+from profiler.run.lora import Lora, add_lora
 from profiler.run.optimizers import make_optimizer
 from profiler.run.training_step import count_step, run_step
+from profiler.trace.module_paths import parameters_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+
+    from torch.optim import Optimizer
 
     from profiler.tally import Profile
 
@@ -32,6 +36,10 @@ class StepOptions:
     checkpoint: bool = False
     #: Patterns of the names of parameters to freeze.
     freeze: tuple[str, ...] = ()
+    #: Freeze the model, and train adapters of some layers.
+    lora: Lora | None = None
+    #: Keep the states of adam or adamw in 8 bits; on ``meta`` alone.
+    eight_bit: bool = False
 
     def __call__(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Profile:
         """Put *model* in train mode, apply the options, and count one step; on CUDA also measure the allocator's peak.
@@ -42,13 +50,23 @@ class StepOptions:
             ModelError: The model raised.
         """
         model.train()
+        if self.lora is not None:
+            add_lora(model, self.lora)
+            model.train()
         freeze(model, self.freeze)
-        optimizer = None if self.optimizer is None else make_optimizer(self.optimizer, model)
+        optimizer = self._optimizer(model)
         with ExitStack() as stack:
             if self.checkpoint:
                 stack.enter_context(checkpointed(model))
             profile = count_step(model, *args, optimizer=optimizer, **kwargs)
             return with_allocator_peak(profile, partial(run_step, model, args, kwargs, optimizer=optimizer))
+
+    def _optimizer(self, model: nn.Module) -> Optimizer | None:
+        if self.eight_bit:
+            from profiler.run.eight_bit_adam import EightBitAdam  # noqa: PLC0415 - registers an operator
+
+            return EightBitAdam(p for p in parameters_of(model) if p.requires_grad)
+        return None if self.optimizer is None else make_optimizer(self.optimizer, model)
 
 
 def freeze(model: nn.Module, patterns: Sequence[str]) -> None:

@@ -57,6 +57,24 @@ class Moment:
 
 
 @dataclass(frozen=True, slots=True)
+class MemorySaving:
+    """What a change of a training step saves at the peak, from the step without it and the step with it."""
+
+    #: What changes, such as "activation checkpointing".
+    change: str
+    #: Peak bytes without the change.
+    before: int = 0
+    #: Peak bytes with it; None if that step could not run, and *why* says why.
+    after: int | None = None
+    #: FLOPs of forward, backward and recompute without the change, and with it.
+    flops_before: int = 0
+    flops_after: int = 0
+    #: Whether the step that was counted has the change.
+    is_applied: bool = False
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Memory:
     """The live memory of a run: its peak, the peak of each phase, and a timeline."""
 
@@ -70,6 +88,8 @@ class Memory:
     measured: int | None = None
     #: Estimate of a training step from the number of parameters alone.
     estimate: Table | None = None
+    #: What changes of the step save at its peak: those that it has, and those that were asked for.
+    savings: tuple[MemorySaving, ...] = ()
 
     def __post_init__(self) -> None:
         """Raise a ``ValueError`` if the sum of the estimate is missing, as in a file that was edited."""

@@ -9,6 +9,7 @@ from profiler.escaping import markdown as markdown_text
 from profiler.escaping import shorten
 from profiler.report import communication_tables, document_findings, finding_tables, projection_tables
 from profiler.report.profile_formats import PROFILE_FORMATS
+from profiler.report.report import SAVINGS
 from profiler.values.findings import TOTAL
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ def markdown(report: Report) -> str:
         _table(("total", "exact", "short"), ((line.label, line.exact, line.short) for line in report.totals())),
         *_step(report),
         *_memory(report),
+        _table(SAVINGS, report.proposed_savings()),
+        "\n".join(f"- {markdown_text(note)}" for note in report.unknown_savings()),
         *_communication(report),
         *_documents(report),
         _table(("module", "type", "MACs", "FLOPs", "% FLOPs", "params", "output"), _modules(report)),

@@ -14,6 +14,7 @@ from profiler import units
 from profiler.escaping import plain, plain_lines
 from profiler.report import communication_tables, document_findings, finding_tables, projection_tables
 from profiler.report.profile_formats import PROFILE_FORMATS
+from profiler.report.report import SAVINGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,7 +29,18 @@ _OPERATORS_SHOWN = 12
 _NARROWEST = 16
 _GAP = 2  # between columns
 _LEFT_ALIGNED = frozenset(
-    {"module", "input", "output", "operator", "dtype", "phase", "uncounted operator", "communication", "axis"}
+    {
+        "module",
+        "input",
+        "output",
+        "operator",
+        "dtype",
+        "phase",
+        "uncounted operator",
+        "communication",
+        "axis",
+        "would save memory",
+    }
 )
 
 
@@ -51,6 +63,7 @@ def renderable(report: Report, width: int) -> RenderableType:
         _lines(report.totals()),
         *_step(report, width),
         *_memory(report),
+        *_savings(report, width),
         *_communication(report, width),
         *_documents(report, width),
         Text(),
@@ -164,6 +177,12 @@ def _step(report: Report, width: int) -> tuple[RenderableType, ...]:
 def _memory(report: Report) -> tuple[RenderableType, ...]:
     lines = report.memory()
     return (Text(), _lines(lines)) if lines else ()
+
+
+def _savings(report: Report, width: int) -> tuple[RenderableType, ...]:
+    rows = report.proposed_savings()
+    notes = [Text(plain(note)) for note in report.unknown_savings()]
+    return (*((Text(), _table(width, SAVINGS, rows)) if rows else ()), *((Text(), *notes) if notes else ()))
 
 
 def _communication(report: Report, width: int) -> tuple[RenderableType, ...]:
