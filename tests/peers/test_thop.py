@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from importlib import metadata
 from types import SimpleNamespace
 
@@ -261,3 +263,26 @@ def test_the_distribution_whose_files_are_in_place_is_the_one_that_answers(monke
 
 def test_the_installed_one_is_recognised():
     assert find_peer("thop").version == f"thop {metadata.version('thop')}"
+
+
+WITHOUT_DISTUTILS = """
+import sys
+
+class Gone:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "distutils":
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Gone())
+from torch import nn, ones
+from profiler.peers.registry import find_peer
+
+print(find_peer("thop").run(nn.Linear(2, 3), (ones(1, 2),), {}).total)
+"""
+
+
+def test_thop_runs_where_python_has_no_distutils():
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", WITHOUT_DISTUTILS], capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "6.0\n", done.stderr

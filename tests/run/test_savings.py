@@ -85,7 +85,7 @@ def test_each_change_is_the_step_that_has_it(capsys, here):
 
 
 def test_eight_bits_save_three_quarters_of_the_states_less_the_scales(capsys, here):
-    # three blocks of 64·256 and 256·64 weights: a byte instead of four in each of two states, and a scale of 4 B in 256;
+    # three blocks of 64·256 and 256·64 weights: a byte instead of four in each of two states, and 4 B for each 256;
     # torch's AdamW also keeps the number of steps of each of the 14 parameters, in 4 B
     rows = savings(capsys, *STEP, "--savings")
     weights = 3 * 2 * 64 * 256

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import sys
+import warnings
 from functools import partial
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from profiler.peers.emulation.hook_based import HookCounterModel, MissReason, register_extras
@@ -69,6 +72,7 @@ PEER = _Thop(
 @PEER.runs
 def run(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> PeerResult:
     """Profile one forward pass; thop cannot pass keyword arguments, so they are bound to the model's ``forward``."""
+    _provide_distutils()
     from thop import profile  # noqa: PLC0415 - the peer itself
 
     if kwargs:
@@ -76,6 +80,20 @@ def run(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Peer
     macs, params, layers = profile(model, inputs=args, verbose=False, ret_layer_info=True)
     rows = dict(_rows(layers))
     return PeerResult(macs, {path: n for path, (n, _) in rows.items()}, params, {p: n for p, (_, n) in rows.items()})
+
+
+def _provide_distutils() -> None:
+    """Provide the one class of distutils that thop imports, to compare versions, where Python has it no more."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import_module("distutils.version")
+    except ModuleNotFoundError:
+        from torch.torch_version import TorchVersion  # noqa: PLC0415 - listing the peers needs no torch
+
+        version = ModuleType("distutils.version")
+        version.__dict__["LooseVersion"] = TorchVersion
+        sys.modules |= {"distutils": ModuleType("distutils"), version.__name__: version}
 
 
 def _rows(layers: dict[str, Any], parent: str = "") -> Iterator[tuple[str, tuple[float, float]]]:
