@@ -51,6 +51,7 @@ class Estimate:
     seconds: float
     #: The range that held 90 % of comparable measurements; None if nothing was compared.
     low_s: float | None
+    #: None also if the bandwidth of the device is unknown: memory traffic may take any time.
     high_s: float | None
     #: Where the time goes, most first.
     shares: tuple[TimeShare, ...]
@@ -103,11 +104,19 @@ def _device_shares(kernels: Iterable[tuple[Work, TimeParts]]) -> tuple[TimeShare
     return tuple(sorted(shares, key=lambda share: (-share.seconds, share.class_, share.resource)))
 
 
-def _range(model: TimeModel, device: Device, precision: str) -> tuple[float, float] | tuple[None, None]:
-    """Return the range of measured ÷ estimate: that of unseen devices, if the device or the precision is unseen."""
+def _range(model: TimeModel, device: Device, precision: str) -> tuple[float | None, float | None]:
+    """Return the range of measured ÷ estimate: that of unseen devices, if the device or the precision is unseen.
+
+    It has no upper end if the bandwidth is unknown.
+    """
     validation = model.validation
     if validation is None:
         return None, None
+    low, high = _validated_range(validation, model, device, precision)
+    return low, high if device.bandwidth_bytes_per_s else None
+
+
+def _validated_range(validation: Validation, model: TimeModel, device: Device, precision: str) -> tuple[float, float]:
     if precision not in validation.precisions or model.stands_in:
         return validation.range_elsewhere
     return validation.ranges.get(device.id, validation.range_elsewhere)

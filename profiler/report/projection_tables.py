@@ -108,15 +108,19 @@ def _verdict(projection: Projection) -> str:
         return "no, the memory is too small"
     period_s = 1 / float(projection.fps.value) if projection.fps is not None else 0.0
     low, high = projection.estimate_low_s, projection.estimate_high_s
-    if low is None or high is None:
+    if low is None:
         return "yes" if float(projection.estimate_s.value) <= period_s else "no"
-    return "yes" if float(high.value) <= period_s else "no" if float(low.value) > period_s else "perhaps"
+    if float(low.value) > period_s:
+        return "no"
+    return "yes" if high is not None and float(high.value) <= period_s else "perhaps"
 
 
 def _range(projection: Projection) -> str:
     low, high = projection.estimate_low_s, projection.estimate_high_s
-    if low is None or high is None:
+    if low is None:
         return " (no range: not validated)"
+    if high is None:
+        return f" ({units.seconds(float(low.value))} or more: the bandwidth is not known)"
     return f" ({units.seconds(float(low.value))} to {units.seconds(float(high.value))})"
 
 

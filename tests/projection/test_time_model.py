@@ -1,0 +1,74 @@
+"""The range of an estimate, its caveats, and the answer that a report gives: against figures computed by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from projection.test_project import TABLE, TOY
+from torch import nn
+
+import profiler
+from profiler.projection import project
+from profiler.projection.time_table import Validation
+from profiler.report.projection_tables import answer
+
+N = 1024
+VALIDATION = Validation(
+    source="a test", date="2026-01-01", ranges={TOY.id: (0.8, 1.5)}, range_elsewhere=(0.5, 3.0), precisions=("fp32",),
+    passes=20, mean_error=0.1, median_error=0.1, fastest_ms=0.1, slowest_ms=10.0,
+)  # fmt: skip
+#: 2·N³ operations at 1 TFLOP/s, of which the table reaches half, and the rest of a pass.
+MODEL = replace(TABLE, validation=VALIDATION)
+
+
+def projected(device=TOY, model=MODEL, **options):
+    layer = nn.Linear(N, N, bias=False, device="meta")
+    profile = profiler.count(layer, torch.empty(N, N, device="meta"))
+    return project(profile, device, model=model, mode="eager", **options)
+
+
+def times(projection):
+    low, high = projection.estimate_low_s, projection.estimate_high_s
+    return tuple(None if figure is None else float(figure.value) for figure in (low, projection.estimate_s, high))
+
+
+def test_the_range_is_that_of_the_device():
+    low, estimate, high = times(projected())
+    assert (low, high) == (pytest.approx(max(0.8 * estimate, float(projected().bound_s.value))), 1.5 * estimate)
+
+
+def test_an_unseen_device_and_an_unseen_precision_have_the_range_of_others():
+    for projection in (projected(replace(TOY, id="other")), projected(precision="fp16")):
+        _, estimate, high = times(projection)
+        assert high == pytest.approx(3.0 * estimate)
+
+
+def test_no_range_without_a_validation():
+    projection = projected(model=TABLE)
+    assert times(projection)[0] is None
+    assert times(projection)[2] is None
+    assert "no range: not validated" in answer(projection)
+
+
+def test_an_unknown_bandwidth_opens_the_range_upwards():
+    projection = projected(replace(TOY, bandwidth_bytes_per_s=None), fps=1)
+    low, _, high = times(projection)
+    assert low is not None
+    assert high is None
+    assert answer(projection).startswith("1 passes/s: perhaps.")
+    assert "or more: the bandwidth is not known" in answer(projection)
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(0.5, "no"), (0.9, "perhaps"), (1.2, "perhaps"), (1.6, "yes")])
+def test_the_answer_follows_from_the_range(factor, verdict):
+    """The period is a factor of the estimate, whose range is 0.8 to 1.5 of it."""
+    fps = 1 / (factor * times(projected())[1])
+    assert answer(projected(fps=fps)).partition(": ")[2].startswith(f"{verdict}.")
+
+
+def test_a_time_far_from_those_that_were_measured_is_a_caveat():
+    far = replace(MODEL, validation=replace(VALIDATION, fastest_ms=1000.0, slowest_ms=2000.0))
+    assert any("far from the passes" in note for note in projected(model=far).notes)
+    assert not any("far from the passes" in note for note in projected().notes)
