@@ -21,11 +21,12 @@ import cyclopts
 
 from profiler.devices import find_device
 from profiler.projection.fit import Sample, errors, fit, range_of, ratios
+from profiler.projection.model_bytes import compulsory_bytes
 from profiler.projection.precision import parse_precision
 from profiler.projection.roofline import roofline_bound
 from profiler.projection.time_table import TimeTable, Validation, ideal_times
 from profiler.projection.time_table_files import format_time_table, packaged_tables
-from profiler.projection.work import compulsory_bytes, operator_work
+from profiler.projection.work import operator_work
 from profiler.run.count_target import count_target
 
 MEASURED = Path(__file__).parents[1] / "docs" / "measured" / "mlperf-resnet50-int8.csv"

@@ -188,7 +188,7 @@ class DeviceOptions:
         run: Run | None = None,
     ) -> Profile:
         """Return the profile of a target with its projection; unchanged if no device was named."""
-        from profiler.projection.this_machine import LOCAL
+        from profiler.projection.measured_machine import LOCAL
 
         device = self.on or (LOCAL if self.measure else None)
         if device is None or self.are_several:

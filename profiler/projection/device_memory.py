@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from profiler.errors import PlanError
+from profiler.projection.model_bytes import activation_bytes, weight_bytes
 from profiler.projection.precision import STORED_BYTES, PrecisionScheme
-from profiler.projection.work import activation_bytes, weight_bytes
 from profiler.values.projection import Figure
 
 if TYPE_CHECKING:

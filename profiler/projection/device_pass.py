@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from profiler.projection.model_bytes import compulsory_bytes
 from profiler.projection.roofline import RooflineTime, roofline_bound
 from profiler.projection.time_model import Estimate, TimeModel, estimate_pass
 from profiler.projection.time_table_files import device_kind, time_table
-from profiler.projection.work import Work, compulsory_bytes, operator_work
+from profiler.projection.work import Work, operator_work
 
 if TYPE_CHECKING:
     from profiler.devices import Device

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from profiler.projection.device_memory import usable_bytes
 from profiler.projection.device_pass import DevicePass, ProfileWork
+from profiler.projection.model_bytes import activation_bytes, weight_bytes
 from profiler.projection.precision import STORED_BYTES, PrecisionScheme, choose_precision
-from profiler.projection.work import activation_bytes, weight_bytes
 from profiler.values.projection import Figure
 
 if TYPE_CHECKING:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 from profiler.errors import InputError
 from profiler.projection.fit import Sample
+from profiler.projection.model_bytes import compulsory_bytes
 from profiler.projection.precision import choose_precision
 from profiler.projection.roofline import roofline_bound
 from profiler.projection.time_table import ideal_times
-from profiler.projection.work import compulsory_bytes, operator_work
+from profiler.projection.work import operator_work
 from profiler.run.autocast import under_autocast
 from profiler.run.count_target import count_target
 from profiler.run.forward import count_forward

@@ -13,7 +13,8 @@ import profiler
 from profiler.errors import InputError
 from profiler.projection import project
 from profiler.projection import this_machine as package
-from profiler.projection.this_machine import MeasuredMachine, interpolate, machine_identity, measure_this_machine
+from profiler.projection.measured_machine import MeasuredMachine, interpolate
+from profiler.projection.this_machine import machine_identity, measure_this_machine
 
 FLAT = ((1.0, 50e9), (1e12, 50e9))
 MACHINE = MeasuredMachine(
