@@ -22,6 +22,7 @@ from profiler.devices import find_device
 from profiler.projection import project
 from profiler.report import Report, render
 from profiler.report.page.data import page_data
+from profiler.report.page.first_icicle import first_icicle
 from profiler.report.page.render import SCRIPTS
 
 FOLDER = Path(profiler.__file__).parent / "report" / "page" / "scripts"
@@ -72,6 +73,30 @@ def test_names_that_do_not_count_up_are_not_one_run():
         model.add_module(name, nn.Linear(8, 8))
     edges = data_of(profile_of(model, 2, 8))["nodes"][-1][EDGES]
     assert [edge[:3] for edge in edges] == [(name, name, 1) for name in ("0", "2", "01", "x1", "y2")]
+
+
+def test_the_first_icicle_is_drawn_without_scripts_and_has_the_shares_of_the_modules():
+    wide, narrow = nn.Linear(8, 24, bias=False), nn.Linear(24, 8, bias=False)
+    profile = profile_of(nn.Sequential(nn.Sequential(wide, nn.ReLU(), narrow), nn.Linear(8, 16, bias=False)), 1, 8)
+    page = render(profile, "html")
+    picture = re.search(r'<svg class="first".*?\n</svg>', page, re.DOTALL)[0]
+    boxes = re.findall(
+        r'<svg x="([\d.]+)%" y="(\d+)" width="([\d.]+)%".*?(?:<text[^>]*>([^<]*)</text>)?</svg>', picture
+    )
+    places = {(int(y), name): (float(x), float(width)) for x, y, width, name in boxes}
+    assert places == {
+        (8, "Sequential"): (0, 100),
+        (52, "0"): (0, 75),  # 2 × 192 of 512 MACs
+        (52, "1"): (75, 25),
+        (96, "0"): (0, 37.5),
+        (96, "2"): (37.5, 37.5),
+    }
+
+
+def test_the_first_icicle_folds_equal_blocks():
+    icicle = first_icicle(data_of(profile_of(stack(120), 2, 8)))
+    assert [box.label for box in icicle.boxes] == ["Sequential", "0–119 ×120", "0"]
+    assert [box.share for box in icicle.boxes] == [1, 1, 1]
 
 
 def test_numbers_that_javascript_cannot_hold_are_text():

@@ -353,6 +353,20 @@ def test_devices_are_points_and_rows_that_lead_to_their_report(browser, tmp_path
     linked.close()
 
 
+def test_without_scripts_there_is_a_picture_and_it_has_the_places_of_the_drawn_one(browser, page, file):
+    context = browser.new_context(java_script_enabled=False, viewport={"width": 1280, "height": 900})
+    plain = context.new_page()
+    plain.goto(file.as_uri())
+    still = plain.locator('[data-part="icicle"] > svg > svg')
+    boxes = [still.nth(i).bounding_box() for i in range(still.count())]
+    context.close()
+    drawn = page.page.locator('[data-part="icicle"] path.surface')
+    others = [drawn.nth(i).bounding_box() for i in range(drawn.count())]
+    assert len(boxes) == len(others) > 5
+    for place in ("x", "width", "height"):
+        assert sorted(box[place] for box in boxes) == pytest.approx(sorted(box[place] for box in others), abs=12)
+
+
 def test_a_difference_is_two_icicles_in_one_scale(browser, tmp_path):
     before, after = counted(8, 8, 8), counted(8, 8, 16, 16)
     path = tmp_path / "difference.html"

@@ -19,6 +19,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from profiler.report.page.context import CHANGES, context
 from profiler.report.page.data import page_data
+from profiler.report.page.first_icicle import first_icicle
 from profiler.report.page.overview import Overview, overview_of
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def render_page(
             shows the two icicles against each other.
         overview: What the first tab shows; by default the totals of the reports, if there are several.
     """
+    data = [page_data(report) for report in reports]
     first = overview or (overview_of(reports) if len(reports) > 1 else None)
     script, style = scripts(), read("style.css")
     page: str = _template().render(
@@ -63,8 +65,8 @@ def render_page(
         script=script,
         plotly=_packed_plotly(),
         style_ids=_style_ids(),
-        data=json_in_script([page_data(report) for report in reports]),
-        reports=[context(report) for report in reports],
+        data=json_in_script(data),
+        reports=[context(report) | {"icicle": first_icicle(d)} for report, d in zip(reports, data, strict=True)],
         overview=first,
         scatter=json_in_script(first.scatter.data) if first is not None and first.scatter is not None else "",
         changes=changes,
