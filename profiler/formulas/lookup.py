@@ -52,15 +52,9 @@ def rule_for(operator: str) -> Rule | None:
     registered = _registered_formula(operator)
     if registered is not None:
         return Rule(RuleKind.FORMULA, registered)
-    if free.is_free(operator) or _packet(operator) in collectives.WAITING:
-        return Rule(RuleKind.FREE, free.free_cost)
-    if _packet(operator) in collectives.MOVING:
-        return Rule(RuleKind.DATA_MOVEMENT, collectives.collective_cost)
-    if free.is_data_movement(operator):
-        return Rule(RuleKind.DATA_MOVEMENT, free.data_movement_cost)
-    if pointwise.is_pointwise(operator):
-        return Rule(RuleKind.POINTWISE, pointwise.cost)
-    return Rule(RuleKind.TORCH_REGISTRY, torch_registry.cost) if torch_registry.has_formula(operator) else None
+    return _listed_rule(operator) or (
+        Rule(RuleKind.TORCH_REGISTRY, torch_registry.cost) if torch_registry.has_formula(operator) else None
+    )
 
 
 @cache
@@ -71,11 +65,34 @@ def load_formulas() -> None:
     import_module("profiler.formulas.pointwise")
 
 
+@cache
+def _listed_rule(operator: str) -> Rule | None:
+    """Return the rule of an operator that has no formula, but is in one of our lists. Nothing is added to these."""
+    if free.is_free(operator) or _packet(operator) in collectives.WAITING:
+        return Rule(RuleKind.FREE, free.free_cost)
+    if _packet(operator) in collectives.MOVING:
+        return Rule(RuleKind.DATA_MOVEMENT, collectives.collective_cost)
+    if free.is_data_movement(operator):
+        return Rule(RuleKind.DATA_MOVEMENT, free.data_movement_cost)
+    if pointwise.is_pointwise(operator):
+        return Rule(RuleKind.POINTWISE, pointwise.cost)
+    return None
+
+
 def _registered_formula(operator: str) -> registry.Formula | None:
     """Look up the overload, its packet, and the functional form of an in-place operator."""
+    for name in _names(operator):
+        entry = registry.find(name)
+        if entry is not None:
+            return entry
+    return None
+
+
+@cache
+def _names(operator: str) -> tuple[str, str, str]:
+    """Return the names under which the formula of an operator may be registered, in the order in which they count."""
     packet = _packet(operator)
-    candidates = (operator, packet, packet.removesuffix("_"))
-    return next((entry for name in candidates if (entry := registry.find(name)) is not None), None)
+    return operator, packet, packet.removesuffix("_")
 
 
 def _packet(operator: str) -> str:

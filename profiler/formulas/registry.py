@@ -46,10 +46,15 @@ class Formula:
         Raises:
             FormulaError: The function raised. The message names the operator and the shapes of its arguments.
         """
-        values = dict(record.arguments) | {"out": record.results[0] if record.results else None}
+        values = dict(record.arguments)
+        values["out"] = record.results[0] if record.results else None
+        arguments = {}
         try:
-            wanted = [(name, bare) for name, bare in self.parameters if name in values or name not in self.optional]
-            cost = self.function(**{name: _shape(values[name]) if bare else values[name] for name, bare in wanted})
+            for name, bare in self.parameters:
+                if name in values or name not in self.optional:
+                    value = values[name]
+                    arguments[name] = value.shape if bare and isinstance(value, TensorSpec) else value
+            cost = self.function(**arguments)
         except Exception as error:
             msg = f"the formula of {record.operator} raised {one_line(error)} on {_describe(record)}"
             raise FormulaError(msg) from error

@@ -6,7 +6,7 @@ import platform
 from functools import cache
 from importlib import metadata
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from profiler.formulas import rule_for
 from profiler.tally.entry import UNCOUNTED, Entry
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from profiler.trace import Trace
 
+_K = TypeVar("_K")
 _COMPLEX_MAC = 4  # a product of two complex numbers takes four real multiply-adds
 
 
@@ -80,9 +81,10 @@ def cost_records(records: Iterable[OpRecord]) -> tuple[Entry, ...]:
 def cost_record(record: OpRecord) -> Entry:
     """Return *record* with the cost of one call; an operator without a rule costs its bytes, and is uncounted."""
     kind, cost = _cost(record)
-    operands = [spec for _, value in record.arguments for spec in tensors(value)]
-    dtype = compute_dtype(operands, tensors(record.results), contraction=cost.macs > 0)
+    operands, results = _operands(record.arguments), _operands(enumerate(record.results))
+    dtype = compute_dtype([spec for _, spec in operands], [spec for _, spec in results], contraction=cost.macs > 0)
     factor = _COMPLEX_MAC if dtype.startswith("complex") else 1
+    read, written = cost.bytes_read, cost.bytes_written
     return Entry(
         record=record,
         kind=kind,
@@ -91,9 +93,20 @@ def cost_record(record: OpRecord) -> Entry:
         masked_macs=(cost.macs if cost.masked_macs is None else cost.masked_macs) * factor,
         other_flops=cost.other_flops,
         transcendentals=cost.transcendentals,
-        bytes_read=_bytes_read(record) if cost.bytes_read is None else cost.bytes_read,
-        bytes_written=_bytes_written(record) if cost.bytes_written is None else cost.bytes_written,
+        bytes_read=_bytes_read(operands) if read is None else read,
+        bytes_written=_bytes_written(record, operands, results) if written is None else written,
     )
+
+
+def _operands(values: Iterable[tuple[_K, Value]]) -> list[tuple[_K, TensorSpec]]:
+    """Return the tensors in values that have a name or a position, each with it."""
+    operands = []
+    for key, value in values:
+        if type(value) is TensorSpec:
+            operands.append((key, value))
+        elif type(value) is tuple:
+            operands += [(key, spec) for spec in tensors(value)]
+    return operands
 
 
 def _cost(record: OpRecord) -> tuple[str, Cost]:
@@ -127,12 +140,13 @@ def _width(spec: TensorSpec) -> tuple[bool, bool, bool, float]:
     return spec.is_complex, spec.is_floating, spec.dtype != "bool", spec.itemsize
 
 
-def _bytes_read(record: OpRecord) -> int:
-    return sum(spec.bytes for name, value in record.arguments if name != "out" for spec in tensors(value))
+def _bytes_read(operands: list[tuple[str, TensorSpec]]) -> int:
+    return sum([spec.bytes for name, spec in operands if name != "out"])
 
 
-def _bytes_written(record: OpRecord) -> int:
+def _bytes_written(
+    record: OpRecord, operands: list[tuple[str, TensorSpec]], results: list[tuple[int, TensorSpec]]
+) -> int:
     """Sum the bytes of results and overwritten arguments; a result that is an overwritten argument counts once."""
-    fresh: list[Value] = [r for i, r in enumerate(record.results) if i not in record.aliases]
-    overwritten = [value for name, value in record.arguments if name in record.mutated]
-    return sum(spec.bytes for value in (*fresh, *overwritten) for spec in tensors(value))
+    fresh = sum([spec.bytes for i, spec in results if i not in record.aliases])
+    return fresh + sum([spec.bytes for name, spec in operands if name in record.mutated])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from functools import cache
 from itertools import chain
 from math import prod
@@ -27,7 +28,7 @@ PLAIN = frozenset(
 )
 
 #: Types that hold nothing of torch.
-_DETACHED = frozenset({TensorSpec, type(None), bool, int, float, str})
+DETACHED = frozenset({TensorSpec, type(None), bool, int, float, str})
 
 
 class SpecCache:
@@ -35,8 +36,8 @@ class SpecCache:
 
     def __init__(self) -> None:
         """Start empty."""
-        #: By dtype, shape and layout; of tensors that store each element once.
-        self.cached: dict[tuple[Any, ...], TensorSpec] = {}
+        #: By dtype and shape; of tensors with strides that store each element once.
+        self.cached: defaultdict[torch.dtype, dict[torch.Size, TensorSpec]] = defaultdict(dict)
         self._unpacked: dict[int, tuple[torch.ScriptObject, Any]] = {}
 
     def release(self) -> None:
@@ -76,9 +77,8 @@ class SpecCache:
             if type(item) in TENSORS:
                 tensors.append(item)
                 try:
-                    stored_once = item.is_contiguous() or 0 not in item.stride()
-                    key = item.dtype, item.shape, item.layout
-                    items[i] = (stored_once and self.cached.get(key)) or self.new_spec(item)
+                    stored_once = item.layout is torch.strided and (item.is_contiguous() or 0 not in item.stride())
+                    items[i] = (stored_once and self.cached[item.dtype].get(item.shape)) or self.new_spec(item)
                 except RuntimeError:  # a compressed or nested tensor has no strides
                     items[i] = _nonstrided_spec(item)
             elif isinstance(item, (list, tuple)):
@@ -144,7 +144,7 @@ class SpecCache:
         if tensor.layout is not torch.strided or 0 in tensor.stride():
             return _tensor_spec(tensor)
         spec = TensorSpec(tuple(tensor.shape), _register_dtype(tensor.dtype), tensor.numel())
-        self.cached[tensor.dtype, tensor.shape, tensor.layout] = spec
+        self.cached[tensor.dtype][tensor.shape] = spec
         return spec
 
 
@@ -155,10 +155,10 @@ def dtype_name(dtype: torch.dtype) -> str:
 
 def detach(spec: Any) -> Any:
     """Return a spec without objects of torch: a dtype, device, layout or memory format becomes its name."""
-    if type(spec) in _DETACHED or isinstance(spec, (TensorSpec, bool, int, float, str)):
+    if type(spec) in DETACHED or isinstance(spec, (TensorSpec, bool, int, float, str)):
         return spec
     if isinstance(spec, (tuple, list)):
-        return tuple(map(detach, spec))
+        return tuple(spec if DETACHED.issuperset(map(type, spec)) else map(detach, spec))
     return dtype_name(spec) if isinstance(spec, torch.dtype) else str(spec)
 
 

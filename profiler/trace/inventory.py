@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from profiler.values.records import TensorSpec
 
 
-@dataclass(frozen=True, slots=True)
-class ModuleParameters:
+class ModuleParameters(NamedTuple):
     """The number of elements of a module's own parameters and buffers, without those that an earlier module has."""
 
     path: str
@@ -64,31 +63,25 @@ def inventory_of(holdings: Holdings) -> ModelInventory:
     """Count the parameters and buffers of a model by module, as `take_inventory` does."""
     if not holdings.rows:
         return ModelInventory(())
-    counted: set[object] = set()
-    by_dtype: dict[torch.dtype, int] = {}
-    held: dict[object, int] = {}
-    whole = 0
-    devices: set[torch.device] = set()
+    sums = _Sums()
     modes: set[bool] = set()
     modules = []
     for path, module, is_first, parameters, buffers in holdings.rows:
-        params = trainable = 0
+        params = trainable = kept = 0
         modes.add(module.training)
-        devices.update([tensor.device for tensor in parameters], [tensor.device for tensor in buffers])
-        own = _uncounted(parameters, counted) if parameters else []
-        packed = packed_weights(module) if is_first else []
-        for i, tensor in enumerate((*own, *packed)):
-            measured = _measure(tensor)
-            params += measured.elements
-            whole += int(tensor.numel())
-            trainable += measured.elements if tensor.requires_grad else 0
-            by_dtype[measured.dtype] = by_dtype.get(measured.dtype, 0) + measured.elements
-            held.update(measured.bytes if i < len(own) else (((module, i), _bytes(tensor)),))
-        kept = sum([elements_here(tensor) for tensor in _uncounted(buffers, counted)]) if buffers else 0
+        if parameters:
+            params, trainable = sums.add_parameters(parameters)
+        if is_first and _packs_weights(type(module)):
+            packed = packed_weights(module)
+            sums.add_packed(module, packed)
+            params += sum(map(elements_here, packed))
+            trainable += sum(elements_here(tensor) for tensor in packed if tensor.requires_grad)
+        if buffers:
+            kept = sums.add_buffers(buffers)
         modules.append(ModuleParameters(path, type(module).__name__, params, trainable, kept))
-    device = ", ".join(sorted({device.type for device in devices})) or "cpu"
-    names = {dtype_name(dtype): elements for dtype, elements in by_dtype.items()}
-    return ModelInventory(tuple(modules), names, sum(held.values()), whole, device, _mode(modes))
+    device = ", ".join(sorted({device.type for device in sums.devices})) or "cpu"
+    names = {dtype_name(dtype): elements for dtype, elements in sums.by_dtype.items()}
+    return ModelInventory(tuple(modules), names, sum(sums.held.values()), sums.whole, device, _mode(modes))
 
 
 def _mode(training: set[bool]) -> str:
@@ -98,40 +91,74 @@ def _mode(training: set[bool]) -> str:
     return "train" if training.pop() else "eval"
 
 
-class _Measured(NamedTuple):
-    """A parameter: its elements, the dtype in which most of its bytes are held, and the bytes of each of its parts."""
+class _Sums:
+    """Sums over the parameters and buffers of a model, each counted once."""
 
-    elements: int
-    dtype: torch.dtype
-    bytes: tuple[tuple[object, int], ...]
+    def __init__(self) -> None:
+        self.by_dtype: dict[torch.dtype, int] = {}
+        #: The bytes of each part of the parameters.
+        self.held: dict[object, int] = {}
+        self.whole = 0
+        self.devices: set[torch.device] = set()
+        self._counted: set[object] = set()
 
+    def add_parameters(self, tensors: Iterable[torch.Tensor]) -> tuple[int, int]:
+        """Add the own parameters of a module; return the elements of the new ones, and of those that are trained."""
+        params = trainable = 0
+        for tensor in tensors:
+            self.devices.add(tensor.device)
+            if type(tensor) not in TENSORS and nn.parameter.is_lazy(tensor):
+                continue
+            identity = _identity(tensor)
+            if identity in self._counted:
+                continue
+            self._counted.add(identity)
+            elements = self._measure(tensor, identity)
+            params += elements
+            trainable += elements if tensor.requires_grad else 0
+        return params, trainable
 
-def _measure(tensor: torch.Tensor) -> _Measured:
-    if type(tensor) in TENSORS and tensor.layout is torch.strided and tensor.is_contiguous():
+    def add_packed(self, module: nn.Module, tensors: Iterable[torch.Tensor]) -> None:
+        """Add the weights that a module keeps packed."""
+        for i, tensor in enumerate(tensors):
+            self._measure(tensor, None)
+            self.held[module, i] = _bytes(tensor)
+
+    def add_buffers(self, tensors: Iterable[torch.Tensor]) -> int:
+        """Add the own buffers of a module; return the elements of the new ones."""
+        elements = 0
+        for tensor in tensors:
+            self.devices.add(tensor.device)
+            if type(tensor) not in TENSORS and nn.parameter.is_lazy(tensor):
+                continue
+            identity = _identity(tensor)
+            if identity not in self._counted:
+                self._counted.add(identity)
+                elements += tensor.numel() if type(tensor) in TENSORS else elements_here(tensor)
+        return elements
+
+    def _measure(self, tensor: torch.Tensor, identity: object) -> int:
+        """Add the elements and bytes of a parameter; without an *identity*, not the bytes. Return the elements."""
         elements = tensor.numel()
-        return _Measured(elements, tensor.dtype, ((_identity(tensor), elements * tensor.itemsize),))
-    parts = list(inner_tensors(tensor))
-    dtype = max(parts, key=_bytes, default=tensor).dtype
-    held = [inner for part in parts for inner in sparse_parts(part) or (part,)]
-    return _Measured(elements_here(tensor), dtype, tuple((_identity(part), _bytes(part)) for part in held))
+        if type(tensor) in TENSORS and tensor.layout is torch.strided and tensor.is_contiguous():
+            dtype = tensor.dtype
+            self.whole += elements
+            if identity is not None:
+                self.held[identity] = elements * dtype.itemsize
+        else:
+            self.whole += int(elements)
+            elements, parts = elements_here(tensor), list(inner_tensors(tensor))
+            dtype = max(parts, key=_bytes, default=tensor).dtype
+            if identity is not None:
+                held = [inner for part in parts for inner in sparse_parts(part) or (part,)]
+                self.held.update({_identity(part): _bytes(part) for part in held})
+        self.by_dtype[dtype] = self.by_dtype.get(dtype, 0) + elements
+        return elements
 
 
 def _bytes(tensor: torch.Tensor) -> int:
     spec: TensorSpec = SpecCache().spec(tensor)
     return spec.bytes
-
-
-def _uncounted(candidates: Iterable[torch.Tensor], counted: set[object]) -> list[torch.Tensor]:
-    """Return the tensors whose elements are not yet *counted*, and add them to it."""
-    tensors = []
-    for tensor in candidates:
-        if type(tensor) not in TENSORS and nn.parameter.is_lazy(tensor):
-            continue
-        identity = _identity(tensor)
-        if identity not in counted:
-            counted.add(identity)
-            tensors.append(tensor)
-    return tensors
 
 
 def _identity(tensor: torch.Tensor) -> object:
@@ -144,14 +171,17 @@ def _identity(tensor: torch.Tensor) -> object:
         return id(tensor)
 
 
+def _packs_weights(kind: type[nn.Module]) -> bool:
+    """Return whether layers of this class may keep their weights packed; not the submodule that unpacks them."""
+    return kind.__module__.startswith("torch.ao.nn") and kind.__name__ != "LinearPackedParams"
+
+
 def packed_weights(module: nn.Module) -> list[torch.Tensor]:
     """Unpack the weights and biases that a quantized layer keeps packed, which ``parameters()`` does not list.
 
     Each call makes new tensors. To count a shared module once, compare the modules and not these tensors.
     """
-    kind = type(module)
-    is_inner = kind.__name__ == "LinearPackedParams"  # a submodule of the layer that unpacks it
-    if is_inner or not kind.__module__.startswith("torch.ao.nn"):
+    if not _packs_weights(type(module)):
         return []
     unpack = getattr(module, "_weight_bias", None)
     if unpack is None:

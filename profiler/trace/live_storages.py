@@ -24,6 +24,7 @@ _MAX_EVENTS = 2**20
 UNKNOWN_MODULE = "(before)"
 #: Raised by tensors without a storage of their own: sparse, opaque or uninitialized ones.
 NO_STORAGE = (RuntimeError, NotImplementedError, ValueError)
+_WRITTEN = Contents.WRITTEN
 FORWARD = frozenset({"forward", "recompute"})
 
 
@@ -125,12 +126,19 @@ class LiveStorages:
         self, untyped: torch.UntypedStorage, producer: Producer, category: Category, *, existing: bool = False
     ) -> StorageRef:
         """Track a storage that is new to us, and return it."""
-        key, size = untyped._cdata, untyped.nbytes()
-        storage = self.live[key] = StorageRef(untyped, self.events.append)
-        storage.key, storage.bytes, storage.producer = key, size, producer
-        storage.category, storage.counted_as, storage.removed = category, None, False
-        storage.is_exchanged, storage.contents = False, Contents.WRITTEN
-        (self._existing if existing else self.events).append(storage)
+        append = self.events.append
+        storage = StorageRef(untyped, append)
+        storage.key = key = untyped._cdata
+        storage.bytes = untyped.nbytes()
+        storage.producer, storage.category = producer, category
+        storage.counted_as = None
+        storage.removed = storage.is_exchanged = False
+        storage.contents = _WRITTEN
+        self.live[key] = storage
+        if existing:
+            self._existing.append(storage)
+        else:
+            append(storage)
         if category == "temporary" and self.phase in FORWARD:
             self._forward_temporaries.append(storage)
         return storage

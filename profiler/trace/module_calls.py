@@ -62,6 +62,21 @@ def _followed_call(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
     ):
         _switch_to_hooks()
         return _original(module, *args, **kwargs)
+    if len(_followers) != 1:
+        return _call_for_all(module, args, kwargs)
+    follower = _followers[0]
+    if follower.is_excluded() or not follower.enter(module, args, kwargs):
+        return _original(module, *args, **kwargs)
+    output = None
+    try:
+        output = _original(module, *args, **kwargs)
+        return output
+    finally:
+        follower.leave(module, output)
+
+
+def _call_for_all(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Call a module, and tell every follower before and after, the outermost first and last."""
     leaving = [f for f in _followers if not f.is_excluded() and f.enter(module, args, kwargs)]
     output = None
     try:

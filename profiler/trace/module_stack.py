@@ -194,19 +194,21 @@ class ModuleStack:
         self.home = home = thread.state
         self.plain_home = None if self._is_sharded else home
         self.threads = threads
+        model, known, lock = self._model, self._paths.known, self._lock
+        on_module, outputs = self.calls.on_call, self.calls.outputs
 
         def enter(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
             state = thread.state
-            paths = self._paths.known.get(module) or self._paths.adopt(module, (*state.owners, *home.owners))
+            paths = known.get(module) or self._paths.adopt(module, (*state.owners, *home.owners))
             if not paths or not (state is home or threads.enter()):
                 return False
-            with self._lock:
-                if module is self._model and torch._C._get_tracing_state() is None:  # reading a shape would be traced
+            with lock:
+                if module is model and torch._C._get_tracing_state() is None:  # reading a shape would be traced
                     on_call(args, kwargs)
                 if state is not home and state.is_idle:
                     state.inputs = list(tensors_in((args, kwargs)))
                 path = paths[0] if len(paths) == 1 else path_under_caller(paths, self.locate()[0])
-                self.calls.on_call(path, args, kwargs)
+                on_module(path, args, kwargs)
                 state.push(module, path)
             if WANTED and class_with_formula(type(module)) is not None:
                 state.whole_calls += 1
@@ -215,10 +217,10 @@ class ModuleStack:
 
         def leave(module: nn.Module, output: Any) -> None:
             state = thread.state
-            if module is self._model or state.whole_modules:
+            if module is model or state.whole_modules:
                 self._report_return(state, on_return, module, output)
             path = state.pop(module)
-            if path is not None and output is not None and path not in self.calls.outputs:
+            if path is not None and output is not None and path not in outputs:
                 self.calls.on_return(path, output)
             if state is not home and state.is_idle:
                 self._tags.mark(tensors_in(output), state.inputs, state.nodes)

@@ -7,6 +7,10 @@ from typing import Any
 
 import torch
 
+#: Named here, where every call of a module reads them.
+_Tensor = torch.Tensor
+_tracing_state = torch._C._get_tracing_state
+
 
 class ModuleTally:
     """The calls of modules, by path."""
@@ -23,19 +27,18 @@ class ModuleTally:
         """Count a call of a module, and note the shapes of the first."""
         self.counts[path] += 1
         if path not in self.inputs:
-            plain = _plain_shape(args[0]) if len(args) == 1 and not kwargs else ()
-            self.inputs[path] = plain or tuple(_shapes((args, kwargs)))
+            only = args[0] if len(args) == 1 and not kwargs else None
+            if type(only) is _Tensor and not only.is_nested and _tracing_state() is None:
+                self.inputs[path] = (tuple(only.shape),)
+            else:
+                self.inputs[path] = tuple(_shapes((args, kwargs)))
 
     def on_return(self, path: str, output: Any) -> None:
         """Note the shapes of a module's first output."""
-        self.outputs[path] = _plain_shape(output) or tuple(_shapes(output))
-
-
-def _plain_shape(output: Any) -> tuple[tuple[int, ...], ...]:
-    """Return the shape of what is one plain tensor, as most arguments and outputs are; empty for anything else."""
-    if type(output) is torch.Tensor and not output.is_nested and torch._C._get_tracing_state() is None:
-        return (tuple(output.shape),)
-    return ()
+        if type(output) is _Tensor and not output.is_nested and _tracing_state() is None:
+            self.outputs[path] = (tuple(output.shape),)
+        else:
+            self.outputs[path] = tuple(_shapes(output))
 
 
 def _shapes(value: Any) -> list[tuple[int, ...]]:
@@ -43,7 +46,7 @@ def _shapes(value: Any) -> list[tuple[int, ...]]:
 
     Under ``torch.jit.trace`` there are none: reading a shape would add an operator to the program that is traced.
     """
-    if torch._C._get_tracing_state() is not None:
+    if _tracing_state() is not None:
         return []
     if isinstance(value, torch.Tensor):
         return [] if value.is_nested else [tuple(map(int, value.shape))]

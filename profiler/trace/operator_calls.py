@@ -6,8 +6,8 @@ import inspect
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from profiler.trace.argument_specs import detach
-from profiler.values.records import UNSEEN_WORK, OpRecord, TensorSpec
+from profiler.trace.argument_specs import DETACHED, detach
+from profiler.values.records import UNSEEN_WORK, OpRecord
 
 if TYPE_CHECKING:
     from profiler.values.records import Phase, Value
@@ -69,7 +69,7 @@ def _signature(operator: Any) -> _Signature:
 def to_record(call: OperatorCall, times: int) -> OpRecord:
     """Return the record of a call made so many *times*: without torch objects, its arguments by their schema names."""
     operator, module, phase, args, kwargs, results = call
-    results = detach(results if type(results) is tuple else (results,))
+    results = detach(results) if type(results) is tuple else (detach(results),)
     if isinstance(operator, UnseenKernel):
         return OpRecord(UNSEEN_WORK, module, phase, (), results, times)
     if isinstance(operator, WholeKernel):
@@ -95,7 +95,7 @@ def _bind(
     signature: _Signature, args: tuple[Any, ...], kwargs: tuple[tuple[str, Any], ...]
 ) -> tuple[tuple[str, Value], ...]:
     """Pair arguments with the schema's names, and fill in the defaults."""
-    given = tuple([(n, v if type(v) is TensorSpec else detach(v)) for n, v in zip(signature.names, args, strict=False)])
+    given = tuple([(n, v if type(v) in DETACHED else detach(v)) for n, v in zip(signature.names, args, strict=False)])
     rest = signature.defaults[len(args) :]
     if not kwargs:
         return given + rest

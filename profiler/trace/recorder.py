@@ -72,6 +72,7 @@ class Recorder(TorchDispatchMode):
         self._storages = storages
         self._tracing = tracing
         self.log = CallLog()
+        self._lock, self._specs, self._waiting = self.log.lock, self.log.specs, self.log.waiting
         self._is_active = False
         this = ref(self)  # no cycle: a profile frees its model at once
 
@@ -156,7 +157,7 @@ class Recorder(TorchDispatchMode):
         else:
             path, phase = self._locate(plan, args)
         if plan.kind is not DispatchKind.VIEW:
-            with self.log.lock:
+            with self._lock:
                 self._record((func, path, phase), plan, args, kwargs, result)
         return result
 
@@ -189,7 +190,7 @@ class Recorder(TorchDispatchMode):
         result = plan.run(*args, **kwargs)
         path, phase = self._locate(plan, args)
         if plan.kind is not DispatchKind.VIEW:
-            with self.log.lock:
+            with self._lock:
                 self._record((func, path, phase), plan, args, kwargs, result)
         elif func is LIFT:
             self.unseen.on_lift(result)
@@ -212,7 +213,7 @@ class Recorder(TorchDispatchMode):
         result: Any,
     ) -> None:
         """Record a call: read everything that needs the live tensors; the rest is left to the `CallLog`."""
-        storages, specs, phase = self._storages, self.log.specs, producer[2]
+        storages, specs, phase = self._storages, self._specs, producer[2]
         if phase == "backward" or phase != storages.noted_phase:
             storages.on_operator(producer)
         count = len(args)
@@ -238,8 +239,8 @@ class Recorder(TorchDispatchMode):
             self.unseen.on_operator(producer, effect, args, kwargs, result)
         names = tuple(kwargs) if kwargs else ()
         if not self._modules.thread.state.whole_calls:
-            self.log.waiting.append((producer, items, names, results if is_sequence else results[0], (read, written)))
-        if len(self.log.waiting) >= MAX_WAITING:
+            self._waiting.append((producer, items, names, results if is_sequence else results[0], (read, written)))
+        if len(self._waiting) >= MAX_WAITING:
             self.log.count_waiting()
             storages.storages.trim()
 

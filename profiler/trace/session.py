@@ -112,7 +112,7 @@ class Session:
             self._on_model_call,
             self._recorder,
             self._is_excluded,
-            ((row.path, row.module) for row in holdings.rows),
+            holdings.places,
             self._on_return,
         )
         stack.enter_context(self._recorder.recording())

@@ -61,7 +61,8 @@ class StorageMarks:
 
     def _mark_held(self, tensors: Iterable[torch.Tensor], category: Category) -> None:
         """Mark the tensors that were not marked before, or that have another storage since."""
-        marked, live = self._model_storages, self._storages.live
+        marked, storages = self._model_storages, self._storages
+        live, producer = storages.live, storages.unknown_producer
         for tensor in tensors:
             for inner in (tensor,) if type(tensor) in TENSORS else inner_tensors(tensor):
                 try:
@@ -75,10 +76,11 @@ class StorageMarks:
                     continue
                 storage = live.get(key)
                 if storage is None or storage() is None:
-                    self._storages.start_tracking(untyped, self._storages.unknown_producer, category)
+                    storage = storages.start_tracking(untyped, producer, category)
                 else:
                     self._mark((inner,), category)
-                marked[id(inner)] = live[key]
+                    storage = live[key]
+                marked[id(inner)] = storage
 
     def _mark(self, tensors: Iterable[torch.Tensor], category: Category, *, existing: bool = False) -> None:
         """Track *tensors* in this category. Parameters and buffers keep theirs.

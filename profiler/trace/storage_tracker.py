@@ -116,7 +116,7 @@ class StorageTracker:
             if kind in TENSORS:
                 try:
                     storage = live.get(item.untyped_storage()._cdata)
-                    key = item.dtype, item.shape, item.layout
+                    spec = cached[item.dtype].get(item.shape)
                     stored_once = item.is_contiguous() or 0 not in item.stride()
                 except NO_STORAGE:  # a sparse or a nested tensor
                     storages += [self._read(t, operator, storages) for t in specs.replace_tensors(items, (i,))]
@@ -124,7 +124,7 @@ class StorageTracker:
                 if storage is None or storage() is None or storage.contents:
                     storage = self._read(item, operator, storages)
                 storages.append(storage)
-                items[i] = (stored_once and cached.get(key)) or specs.new_spec(item)
+                items[i] = (stored_once and spec) or specs.new_spec(item)
             elif kind not in PLAIN:
                 storages += [self._read(t, operator, storages) for t in specs.replace_tensors(items, (i,))]
         return storages
@@ -141,11 +141,11 @@ class StorageTracker:
             untyped = None
             if type(item) in TENSORS and i < tracked:
                 try:
-                    key = item.dtype, item.shape, item.layout
-                    stored_once = item.is_contiguous() or 0 not in item.stride()
                     untyped = item.untyped_storage()
+                    spec = cached[item.dtype].get(item.shape)
+                    stored_once = item.is_contiguous() or 0 not in item.stride()
                 except NO_STORAGE:
-                    pass
+                    untyped = None
             if untyped is None:
                 tensors = specs.replace_tensors(results, (i,))
                 storages += [self.storages.track(tensor, producer, "temporary") for tensor in tensors if i < tracked]
@@ -156,7 +156,7 @@ class StorageTracker:
             elif storage.bytes != untyped.nbytes():
                 storage = self.storages.retrack(untyped, storage, producer)
             storages.append(storage)
-            results[i] = (stored_once and cached.get(key)) or specs.new_spec(item)
+            results[i] = (stored_once and spec) or specs.new_spec(item)
         return storages
 
     def _read(self, tensor: torch.Tensor, operator: Any, before: list[StorageRef | None]) -> StorageRef | None:

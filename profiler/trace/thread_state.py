@@ -135,7 +135,7 @@ class ThreadState:
         Calls above it are dropped: an exception that the model caught has ended them.
         """
         frames = self._frames
-        if not (frames and frames[-1][0] is owner) and not self.is_running(owner):
+        if not frames or (frames[-1][0] is not owner and not self.is_running(owner)):
             return None
         while True:
             if _next_number() - 1 > self.nodes.last:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import signal
 from contextlib import contextmanager, suppress
+from functools import cache
 from threading import get_ident, main_thread
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -40,7 +41,7 @@ class _Interceptor:
 
     def install(self) -> None:
         """Take the place of every handler that is a Python function."""
-        for number in sorted(signal.valid_signals()):
+        for number in _signals():
             handler = signal.getsignal(number)
             if callable(handler) and handler != self.on_signal:
                 self.handlers[number] = handler
@@ -152,6 +153,12 @@ class interruptible:  # noqa: N801 - a context manager, named as contextlib's ar
         """Let signals wait again."""
         if _in_main_thread():
             _interceptor.blocks = self._blocks
+
+
+@cache
+def _signals() -> tuple[int, ...]:
+    """Return the signals of this system. Python makes a member of an enumeration of each, which takes its time."""
+    return tuple(sorted(signal.valid_signals()))
 
 
 def _in_main_thread() -> bool:

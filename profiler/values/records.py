@@ -54,7 +54,7 @@ class TensorSpec(NamedTuple):
     @property
     def bytes(self) -> int:
         """Bytes of the stored elements."""
-        return int(self.elements * self.itemsize)
+        return int(self.elements * ITEMSIZE[self.dtype])
 
     @property
     def is_complex(self) -> bool:
@@ -126,5 +126,5 @@ def tensors(value: Value) -> list[TensorSpec]:
     if isinstance(value, TensorSpec):
         return [value]
     if isinstance(value, tuple):
-        return [spec for item in value for spec in tensors(item)]
+        return [spec for item in value if isinstance(item, tuple) for spec in tensors(item)]
     return []
