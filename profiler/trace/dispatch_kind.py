@@ -13,6 +13,7 @@ from torch._ops import OpOverload
 from torch._subclasses.fake_tensor import FakeTensor
 
 from profiler.trace.exchange_buffers import ExchangeBuffers, exchange_of
+from profiler.trace.meta_storages import LARGER_STORAGES
 from profiler.trace.onednn_recurrent import ONEDNN_KERNELS
 from profiler.trace.value_readers import value_readers_of
 
@@ -90,8 +91,8 @@ class OperatorPlan(NamedTuple):
 
     #: Whether it runs as it is, and everything that is recorded of it follows from its tensors' metadata.
     is_plain: bool
-    #: Runs it: for a plain operator torch's own function, without the layers of Python around it; for the recurrent
-    #: layers of oneDNN one that returns on ``meta`` what the CPU returns.
+    #: Runs it: for a plain operator torch's own function, without the layers of Python around it; for some, such as the
+    #: recurrent layers of oneDNN, one that returns on ``meta`` what the CPU returns.
     run: Callable[..., Any]
     kind: DispatchKind
     readers: ValueReaders | None
@@ -113,7 +114,7 @@ def plan_of(func: Any) -> OperatorPlan:
     if plan is None:
         kind, readers, positions, effect = classify(func)
         is_plain = type(func) is OpOverload and kind in _PLAIN and readers is None and func not in _SPECIAL
-        run = ONEDNN_KERNELS.get(func) or (func._op if is_plain else func)
+        run = ONEDNN_KERNELS.get(func) or LARGER_STORAGES.get(func) or (func._op if is_plain else func)
         plan = PLANS[id(func)] = OperatorPlan(is_plain, run, kind, readers, positions, effect, exchange_of(func), func)
     return plan
 
