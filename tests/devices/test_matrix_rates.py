@@ -17,7 +17,8 @@ ROUNDING = 0.025
 #: Dense operations per unit and clock; a multiply-add counts as two.
 #: Sources: NVIDIA, Turing architecture in depth; the GA102 and Ada white papers' tables of one card, and gpumap's table
 #: of the RTX 50 series, divided by units and clock (GeForce halves fp16 and fp8 with fp32 accumulation, a workstation
-#: card does not); the data sheets of the Jetson modules; AMD, ROCm documentation of the MI350X.
+#: card does not); the data sheets of the Jetson modules; AMD, ROCm documentation of the MI350X;
+#: public tables of the RX 9070 XT and of Strix Halo.
 OPS_PER_CLOCK = {
     "xavier": {"fp16": 1024},
     "turing": {"fp16": 1024, "int8": 2048, "int4": 4096},
@@ -28,6 +29,8 @@ OPS_PER_CLOCK = {
     "ad10x": {"tf32": 512, "bf16": 1024, "fp16": 1024, "fp8": 2048, "int8": 2048, "int4": 4096},
     "ad10x, GeForce": {"tf32": 256, "bf16": 512, "fp16": 512, "fp8": 1024, "int8": 2048, "int4": 4096},
     "gb20x, GeForce": {"tf32": 256, "bf16": 512, "fp16": 512, "fp8": 1024, "int8": 2048, "fp4": 4096},
+    "rdna3.5": {"bf16": 512, "fp16": 512},
+    "rdna4": {"bf16": 1024, "fp16": 1024, "fp8": 2048, "int8": 2048, "int4": 4096},
     "cdna4": {"bf16": 4096, "fp16": 4096, "fp8": 8192, "int8": 8192, "fp4": 16384},
 }
 #: Multiprocessors or compute units; their architecture; and the clock in MHz.
@@ -57,6 +60,9 @@ UNITS = {
     "rtx-5070-ti": (70, "gb20x, GeForce", 2452),
     "rtx-5080": (84, "gb20x, GeForce", 2617),
     "rtx-5090": (170, "gb20x, GeForce", 2407),
+    "radeon-890m": (16, "rdna3.5", 2900),
+    "radeon-8060s": (40, "rdna3.5", 2900),
+    "rx-9070-xt": (64, "rdna4", 2970),
     "mi350x": (256, "cdna4", 2200),
     "mi355x": (256, "cdna4", 2400),
 }
