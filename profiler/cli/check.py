@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from profiler.cli.app import app
-from profiler.cli.output import emit, note
+from profiler.cli.output import counting, emit, note
 from profiler.cli.subjects import GUARD, OUTPUT, examples
 from profiler.cli.training_options import TrainingOptions
 from profiler.errors import CheckFailedError, ProfilerError
@@ -64,15 +64,18 @@ def check(
     baselines = Baselines(table.baselines)
     outcomes: dict[str, Outcome | ProfilerError] = {}
     counted: list[tuple[Baseline, Profile]] = []
-    for budget in table.budgets:
-        try:
-            baseline = baselines.read(budget.name)
-            profile = _count(budget, quiet=quiet)
-            limits = (limit for limit in budget.limits if not (update and limit.is_relative))
-            outcomes[budget.name] = check_profile(budget.name, profile, limits, baseline.profile)
-            counted.append((baseline, profile))
-        except ProfilerError as error:  # the other budgets are checked all the same
-            outcomes[budget.name] = error
+    with counting("budgets checked", len(table.budgets), quiet=quiet) as bar:
+        for budget in table.budgets:
+            bar.describe(f"checking {budget.name}")
+            try:
+                baseline = baselines.read(budget.name)
+                profile = _count(budget, quiet=quiet)
+                limits = (limit for limit in budget.limits if not (update and limit.is_relative))
+                outcomes[budget.name] = check_profile(budget.name, profile, limits, baseline.profile)
+                counted.append((baseline, profile))
+            except ProfilerError as error:  # the other budgets are checked all the same
+                outcomes[budget.name] = error
+            bar.advance()
     report = CheckReport(outcomes, str(table.path))
     emit(CHECK_FORMATS.render(report, format), output)
     _annotate(outcomes, table)

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from profiler.cli.app import app
 from profiler.cli.input_options import DEFAULT_INPUTS, InputOptions
-from profiler.cli.output import emit, note, working
+from profiler.cli.output import counting, emit, note
 from profiler.cli.peer_options import NO_PEERS, PeerOptions
 from profiler.cli.subjects import COUNT, MODEL, OUTPUT, examples
 from profiler.errors import CheckFailedError, InputError
@@ -18,6 +18,7 @@ from profiler.report.comparisons import COMPARISON_FORMATS, Comparison
 from profiler.util.permissions import with_permissions
 
 if TYPE_CHECKING:
+    from profiler.cli.output import Bar
     from profiler.tally import Profile
 
     Format = str
@@ -76,15 +77,19 @@ def compare(
     devices = [find_device(name.strip()) for name in on.split(",")] if on is not None else []
     where = peers.device(device, notify)
 
-    def counted(target: str) -> Profile:
+    def counted(bar: Bar, target: str) -> Profile:
         profile = count_target(target, specs=inputs.specs, batch=batch, dtype=dtype, device=where, notify=notify)
         make = partial(build_with_inputs, target, inputs.specs, batch=batch, dtype=dtype, device=where)
-        return peers.add_findings(profile, with_permissions(make), notify)
+        bar.advance()
+        return peers.add_findings(profile, with_permissions(make), bar)
 
-    rows = []
-    for target in targets:
-        with working(f"counting {target}", quiet=quiet):
-            rows.append(counted_row(target, partial(counted, target), devices, precision, published_accuracy(target)))
+    rows, each = [], 1 + len(peers.names)
+    with counting("models counted", each * len(targets), quiet=quiet) as bar:
+        for target in targets:
+            bar.describe(f"counting {target}")
+            count = partial(counted, bar, target)
+            rows.append(counted_row(target, count, devices, precision, published_accuracy(target)))
+            bar.reach(each * len(rows))
     models = tuple(row for row, _ in rows)
     emit(COMPARISON_FORMATS.render(Comparison(models, tuple(profile for _, profile in rows)), format), output)
     if all(row.error for row in models):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from io import StringIO
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from profiler.cli.command_line import command_line
@@ -18,12 +20,15 @@ from profiler.report.formats.text import renderable
 from profiler.util.files import write_whole
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    from rich.progress import TaskID
     from rich.status import Status
 
     from profiler.tally import Profile
 
+T = TypeVar("T")
 #: The longest message of a spinner, in characters.
 _WORKING = 70
 if TYPE_CHECKING:
@@ -68,6 +73,47 @@ def message_on_stderr(message: str, style: str) -> None:
 def working(message: str, *, quiet: bool) -> Status:
     """Return a context manager that shows what is being done, if stderr is a terminal."""
     return stderr_terminal(quiet=quiet).status(Text(shorten(message_line(message), _WORKING)))
+
+
+@contextmanager
+def counting(message: str, total: int, *, quiet: bool) -> Iterator[Bar]:
+    """Show a bar with the number of parts that are done, if stderr is a terminal and there are any."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    console = stderr_terminal(quiet=quiet or not total)
+    with Progress(*columns, console=console, transient=True) as progress:
+        yield Bar(progress, progress.add_task(_shown(message), total=total))
+
+
+class Bar:
+    """A bar on the terminal."""
+
+    def __init__(self, progress: Progress, task: TaskID) -> None:
+        """Move the bar of *task*."""
+        self._progress, self._task = progress, task
+        self._done = 0
+
+    def advance(self, *_: object) -> None:
+        """One more part is done."""
+        self.reach(self._done + 1)
+
+    def over(self, items: Iterable[T]) -> Iterator[T]:
+        """Yield the items; one more part is done after each."""
+        for item in items:
+            yield item
+            self.advance()
+
+    def reach(self, done: int) -> None:
+        """So many parts are done."""
+        self._done = done
+        self._progress.update(self._task, completed=done)
+
+    def describe(self, message: str) -> None:
+        """Show what is being done now."""
+        self._progress.update(self._task, description=_shown(message))
+
+
+def _shown(message: str) -> str:
+    return escape(shorten(message_line(message), _WORKING))
 
 
 def stderr_terminal(*, quiet: bool) -> Console:

@@ -14,6 +14,7 @@ from profiler.values.findings import TOTAL, Finding, Verdict
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from profiler.cli.output import Bar
     from profiler.peers.runner import ModelFactory
     from profiler.tally import Profile
 
@@ -93,20 +94,17 @@ class PeerOptions:
         notify("peers need real values; running on the CPU")
         return "cpu"
 
-    def add_findings(self, profile: Profile, make: ModelFactory, notify: Notify) -> Profile:
-        """Run the peers on the model that *make* returns, and add the findings to the profile."""
+    def add_findings(self, profile: Profile, make: ModelFactory, bar: Bar) -> Profile:
+        """Run the peers on the model that *make* returns, and add the findings to the profile.
+
+        The bar advances with each answer.
+        """
         if not self.names:
             return profile
         from profiler.reconcile import count_and_compare
         from profiler.run.forward import count
 
-        finished: list[str] = []
-
-        def on_answer(name: str) -> None:
-            finished.append(name)
-            notify(f"{name} finished, {len(finished)} of {len(self.names)}")
-
-        return replace(profile, findings=count_and_compare(self.names, make, count, on_answer))
+        return replace(profile, findings=count_and_compare(self.names, make, count, bar.advance))
 
     def check_findings(self, profile: Profile) -> None:
         """With --strict, raise if a peer failed or a difference is unexplained.

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from profiler.cli.app import app
 from profiler.cli.device_options import NO_DEVICE, DeviceOptions
 from profiler.cli.input_options import DEFAULT_INPUTS, InputOptions
-from profiler.cli.output import ProfileFormat, emit, note, show, working
+from profiler.cli.output import ProfileFormat, counting, emit, note, show, working
 from profiler.cli.peer_options import NO_PEERS, PeerOptions
 from profiler.cli.subjects import MODEL, OUTPUT
 from profiler.cli.training_options import FORWARD_ONLY, TrainingOptions
@@ -95,11 +95,10 @@ def profile(
     with working(f"profiling {target}", quiet=quiet), sdpa_kernels(attention):
         counted = count_target(target, specs=specs, batch=batch, dtype=dtype, device=device, notify=notify, run=run)
         counted = step.add_savings(counted, target, specs, batch, dtype, autocast)
-        counted = peers.add_findings(
-            counted,
-            with_permissions(partial(build_with_inputs, target, specs, batch=batch, dtype=dtype, device=device)),
-            notify,
-        )
+    make = with_permissions(partial(build_with_inputs, target, specs, batch=batch, dtype=dtype, device=device))
+    with counting("counters that answered", len(peers.names), quiet=quiet) as bar, sdpa_kernels(attention):
+        counted = peers.add_findings(counted, make, bar)
+    with working(f"profiling {target}", quiet=quiet), sdpa_kernels(attention):
         is_default = step == FORWARD_ONLY and not (specs or batch or dtype or autocast)
         counted = peers.add_documents(counted, target, notify, is_default=is_default)
         counted = target_device.add_projection(counted, target, specs, batch=batch, dtype=dtype, run=run)

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from profiler.cli.app import app
 from profiler.cli.input_options import DEFAULT_INPUTS, InputOptions
-from profiler.cli.output import emit, note, working
+from profiler.cli.output import counting, emit, note, working
 from profiler.cli.subjects import MODEL, OUTPUT, PLAN, examples
 from profiler.devices.device_class import CLASSES, DeviceClass, is_of_class
 from profiler.errors import CheckFailedError, InputError
@@ -80,7 +80,8 @@ def rank(
     known_prices = read_prices(prices) if prices is not None else {}
     with working(f"counting {target}", quiet=quiet):
         profile = count_target(target, specs=inputs.specs, batch=batch, dtype=dtype, notify=partial(note, quiet=quiet))
-    ranking = rank_devices(profile, devices, precision=precision, mode=mode, fps=fps, prices=known_prices)
+    with counting("devices ranked", len(devices), quiet=quiet) as bar:
+        ranking = rank_devices(profile, bar.over(devices), precision=precision, mode=mode, fps=fps, prices=known_prices)
     emit(RANKING_FORMATS.render(RankingReport(ranking, target, precision, fps, mode, profile), format), output)
     if strict and not any(row.holds for row in ranking.rows):
         msg = "--strict: no device holds the rate"

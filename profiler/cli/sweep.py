@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
-from rich.progress import Progress
 
 from profiler.cli.app import app
-from profiler.cli.output import note, stderr_terminal
+from profiler.cli.output import counting, note
 from profiler.cli.subjects import COUNT, MODEL, OUTPUT, examples
 from profiler.errors import InputError
 
@@ -83,15 +82,14 @@ def sweep(
     )
     limits = Limits(timeout, None if memory is None else int(memory * 2**30))
     journal = SweepJournal(output[0])
-    with Progress(console=stderr_terminal(quiet=quiet)) as progress:
-        bar = progress.add_task(f"{len(points)} combinations", total=len(points))
+    with counting("combinations counted", len(points), quiet=quiet) as bar:
         rows = run_sweep(
             points,
             limits,
             journal,
             jobs=jobs,
             cluster=cluster,
-            on_row=lambda done, _: progress.update(bar, completed=done),
+            on_row=lambda done, _: bar.reach(done),
         )
     for path in output:
         write_sweep(rows, path)

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
-from rich.progress import Progress
 
 from profiler.cli.app import app
-from profiler.cli.output import emit, stderr_terminal
+from profiler.cli.output import counting, emit
 from profiler.cli.subjects import EXPLAIN, OUTPUT, examples
 from profiler.errors import CheckFailedError, ClaimError, ModelError, UnknownNameError
 from profiler.report.claim_results import CLAIM_FORMATS
@@ -74,9 +73,8 @@ def _check(selected: list[Document], claims: tuple[str, ...], *, quiet: bool) ->
         for document in selected
     ]
     total = sum(len(some) for _, some in selection)
-    with Progress(console=stderr_terminal(quiet=quiet), transient=True) as progress:
-        task = progress.add_task("verifying", total=total)
-        return verify_all([entry for entry in selection if entry[1]], lambda _: progress.advance(task))
+    with counting("claims verified", total, quiet=quiet) as bar:
+        return verify_all([entry for entry in selection if entry[1]], bar.advance)
 
 
 def _raise_failed(claim_results: list[ClaimResult]) -> None:

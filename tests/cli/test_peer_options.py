@@ -22,10 +22,7 @@ class Tired(nn.Module):
 def test_a_peer_is_asked_and_explained(capsys, here):
     status, out, err = run(capsys, "nets.py:net", "--input", "8", "--against", "flop_counter", "--strict")
     assert status == 0
-    assert err.splitlines() == [
-        "note: peers need real values; running on the CPU",
-        "note: flop_counter finished, 1 of 1",
-    ]
+    assert err == "note: peers need real values; running on the CPU\n"
     assert "FCM-BIAS" in out
     assert "cpu" in out.splitlines()[0]
     assert max(map(len, out.splitlines())) <= 80
