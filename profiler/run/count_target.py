@@ -42,7 +42,4 @@ def count_target(
         >>> count_target("resnet18").totals.macs
         1814073344
     """
-    target = resolve(name)
-    if target.note:
-        notify(target.note)
-    return Runner(run or count_forward, device=device, dtype=dtype, notify=notify)(target, specs, batch=batch)
+    return Runner(run or count_forward, device=device, dtype=dtype, notify=notify)(resolve(name), specs, batch=batch)

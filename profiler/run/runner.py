@@ -13,11 +13,12 @@ from profiler.errors import InputError, ModelError, one_line
 from profiler.run.forward import count_forward
 from profiler.run.meta_kernels import on_meta
 from profiler.tally import Profile
-from profiler.targets import build_called, make_inputs
+from profiler.targets import Argument, build_called, make_inputs
+from profiler.targets.signatures import ForwardSignature
 from profiler.units import size as size_text
 
 if TYPE_CHECKING:
-    from profiler.targets import Argument, Target
+    from profiler.targets import Target
 
 #: Called with a model, its positional and its keyword arguments: counts a forward pass, a training step …
 Run = Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], Profile]
@@ -46,6 +47,7 @@ class Runner:
         self._run, self._dtype, self._notify = run, dtype, notify
         self._falls_back = device == "auto"
         self._device = "meta" if self._falls_back else device
+        self._told: set[str] = set()
         self._built: tuple[object, nn.Module, tuple[Argument, ...]] | None = None
 
     def __call__(
@@ -88,7 +90,27 @@ class Runner:
         target = self._with_given_inputs(target, settings)
         with on_meta() if self._device == "meta" else nullcontext(), _no_exit(target):
             args, kwargs = make_inputs(target, model, specs, batch=batch, device=self._device, dtype=self._dtype)
+            names = [*kwargs, *ForwardSignature.of(target.name, model).names([Argument(value) for value in args])]
+            return self._noted(self._call(target, model, args, kwargs), target, names)
+
+    def _noted(self, profile: Profile, target: Target, names: list[str]) -> Profile:
+        """Return the profile with what its readers have to know, and tell the user."""
+        notes = tuple(filter(None, (target.note, target.left_out(names))))
+        for note in dict.fromkeys(n for n in notes if n not in self._told):
+            self._notify(note)
+        self._told.update(notes)
+        return replace(profile, notes=(*profile.notes, *notes))
+
+    def _call(self, target: Target, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Profile:
+        """Run the model; where it stumbles over an input that is None, say which it was given and which it takes."""
+        try:
             return self._run(model, args, kwargs)
+        except ModelError as error:
+            if "NoneType" not in str(error.__cause__):
+                raise
+            forward = ForwardSignature.of(target.name, model)
+            msg = f"{target.name} {forward.missing(args, kwargs)} ({one_line(error.__cause__ or error)})"
+            raise ModelError(msg) from error.__cause__
 
     def _with_given_inputs(self, target: Target, settings: object) -> Target:
         """Return *target* with the inputs that its factory returned, unless it has others."""

@@ -45,6 +45,11 @@ class ProfileProperties(Presentation):
         return self.result.mode
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What readers of the counts have to know."""
+        return self.result.notes
+
+    @property
     def versions(self) -> tuple[tuple[str, str], ...]:
         """The versions of what counted."""
         return self.result.versions

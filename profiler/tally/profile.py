@@ -80,6 +80,8 @@ class Profile(Presentation):
     #: The mode of the modules: ``eval``, ``train``, or ``mixed``; empty without a model, and in profiles saved by older
     #: versions. Dropout and batch norm do other work in each.
     mode: str = ""
+    #: What readers of the counts have to know, such as that only the text of a multimodal model ran.
+    notes: tuple[str, ...] = ()
 
     def __getstate__(self) -> dict[str, object]:
         """Return the fields alone: what is computed from them is computed again, and a tree may be very deep."""
@@ -221,4 +223,5 @@ class Profile(Presentation):
             flow=None,
             groups=tuple(dict.fromkeys((*self.groups, *other.groups))),
             mode=self.mode if self.mode == other.mode else "mixed",
+            notes=tuple(dict.fromkeys((*self.notes, *other.notes))),
         )

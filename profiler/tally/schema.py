@@ -127,6 +127,7 @@ class ProfileRow(SchemaModel):
     inputs: dict[str, JsonValue]
     device: str
     mode: str = Field(default="", description="the mode of the modules: eval, train or mixed")
+    notes: list[str] = Field(default=[], description="what readers of the counts have to know")
     versions: dict[str, str]
     convention: str
     totals: CostsRow

@@ -84,14 +84,20 @@ def integer_settings(configuration: Mapping[str, Any], prefix: str = "") -> dict
     return {key: value for key, value in settings.items() if not _NOT_A_SIZE.search(key)}
 
 
-def with_settings(configuration: Mapping[str, Any], settings: Mapping[str, int]) -> dict[str, Any]:
-    """Return a copy of a configuration with *settings* replaced; a dotted name is a key of a nested table."""
+def with_settings(
+    configuration: Mapping[str, Any], settings: Mapping[str, int], defaults: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return a copy of a configuration with *settings* replaced; a dotted name is a key of a nested table.
+
+    A table that the configuration lacks is that of *defaults*, whose other keys the model needs too.
+    """
     result = deepcopy(dict(configuration))
     for name, value in settings.items():
         *tables, key = name.split(".")
-        table = result
+        table, default = result, dict(defaults or {})
         for part in tables:
-            table = table.setdefault(part, {})
+            default = default.get(part) or {}
+            table = table.setdefault(part, deepcopy(default))
         table[key] = value
     return result
 

@@ -3,66 +3,120 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from profiler.errors import TargetError
 from profiler.escaping import quoted
+from profiler.targets.hf_images import image_token, patches_of, text_with_image
+from profiler.targets.hf_sounds import sound_inputs
 from profiler.targets.target import Argument, TensorInput
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from torch import nn
 
 #: Tokens of the default input: this many if the configuration names no maximum, and never more than the limit.
 _DEFAULT_TOKENS, _MAX_TOKENS = 512, 2048
-#: The image of a model of any size, and the samples of a second of audio, as most are trained.
-_IMAGE_SIZE, _CHANNELS, _SAMPLES = 224, 3, 16000
+#: The image of a model of any size, as most are trained; and the patches of one that takes any number.
+_IMAGE_SIZE, _CHANNELS, _PATCHES, _PATCH = 224, 3, 2048, 16
+#: Endings of the names of tokens and their masks.
+_TOKENS = ("input_ids", "attention_mask")
+#: What vision towers call the grid that the patches of an image form.
+_GRIDS = ("grid_thw", "image_grid_thw")
 #: Parts of a configuration that may have the size of the text, or of the image.
 _TEXT_PARTS, _IMAGE_PARTS = ("text_config", "decoder"), ("vision_config", "encoder", "backbone_config")
 _WITHOUT_LIMIT = (-1, None)
 
 
-def default_inputs(path: str, model: Any, config: Any) -> tuple[Argument, ...]:
+def default_inputs(path: str, model: Any, config: Any, construct: Callable[[], nn.Module]) -> tuple[Argument, ...]:
     """Return the inputs of one call of a model, with a batch of 1; none if they cannot be derived.
 
     Args:
         path: The configuration file, for messages.
         model: The class of the model.
         config: Its configuration.
+        construct: Builds the model, to ask it how many tokens an image has, or which form of sound it takes.
 
     Raises:
         TargetError: The length or the size that the configuration names is not a number above 0.
     """
-    takes = set(inspect.signature(model.forward).parameters)
-    match model.main_input_name:
+    takes = inspect.signature(model.forward).parameters
+    inputs = _main_inputs(path, model, config, construct)
+    if not inputs:
+        return ()
+    given = {argument.name for argument in inputs}
+    if getattr(config, "is_encoder_decoder", False) and "decoder_input_ids" in takes:
+        given.add("decoder_input_ids")
+        inputs.append(Argument(_decoder_tokens(path, config), "decoder_input_ids"))
+    required = [name for name, p in takes.items() if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD]
+    tokens = [name for name in required if name not in {"self", *given} and name.endswith(_TOKENS)]
+    return (*inputs, *(Argument(_tokens(path, config), name) for name in tokens))
+
+
+def _main_inputs(path: str, model: Any, config: Any, construct: Callable[[], nn.Module]) -> list[Argument]:
+    """Return the main input, and what belongs to it; nothing if it has no known form."""
+    takes, main = set(inspect.signature(model.forward).parameters), model.main_input_name
+    main = main if isinstance(main, str) else main[0]
+    grid = next((name for name in _GRIDS if name in takes), None)
+    if grid is not None and "input_ids" not in takes:
+        return _patches(main if main in takes else "hidden_states", grid, path, config)
+    match main:
         case "input_ids":
-            inputs = [Argument(_tokens(path, config), "input_ids")]
-            if "pixel_values" in takes and not _has_image_tokens(config) and _find(config, "image_size", _IMAGE_PARTS):
-                inputs.append(Argument(_image(path, config), "pixel_values"))
+            return _text_inputs(path, takes, config, construct)
         case "pixel_values":
             inputs = [Argument(_image(path, config), "pixel_values")]
             if "input_ids" in takes and hasattr(config, "text_config"):
                 inputs.append(Argument(_tokens(path, config), "input_ids"))
-        case "input_features" if type(bins := getattr(config, "num_mel_bins", None)) is int:
-            frames = 2 * getattr(config, "max_source_positions", _DEFAULT_TOKENS)
-            inputs = [Argument(TensorInput((1, bins, frames)), "input_features")]
-        case "input_values" if type(bins := getattr(config, "num_mel_bins", None)) is int and bins:
-            frames = getattr(config, "max_length", _DEFAULT_TOKENS)
-            inputs = [Argument(TensorInput((1, frames, bins)), "input_values")]
-        case "input_values":
-            inputs = [Argument(TensorInput((1, _SAMPLES)), "input_values")]
-        case "inputs" if type(width := getattr(config, "d_model", None)) is int:
-            inputs = [Argument(TensorInput((1, _DEFAULT_TOKENS, width)), "inputs")]
+            return inputs
+        case "input_features" | "input_values":
+            return sound_inputs(main, takes, config, construct)
         case _:
-            return ()
-    if getattr(config, "is_encoder_decoder", False) and "decoder_input_ids" in takes:
-        inputs.append(Argument(_decoder_tokens(path, config), "decoder_input_ids"))
-    return tuple(inputs)
+            return _rows(main, config)
 
 
-def missing_inputs(model: Any, inputs: tuple[Argument, ...]) -> str:
+def _rows(main: str, config: Any) -> list[Argument]:
+    """Return a list of vectors: of patches, of embeddings; nothing if their width is not known."""
+    if main == "flattened_patches":
+        vision = getattr(config, "vision_config", config)
+        values = (
+            _CHANNELS * getattr(vision, "patch_size", _PATCH) ** 2 + 2
+        )  # the pixels of a patch, its row and its column
+        return [Argument(TensorInput((1, _PATCHES, values)), main)]
+    width: Any = getattr(config, {"inputs": "d_model"}.get(main, "hidden_size"), None)
+    is_known = main in {"inputs", "inputs_embeds", "hidden_states"} and type(width) is int
+    return [Argument(TensorInput((1, _DEFAULT_TOKENS, width)), main)] if is_known else []
+
+
+def _text_inputs(path: str, takes: set[str], config: Any, construct: Callable[[], nn.Module]) -> list[Argument]:
+    """Return tokens, with an image if the model takes one."""
+    text = _tokens(path, config)
+    if "pixel_values" not in takes or not _find(config, "image_size", _IMAGE_PARTS):
+        has_image = "pixel_values" in takes and hasattr(config, "vision_config")
+    else:
+        has_image = True
+    if has_image and image_token(config) is not None:
+        return list(text_with_image(construct, config, text, _image(path, config)) or [Argument(text, "input_ids")])
+    inputs = [Argument(text, "input_ids")]
+    if has_image and _find(config, "image_size", _IMAGE_PARTS):
+        inputs.append(Argument(_image(path, config), "pixel_values"))
+    return inputs
+
+
+def _patches(main: str, grid: str, path: str, config: Any) -> list[Argument]:
+    """Return an image as a list of patches and their grid, as vision towers take it."""
+    _, channels, side, _ = _image(path, config).shape
+    pixels, cells = patches_of(config, channels, side)
+    return [Argument(pixels, main), Argument(cells, grid)]
+
+
+def left_out(model: Any, given: Collection[str]) -> str:
     """Return the sentence that says that a multimodal model ran its text alone; "" if it did not."""
-    takes, given = inspect.signature(model.forward).parameters, {argument.name for argument in inputs}
-    left_out = [name for name in ("pixel_values", "input_features", "input_values") if name in takes]
-    if "input_ids" not in given or not left_out or given.intersection(left_out):
+    takes = inspect.signature(model.forward).parameters
+    others = [name for name in ("pixel_values", "input_features", "input_values") if name in takes]
+    if "input_ids" not in given or not others or set(given).intersection(others):
         return ""
-    return f"only the text of {model.__name__} runs: its tokens name no image; --input {left_out[0]}=SHAPE adds one"
+    return f"only the text of {model.__name__} runs: its tokens name no image; --input {others[0]}=SHAPE adds one"
 
 
 def _tokens(path: str, config: Any) -> TensorInput:
@@ -93,11 +147,6 @@ def _image(path: str, config: Any) -> TensorInput:
         msg = f"{path} has image_size {quoted(size)} and {quoted(channels)} channels; write integers above 0"
         raise TargetError(msg)
     return TensorInput((1, channels, *pair))
-
-
-def _has_image_tokens(config: Any) -> bool:
-    """Return whether images stand in the text, at tokens of their own."""
-    return any(getattr(config, name, None) is not None for name in ("image_token_id", "image_token_index"))
 
 
 def _find(config: Any, name: str, parts: tuple[str, ...]) -> Any:

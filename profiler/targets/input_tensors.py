@@ -47,6 +47,8 @@ class TensorMaker:
     def _tensor(self, tensor: TensorInput, name: str) -> torch.Tensor:
         dtype = self._dtype if tensor.dtype is None else getattr(torch, tensor.dtype)
         try:
+            if tensor.starts_with:
+                return _runs(tensor, dtype).to(self._device)
             if self._device.type == "meta":
                 return self._on_meta(tensor.shape, dtype, name)
             return self._values(tensor.shape, dtype, name).to(self._device)
@@ -71,6 +73,14 @@ class TensorMaker:
         if dtype.is_floating_point:
             return torch.randn(shape, dtype=torch.float32, generator=self._generator).to(dtype)
         return torch.zeros(shape, dtype=dtype)
+
+
+def _runs(tensor: TensorInput, dtype: torch.dtype) -> torch.Tensor:
+    """Return equal rows of the numbers that each begins with, and zeros."""
+    numbers = torch.tensor([number for number, times in tensor.starts_with for _ in range(times)], dtype=dtype)
+    row = torch.zeros(tensor.shape[-1], dtype=dtype)
+    row[: len(numbers)] = numbers[: len(row)]
+    return row.expand(tensor.shape)
 
 
 def floating_dtype(module: nn.Module) -> torch.dtype:

@@ -115,7 +115,12 @@ def _apply(specs: list[Spec], target: Target, forward: ForwardSignature, batch: 
         if at == len(arguments):
             arguments.append(Argument(None, spec.name))
         replaced[at] = _argument(spec, arguments[at], forward.names(arguments)[at], target, batch)
-    return [replaced.get(i) or _with_batch(argument, batch) for i, argument in enumerate(arguments)]
+    names = {arguments[i].name for i in replaced} - {None}
+    return [
+        replaced.get(i) or _with_batch(argument, batch)
+        for i, argument in enumerate(arguments)
+        if i in replaced or argument.comes_with not in names
+    ]
 
 
 def _index(name: str, arguments: list[Argument], forward: ForwardSignature) -> int:
@@ -173,7 +178,7 @@ def _with_batch(argument: Argument, batch: int | None) -> Argument:
         if not tensor.shape:
             return tensor
         if isinstance(tensor, TensorInput):
-            return replace(tensor, shape=(batch, *tensor.shape[1:]))
+            return tensor.with_batch(batch)
         return _repeated(tensor, batch)
 
     return replace(argument, value=tree_map_only((TensorInput, torch.Tensor), resize, argument.value))

@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from profiler.targets.target import Argument
 
 
+#: Endings of the names of parameters that are tensors.
+_TENSORS = (
+    "ids", "values", "features", "inputs", "embeds", "states", "images", "mask", "lengths", "bbox", "feats", "pos",
+    "thw", "sizes", "codes", "patches",
+)  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class ForwardSignature:
     """The signature of one model's ``forward``."""
@@ -51,6 +58,16 @@ class ForwardSignature:
         if name not in names and not takes_any:
             kind = f"input of {self.model}"
             raise InputError(str(UnknownNameError(kind, name, names)))
+
+    def missing(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+        """Say what a call gave, and the tensors that ``forward`` takes beside that."""
+        parameters = list(self.signature.parameters) if self.signature is not None else []
+        given = [*parameters[: len(args)], *kwargs]
+        others = [name for name in parameters if name.endswith(_TENSORS) and name not in given][:6]
+        return (
+            f"needs more inputs than {' and '.join(given) or 'none'}; add --input NAME=SHAPE for what it takes: "
+            f"{', '.join(others) or 'see its forward'}"
+        )
 
     def accepts(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
         """Return whether Python could bind these arguments to ``forward``, as far as is known."""

@@ -138,7 +138,7 @@ class SizedTarget:
             shape = list(tensor.shape)
             for name in self.names:
                 for axis in _axes(tensor, name, argument.name):
-                    shape[axis] = point[name]
+                    shape[axis] = point[name] * (tensor.rows if name == "batch" else 1)
             return replace(tensor, shape=tuple(shape))
 
         return replace(argument, value=tree_map_only(TensorInput, resize, argument.value))
@@ -160,7 +160,11 @@ class SizedTarget:
 def _sizes(argument: Argument, name: str) -> list[int]:
     """List the sizes of an input that the variable *name* sets."""
     tensors = [leaf for leaf in tree_leaves(argument.value) if isinstance(leaf, TensorInput)]
-    return [tensor.shape[axis] for tensor in tensors for axis in _axes(tensor, name, argument.name)]
+    return [
+        tensor.shape[axis] // (tensor.rows if name == "batch" else 1)
+        for tensor in tensors
+        for axis in _axes(tensor, name, argument.name)
+    ]
 
 
 def _axes(tensor: TensorInput, name: str, argument: str | None) -> tuple[int, ...]:

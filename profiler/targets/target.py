@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from torch import nn
 
@@ -19,6 +19,14 @@ class TensorInput:
     shape: tuple[int, ...]
     #: Name of a dtype, such as "int64"; None for the model's floating dtype.
     dtype: str | None = None
+    #: Runs of numbers with which each row along the last dimension begins, as (number, times); the rest is as usual.
+    starts_with: tuple[tuple[int, int], ...] = ()
+    #: How many of the first dimension belong to one sample.
+    rows: int = 1
+
+    def with_batch(self, batch: int) -> TensorInput:
+        """Return the tensor for so many samples."""
+        return replace(self, shape=(batch * self.rows, *self.shape[1:])) if self.shape else self
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +38,8 @@ class Argument:
     value: Any
     #: None if positional.
     name: str | None = None
+    #: The name of another argument, with whose default it comes: it is left out if that is replaced.
+    comes_with: str | None = None
     #: Pass a list with one tensor per sample, as detection models take it: the tensor is split along its first
     #: dimension.
     as_list: bool = False
@@ -58,3 +68,5 @@ class Target:
     prefers: Literal["meta", "cpu"] = "meta"
     #: A remark on the model or its input that readers of its counts need.
     note: str = ""
+    #: Return a remark on a call with arguments of these names: what of the model they leave out.
+    left_out: Callable[[Collection[str]], str] = lambda _: ""

@@ -44,18 +44,8 @@ def test_the_inputs_are_those_of_the_configuration_and_the_model_runs(tmp_path, 
     path.write_text(json.dumps(values))
     target = resolve(f"hf:{path}")
     assert {argument.name: argument.value.shape for argument in target.inputs} == shapes
-    assert target.note == ""
+    assert target.left_out([argument.name for argument in target.inputs]) == ""
     assert count_target(f"hf:{path}").totals.macs > 0
-
-
-def test_a_model_that_runs_its_text_alone_says_so(tmp_path):
-    path = tmp_path / "config.json"
-    text = SMALL | {"model_type": "llama", "vocab_size": 50, "num_key_value_heads": 2}
-    path.write_text(json.dumps({
-        "model_type": "llava", "image_token_id": 4, "text_config": text,
-        "vision_config": VISION | {"model_type": "clip_vision_model"},
-    }))  # fmt: skip
-    assert resolve(f"hf:{path}").note.startswith("only the text of ")
 
 
 class NeedsValues(nn.Linear):

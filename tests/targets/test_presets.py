@@ -16,12 +16,16 @@ from targets.published import DERIVED, PUBLISHED
 import profiler
 from profiler.errors import TargetError
 from profiler.run.count_target import count_target
+from profiler.run.runner import Runner
 from profiler.targets import build, make_inputs, resolve
+from profiler.targets.configurable import SETTING_NAMES
 from profiler.targets.presets import all_presets, find_preset, read_presets
+from profiler.targets.registry import find_configurable_target
 
 PRESETS = all_presets()
 A_FEW = {"gpt2", "bert-base", "llama-7b", "mixtral-8x7b", "t5-base", "whisper-tiny", "hifigan-22k"}
 NAMES = [name if name in A_FEW else pytest.param(name, marks=pytest.mark.slow) for name in PRESETS]
+LAYERS = {*SETTING_NAMES["layers"], "decoder_layers", "num_decoder_layers"}
 COUNTS = {name: count for name, (count, _) in (PUBLISHED | DERIVED).items()}
 
 
@@ -53,6 +57,16 @@ def test_a_preset_runs_and_nothing_is_uncounted(name):
     profile = count_target(f"hf:{name}")
     assert profile.uncounted == ()
     assert profile.totals.params == COUNTS[name]
+    assert profile.totals.macs > 0
+
+
+@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.usefixtures("_no_network")
+def test_a_preset_of_one_layer_runs(name):
+    model = find_configurable_target(f"hf:{name}")
+    layers = [key for key in model.settings if key.rpartition(".")[2] in LAYERS]
+    profile = Runner()(model.make(dict.fromkeys(layers, 1)))
+    assert profile.uncounted == ()
     assert profile.totals.macs > 0
 
 
@@ -148,7 +162,9 @@ def test_llama_405b_at_8192_tokens_takes_seconds_and_less_than_one_and_a_half_gi
     script = """
         from pathlib import Path
         import profiler
-        from profiler.targets import build, make_inputs, resolve
+        from profiler.run.runner import Runner
+from profiler.targets import build, make_inputs, resolve
+from profiler.targets.configurable import SETTING_NAMES
 
         target = resolve("hf:llama-3.1-405b")
         module = build(target)

@@ -29,6 +29,7 @@ def markdown(report: Report) -> str:
     uncounted = report.uncounted()
     parts = [
         f"# {markdown_text(report.heading_with_mode)}",
+        *(f"Note: {markdown_text(shorten(note, _LONGEST))}" for note in report.profile.notes),
         _table(("total", "exact", "short"), ((line.label, line.exact, line.short) for line in report.totals())),
         *_step(report),
         *_memory(report),

@@ -57,6 +57,7 @@ def renderable(report: Report, width: int) -> RenderableType:
     """Return the report for a rich console, in the console's colours."""
     return Group(
         Text(report.heading_with_mode, style="bold"),
+        *(Text(plain(f"note: {note}")) for note in report.profile.notes),
         Text(),
         _tree(report, width),
         Text(),

@@ -49,6 +49,7 @@ def context(report: Report) -> dict[str, Any]:
         "title": _short(report.title),
         "subtitle": replace(report, title=profile.model).heading,
         "verdict": verdict(report),
+        "notes": [_short(note) for note in profile.notes],
         "is_step": report.is_step,
         "headlines": headlines(report),
         "totals": [*report.totals(), *report.memory(), *(report.step() if report.is_step else ())],

@@ -9,6 +9,7 @@ from __future__ import annotations
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,9 +18,9 @@ from torch import nn
 from profiler.errors import TargetError, UnknownNameError, one_line
 from profiler.escaping import quoted
 from profiler.targets.configurable import SETTING_NAMES, ConfigurableTarget, integer_settings, with_settings
-from profiler.targets.hf_inputs import default_inputs, missing_inputs
+from profiler.targets.hf_inputs import default_inputs, left_out
 from profiler.targets.offline import offline, require_local
-from profiler.targets.optional_imports import load
+from profiler.targets.optional_imports import load, without_warnings
 from profiler.targets.presets import Preset, all_presets, find_preset
 from profiler.targets.registry import Source, register
 from profiler.targets.target import Argument, Target
@@ -69,7 +70,7 @@ def _configure_preset(name: str) -> ConfigurableTarget:
     config = load("transformers", preset.model).config_class(**deepcopy(preset.configuration))
 
     def make(settings: Mapping[str, int]) -> Target:
-        changed = replace(preset, configuration=with_settings(preset.configuration, settings))
+        changed = replace(preset, configuration=with_settings(preset.configuration, settings, config.to_dict()))
         return replace(target, construct=partial(_construct_preset, changed))
 
     return ConfigurableTarget(name, make, integer_settings(config.to_dict()))
@@ -119,8 +120,10 @@ def _from_file(path: str) -> Target:
         msg = f"{path} is not a valid configuration of {model_type}: {one_line(error)}"
         raise TargetError(msg) from error
     model = _model_class(path, config)
-    inputs = default_inputs(path, model, config)
-    return Target(path, partial(_construct, model, config), inputs, note=missing_inputs(model, inputs))
+    construct = partial(_construct, model, config)
+    with without_warnings():
+        inputs = default_inputs(path, model, config, construct)
+    return Target(path, construct, inputs, left_out=partial(left_out, model))
 
 
 def _read(path: str) -> dict[str, Any]:
@@ -163,8 +166,32 @@ def _base_model(path: str, config: Any) -> Any:
         if type(config) in models:
             model = models[type(config)]
             return model[0] if isinstance(model, (list, tuple)) else model
+    part = _model_of_part(type(config))
+    if part is not None:
+        return part
     msg = f"{path} lists no architecture, and {config.model_type} has no model of its own; add `architectures`"
     raise TargetError(msg)
+
+
+def _model_of_part(config: type) -> Any:
+    """Return the first model of such a configuration in the file of its family, such as the tower of a model."""
+    place = config.__module__.rpartition(".")
+    family = place[2].removeprefix("configuration_")
+    try:
+        module = import_module(f"{place[0]}.modeling_{family}")
+    except ImportError:
+        return None
+    base = load("transformers", "PreTrainedModel")
+    models: list[Any] = [
+        value for value in vars(module).values() if isinstance(value, type) and issubclass(value, base)
+    ]
+    made = [m for m in models if m.__module__ == module.__name__ and m.config_class is config and _has_forward(m)]
+    exported, whole = load("transformers"), ("Model", "ForConditionalGeneration")
+    return min(made, key=lambda m: (not hasattr(exported, m.__name__), not m.__name__.endswith(whole)), default=None)
+
+
+def _has_forward(model: type[nn.Module]) -> bool:
+    return model.forward is not nn.Module.forward and not model.__name__.endswith("PreTrainedModel")
 
 
 register(Source(resolve, "hf", names, configure=configure))
