@@ -12,6 +12,7 @@ from profiler.cli.app import app
 from profiler.cli.input_options import DEFAULT_INPUTS, InputOptions
 from profiler.cli.output import counting, emit, note
 from profiler.cli.peer_options import NO_PEERS, PeerOptions
+from profiler.cli.saved_profiles import is_saved
 from profiler.cli.subjects import COUNT, MODEL, OUTPUT, examples
 from profiler.errors import CheckFailedError, InputError
 from profiler.report.comparisons import COMPARISON_FORMATS, Comparison
@@ -51,7 +52,7 @@ def compare(
     A model is a row; the best value of a column is marked.
 
     Args:
-        targets: The models, as for the default command.
+        targets: The models, as for the default command, or saved profiles (`.json` files).
         on: Devices, separated by commas; adds the estimated time of a pass on each.
         precision: The precision of these estimates, such as int8; by default the model's own.
         batch: Batch size.
@@ -67,9 +68,14 @@ def compare(
     if not targets:
         msg = "there is no model to compare; name some, as in `profiler compare resnet18 resnet50`"
         raise InputError(msg)
+    saved = next(filter(is_saved, targets), None)
+    if saved is not None and peers.against is not None:
+        msg = f"--against needs the models themselves, and {saved} is a saved profile; name the model instead"
+        raise InputError(msg)
     from profiler.compare_models import counted_row
     from profiler.devices import find_device
     from profiler.run.count_target import count_target
+    from profiler.tally import load
     from profiler.targets import build_with_inputs
     from profiler.targets.published_accuracy import published_accuracy
 
@@ -78,6 +84,8 @@ def compare(
     where = peers.device(device, notify)
 
     def counted(bar: Bar, target: str) -> Profile:
+        if is_saved(target):
+            return load(Path(target))
         profile = count_target(target, specs=inputs.specs, batch=batch, dtype=dtype, device=where, notify=notify)
         make = partial(build_with_inputs, target, inputs.specs, batch=batch, dtype=dtype, device=where)
         bar.advance()
@@ -88,7 +96,8 @@ def compare(
         for target in targets:
             bar.describe(f"counting {target}")
             count = partial(counted, bar, target)
-            rows.append(counted_row(target, count, devices, precision, published_accuracy(target)))
+            accuracy = None if is_saved(target) else published_accuracy(target)
+            rows.append(counted_row(target, count, devices, precision, accuracy))
             bar.reach(each * len(rows))
     models = tuple(row for row, _ in rows)
     emit(COMPARISON_FORMATS.render(Comparison(models, tuple(profile for _, profile in rows)), format), output)

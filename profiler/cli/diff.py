@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from profiler.cli.app import app
 from profiler.cli.input_options import DEFAULT_INPUTS, InputOptions
 from profiler.cli.output import emit, note
+from profiler.cli.saved_profiles import is_saved
 from profiler.cli.subjects import GUARD, MODEL, OUTPUT, examples
 from profiler.cli.training_options import FORWARD_ONLY, TrainingOptions
 from profiler.errors import CheckFailedError
@@ -76,13 +77,8 @@ def diff(
             target, specs=inputs.specs, batch=batch, dtype=dtype, device=device, notify=notify, run=step.run
         )
 
-    difference = compare(*(load(name) if _is_saved(name) else count(name) for name in (before, after)))
+    difference = compare(*(load(name) if is_saved(name) else count(name) for name in (before, after)))
     emit(DIFF_FORMATS.render(DiffReport(difference, before, after), format), output)
     if fail_on_change and not difference.is_empty:
         msg = f"{before} and {after} differ"
         raise CheckFailedError(msg)
-
-
-def _is_saved(name: str) -> bool:
-    """Return whether *name* is a saved profile; a model configuration, which is JSON too, has the prefix ``hf:``."""
-    return name.endswith(".json") and ":" not in name

@@ -63,6 +63,22 @@ def test_csv_markdown_and_latex(capsys):
     assert r"squeezenet1\_1" in latex
 
 
+def test_saved_profiles_are_rows_too(capsys, tmp_path):
+    step = profiler.count_step(nn.Linear(8, 4), torch.ones(2, 8))
+    step.save(tmp_path / "step.json")
+    words = ("compare", str(tmp_path / "step.json"), str(tmp_path / "none.json"), "squeezenet1_1", "--quiet")
+    status, out, _ = run(capsys, *words, "--on", "l4", "--format", "json")
+    saved, missing, counted = json.loads(out)["models"]
+    assert status == 0
+    assert saved["macs"] == step.totals.macs == 2 * 2 * 8 * 4
+    assert saved["seconds"]["l4"] > 0
+    assert "none.json" in missing["error"]
+    assert counted["macs"] > 0
+    status, out, err = run(capsys, *words, "--against", "thop")
+    assert (status, out) == (2, "")
+    assert "step.json is a saved profile; name the model instead" in err
+
+
 def test_in_python():
     x = torch.empty(1, 64, device="meta")
     wide, narrow = (nn.Linear(64, n, device="meta") for n in (100, 10))
