@@ -3,9 +3,9 @@
     python benchmarks/names.py --timm 1371 --hf 150 --journal names.jsonl --page docs/names.md
 
 Each model runs in a forked process of its own, with a limit of time and of memory. The journal gets a line as soon as
-a model is done, and a second run goes on after the last line. transformers' types are default configurations with one
-layer wherever a count of layers stands, so that the sample is of kinds of models, not of sizes. A sample that is
-smaller than the whole is random, with a fixed seed.
+a model is done, and a second run goes on after the last line. transformers' types are default configurations with as
+few layers as have every kind of layer, so that the sample is of kinds of models, not of sizes. A sample that is smaller
+than the whole is random, with a fixed seed.
 """
 
 from __future__ import annotations
@@ -81,22 +81,33 @@ def _hf_names(count: int, folder: Path) -> dict[str, str]:
 
 
 def _shrunk(model_type: str) -> dict[str, Any]:
-    """Return the configuration of a type with one layer; as it is by default if the type rejects that."""
+    """Return the configuration of a type with as few layers as have every kind of layer; the default if none has."""
     from transformers import CONFIG_MAPPING
 
     config_class = CONFIG_MAPPING[model_type]
-    with suppress(Exception):
-        content = {"model_type": model_type} | _one_layer(config_class().to_dict())
-        config_class.from_dict(content)
-        return content
+    for layers in (1, 2, 4, 8):
+        with suppress(Exception):
+            default = config_class()
+            content = {"model_type": model_type} | _with_layers(default.to_dict(), layers)
+            if _kinds(config_class.from_dict(content)) == _kinds(default):
+                return content
     return {"model_type": model_type}
 
 
-def _one_layer(configuration: dict[str, Any]) -> dict[str, Any]:
-    """Return the counts of layers in a configuration and its parts, each set to 1."""
-    layers: dict[str, Any] = {key: 1 for key, value in configuration.items() if key in _LAYERS and type(value) is int}
+def _kinds(config: Any) -> set[str]:
+    """Return the kinds of layers of a configuration and of its text's."""
+    holders = (config, getattr(config, "text_config", None))
+    lists = (getattr(holder, name, None) for holder in holders for name in ("layer_types", "layers_block_type"))
+    return {kind for kinds in lists if isinstance(kinds, (list, tuple)) for kind in kinds}
+
+
+def _with_layers(configuration: dict[str, Any], count: int) -> dict[str, Any]:
+    """Return the numbers of layers in a configuration and its parts, each set to *count*."""
+    layers: dict[str, Any] = {
+        key: count for key, value in configuration.items() if key in _LAYERS and type(value) is int
+    }
     for key, part in configuration.items():
-        if isinstance(part, dict) and part.get("model_type") and (inner := _one_layer(part)):
+        if isinstance(part, dict) and part.get("model_type") and (inner := _with_layers(part, count)):
             layers[key] = {"model_type": part["model_type"]} | inner
     return layers
 
@@ -203,7 +214,7 @@ def page(samples: dict[str, list[dict[str, Any]]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-_TITLES = {"timm": "models of timm", "hf": "configuration types of transformers, one layer"}
+_TITLES = {"timm": "models of timm", "hf": "configuration types of transformers, few layers"}
 
 
 def _cell(reason: str) -> str:
