@@ -50,6 +50,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         samples = {"hf": _hf_names(options.hf, Path(folder)), "timm": _timm_names(options.timm)}
         rows = _read(options.journal)
+        _count("squeezenet1_1")  # imports, once, what every process needs
         for label, target in (pair for names in samples.values() for pair in names.items()):
             if label not in rows:
                 rows[label] = _answer(label, target, options.seconds, int(options.gigabytes * 2**30))
@@ -114,10 +115,6 @@ def _with_layers(configuration: dict[str, Any], count: int) -> dict[str, Any]:
 
 def _answer(label: str, target: str, seconds: int, limit: int) -> dict[str, Any]:
     """Return the row of a name, counted in a forked process."""
-    import torch  # noqa: F401 - imported once, before the forks
-
-    import profiler.run.count_target  # noqa: F401
-
     begin = time.monotonic()
     read_end, write_end = os.pipe()
     child = os.fork()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from typing import TYPE_CHECKING, Any
 
 from profiler.errors import TargetError
@@ -51,7 +52,7 @@ def default_inputs(path: str, model: Any, config: Any, construct: Callable[[], n
         inputs.append(Argument(_decoder_tokens(path, config), "decoder_input_ids"))
     required = [name for name, p in takes.items() if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD]
     tokens = [name for name in required if name not in {"self", *given} and name.endswith(_TOKENS)]
-    return (*inputs, *(Argument(_tokens(path, config), name) for name in tokens))
+    return (*inputs, *(Argument(_tokens(path, config, model), name) for name in tokens))
 
 
 def _main_inputs(path: str, model: Any, config: Any, construct: Callable[[], nn.Module]) -> list[Argument]:
@@ -63,11 +64,11 @@ def _main_inputs(path: str, model: Any, config: Any, construct: Callable[[], nn.
         return _patches(main if main in takes else "hidden_states", grid, path, config)
     match main:
         case "input_ids":
-            return _text_inputs(path, takes, config, construct)
+            return _text_inputs(path, model, config, construct)
         case "pixel_values":
             inputs = [Argument(_image(path, config), "pixel_values")]
             if "input_ids" in takes and hasattr(config, "text_config"):
-                inputs.append(Argument(_tokens(path, config), "input_ids"))
+                inputs.append(Argument(_tokens(path, config, model), "input_ids"))
             return inputs
         case "input_features" | "input_values":
             return sound_inputs(main, takes, config, construct)
@@ -88,9 +89,9 @@ def _rows(main: str, config: Any) -> list[Argument]:
     return [Argument(TensorInput((1, _DEFAULT_TOKENS, width)), main)] if is_known else []
 
 
-def _text_inputs(path: str, takes: set[str], config: Any, construct: Callable[[], nn.Module]) -> list[Argument]:
+def _text_inputs(path: str, model: Any, config: Any, construct: Callable[[], nn.Module]) -> list[Argument]:
     """Return tokens, with an image if the model takes one."""
-    text = _tokens(path, config)
+    text, takes = _tokens(path, config, model), inspect.signature(model.forward).parameters
     if "pixel_values" not in takes or not _find(config, "image_size", _IMAGE_PARTS):
         has_image = "pixel_values" in takes and hasattr(config, "vision_config")
     else:
@@ -119,8 +120,19 @@ def left_out(model: Any, given: Collection[str]) -> str:
     return f"only the text of {model.__name__} runs: its tokens name no image; --input {others[0]}=SHAPE adds one"
 
 
-def _tokens(path: str, config: Any) -> TensorInput:
-    return TensorInput((1, _length(path, _find(config, "max_position_embeddings", _TEXT_PARTS))), "int64")
+def _tokens(path: str, config: Any, model: Any) -> TensorInput:
+    length = _length(path, _find(config, "max_position_embeddings", _TEXT_PARTS))
+    return TensorInput((1, max(1, length - _reserved_positions(model, config))), "int64")
+
+
+def _reserved_positions(model: Any, config: Any) -> int:
+    """Return how many positions no token has: RoBERTa and its kin number tokens from the one after the padding's."""
+    name = "create_position_ids_from_input_ids"
+    module = vars(sys.modules[model.__module__])
+    classes = (value for key, value in module.items() if key.endswith("Embeddings"))
+    padding = getattr(config, "pad_token_id", None)
+    is_offset = name in module or any(hasattr(value, name) for value in classes)
+    return padding + 1 if is_offset and type(padding) is int else 0
 
 
 def _decoder_tokens(path: str, config: Any) -> TensorInput:
