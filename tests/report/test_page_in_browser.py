@@ -24,6 +24,7 @@ from profiler.report import Report, render
 from profiler.report.page.render import render_page
 from profiler.report.profile_differences import DIFF_FORMATS, DiffReport
 from profiler.report.rankings import RANKING_FORMATS, RankingReport
+from profiler.report.sweep_page import sweep_page
 from profiler.tally import load
 from profiler.values.findings import Cause, CauseKind, Claim, Contribution, Finding
 
@@ -351,6 +352,24 @@ def test_devices_are_points_and_rows_that_lead_to_their_report(browser, tmp_path
     assert status.inner_text().startswith("1: ")
     assert linked.requests == [path.as_uri()]
     linked.close()
+
+
+def test_a_page_without_reports_and_one_without_points_have_no_error(browser, tmp_path):
+    point = {"input": None, "dtype": None, "optimizer": None, "status": "ok", "error": ""}
+    rows = [{"target": f"m{i}", "batch": i, "macs": 10**i, "params": i, **point} for i in (1, 2, 3)]
+    sweep, alone = tmp_path / "sweep.html", tmp_path / "alone.html"
+    sweep.write_text(sweep_page(rows), "utf-8")
+    page = OpenPage(browser, sweep, drawn='[data-part="comparison"].js-plotly-plot', bypass_csp=True)
+    assert page.drawn("comparison", "it.data.filter(t => t.customdata).flatMap(t => t.y)") == [10, 100, 1000]
+    assert serious(page) == []
+    assert (page.messages, page.requests) == ([], [sweep.as_uri()])
+    page.close()
+    profiler.compare({"one": counted(8, 8)}).write_html(alone)
+    page = OpenPage(browser, alone, drawn="[data-sorted] button")
+    page.page.locator("[data-tab]").click()
+    page.until("document.querySelector('article').dataset.drawn")
+    assert page.messages == []
+    page.close()
 
 
 def test_without_scripts_there_is_a_picture_and_it_has_the_places_of_the_drawn_one(browser, page, file):
