@@ -1,14 +1,14 @@
 """Count what a live PyTorch model costs, operator by operator: MACs, FLOPs, bytes, parameters and peak memory.
 
-* :class:`profile` counts whatever runs in a ``with`` block.
-* :func:`count` runs and counts one forward pass, :func:`count_step` one training step.
-* :func:`project` projects a profile onto a device.
-* :func:`compare` shows several models in one table.
-* :func:`world` counts the ranks of a world of many devices, on this machine.
-* :func:`measure` times a forward pass on this machine.
-* :class:`Profile` is the result; :func:`load` reads a saved one.
-* :func:`formula` registers the cost of an operator, as a function of :class:`Shape` or :class:`TensorSpec` arguments
-  that returns a :class:`Cost`.
+* `profile` counts whatever runs in a ``with`` block.
+* `count` runs and counts one forward pass, `count_step` one training step.
+* `project` projects a profile onto a device.
+* `compare` shows several models in one table.
+* `world` counts the ranks of a world of many devices, on this machine.
+* `measure` times a forward pass on this machine.
+* `Profile` is the result; `load` reads a saved one.
+* `formula` registers the cost of an operator, as a function of `Shape` or `TensorSpec` arguments
+  that returns a `Cost`.
 * ``memory`` has rules of thumb for the memory of training, ``compat`` replacements for other counters' entry points.
 
 The command line is ``profiler``, or ``python -m profiler``.

@@ -36,10 +36,10 @@ class profile(ProfileProperties):  # noqa: N801 - used as `with profiler.profile
     """Count what runs in a ``with`` block, by module of *model*, operator, dtype and phase.
 
     Any code may run in the block: several calls, a ``generate()`` loop, a training step. It computes its real results,
-    and its effects remain: a training step changes the parameters. (:func:`profiler.count` restores the model's state.)
+    and its effects remain: a training step changes the parameters. (`profiler.count` restores the model's state.)
     The hooks on the model are removed when the block ends, also by an exception. Nothing is printed.
 
-    The attributes and methods are those of :class:`profiler.Profile`, such as ``p.totals``, ``p.operators`` and
+    The attributes and methods are those of `profiler.Profile`, such as ``p.totals``, ``p.operators`` and
     ``p.save(path)``; ``print(p)`` writes the report. Inside the block they describe what ran so far. Entering the block
     again adds to the same counts. ``p.result`` is the profile itself, and ``p + other`` the sum of two profiles.
 
@@ -98,7 +98,7 @@ class profile(ProfileProperties):  # noqa: N801 - used as `with profiler.profile
 
     @property
     def result(self) -> Profile:
-        """The :class:`profiler.Profile` of what ran so far: immutable, without references to the model."""
+        """The `profiler.Profile` of what ran so far: immutable, without references to the model."""
         if self._depth:
             return self._tally()
         if self._result is None:

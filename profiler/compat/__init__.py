@@ -7,7 +7,7 @@
 
 Signatures, result types and units are those of the originals; the numbers come from this package's formulas. Arguments
 that register rules for module classes or operators raise ``InputError``, because cost is counted per operator here: use
-:func:`profiler.formula` instead.
+`profiler.formula` instead.
 """
 
 from importlib import import_module

@@ -98,7 +98,7 @@ def activation_count(
 ) -> tuple[defaultdict[str, float], Counter[str]]:
     """Return the millions of activations of one forward pass by operator, and the operators that no formula covers.
 
-    The arguments and errors are those of :func:`flop_count`.
+    The arguments and errors are those of `flop_count`.
     """
     return _scaled(ActivationCountAnalysis(model, inputs), supported_ops, 1e6)
 

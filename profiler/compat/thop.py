@@ -58,7 +58,7 @@ def profile(
 def profile_origin(
     model: nn.Module, inputs: Any, custom_ops: Any = None, verbose: bool = True, report_missing: bool = False
 ) -> tuple[float, float]:
-    """Return what :func:`profile` returns, without the children."""
+    """Return what `profile` returns, without the children."""
     result = _count(model, inputs, custom_ops, verbose=verbose or report_missing)
     return float(result.totals.macs), float(result.totals.params)
 

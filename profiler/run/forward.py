@@ -37,7 +37,7 @@ def count(model: nn.Module, *args: Any, **kwargs: Any) -> Profile:
 
     ``totals`` has the sums: MACs, FLOPs, bytes, parameters, and the peak of live memory. ``operators``, ``modules`` and
     ``tree`` split them up, ``print(p)`` writes the report, and ``p.save(path)`` saves the profile. To count several
-    calls, or a loop of your own, use :class:`profiler.profile`; to count a training step, :func:`profiler.count_step`.
+    calls, or a loop of your own, use `profiler.profile`; to count a training step, `profiler.count_step`.
 
     Args:
         model: The model.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class ProfileProperties(Presentation):
-    """The properties of ``result``; :class:`profiler.Profile` documents each."""
+    """The properties of ``result``; `profiler.Profile` documents each."""
 
     __slots__ = ()
 

@@ -89,7 +89,7 @@ class Profile(Presentation):
 
     @property
     def result(self) -> Profile:
-        """The profile itself: ``.result`` is the profile of either a :class:`Profile` or a :class:`profile`."""
+        """The profile itself: ``.result`` is the profile of either a `Profile` or a `profile`."""
         return self
 
     @cached_property

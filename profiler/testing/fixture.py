@@ -29,7 +29,7 @@ Acceptances = list[dict[str, str]]
 class ProfileModel:
     """The value of the fixture ``profile_model``.
 
-    ``profile_model(model, *args, **kwargs)`` counts one forward pass, as :func:`profiler.count` does, and returns the
+    ``profile_model(model, *args, **kwargs)`` counts one forward pass, as `profiler.count` does, and returns the
     profile. ``profile_model.check(p)`` checks a profile counted in another way, such as one of a training step.
 
     In a test marked ``flop_budget`` both fail the test if the profile exceeds a limit. A test may check several
