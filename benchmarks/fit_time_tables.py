@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -116,9 +117,20 @@ def fit_group(key: Key, group: Group, start: TimeTable | None = None) -> TimeTab
 
 def _best(samples: list[Sample], start: TimeTable) -> tuple[float, list[float]]:
     """Return how far a class may differ from the others, and the estimates of each sample by those of other folds."""
-    tried = {own: held_out_estimates(samples, start, own=own) for own in _OWN}
+    tried = {own: held_out_estimates(samples, start, own=own, group=family) for own in _OWN}
     own = min(tried, key=lambda own: fmean(errors(samples, tried[own])))
     return own, tried[own]
+
+
+def family(sample: Sample) -> str:
+    """Return the family of a model: a user's model is rarely a sibling of those that were measured.
+
+    Example:
+        >>> [family(Sample({}, 1.0, name)) for name in ("timm:tf_efficientnet_b0, batch 1", "timm:resnet50, batch 1")]
+        ['efficientnet', 'resnet']
+    """
+    found = re.match(r"(?:timm:)?(?:tf_)?([a-z]*)", sample.model)
+    return found[1] if found else ""
 
 
 def _launch_us(samples: list[Sample]) -> float:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from profiler.projection.time_table import Ideal, TimeTable, share
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -46,6 +46,11 @@ class Sample:
     name: str = ""
     #: The lower bound of the time.
     bound_s: float = 0.0
+
+    @property
+    def model(self) -> str:
+        """The model: the name without the batch size."""
+        return self.name.partition(",")[0]
 
     @property
     def kernels(self) -> int:
@@ -95,15 +100,27 @@ def fit(samples: Sequence[Sample], start: TimeTable, *, own: float = _OWN) -> Ti
 
 
 def held_out_estimates(
-    samples: Sequence[Sample], start: TimeTable, folds: int = 5, *, own: float = _OWN
+    samples: Sequence[Sample],
+    start: TimeTable,
+    folds: int = 5,
+    *,
+    own: float = _OWN,
+    group: Callable[[Sample], str] = lambda sample: sample.model,
 ) -> list[float]:
-    """Return the estimate of each sample by a table that was fitted to the samples of the other folds."""
-    estimates = [0.0] * len(samples)
-    for fold in range(folds):
-        table = fit([s for i, s in enumerate(samples) if i % folds != fold], start, own=own)
-        for i in range(fold, len(samples), folds):
-            estimates[i] = table.pass_seconds(samples[i].ideals)
-    return estimates
+    """Return the estimate of each sample by a table that was fitted to the samples of the other folds.
+
+    Args:
+        samples: The samples.
+        start: The table that each fit begins with.
+        folds: Number of folds.
+        own: As for `fit`.
+        group: What is kept in one fold: by default the samples of one model. Samples without a name are apart.
+    """
+    names = [group(sample) or str(i) for i, sample in enumerate(samples)]
+    numbers = {name: i % folds for i, name in enumerate(dict.fromkeys(names))}
+    of = [numbers[name] for name in names]
+    tables = {f: fit([s for s, g in zip(samples, of, strict=True) if g != f], start, own=own) for f in {*of}}
+    return [tables[fold].pass_seconds(sample.ideals) for sample, fold in zip(samples, of, strict=True)]
 
 
 def ratios(samples: Sequence[Sample], estimates: Sequence[float]) -> list[float]:

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from profiler.values.data_flow import OperatorStep
 
 #: Classes of operators that are generated as loops over elements, and so can share one.
-_FUSED = frozenset({"pointwise", "cast", "copy", "norm", "norm_backward", "reduction", "batch_norm"})
-_REDUCTIONS = frozenset({"norm", "norm_backward", "reduction"})
+_REDUCTIONS = frozenset({"norm", "norm_backward", "group_norm", "group_norm_backward", "reduction"})
+_FUSED = _REDUCTIONS | {"pointwise", "cast", "copy", "batch_norm"}
 #: Operators that stay kernels of their own: they scatter, or gather windows.
 _ALONE = frozenset({"aten.im2col", "aten.col2im", "aten.index_put", "aten.index_put_", "aten._index_put_impl_"})
 #: Classes that take elementwise operators into their epilogue in the mode "deployed".

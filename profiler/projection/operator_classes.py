@@ -42,6 +42,8 @@ MORE_GENERAL: dict[str, str] = {
     "copy": "pointwise",
     "norm": "pointwise",
     "norm_backward": "norm",
+    "group_norm": "norm",
+    "group_norm_backward": "norm_backward",
     "batch_norm": "norm",
     "batch_norm_backward": "batch_norm",
     "reduction": "norm",
@@ -61,7 +63,7 @@ _MATMULS = frozenset({"mm", "addmm", "addmv", "mv", "linear", "_int_mm", "_scale
 _BATCHED = frozenset({"bmm", "baddbmm", "addbmm", "matmul", "_grouped_mm", "_scaled_grouped_mm"})
 _NORMS = frozenset(
     {
-        "native_layer_norm", "native_group_norm", "_fused_rms_norm", "rms_norm", "_softmax", "_safe_softmax",
+        "native_layer_norm", "_fused_rms_norm", "rms_norm", "_softmax", "_safe_softmax",
         "_log_softmax", "linalg_vector_norm", "norm", "var_mean", "var", "std", "std_mean", "cumsum", "logsumexp",
     }
 )  # fmt: skip
@@ -105,6 +107,8 @@ def classify(entry: Entry) -> str:  # noqa: PLR0911 - one return for each class
         return "recurrent"
     if "batch_norm" in name:
         return "batch_norm" + suffix
+    if "group_norm" in name:
+        return "group_norm" + suffix
     if forward in _NORMS:
         return "norm" + suffix
     return _elementwise(entry, forward)
