@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from profiler.errors import InputError, OutputError
+from profiler.util.json_files import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -60,8 +61,8 @@ class SweepJournal:
 
     def _row(self, number: int, line: str) -> Row:
         try:
-            row = json.loads(line)
-        except ValueError:
+            row = parse_json(line, self.path, InputError)
+        except InputError:
             row = None
         if not isinstance(row, dict) or not {"target", "status"} <= row.keys():
             msg = f"{self.path}, line {number}, is no whole row of a sweep; remove that line, or the file to start anew"

@@ -54,8 +54,15 @@ def read_input_file(path: Path) -> Any:
         raise InputError(msg) from error
 
 
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # too long a name
+        return False
+
+
 def _check_file(path: Path) -> None:
-    if not path.is_file():
+    if not _is_file(path):
         msg = f"there is no input file {str(path)!r}; {_PLAIN}"
         raise InputError(msg)
     if path.stat().st_size > _LARGEST:

@@ -14,6 +14,8 @@ import pytest
 from cli.command import run
 from cli.mutations import mutate
 
+from profiler.projection.time_table_files import FOLDER
+
 NETS = """
 from torch import nn
 def net(): return nn.Linear(8, 4)
@@ -117,6 +119,10 @@ CONFIG = b"""{
  "layer_norm_eps": 1e-12,
  "id2label": {"0": "a"}
 }"""
+MEASUREMENTS = b"target,ms,batch,input,precision,mode,step\n" + b"".join(
+    b"nets.py:net,%d.5,%d,8,fp32,eager,inference\n" % (i, i) for i in range(1, 9)
+)
+PRICES = b"device,price\nl4,2500\nt4,900.50\n"
 #: How each kind of file is read; the file is the last word.
 KINDS = {
     "profile": ("view",),
@@ -127,7 +133,16 @@ KINDS = {
     "claims": ("verify",),
     "devices": ("nets.py:net", "--input", "8", "--on"),
     "config": (),
+    "measurements": ("calibrate", "--on", "l4"),
+    "time table": ("nets.py:net", "--input", "8", "--on", "l4", "--efficiency"),
+    "prices": ("rank", "nets.py:net", "--input", "8", "--on", "l4,t4", "--prices"),
 }
+#: Its ending, where it is not ``.toml``.
+ENDINGS = {"profile": "json", "difference": "json", "config": "json", "time table": "json"} | dict.fromkeys(
+    ("measurements", "prices"), "csv"
+)
+#: Those that take a model to be counted, and so more time.
+COUNTS_MODELS = frozenset({"measurements", "time table", "prices"})
 LIMIT_S = 30
 
 
@@ -142,6 +157,8 @@ def samples(here: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, bytes]:
     (baseline,) = (here / "baselines").iterdir()
     saved = (here / "good.json").read_bytes()
     files = {"profile": saved, "difference": saved, "baseline": baseline.read_bytes(), "config": CONFIG}
+    table = (FOLDER / "gpu-eager-inference.json").read_bytes()
+    files |= {"measurements": MEASUREMENTS, "prices": PRICES, "time table": table}
     return files | {"budgets": BUDGETS, "pipeline": PIPELINE, "claims": CLAIMS, "devices": DEVICES}
 
 
@@ -151,7 +168,7 @@ def check_file(capsys, kind: str, data: bytes, here: Path) -> int:
         (path,) = (here / "baselines").iterdir()
         words = KINDS[kind]
     else:
-        path = here / ("x.json" if kind in {"profile", "difference", "config"} else "x.toml")
+        path = here / f"x.{ENDINGS.get(kind, 'toml')}"
         words = (*KINDS[kind], f"hf:{path.name}" if kind == "config" else path.name)
     path.write_bytes(data)
     start = time.monotonic()
@@ -181,7 +198,8 @@ def test_a_mutated_file_is_read_or_refused_in_one_line(capsys, here, samples, ki
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_many_mutated_files_are_read_or_refused_in_one_line(capsys, here, samples, kind):
-    seed, files = os.environ.get("PROFILER_FUZZ_SEED", "1"), int(os.environ.get("PROFILER_FUZZ_FILES", "250"))
+    seed = os.environ.get("PROFILER_FUZZ_SEED", "1")
+    files = int(os.environ.get("PROFILER_FUZZ_FILES", "50" if kind in COUNTS_MODELS else "250"))
     random = Random(f"{kind} {seed}")  # noqa: S311 - no secret
     for _ in range(files):
         check_file(capsys, kind, mutate(samples[kind], random), here)

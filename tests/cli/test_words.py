@@ -61,6 +61,7 @@ WORDS = [
     *option("--device", "", "moon", "cpu:x", "\0", MANY, "hpu", "xla", "privateuseone", "-1"),
     *option("--dtype", "", "float31", "__class__", "int8", "\0", "Tensor", MANY),
     *option("--against", "nosuch", "\0", MANY),
+    *option("--input-file", "", ".", "a\0b", MANY, LONG, "[/]", "nets.py"),
     *option("--depth", "many", LONG, "nan"),
     *option("--format", "xml", "", "\x1b[31m", MANY),
     *option("--output", "", ".", "a\0b", MANY, "nets.py/a"),

@@ -95,12 +95,13 @@ def test_rows_that_are_done_are_not_counted_again(tmp_path):
     assert calls == [(2, 2)]
 
 
-def test_a_half_written_row_is_refused_and_nothing_is_lost(tmp_path, capsys):
+@pytest.mark.parametrize("line", ['{"target": "alexn', "[" * 10**5, '{"target": ' + "9" * 5000 + "}", "7"])
+def test_a_half_written_or_odd_row_is_refused_and_nothing_is_lost(tmp_path, capsys, line):
     out = tmp_path / "out.csv"
     journal = SweepJournal(out)
     journal.add(asdict(SweepPoint("resnet18")) | {"status": "ok", "error": ""})
     with journal.path.open("a") as file:
-        file.write('{"target": "alexn')
+        file.write(line)
     before = journal.path.read_text()
     status, printed, err = run(capsys, "sweep", "resnet18", "--output", str(out), "--quiet")
     assert (status, printed) == (2, "")
