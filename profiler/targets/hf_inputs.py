@@ -23,6 +23,12 @@ _DEFAULT_TOKENS, _MAX_TOKENS = 512, 2048
 _IMAGE_SIZE, _CHANNELS, _PATCHES, _PATCH = 224, 3, 2048, 16
 #: Endings of the names of tokens and their masks.
 _TOKENS = ("input_ids", "attention_mask")
+#: Main inputs, for the parts of models that name another than they take.
+_MAIN_INPUTS = ("pixel_values", "input_features", "input_values", "hidden_states", "inputs_embeds", "spectrogram")
+#: Lists of vectors, and the settings that say how wide these are.
+_WIDTHS = {
+    "inputs": "d_model", "inputs_embeds": "hidden_size", "hidden_states": "hidden_size", "spectrogram": "model_in_dim",
+}  # fmt: skip
 #: What vision towers call the grid that the patches of an image form.
 _GRIDS = ("grid_thw", "image_grid_thw")
 #: Parts of a configuration that may have the size of the text, or of the image.
@@ -59,6 +65,7 @@ def _main_inputs(path: str, model: Any, config: Any, construct: Callable[[], nn.
     """Return the main input, and what belongs to it; nothing if it has no known form."""
     takes, main = set(inspect.signature(model.forward).parameters), model.main_input_name
     main = main if isinstance(main, str) else main[0]
+    main = main if main in takes else next((name for name in _MAIN_INPUTS if name in takes), main)
     grid = next((name for name in _GRIDS if name in takes), None)
     if grid is not None and "input_ids" not in takes:
         return _patches(main if main in takes else "hidden_states", grid, path, config)
@@ -84,9 +91,8 @@ def _rows(main: str, config: Any) -> list[Argument]:
             _CHANNELS * getattr(vision, "patch_size", _PATCH) ** 2 + 2
         )  # the pixels of a patch, its row and its column
         return [Argument(TensorInput((1, _PATCHES, values)), main)]
-    width: Any = getattr(config, {"inputs": "d_model"}.get(main, "hidden_size"), None)
-    is_known = main in {"inputs", "inputs_embeds", "hidden_states"} and type(width) is int
-    return [Argument(TensorInput((1, _DEFAULT_TOKENS, width)), main)] if is_known else []
+    width: Any = getattr(config, _WIDTHS.get(main, ""), None)
+    return [Argument(TensorInput((1, _DEFAULT_TOKENS, width)), main)] if type(width) is int else []
 
 
 def _text_inputs(path: str, model: Any, config: Any, construct: Callable[[], nn.Module]) -> list[Argument]:
@@ -117,7 +123,8 @@ def left_out(model: Any, given: Collection[str]) -> str:
     others = [name for name in ("pixel_values", "input_features", "input_values") if name in takes]
     if "input_ids" not in given or not others or set(given).intersection(others):
         return ""
-    return f"only the text of {model.__name__} runs: its tokens name no image; --input {others[0]}=SHAPE adds one"
+    kind = "image" if others[0] == "pixel_values" else "sound"
+    return f"only the text of {model.__name__} runs: its tokens name no {kind}; --input {others[0]}=SHAPE adds one"
 
 
 def _tokens(path: str, config: Any, model: Any) -> TensorInput:
