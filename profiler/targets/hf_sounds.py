@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 #: The frames of a spectrogram and the samples of a second, if the configuration names neither.
 _FRAMES, _SAMPLES = 512, 16000
-_DEFAULT_BINS = 80
+_USUAL_BINS = [80, 128, 160]
+#: How many frames a feature extractor may put into one.
+_STACKED = (1, 2, 4)
 #: What configurations call the bins of a spectrogram.
 _BINS = ("num_mel_bins", "n_mels", "mel_bins", "input_feat_per_channel", "feature_size", "input_dim", "num_mels")
 _PARTS = ("encoder_config", "audio_config", "speech_config", "audio_encoder_config", "vision_config")
@@ -40,17 +42,18 @@ def sound_inputs(name: str, takes: set[str], config: Any, construct: Callable[[]
         return _first_that_runs(name, takes, [(1, _SAMPLES), (1, 1, _SAMPLES)], config, construct)
     if type(bins) is int:
         frames = 2 * getattr(config, "max_source_positions", _FRAMES)
-        forms = [(1, bins, frames), (1, frames, bins)]
+        forms = [(1, bins, frames), (1, frames, bins), *((1, frames, bins * n) for n in _STACKED[1:])]
     else:
-        bins = _bins(config)
-        forms = [(1, _FRAMES, bins), (1, bins, 3000), (1, bins, _FRAMES)]
+        counts = _bins(config)
+        forms = [form for bins in counts for form in ((1, _FRAMES, bins), (1, bins, 3000), (1, bins, _FRAMES))]
     return _first_that_runs(name, takes, [*forms, (1, _SAMPLES)], config, construct)
 
 
-def _bins(config: Any) -> int:
+def _bins(config: Any) -> list[int]:
+    """Return how many bins a spectrogram may have: as the configuration or a part of it says, or else as is usual."""
     holders = (config, *(getattr(config, part, None) for part in _PARTS))
     found = [value for holder in holders for name in _BINS if type(value := getattr(holder, name, None)) is int]
-    return found[0] if found else _DEFAULT_BINS
+    return [found[0] * stacked for stacked in _STACKED] if found else _USUAL_BINS
 
 
 def _first_that_runs(

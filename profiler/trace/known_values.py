@@ -85,6 +85,8 @@ class _KnownValues(TorchDispatchMode):
         super().__init__()  # type: ignore[no-untyped-call]
         #: Storage → all its elements in order; one element if all are equal.
         self._elements = WeakIdKeyDictionary(ref_type=ref)
+        #: Storages of integers that nothing has written to yet. What they hold before that, no program may read.
+        self._unwritten = WeakIdKeyDictionary(ref_type=ref)
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -128,6 +130,9 @@ class _KnownValues(TorchDispatchMode):
         """Keep what is known of an operator's results; forget what it overwrote."""
         if _written_positions(func):
             self._write(func, args, kwargs)
+        elif func._schema.name.startswith(_UNWRITTEN):
+            if _is_plain(result) and result.is_meta and not (result.is_floating_point() or result.is_complex()):
+                self._unwritten[result.untyped_storage()] = True
         elif func in _FILLS:
             self._store(result, _filled(func, args, kwargs, result))
         elif func in _SELECTS and self._is_constant(args[0]):
@@ -217,12 +222,13 @@ class _KnownValues(TorchDispatchMode):
         values = (args[i] if i < len(args) else kwargs.get(name) for i, name in _written_positions(func))
         written = [tensor for tensor in _tensors(tuple(values)) if tensor.is_meta and _is_plain(tensor)]
         before = [self._elements.pop(tensor.untyped_storage(), None) for tensor in written]
+        unwritten = [self._unwritten.pop(tensor.untyped_storage(), False) for tensor in written]
         if len(written) != 1 or not _is_pure(func):
             return
         elements, (tensor,) = before[0], written
         size = tensor.untyped_storage().nbytes() // tensor.itemsize
-        if elements is None and func in _OVERWRITES and tensor.numel() == size:
-            elements = torch.empty(1, dtype=tensor.dtype)
+        if elements is None and (unwritten[0] or (func in _OVERWRITES and tensor.numel() == size)):
+            elements = torch.zeros(1, dtype=tensor.dtype)
         if elements is None or elements.dtype is not tensor.dtype or size > _MOST:
             return
         self._elements[tensor.untyped_storage()] = elements.expand(size).clone() if elements.numel() == 1 else elements

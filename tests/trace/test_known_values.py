@@ -41,7 +41,16 @@ def _filled(device):
     return mask.cumsum(0).new_full((2, 2), 9) + mask[1:3, :2]
 
 
+def _written_piece_by_piece(device):
+    shapes = torch.empty((2, 2), dtype=torch.long, device=device)
+    for level, (height, width) in enumerate([(4, 5), (2, 3)]):
+        shapes[level, 0] = height
+        shapes[level, 1] = width
+    return shapes.prod(1).sum()
+
+
 PROGRAMS = {
+    "piece by piece": _written_piece_by_piece,
     "views and writes": _written_through_a_view,
     "literals": _literals,
     "sizes that follow from values": _selected,
@@ -85,6 +94,13 @@ def _overwritten_beside(device):
     return view
 
 
+def _overwritten_in_part(device):
+    base = torch.empty(4, dtype=torch.long, device=device)
+    base[1:] = torch.empty(3, dtype=torch.long, device=device) * torch.empty(1, device=device).long()
+    base[0] = 1
+    return base
+
+
 def _random(device):
     return ones(3, device=device).bernoulli_(0.5) + torch.randperm(3, device=device)
 
@@ -93,7 +109,9 @@ def _reinterpreted(device):
     return torch.arange(4, device=device, dtype=torch.int32).view(torch.float32)
 
 
-@pytest.mark.parametrize("program", [_unknown_operand, _overwritten, _overwritten_beside, _random, _reinterpreted])
+@pytest.mark.parametrize(
+    "program", [_unknown_operand, _overwritten, _overwritten_beside, _overwritten_in_part, _random, _reinterpreted]
+)
 def test_what_does_not_follow_from_known_values_is_not_known(program):
     with known_values():
         result = program("meta")
