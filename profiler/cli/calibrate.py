@@ -11,9 +11,9 @@ from cyclopts import Parameter
 from profiler.cli.app import app
 from profiler.cli.output import emit, note, working
 from profiler.cli.subjects import OUTPUT, PLAN, examples
-from profiler.projection.mode import Mode, Step
 from profiler.report.calibration import CALIBRATION_FORMATS, CalibrationReport
 from profiler.util.files import write_whole
+from profiler.values.modes import Mode, Step
 
 if TYPE_CHECKING:
     Format = str

@@ -10,9 +10,7 @@ from cyclopts import Parameter
 
 from profiler.cli.subjects import DEVICE
 from profiler.errors import CheckFailedError, DeviceError, InputError
-from profiler.projection.demand import Demand
-from profiler.projection.mode import Mode
-from profiler.projection.training_plan import TrainingPlan
+from profiler.values.modes import Mode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,8 +71,12 @@ class DeviceOptions:
             UnknownNameError: There is no such device.
             AmbiguousNameError: Several devices match the name.
         """
+        if self == DeviceOptions():
+            return
         from profiler.devices import find_device
+        from profiler.projection.demand import Demand
         from profiler.projection.this_machine import is_this_machine
+        from profiler.projection.training_plan import TrainingPlan
 
         Demand(self.fps, self.utilisation)
         TrainingPlan(self.tokens, self.devices, self.deadline)
@@ -188,15 +190,14 @@ class DeviceOptions:
         run: Run | None = None,
     ) -> Profile:
         """Return the profile of a target with its projection; unchanged if no device was named."""
-        from profiler.projection.measured_machine import LOCAL
-
-        device = self.on or (LOCAL if self.measure else None)
-        if device is None or self.are_several:
+        if (self.on is None and not self.measure) or self.are_several:
             return profile
+        from profiler.projection.measured_machine import LOCAL
+        from profiler.projection.training_plan import TrainingPlan
         from profiler.run.project_target import ProjectionRequest, project_target
 
         request = ProjectionRequest(
-            device,
+            self.on or LOCAL,
             precision=self.precision,
             fps=self.fps,
             utilisation=self.utilisation,

@@ -14,8 +14,8 @@ from profiler.cli.output import counting, emit, note, working
 from profiler.cli.subjects import MODEL, OUTPUT, PLAN, examples
 from profiler.devices.device_class import CLASSES, DeviceClass, is_of_class
 from profiler.errors import CheckFailedError, InputError
-from profiler.projection.mode import Mode
 from profiler.report.rankings import RANKING_FORMATS, RankingReport
+from profiler.values.modes import Mode
 
 if TYPE_CHECKING:
     from profiler.devices import Device

@@ -11,8 +11,8 @@ from profiler.cli.app import app
 from profiler.cli.output import emit, working
 from profiler.cli.subjects import OUTPUT, PLAN, examples
 from profiler.errors import CheckFailedError
-from profiler.projection.mode import Mode
 from profiler.report.servings import SERVICE_FORMATS, ServiceReport
+from profiler.values.modes import Mode
 
 if TYPE_CHECKING:
     Format = str

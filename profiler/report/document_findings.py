@@ -24,11 +24,11 @@ def text(target: str, findings: Iterable[Finding], width: int = 80) -> str:
         findings: The findings of its profile; those about peers are skipped.
         width: The longest line.
     """
-    from profiler.documents.target_claims import claims_about  # noqa: PLC0415 - reads the documents
-
     settled = [finding for finding in findings if finding.claim.id]
     if not settled:
         return ""
+    from profiler.documents.target_claims import claims_about  # noqa: PLC0415 - reads the documents
+
     lines = [_line(finding) for finding in settled]
     names = {(finding.claim.source, finding.claim.id) for finding in settled}
     others = [claim.id for document, claim in claims_about(target) if (document.id, claim.id) not in names]

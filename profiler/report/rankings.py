@@ -15,10 +15,10 @@ from profiler.report.registry import Formats
 from profiler.report.tables import table
 
 if TYPE_CHECKING:
-    from profiler.projection.mode import Mode
     from profiler.projection.ranking import RankedDevice, Ranking
     from profiler.report.tables import Side
     from profiler.tally import Profile
+    from profiler.values.modes import Mode
 
 
 @dataclass(frozen=True, slots=True)

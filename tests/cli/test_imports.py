@@ -78,3 +78,10 @@ def test_a_profile_needs_neither_sympy_nor_the_registry_of_torch(folder):
     assert "torch" in modules
     assert not {"profiler.derive", "profiler.expressions", "profiler.verify", "torch.utils.flop_counter"} & modules
     assert not {"timm", "torchvision", "transformers"} & modules
+
+
+def test_a_report_needs_no_device_and_no_document(folder):
+    modules = imported(folder, "nets.py:net", "--input", "4")
+    rooms = {"profiler.devices.device", "profiler.projection", "profiler.documents", "profiler.guard.budgets"}
+    assert "profiler.report.formats.text" in modules
+    assert not {"pydantic", "jinja2", "plotly", "scipy", *rooms} & modules

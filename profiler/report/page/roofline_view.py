@@ -15,9 +15,9 @@ from profiler.devices import find_device
 from profiler.errors import ProfilerError
 from profiler.projection.demand import Demand
 from profiler.projection.device_pass import ProfileWork
-from profiler.projection.mode import MODES
 from profiler.projection.project import project_pass
 from profiler.projection.roofline import operator_bounds
+from profiler.values.modes import MODES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

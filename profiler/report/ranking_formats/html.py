@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from profiler.escaping import plain, shorten
-from profiler.projection import project
 from profiler.report.page.overview import Cell, Overview
 from profiler.report.ranking_scatter import ranking_scatter
 from profiler.report.rankings import COLUMNS, RANKING_FORMATS, answer, cells, notes
@@ -53,6 +52,8 @@ def _shown(report: RankingReport) -> list[RankedDevice]:
 
 
 def _report(row: RankedDevice, report: RankingReport, profile: Profile) -> Report:
+    from profiler.projection import project  # noqa: PLC0415 - help needs the names of the formats alone
+
     projection = project(profile, row.device, precision=report.precision, mode=report.mode, fps=report.fps)
     return Report(replace(profile, projection=projection), row.device.id, 0)
 

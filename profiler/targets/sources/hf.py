@@ -21,13 +21,18 @@ from profiler.targets.configurable import SETTING_NAMES, ConfigurableTarget, int
 from profiler.targets.hf_inputs import default_inputs, left_out
 from profiler.targets.offline import offline, require_local
 from profiler.targets.optional_imports import load, without_warnings
-from profiler.targets.presets import Preset, all_presets, find_preset
 from profiler.targets.registry import Source, register
 from profiler.targets.target import Argument, Target
 from profiler.util.json_files import parse_json, read_json_text
+from profiler.util.lazy_imports import LazyModule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from profiler.targets import presets
+    from profiler.targets.presets import Preset
+else:
+    presets = LazyModule("profiler.targets.presets")  # pydantic checks their files
 
 #: Transformers' lists of models by configuration, those without a head first.
 _MAPPINGS = (
@@ -49,14 +54,14 @@ def resolve(name: str) -> Target:
     """
     if name.endswith(".json"):
         return _from_file(name)
-    preset = find_preset(name)
+    preset = presets.find_preset(name)
     inputs = tuple(Argument(tensor, key) for key, tensor in preset.inputs.items())
     return Target(name, partial(_construct_preset, preset), inputs, preset.prefers, preset.note)
 
 
 def names() -> list[str]:
     """List the presets and their aliases."""
-    return [f"hf:{name}" for key, preset in all_presets().items() for name in (key, *preset.aliases)]
+    return [f"hf:{name}" for key, preset in presets.all_presets().items() for name in (key, *preset.aliases)]
 
 
 @offline()
@@ -66,7 +71,7 @@ def configure(name: str) -> ConfigurableTarget:
 
 
 def _configure_preset(name: str) -> ConfigurableTarget:
-    preset, target = find_preset(name), resolve(name)
+    preset, target = presets.find_preset(name), resolve(name)
     config = load("transformers", preset.model).config_class(**deepcopy(preset.configuration))
 
     def make(settings: Mapping[str, int]) -> Target:
