@@ -45,20 +45,27 @@ def main() -> None:
     parser.add_argument("--nice", type=int, default=0, help="lower the priority by this much")
     parser.add_argument("--journal", type=Path, default=Path("names.jsonl"), help="where the answers are kept")
     parser.add_argument("--page", type=Path, help="a page of Markdown to write")
+    parser.add_argument("--no-run", action="store_true", help="count nothing: write the page of what the journal has")
     options = parser.parse_args()
     os.nice(options.nice)
     with tempfile.TemporaryDirectory() as folder:
         samples = {"hf": _hf_names(options.hf, Path(folder)), "timm": _timm_names(options.timm)}
         rows = _read(options.journal)
-        _count("squeezenet1_1")  # imports, once, what every process needs
-        for label, target in (pair for names in samples.values() for pair in names.items()):
-            if label not in rows:
-                rows[label] = _answer(label, target, options.seconds, int(options.gigabytes * 2**30))
-                _append(options.journal, rows[label])
-    chosen = {source: [rows[label] for label in names] for source, names in samples.items()}
+        if not options.no_run:
+            _run(samples, rows, options)
+    chosen = {source: [rows.get(label) for label in names] for source, names in samples.items()}
     sys.stdout.write(page(chosen))
     if options.page is not None:
         options.page.write_text(page(chosen))
+
+
+def _run(samples: dict[str, dict[str, str]], rows: dict[str, dict[str, Any]], options: argparse.Namespace) -> None:
+    """Count every name that has no row yet."""
+    _count("squeezenet1_1")  # imports, once, what every process needs
+    for label, target in (pair for names in samples.values() for pair in names.items()):
+        if label not in rows:
+            rows[label] = _answer(label, target, options.seconds, int(options.gigabytes * 2**30))
+            _append(options.journal, rows[label])
 
 
 def _timm_names(count: int) -> dict[str, str]:
@@ -104,6 +111,8 @@ def _kinds(config: Any) -> set[str]:
 
 def _with_layers(configuration: dict[str, Any], count: int) -> dict[str, Any]:
     """Return the numbers of layers in a configuration and its parts, each set to *count*."""
+    if "depths" in configuration:  # stages, each with its own width: their number follows from these lists
+        return {}
     layers: dict[str, Any] = {
         key: count for key, value in configuration.items() if key in _LAYERS and type(value) is int
     }
@@ -184,26 +193,22 @@ def _append(journal: Path, row: dict[str, Any]) -> None:
         file.write(json.dumps(row) + "\n")
 
 
-def page(samples: dict[str, list[dict[str, Any]]]) -> str:
-    """Return the page: how many answer, and every name that does not with its reason."""
+def page(samples: dict[str, list[dict[str, Any] | None]]) -> str:
+    """Return the page: how many answer, and every name that does not with its reason; None is a name not tried yet."""
     versions = ", ".join(f"{package} {version(package)}" for package in _PACKAGES)
     about = (
         f"`benchmarks/names.py` on {datetime.now(UTC):%d %B %Y}, with {versions}. A name answers if `profiler NAME` "
         "counts its default input on `meta` (or, where a model reads values, on the CPU), with every operator counted."
     )
-    lines = [
-        "# Names that answer",
-        "",
-        about,
-        "",
-        "| names | tried | answer | of these on the CPU | do not |",
-        "|---|--:|--:|--:|--:|",
-    ]
-    for source, rows in samples.items():
+    lines = ["# Names that answer", "", about, "", "| names | | tried | answer | of these on the CPU | do not |"]
+    lines.append("|---|--:|--:|--:|--:|--:|")
+    tried = {source: [row for row in rows if row is not None] for source, rows in samples.items()}
+    for source, rows in tried.items():
         answers = [row for row in rows if not row["reason"]]
         on_cpu = sum(row["device"] == "cpu" for row in answers)
-        lines.append(f"| {_TITLES[source]} | {len(rows)} | {len(answers)} | {on_cpu} | {len(rows) - len(answers)} |")
-    for source, rows in samples.items():
+        numbers = (len(samples[source]), len(rows), len(answers), on_cpu, len(rows) - len(answers))
+        lines.append(f"| {_TITLES[source]} | {' | '.join(map(str, numbers))} |")
+    for source, rows in tried.items():
         failed = [row for row in rows if row["reason"]]
         if failed:
             lines += ["", f"## {_TITLES[source]}: what does not answer", "", "| name | reason |", "|---|---|"]
