@@ -98,3 +98,17 @@ def test_verify_fails_where_a_claim_does_not_hold(capsys):
     assert main(["verify", "estimate", "--claim", "est-mhsa-flops-table", "--quiet"]) == 1
     assert main(["verify", "estimate", "--claim", "est-mhsa-flops-text", "--quiet"]) == 0
     assert "1 of 1 claim does not hold: est-mhsa-flops-table contradicted" in capsys.readouterr().err
+
+
+def test_what_has_no_explanation_is_six_figures_of_one_table_and_its_note_says_what_was_tried():
+    rest = [(c.claim.id, r.figure.of) for c in all_results() for r in c.results if r.verdict == "unexplained"]
+    assert rest == [("tops-whisper-table", name) for name in ("tiny", "tiny", "medium", "medium", "large", "large")]
+    assert "Tried for each of them: " in claim_result("tops-whisper-table").claim.margin
+
+
+def test_the_figures_of_the_7950x_are_those_of_slower_memory_and_a_clock_between_base_and_boost():
+    """Two channels of 8 bytes at 4.2 GT/s are 67.2 GB/s; 16 cores × 32 operations at 5.342 GHz are 2,735 GFLOPS."""
+    bandwidth, peak = (figure_result("tops-7950x", of).finding for of in ("bandwidth", "peak"))
+    assert next(c.amount for c in bandwidth.causes if c.kind == "other-subject") == bandwidth.ours - 2 * 8 * 4.2e9
+    assert next(c.amount for c in peak.causes if c.kind == "other-subject") == peak.ours - 16 * 32 * 5.342e9
+    assert bandwidth.unexplained == peak.unexplained == 0
