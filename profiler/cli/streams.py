@@ -6,6 +6,7 @@ the result alone.
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -111,14 +112,30 @@ def write_stdout(text: str) -> None:
         msg = "cannot write to stdout: it is closed; write to a file with --output"
         raise OutputError(msg)
     try:
-        stream.write(_encodable(text, stream))
-        stream.flush()
+        _write_whole(_encodable(text, stream), stream)
     except (OSError, ValueError) as error:
         _drop(stream)
         if not isinstance(error, BrokenPipeError):
             reason = (error.strerror if isinstance(error, OSError) else None) or error
             msg = f"cannot write to stdout: {reason}"
             raise OutputError(msg) from error
+
+
+def _write_whole(text: str, stream: TextIO) -> None:
+    """Write a text to its end: an unbuffered stream (``PYTHONUNBUFFERED``) drops what a full disk did not take."""
+    raw = getattr(stream, "buffer", None)
+    if not isinstance(raw, io.RawIOBase):
+        stream.write(text)
+        stream.flush()
+        return
+    stream.flush()
+    rest = memoryview(text.replace("\n", os.linesep).encode(stream.encoding or "utf-8", stream.errors or "strict"))
+    while rest:
+        written = raw.write(rest)
+        if written is None:
+            msg = "it takes no more now"
+            raise BlockingIOError(errno.EAGAIN, msg)
+        rest = rest[written:]
 
 
 def _is_stdout(stream: TextIO | None) -> bool:

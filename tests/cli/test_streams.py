@@ -106,6 +106,14 @@ def test_a_stream_that_is_full_closed_or_left_ends_in_a_line_and_a_status(comman
     assert (done.returncode, done.stderr) == (status, err)
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_file_that_takes_a_part_is_an_error_not_a_short_result(tmp_path, unbuffered):
+    """Files may have 8 blocks of 512 or of 1,024 bytes: the first write is taken in part, without an error."""
+    done = shell(f"ulimit -f 8; profiler devices > {tmp_path / 'devices.txt'}", PYTHONUNBUFFERED=unbuffered)
+    assert (done.returncode, done.stderr) == (2, "error: cannot write to stdout: File too large\n")
+    assert (tmp_path / "devices.txt").stat().st_size in {4096, 8192}
+
+
 @pytest.mark.slow
 def test_a_reader_that_left_does_not_hide_a_broken_budget(here):
     (here / "budgets.toml").write_text(BUDGETS.replace("32", "31"))
