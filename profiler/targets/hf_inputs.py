@@ -27,7 +27,8 @@ _TOKENS = ("input_ids", "attention_mask")
 _MAIN_INPUTS = ("pixel_values", "input_features", "input_values", "hidden_states", "inputs_embeds", "spectrogram")
 #: Lists of vectors, and the settings that say how wide these are.
 _WIDTHS = {
-    "inputs": "d_model", "inputs_embeds": "hidden_size", "hidden_states": "hidden_size", "spectrogram": "model_in_dim",
+    "inputs": ("d_model",), "inputs_embeds": ("hidden_size",), "hidden_states": ("input_dim", "hidden_size"),
+    "spectrogram": ("model_in_dim",),
 }  # fmt: skip
 #: What vision towers call the grid that the patches of an image form.
 _GRIDS = ("grid_thw", "image_grid_thw")
@@ -87,12 +88,12 @@ def _rows(main: str, config: Any) -> list[Argument]:
     """Return a list of vectors: of patches, of embeddings; nothing if their width is not known."""
     if main == "flattened_patches":
         vision = getattr(config, "vision_config", config)
-        values = (
-            _CHANNELS * getattr(vision, "patch_size", _PATCH) ** 2 + 2
-        )  # the pixels of a patch, its row and its column
-        return [Argument(TensorInput((1, _PATCHES, values)), main)]
-    width: Any = getattr(config, _WIDTHS.get(main, ""), None)
-    return [Argument(TensorInput((1, _DEFAULT_TOKENS, width)), main)] if type(width) is int else []
+        pixels = _CHANNELS * getattr(vision, "patch_size", _PATCH) ** 2
+        values = getattr(vision, "patch_embed_hidden_size", pixels) + 2  # and the row and the column of the patch
+        # of ones: a patch of zeros is padding, and a row or column below 0 is none
+        return [Argument(TensorInput((1, _PATCHES, values), starts_with=((1, values),)), main)]
+    widths = [width for name in _WIDTHS.get(main, ()) if type(width := getattr(config, name, None)) is int]
+    return [Argument(TensorInput((1, _DEFAULT_TOKENS, width)), main) for width in widths[:1]]
 
 
 def _text_inputs(path: str, model: Any, config: Any, construct: Callable[[], nn.Module]) -> list[Argument]:

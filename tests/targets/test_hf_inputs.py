@@ -29,7 +29,14 @@ WHISPER = {
 AST = SMALL | {"model_type": "audio-spectrogram-transformer", "num_mel_bins": 32, "max_length": 64}
 XLNET = {"model_type": "xlnet", "n_layer": 1, "d_model": 16, "n_head": 2, "d_inner": 16, "vocab_size": 50}
 ROBERTA = SMALL | {"model_type": "roberta", "max_position_embeddings": 12, "pad_token_id": 1, "vocab_size": 50}
+PIX2STRUCT = {
+    "model_type": "pix2struct",
+    "vision_config": {"hidden_size": 16, "patch_embed_hidden_size": 48, "d_ff": 16, "d_kv": 8, "num_hidden_layers": 1,
+                      "num_attention_heads": 2, "patch_size": 4},
+    "text_config": {"hidden_size": 16, "d_ff": 16, "d_kv": 8, "num_layers": 1, "num_heads": 2, "vocab_size": 50},
+}  # fmt: skip
 INPUTS = {
+    "patches": (PIX2STRUCT, {"flattened_patches": (1, 2048, 3 * 4 * 4 + 2), "decoder_input_ids": (1, 512)}),
     "clip": (CLIP, {"input_ids": (1, 9), "pixel_values": (1, 3, 32, 32)}),
     "whisper": (WHISPER, {"input_features": (1, 8, 24), "decoder_input_ids": (1, 6)}),
     "spectrogram": (AST, {"input_values": (1, 64, 32)}),
