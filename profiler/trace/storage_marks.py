@@ -5,16 +5,18 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING
 
+import torch
+
 from profiler.trace.argument_specs import TENSORS
 from profiler.trace.held_tensors import Holdings
 from profiler.trace.inner_tensors import inner_tensors, sparse_parts
+from profiler.trace.inventory import packed_weights
 from profiler.trace.live_storages import NO_STORAGE
 from profiler.trace.nested_tensors import tensors_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    import torch
     from torch import nn
 
     from profiler.trace.live_storages import LiveStorages
@@ -35,10 +37,21 @@ class StorageMarks:
         self._storages = storages
         #: The storages of the model's parameters and buffers, by the ``id`` of these.
         self._model_storages: dict[int, StorageRef] = {}
+        #: Storages without memory, in the place of packed weights.
+        self._packed: list[torch.UntypedStorage] = []
 
     def forget(self) -> None:
         """Forget which parameters and buffers were marked."""
         self._model_storages.clear()
+
+    def mark_packed_weights(self, holdings: Holdings) -> None:
+        """Count the weights that quantized layers keep packed, in objects without a storage, from now on."""
+        self._packed.clear()
+        for _, module, is_first, *_ in holdings.rows:
+            size = sum(weight.nbytes for weight in packed_weights(module)) if is_first else 0
+            if size:
+                self._packed.append(torch.UntypedStorage(size, device="meta"))
+                self._storages.start_tracking(self._packed[-1], self._storages.unknown_producer, "parameter")
 
     def mark_model(self, holdings: Holdings | None = None) -> None:
         """Mark the model's parameters and buffers that are not yet marked; it may create some when it runs."""

@@ -73,6 +73,7 @@ class StorageTracker:
         self.marks.forget()
         self.noted_phase = None
         self.marks.mark_model(holdings)
+        self.marks.mark_packed_weights(holdings)
         self.storages.track_survivors()
         self.marks.mark_gradients(holdings)
 

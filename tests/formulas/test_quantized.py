@@ -98,6 +98,16 @@ def test_a_dynamic_layer_quantizes_its_input_by_its_own_range():
     assert cost.other_flops == floating.other_flops + range_of_input + QUANTIZE * elements + results
 
 
+def test_packed_weights_are_parameters_in_the_memory():
+    model = _dynamic(nn.Linear(80, 60), nn.Linear)
+    with profiler.profile(model) as p:
+        model(torch.rand(5, 80))
+        first = p.memory.peak.bytes["parameter"]
+    with p:
+        model(torch.rand(5, 80))
+    assert first == p.memory.peak.bytes["parameter"] == p.param_bytes == 60 * 80 + 60 * 4
+
+
 def test_a_layer_with_half_precision_weights_quantizes_nothing():
     plain, x = nn.Linear(8, 6), torch.rand(5, 8)
     assert arithmetic(totals(_dynamic(plain, nn.Linear, dtype=torch.float16), x)) == arithmetic(totals(plain, x))
