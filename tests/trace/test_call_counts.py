@@ -84,16 +84,49 @@ def calls_above_an_empty_mode(work) -> float:
     return recorded - empty
 
 
-def test_recording_an_operator_takes_three_calls_more_than_an_empty_mode():
-    assert calls_above_an_empty_mode(adds) <= 3
+def test_recording_an_operator_takes_no_more_calls_than_an_empty_mode():
+    """Torch's function of the operator is called without the layers of Python around it, which makes up for ours."""
+    assert calls_above_an_empty_mode(adds) <= -1
 
 
-def test_recording_a_view_takes_none_more():
-    assert calls_above_an_empty_mode(views) <= 0
+def test_recording_a_view_takes_fewer():
+    assert calls_above_an_empty_mode(views) <= -5
 
 
-def test_following_a_module_takes_eight_calls():
-    assert calls_above_an_empty_mode(identities) <= 8
+def test_following_a_module_takes_seven_calls():
+    assert calls_above_an_empty_mode(identities) <= 7
+
+
+def test_beginning_and_ending_a_profile_takes_fifteen_calls_for_a_layer():
+    """A linear layer: its place, its weight and bias, their marks, and their part in the inventory."""
+
+    def calls(count):
+        model = nn.Sequential(*(nn.Linear(8, 8) for _ in range(count)))
+
+        def nothing():
+            with profiler.profile(model):
+                pass
+
+        nothing()
+        return python_calls(nothing)
+
+    assert (calls(60) - calls(20)) / 40 <= 15
+
+
+def test_reading_a_distinct_call_takes_sixty_three_calls():
+    def calls(count):
+        model = nn.Sequential(*(nn.Linear(8 + i, 9 + i) for i in range(count)))
+
+        def profiled():
+            with torch.no_grad(), profiler.profile(model) as p:
+                model(torch.ones(1, 8))
+            return p
+
+        _ = profiled().totals
+        p = profiled()
+        return python_calls(lambda: p.totals)
+
+    assert (calls(60) - calls(20)) / 40 <= 63
 
 
 def test_reading_the_totals_takes_half_the_calls_of_the_whole_result():
