@@ -69,7 +69,7 @@ def test_one_rank_is_shown_like_any_profile(capsys):
         (["--mesh", "dp=2", "--fsdp", "--microbatches", "0"], "the number of microbatches is 0"),
         (["--mesh", "dp=2", "--fsdp", "--rank", "2"], "no rank 2 in a world of 2; write a number from 0 to 1"),
         (["--mesh", "dp=2", "--fsdp", "--rank", "0", "--roles"], "give one of them"),
-        (["--mesh", "dp=2", "--fsdp", "--format", "csv"], "--format csv shows one rank; add --rank"),
+        (["--mesh", "dp=2", "--fsdp", "--format", "svg"], "--format svg shows one rank; add --rank"),
         (["--mesh", "dp=2", "--fsdp", "--device", "cpu"], "--device does not apply to the ranks of a world"),
         (["--mesh", "dp=2", "--fsdp", "--on", "l4"], "no links of l4"),
         (["--mesh", "dp=2", "--fsdp", "--against", "fvcore"], "--against does not apply"),
