@@ -74,7 +74,7 @@ def test_a_failure_reads_like_the_diff_and_has_no_traceback(run):
     marker = "@pytest.mark.flop_budget(macs=31)"
     result = run(one("profile_model(nn.Sequential(nn.Linear(8, 4)), torch.ones(1, 8))", marker))
     result.stdout.fnmatch_lines([
-        "test_net.py::test_it · input 1×8 float32 · cpu",
+        "test_net.py::test_it · input 1×8 float32 · cpu · train mode",
         "macs * 32 * 31 * BROKEN",
         "macs is 32: 1 more than the 31 allowed; most of it is in 0 (aten.addmm)",
     ])  # fmt: skip
