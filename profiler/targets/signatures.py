@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from profiler.targets.target import Argument
 
 
+#: Inputs that are no image, as ``--input`` takes them.
+_EXAMPLES = {
+    "input_features": "input_features=1x80x3000", "input_values": "input_values=1x16000",
+    "input_ids": "input_ids=1x128", "pixel_values_videos": "pixel_values_videos=1x16x3x224x224",
+    "past_values": "past_values=1x512", "waveform": "waveform=1x16000", "audio": "audio=1x16000",
+}  # fmt: skip
 #: Endings of the names of parameters that are tensors.
 _TENSORS = (
     "ids", "values", "features", "inputs", "embeds", "states", "images", "mask", "lengths", "bbox", "feats", "pos",
@@ -91,6 +97,8 @@ class ForwardSignature:
             if args or kwargs:
                 msg = f"{self.model} cannot be called with these inputs: {error}; write --input NAME=SHAPE"
             else:
-                required = ", ".join(p.name for p in self.signature.parameters.values() if p.default is p.empty)
-                msg = f"{self.model} has no default input (it takes {required}); add --input, such as 3x224x224"
+                required = [p.name for p in self.signature.parameters.values() if p.default is p.empty]
+                example = next((_EXAMPLES[name] for name in required if name in _EXAMPLES), "3x224x224")
+                takes = ", ".join(required)
+                msg = f"{self.model} has no default input (it takes {takes}); add --input, such as {example}"
             raise InputError(msg) from error

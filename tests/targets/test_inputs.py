@@ -190,3 +190,15 @@ def test_nested_defaults_and_constants_keep_their_form():
     args, _ = make_inputs(NESTED, Pair(), batch=3)
     (tensor, constant), nothing = args
     assert (tuple(tensor.shape), constant, nothing) == ((3, 4), 7, None)
+
+
+class Sound(nn.Module):
+    def forward(self, input_values):
+        return input_values
+
+
+def test_the_hint_for_a_model_without_a_default_input_fits_its_kind():
+    with pytest.raises(InputError, match=r"it takes input_values\); add --input, such as input_values=1x16000$"):
+        make_inputs(Target("sound", Sound), Sound())
+    with pytest.raises(InputError, match=r"it takes left, right\); add --input, such as 3x224x224$"):
+        make_inputs(UNKNOWN, Pair())
