@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from profiler.cli.app import app
 from profiler.cli.input_options import DEFAULT_INPUTS, InputOptions
+from profiler.cli.name_lists import split_names
 from profiler.cli.output import counting, emit, note
 from profiler.cli.peer_options import NO_PEERS, PeerOptions
 from profiler.cli.saved_profiles import is_saved
@@ -80,7 +81,7 @@ def compare(
     from profiler.targets.published_accuracy import published_accuracy
 
     notify = partial(note, quiet=quiet)
-    devices = [find_device(name.strip()) for name in on.split(",")] if on is not None else []
+    devices = [find_device(name) for name in split_names(on)] if on is not None else []
     where = peers.device(device, notify)
 
     def counted(bar: Bar, target: str) -> Profile:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from profiler.cli.name_lists import split_names
 from profiler.cli.subjects import DEVICE
 from profiler.errors import CheckFailedError, DeviceError, InputError
 from profiler.values.modes import Mode
@@ -120,7 +121,7 @@ class DeviceOptions:
     @property
     def names(self) -> list[str]:
         """The devices that ``--on`` names, separated by commas."""
-        names = [] if self.on is None else [name.strip() for name in self.on.split(",")]
+        names = [] if self.on is None else split_names(self.on)
         return names if len(names) == 1 else [name for name in names if name]
 
     @property

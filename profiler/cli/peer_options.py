@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from profiler.cli.name_lists import split_names
 from profiler.cli.subjects import PEERS
 from profiler.errors import CheckFailedError, InputError
 from profiler.values.findings import TOTAL, Finding, Verdict
@@ -55,7 +56,7 @@ class PeerOptions:
 
     @property
     def _words(self) -> list[str]:
-        return [word.strip() for word in self.against.split(",")] if self.against is not None else []
+        return split_names(self.against) if self.against is not None else []
 
     def check_for_several_models(self) -> None:
         """Raise an ``InputError`` for documents, whose claims a table of several models does not show."""

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from profiler.cli.app import app
 from profiler.cli.input_options import DEFAULT_INPUTS, InputOptions
+from profiler.cli.name_lists import split_names
 from profiler.cli.output import counting, emit, note, working
 from profiler.cli.subjects import MODEL, OUTPUT, PLAN, examples
 from profiler.devices.device_class import CLASSES, DeviceClass, is_of_class
@@ -97,7 +98,7 @@ def _devices(on: str | None, device_class: DeviceClass | None, max_watts: float 
     """
     from profiler.devices import all_devices, find_device
 
-    named = [find_device(name.strip()) for name in on.split(",")] if on is not None else list(all_devices().values())
+    named = [find_device(name) for name in split_names(on)] if on is not None else list(all_devices().values())
     devices = [device for device in named if device_class is None or is_of_class(device, device_class)]
     if max_watts is not None:
         devices = [device for device in devices if device.power_w is not None and device.power_w <= max_watts]

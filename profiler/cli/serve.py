@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from profiler.cli.app import app
+from profiler.cli.name_lists import split_names
 from profiler.cli.output import emit, working
 from profiler.cli.subjects import OUTPUT, PLAN, examples
 from profiler.errors import CheckFailedError
@@ -68,7 +69,7 @@ def serve(
     from profiler.projection.serving import Service, plan_service
     from profiler.run.count_service import count_service
 
-    devices = [find_device(name.strip()) for name in on.split(",")]
+    devices = [find_device(name) for name in split_names(on)]
     if price_per_hour is not None:
         require_amount(price_per_hour, "a price of {} an hour")
     service = Service(users, context, output_tokens, kv_precision, price_per_hour)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from profiler.cli.app import app
+from profiler.cli.name_lists import split_names
 from profiler.cli.output import counting, emit
 from profiler.cli.subjects import EXPLAIN, OUTPUT, examples
 from profiler.errors import CheckFailedError, ClaimError, ModelError, UnknownNameError
@@ -52,7 +53,7 @@ def verify(
     from profiler.documents import documents, find_document
 
     selected = [find_document(name) for name in names] or list(documents().values())
-    chosen = tuple(name.strip() for names in claim for name in names.split(",") if name.strip())
+    chosen = tuple(name for names in claim for name in split_names(names))
     claim_results = _check(selected, chosen, quiet=quiet)
     emit(CLAIM_FORMATS.render(claim_results, format), output)
     _raise_failed(claim_results)

@@ -92,3 +92,18 @@ def test_odd_words_are_one_short_line_and_a_status(capsys, here, words, statuses
     assert "profiler failed" not in lines[0]
     assert len(lines[0]) < 1700
     assert lines[0].isprintable()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "verify --claim ,",
+        "resnet18 --on l4,",
+        "rank resnet18 --on ,l4",
+        "serve hf:gpt2 --on l4,,a10",
+        "resnet18 --against ,",
+    ],
+)
+def test_an_empty_name_in_a_list_is_an_error(words, capsys):
+    status, _, err = run(capsys, *words.split())
+    assert (status, "has an empty name" in err) == (2, True)
