@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import cache
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
@@ -21,29 +20,24 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 from torch.utils.weak import WeakIdKeyDictionary
 
+from profiler.trace.value_rules import (
+    FILLS,
+    OVERWRITES,
+    SELECTS,
+    UNWRITTEN,
+    broadcast,
+    collapsed,
+    filled,
+    is_of_equals,
+    is_pure,
+    run_on_cpu,
+    written_positions,
+)
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_aten = torch.ops.aten
-_ITEM = _aten._local_scalar_dense.default
-#: Fill a new tensor, whatever the values of their arguments; with the position of the size, if they take one.
-_FILLS = {
-    _aten.zeros.default: 0, _aten.ones.default: 0, _aten.full.default: 0, _aten.new_zeros.default: 1,
-    _aten.new_ones.default: 1, _aten.new_full.default: 1, _aten.zeros_like.default: None,
-    _aten.ones_like.default: None, _aten.full_like.default: None,
-}  # fmt: skip
-#: Write all elements of their first argument, whatever it held.
-_OVERWRITES = frozenset({_aten.fill_.Scalar, _aten.fill_.Tensor, _aten.zero_.default, _aten.copy_.default})
-#: Operators beside the elementwise ones whose results for equal elements are those for one of them.
-_OF_EQUALS = frozenset({
-    _aten.all.default, _aten.all.dim, _aten.all.dims, _aten.any.default, _aten.any.dim, _aten.any.dims,
-    _aten.amax.default, _aten.amin.default, _aten.max.default, _aten.min.default, _aten._to_copy.default,
-    _aten.clone.default,
-})  # fmt: skip
-#: Return memory that nothing has written.
-_UNWRITTEN = ("aten::empty", "aten::new_empty", "aten::resize", "aten::set_")
-#: Return elements of their first argument, whose values are those if all are equal, wherever they are taken from.
-_SELECTS = frozenset({_aten.index.Tensor, _aten.index_select.default, _aten.gather.default})
+_ITEM = torch.ops.aten._local_scalar_dense.default
 #: The most elements of which values are kept: a mask of 2048 × 2048. Tensors of one value have no limit.
 _MOST = 2**22
 
@@ -124,21 +118,21 @@ class _KnownValues(TorchDispatchMode):
     def store_literal(self, tensor: torch.Tensor, numbers: Any) -> None:
         """Keep the numbers of which a tensor was made, which no dispatch mode sees."""
         with torch._C._DisableTorchDispatch():
-            self._store(tensor, _run(torch.tensor, (numbers,), {"device": "cpu", "dtype": tensor.dtype}))
+            self._store(tensor, run_on_cpu(torch.tensor, (numbers,), {"device": "cpu", "dtype": tensor.dtype}))
 
     def _note(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
         """Keep what is known of an operator's results; forget what it overwrote."""
-        if _written_positions(func):
+        if written_positions(func):
             self._write(func, args, kwargs)
-        elif func._schema.name.startswith(_UNWRITTEN):
+        elif func._schema.name.startswith(UNWRITTEN):
             if _is_plain(result) and result.is_meta and not (result.is_floating_point() or result.is_complex()):
                 self._unwritten[result.untyped_storage()] = True
-        elif func in _FILLS:
-            self._store(result, _filled(func, args, kwargs, result))
-        elif func in _SELECTS and self._is_constant(args[0]):
+        elif func in FILLS:
+            self._store(result, filled(func, args, kwargs, result))
+        elif func in SELECTS and self._is_constant(args[0]):
             self._store(result, self._elements[args[0].untyped_storage()])
         elif any(self._is_new(made) for made in _tensors((result,))):
-            values = self._computed(func, args, kwargs, result, once=_is_of_equals(func))
+            values = self._computed(func, args, kwargs, result, once=is_of_equals(func))
             for made, value in zip(tree_leaves(result), tree_leaves(values), strict=False):
                 self._store(made, value)
 
@@ -174,19 +168,19 @@ class _KnownValues(TorchDispatchMode):
             result: What it returned on ``meta``; None if it raised there.
             once: Compute one element of each dimension along which all are equal; the result broadcasts.
         """
-        call = self._with_values(args, kwargs) if _is_pure(func) else None
+        call = self._with_values(args, kwargs) if is_pure(func) else None
         if call is None:
             return None
         if once:
             leaves, spec = tree_flatten(call)
-            call = tree_unflatten([_collapsed(v) if isinstance(v, torch.Tensor) else v for v in leaves], spec)
+            call = tree_unflatten([collapsed(v) if isinstance(v, torch.Tensor) else v for v in leaves], spec)
         operands = _tensors((*call[0], *call[1].values()))
-        results = [_broadcast(operands)] if once else _tensors((result,))
-        return None if any(map(_is_too_large, [*operands, *results])) else _run(func, *call)
+        results = [broadcast(operands)] if once else _tensors((result,))
+        return None if any(map(_is_too_large, [*operands, *results])) else run_on_cpu(func, *call)
 
     def _with_indices(self, func: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return the arguments of an indexing with positions in place of a known Boolean mask, whose size they give."""
-        if func is not _aten.index.Tensor or not args[0].is_meta:
+        if func is not torch.ops.aten.index.Tensor or not args[0].is_meta:
             return args
         indices: list[Any] = []
         for index in args[1]:
@@ -219,21 +213,21 @@ class _KnownValues(TorchDispatchMode):
 
     def _write(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Write to the known values what an operator wrote to a tensor; forget them if that is not known."""
-        values = (args[i] if i < len(args) else kwargs.get(name) for i, name in _written_positions(func))
+        values = (args[i] if i < len(args) else kwargs.get(name) for i, name in written_positions(func))
         written = [tensor for tensor in _tensors(tuple(values)) if tensor.is_meta and _is_plain(tensor)]
         before = [self._elements.pop(tensor.untyped_storage(), None) for tensor in written]
         unwritten = [self._unwritten.pop(tensor.untyped_storage(), False) for tensor in written]
-        if len(written) != 1 or not _is_pure(func):
+        if len(written) != 1 or not is_pure(func):
             return
         elements, (tensor,) = before[0], written
         size = tensor.untyped_storage().nbytes() // tensor.itemsize
-        if elements is None and (unwritten[0] or (func in _OVERWRITES and tensor.numel() == size)):
+        if elements is None and (unwritten[0] or (func in OVERWRITES and tensor.numel() == size)):
             elements = torch.zeros(1, dtype=tensor.dtype)
         if elements is None or elements.dtype is not tensor.dtype or size > _MOST:
             return
         self._elements[tensor.untyped_storage()] = elements.expand(size).clone() if elements.numel() == 1 else elements
         call = self._with_values(args, kwargs)
-        if call is None or _run(func, *call) is None:
+        if call is None or run_on_cpu(func, *call) is None:
             del self._elements[tensor.untyped_storage()]
 
 
@@ -246,11 +240,6 @@ def _tensors(values: tuple[Any, ...]) -> list[torch.Tensor]:
         elif isinstance(value, (list, tuple)):
             tensors += [inner for inner in value if isinstance(inner, torch.Tensor)]
     return tensors
-
-
-def _broadcast(tensors: list[torch.Tensor]) -> torch.Tensor:
-    """Return a tensor on ``meta`` of the size that an elementwise operator returns."""
-    return torch.empty(torch.broadcast_shapes(*(tensor.shape for tensor in tensors)), device="meta")
 
 
 class _Literals(TorchFunctionMode):
@@ -280,34 +269,10 @@ class _Literals(TorchFunctionMode):
         return tensor
 
 
-def _run(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Return what an operator returns on the CPU; None if it raises there."""
-    try:
-        return func(*args, **kwargs)
-    except Exception:  # noqa: BLE001 - the model gets the error of the operator on meta, if that raises too
-        return None
-
-
 def _view(elements: torch.Tensor, tensor: torch.Tensor) -> torch.Tensor:
     if elements.numel() == 1:
         return elements.reshape(()).expand(tensor.shape)
     return elements.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset())
-
-
-def _collapsed(value: torch.Tensor) -> torch.Tensor:
-    """Return one element of each dimension along which all elements are the same in memory."""
-    return value[tuple(slice(1) if step == 0 else slice(None) for step in value.stride())]
-
-
-def _filled(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: torch.Tensor) -> torch.Tensor | None:
-    """Return the value of every element of a tensor that *func* filled."""
-    position, call = _FILLS[func], list(args)
-    if position is not None:
-        call[position] = [1]
-    if position != 0:
-        call[0] = torch.empty(1, dtype=args[0].dtype)
-    made = _run(func, tuple(call), kwargs | {"device": torch.device("cpu")} | {"dtype": result.dtype})
-    return made if isinstance(made, torch.Tensor) else None
 
 
 def _is_plain(tensor: torch.Tensor) -> bool:
@@ -318,20 +283,3 @@ def _is_plain(tensor: torch.Tensor) -> bool:
 
 def _is_too_large(tensor: torch.Tensor) -> bool:
     return tensor.numel() > _MOST
-
-
-@cache
-def _is_pure(func: Any) -> bool:
-    """Return whether the values of an operator's results follow from those of its arguments."""
-    return torch.Tag.nondeterministic_seeded not in func.tags and not func._schema.name.startswith(_UNWRITTEN)
-
-
-@cache
-def _is_of_equals(func: Any) -> bool:
-    return torch.Tag.pointwise in func.tags or func in _OF_EQUALS
-
-
-@cache
-def _written_positions(func: Any) -> tuple[tuple[int, str], ...]:
-    arguments = enumerate(func._schema.arguments)
-    return tuple((i, a.name) for i, a in arguments if a.alias_info is not None and a.alias_info.is_write)
