@@ -80,20 +80,15 @@ def fit(samples: Sequence[Sample], start: TimeTable, *, own: float = _OWN) -> Ti
 
     least = -np.log([_MOST[rate] for _, rate in terms])
 
-    def residuals(p: NDArray[np.float64], sharpness: float) -> NDArray[np.float64]:
+    def residuals(p: NDArray[np.float64]) -> NDArray[np.float64]:
         common, launch, own_logs = p[0], p[1], p[2:]
         factors = known + common * is_rate + own_logs
-        sides = np.array([rows @ np.exp(factors), launches * np.exp(launch)])
-        times = np.linalg.norm(sides, sharpness, axis=0)
+        times = np.sqrt(np.hypot((rows @ np.exp(factors)) ** 2, (launches * np.exp(launch)) ** 2))  # as `overlapped`
         beyond = _STIFFNESS * np.maximum(least - factors, 0)
         known_better = [common / _COMMON, launch / _OF_LAUNCH]
         return np.concatenate([(np.log(times) - logs) / _NOISE, known_better, own_logs / spread, beyond])
 
-    # first a soft maximum of kernels and launches, which also leans on the smaller; then the maximum itself
-    found = np.zeros(len(terms) + 2)
-    for sharpness in (4, np.inf):
-        found = least_squares(residuals, found, loss="soft_l1", args=(sharpness,)).x
-    common, launch, *own_logs = found
+    common, launch, *own_logs = least_squares(residuals, np.zeros(len(terms) + 2), loss="soft_l1").x
     factors = map(float, np.exp(known + common * is_rate + own_logs))
     fitted = _table(start, dict(zip(terms, factors, strict=True)), math.exp(-common))
     return replace(fitted, launch_us=start.launch_us * math.exp(launch))

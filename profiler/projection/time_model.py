@@ -11,6 +11,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from profiler.projection.time_table import overlapped
 from profiler.values.projection import TimeShare
 
 if TYPE_CHECKING:
@@ -82,8 +83,10 @@ def estimate_pass(
     kernels = [(work, model.parts(work, device)) for work in works if work.is_kernel]
     device_s = math.fsum(work.calls * parts.seconds for work, parts in kernels)
     launch_s = model.launch_s * sum(work.calls for work, _ in kernels)
-    seconds = max(device_s, launch_s, bound_s)
-    shares = _device_shares(kernels) if device_s >= launch_s else (TimeShare("all operators", "launches", launch_s),)
+    run_s = overlapped(device_s, launch_s)
+    seconds = max(run_s, bound_s)
+    waiting = TimeShare("all operators", "launches", run_s - device_s if device_s >= launch_s else run_s)
+    shares = _device_shares(kernels, waiting) if device_s >= launch_s else (waiting,)
     low, high = _range(model, device, precision)
     return Estimate(
         seconds,
@@ -94,14 +97,16 @@ def estimate_pass(
     )
 
 
-def _device_shares(kernels: Iterable[tuple[Work, TimeParts]]) -> tuple[TimeShare, ...]:
+def _device_shares(kernels: Iterable[tuple[Work, TimeParts]], waiting: TimeShare) -> tuple[TimeShare, ...]:
+    """Return where the time of the kernels goes, and how long they wait for the host."""
     sums: dict[tuple[str, str], float] = defaultdict(float)
     for work, parts in kernels:
         sums[work.class_, "compute"] += work.calls * parts.compute_s
         sums[work.class_, "bandwidth"] += work.calls * parts.memory_s
         sums[work.class_, "launches"] += work.calls * parts.kernel_s
-    shares = (TimeShare(class_, resource, seconds) for (class_, resource), seconds in sums.items() if seconds)
-    return tuple(sorted(shares, key=lambda share: (-share.seconds, share.class_, share.resource)))
+    shares = (TimeShare(class_, resource, seconds) for (class_, resource), seconds in sums.items())
+    spent = [share for share in (*shares, waiting) if share.seconds]
+    return tuple(sorted(spent, key=lambda share: (-share.seconds, share.class_, share.resource)))
 
 
 def _range(model: TimeModel, device: Device, precision: str) -> tuple[float | None, float | None]:
