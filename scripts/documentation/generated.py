@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import profiler.cli
 from profiler.cli.app import app
@@ -37,7 +39,8 @@ A field without a default is always there.
 def commands() -> str:
     """Return the page of all commands, as their help says."""
     import_all(profiler.cli)
-    text = app.generate_docs(output_format="markdown")
+    with patch.object(sys, "argv", ["profiler"]):  # usage lines begin with the name of the running program
+        text = app.generate_docs(output_format="markdown")
     _, _, rest = text.partition("\n")
     return f"{_NOTE}# Commands\n{rest}".replace("```console", "```text").rstrip() + "\n"
 

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 
 def main(names: Sequence[str]) -> None:
-    """Refresh the pages of these *names*, or all, the generated ones first."""
+    """Refresh the pages of these *names*, or all: first the generated ones, which see no command that a block ran."""
     written = [str(page.relative_to(ROOT)) for page in pages()]
-    for name in names or [*GENERATED, *(name for name in written if name not in GENERATED)]:
+    for name in sorted(names or {*written, *GENERATED}, key=lambda name: name not in GENERATED):
         try:
             text = GENERATED[name]() if name in GENERATED else refreshed_page((ROOT / name).read_text(encoding="utf-8"))
         except Exception as error:
