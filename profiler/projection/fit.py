@@ -109,9 +109,12 @@ def held_out_estimates(
         start: The table that each fit begins with.
         folds: Number of folds.
         own: As for `fit`.
-        group: What is kept in one fold: by default the samples of one model. Samples without a name are apart.
+        group: What is kept in one fold: by default the samples of one model. Samples without a name are apart, and so
+            are all if there are fewer groups than folds.
     """
     names = [group(sample) or str(i) for i, sample in enumerate(samples)]
+    if len({*names}) < folds:
+        names = [str(i) for i in range(len(samples))]
     numbers = {name: i % folds for i, name in enumerate(dict.fromkeys(names))}
     of = [numbers[name] for name in names]
     tables = {f: fit([s for s, g in zip(samples, of, strict=True) if g != f], start, own=own) for f in {*of}}

@@ -57,6 +57,24 @@ def test_estimates_of_kept_back_passes_have_the_error_of_the_noise():
     assert 0.02 < sum(held) / len(held) < 0.08
 
 
+def test_the_passes_of_one_model_are_kept_back_together():
+    """A model at two sizes takes twice as long as the others: only a fit that saw one tells of the other."""
+    apart = samples(30)
+    odd = [replace(sample, name=f"odd, batch {i}", seconds=2 * sample.seconds) for i, sample in enumerate(samples(4))]
+    named = [replace(sample, name=f"model {i}, batch 1") for i, sample in enumerate(apart)]
+    together = held_out_estimates([*odd, *named], START, folds=3, own=1.0)
+    alone = held_out_estimates(named, START, folds=3, own=1.0)
+    ratio = [estimate / sample.seconds for estimate, sample in zip(together, odd, strict=False)]
+    assert max(abs(r - 0.5) for r in ratio) < 0.05
+    assert alone[0] == pytest.approx(named[0].seconds, rel=0.1)
+
+
+@pytest.mark.parametrize("count", [4, 6])
+def test_passes_of_one_model_alone_are_kept_back_one_by_one(count):
+    one = [replace(sample, name=f"net, batch {i}") for i, sample in enumerate(samples(count))]
+    assert all(estimate > 0 for estimate in held_out_estimates(one, START, folds=3))
+
+
 def test_a_class_that_no_pass_has_keeps_its_share():
     fitted = fit(samples(30), replace(START, memory=START.memory | {"sort": 0.1}))
     assert fitted.memory["sort"] == pytest.approx(0.1, rel=0.25)
