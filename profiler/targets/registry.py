@@ -70,8 +70,8 @@ def resolve(name: str) -> Target:
         InstallationError: The source needs a package that is missing or broken.
 
     Example:
-        >>> resolve("resnet18").inputs[0].value
-        TensorInput(shape=(1, 3, 224, 224), dtype=None)
+        >>> resolve("resnet18").inputs[0].value.shape
+        (1, 3, 224, 224)
     """
     source, rest = _source_of(name)
     return replace(source.resolve(rest), name=name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -71,14 +72,15 @@ def inventory_of(holdings: Holdings) -> ModelInventory:
         modes.add(module.training)
         if parameters:
             params, trainable = sums.add_parameters(parameters)
-        if is_first and _packs_weights(type(module)):
+        kind = type(module)
+        if is_first and packs_weights(kind.__module__, kind.__name__):
             packed = packed_weights(module)
             sums.add_packed(module, packed)
             params += sum(map(elements_here, packed))
             trainable += sum(elements_here(tensor) for tensor in packed if tensor.requires_grad)
         if buffers:
             kept = sums.add_buffers(buffers)
-        modules.append(ModuleParameters(path, type(module).__name__, params, trainable, kept))
+        modules.append(ModuleParameters(path, kind.__name__, params, trainable, kept))
     device = ", ".join(sorted({device.type for device in sums.devices})) or "cpu"
     names = {dtype_name(dtype): elements for dtype, elements in sums.by_dtype.items()}
     return ModelInventory(tuple(modules), names, sum(sums.held.values()), sums.whole, device, _mode(modes))
@@ -171,9 +173,15 @@ def _identity(tensor: torch.Tensor) -> object:
         return id(tensor)
 
 
-def _packs_weights(kind: type[nn.Module]) -> bool:
-    """Return whether layers of this class may keep their weights packed; not the submodule that unpacks them."""
-    return kind.__module__.startswith("torch.ao.nn") and kind.__name__ != "LinearPackedParams"
+@cache
+def packs_weights(defined_in: str, name: str) -> bool:
+    """Return whether layers of a class may keep their weights packed; not the submodule that unpacks them.
+
+    Args:
+        defined_in: The class's ``__module__``; strings, so that the cache keeps no class alive.
+        name: Its ``__name__``.
+    """
+    return defined_in.startswith("torch.ao.nn") and name != "LinearPackedParams"
 
 
 def packed_weights(module: nn.Module) -> list[torch.Tensor]:
@@ -181,7 +189,8 @@ def packed_weights(module: nn.Module) -> list[torch.Tensor]:
 
     Each call makes new tensors. To count a shared module once, compare the modules and not these tensors.
     """
-    if not _packs_weights(type(module)):
+    kind = type(module)
+    if not packs_weights(kind.__module__, kind.__name__):
         return []
     unpack = getattr(module, "_weight_bias", None)
     if unpack is None:

@@ -10,7 +10,7 @@ import torch
 from profiler.trace.argument_specs import TENSORS
 from profiler.trace.held_tensors import Holdings
 from profiler.trace.inner_tensors import inner_tensors, sparse_parts
-from profiler.trace.inventory import packed_weights
+from profiler.trace.inventory import packed_weights, packs_weights
 from profiler.trace.live_storages import NO_STORAGE
 from profiler.trace.nested_tensors import tensors_in
 
@@ -48,7 +48,10 @@ class StorageMarks:
         """Count the weights that quantized layers keep packed, in objects without a storage, from now on."""
         self._packed.clear()
         for _, module, is_first, *_ in holdings.rows:
-            size = sum(weight.nbytes for weight in packed_weights(module)) if is_first else 0
+            kind = type(module)
+            if not (is_first and packs_weights(kind.__module__, kind.__name__)):
+                continue
+            size = sum(weight.nbytes for weight in packed_weights(module))
             if size:
                 self._packed.append(torch.UntypedStorage(size, device="meta"))
                 self._storages.start_tracking(self._packed[-1], self._storages.unknown_producer, "parameter")
