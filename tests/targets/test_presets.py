@@ -162,9 +162,7 @@ def test_llama_405b_at_8192_tokens_takes_seconds_and_less_than_one_and_a_half_gi
     script = """
         from pathlib import Path
         import profiler
-        from profiler.run.runner import Runner
-from profiler.targets import build, make_inputs, resolve
-from profiler.targets.configurable import SETTING_NAMES
+        from profiler.targets import build, make_inputs, resolve
 
         target = resolve("hf:llama-3.1-405b")
         module = build(target)
