@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from profiler import units
 from profiler.escaping import plain, shorten
+from profiler.report.lines import Line
 from profiler.report.module_rows import Row, module_rows
+from profiler.report.savings import applied_line, saving_row
 from profiler.values.records import ITEMSIZE, UNSEEN_WORK, TensorSpec, Value, tensors
 
 if TYPE_CHECKING:
@@ -41,15 +43,6 @@ _BOUNDS = (
     "An upper bound (≤): the lengths of the sequences have no values here, and {} is counted as if every query "
     "attended to all keys of the longest sequence. Run it on a device with values."
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A line of the totals: a label, the exact number, and the same number rounded."""
-
-    label: str
-    exact: str
-    short: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +115,11 @@ class Report:
     def applied_savings(self) -> list[Line]:
         """List what the changes that the step has save at the peak, beside what they cost."""
         savings = self.profile.memory.savings if self.profile.memory else ()
-        return [_applied_line(saving) for saving in savings if saving.is_applied]
+        return [applied_line(saving) for saving in savings if saving.is_applied]
 
     def proposed_savings(self) -> list[tuple[str, ...]]:
         """List what other changes would save, as rows of ``SAVINGS``."""
-        return [_saving_row(saving, saving.after) for saving in self._proposed() if saving.after is not None]
+        return [saving_row(saving, saving.after) for saving in self._proposed() if saving.after is not None]
 
     def unknown_savings(self) -> list[str]:
         """List the changes whose step could not run, each with the reason."""
@@ -214,39 +207,6 @@ class Report:
 
     def _line(self, label: str, value: int, unit: str) -> Line:
         return Line(label, self.at_least + units.exact(value), self.at_least + units.count(value, unit))
-
-
-#: The columns of what would save memory.
-SAVINGS = ("would save memory", "peak", "saves", "% of peak", "FLOPs")
-
-
-def _saving_row(saving: MemorySaving, after: int) -> tuple[str, ...]:
-    saved = saving.before - after
-    share = units.share(abs(saved), saving.before)
-    return (
-        saving.change,
-        units.size(after),
-        units.size(saved) if saved >= 0 else f"−{units.size(-saved)}",
-        share if saved >= 0 else f"−{share}",
-        _flops_change(saving),
-    )
-
-
-def _applied_line(saving: MemorySaving) -> Line:
-    if saving.after is None:
-        return Line(saving.change, "", f"its saving is not known: {saving.why}")
-    saved = saving.before - saving.after
-    amount = f"saves {units.size(saved)}" if saved >= 0 else f"costs {units.size(-saved)}"
-    said = f"{amount} of {units.size(saving.before)}, FLOPs {_flops_change(saving)}"
-    return Line(saving.change, f"{'−' if saved < 0 else ''}{units.exact(abs(saved))}", said)
-
-
-def _flops_change(saving: MemorySaving) -> str:
-    """Return by how much a change makes a step cheaper or dearer."""
-    change = saving.flops_after - saving.flops_before
-    if not change:
-        return "="
-    return f"{'+' if change > 0 else '−'}{units.share(abs(change), saving.flops_before)} %"
 
 
 def _describe_uncounted(row: Uncounted) -> str:

@@ -9,7 +9,7 @@ from profiler.escaping import markdown as markdown_text
 from profiler.escaping import shorten
 from profiler.report import communication_tables, document_findings, finding_tables, projection_tables
 from profiler.report.profile_formats import PROFILE_FORMATS
-from profiler.report.report import SAVINGS
+from profiler.report.savings import SAVINGS
 from profiler.values.findings import TOTAL
 
 if TYPE_CHECKING:

@@ -14,15 +14,16 @@ from profiler import units
 from profiler.escaping import plain, plain_lines
 from profiler.report import communication_tables, document_findings, finding_tables, projection_tables
 from profiler.report.profile_formats import PROFILE_FORMATS
-from profiler.report.report import SAVINGS
+from profiler.report.savings import SAVINGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from rich.console import JustifyMethod, OverflowMethod, RenderableType
 
+    from profiler.report.lines import Line
     from profiler.report.module_rows import Row
-    from profiler.report.report import Line, Report
+    from profiler.report.report import Report
 
 WIDTH = 80
 _OPERATORS_SHOWN = 12
