@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 import torch
-from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 from torch.utils.weak import WeakIdKeyDictionary
 
+from profiler.trace.known_literals import Literals
 from profiler.trace.value_rules import (
     FILLS,
     OVERWRITES,
@@ -29,8 +29,11 @@ from profiler.trace.value_rules import (
     collapsed,
     filled,
     is_of_equals,
+    is_plain,
     is_pure,
     run_on_cpu,
+    tensors_among,
+    view,
     written_positions,
 )
 
@@ -50,7 +53,7 @@ def known_values() -> Iterator[None]:
     mode = _KnownValues()
     token = _ACTIVE.set(mode)
     try:
-        with mode, _Literals(mode):
+        with mode, Literals(mode):
             yield
     finally:
         _ACTIVE.reset(token)
@@ -90,11 +93,11 @@ class _KnownValues(TorchDispatchMode):
     def find(self, tensor: torch.Tensor) -> torch.Tensor | None:
         """Return the values of a tensor; None if they are not known."""
         if not tensor.is_meta:
-            return tensor if tensor.device.type == "cpu" and _is_plain(tensor) else None
-        elements = self._elements.get(tensor.untyped_storage()) if _is_plain(tensor) else None
+            return tensor if tensor.device.type == "cpu" and is_plain(tensor) else None
+        elements = self._elements.get(tensor.untyped_storage()) if is_plain(tensor) else None
         if elements is None or elements.dtype is not tensor.dtype:
             return None
-        return _view(elements, tensor)
+        return view(elements, tensor)
 
     def __torch_dispatch__(
         self, func: Any, types: tuple[type, ...], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -125,13 +128,13 @@ class _KnownValues(TorchDispatchMode):
         if written_positions(func):
             self._write(func, args, kwargs)
         elif func._schema.name.startswith(UNWRITTEN):
-            if _is_plain(result) and result.is_meta and not (result.is_floating_point() or result.is_complex()):
+            if is_plain(result) and result.is_meta and not (result.is_floating_point() or result.is_complex()):
                 self._unwritten[result.untyped_storage()] = True
         elif func in FILLS:
             self._store(result, filled(func, args, kwargs, result))
         elif func in SELECTS and self._is_constant(args[0]):
             self._store(result, self._elements[args[0].untyped_storage()])
-        elif any(self._is_new(made) for made in _tensors((result,))):
+        elif any(self._is_new(made) for made in tensors_among((result,))):
             values = self._computed(func, args, kwargs, result, once=is_of_equals(func))
             for made, value in zip(tree_leaves(result), tree_leaves(values), strict=False):
                 self._store(made, value)
@@ -141,13 +144,13 @@ class _KnownValues(TorchDispatchMode):
         return value is not None and self._elements[tensor.untyped_storage()].numel() == 1
 
     def _is_new(self, tensor: torch.Tensor) -> bool:
-        return tensor.is_meta and _is_plain(tensor) and tensor.untyped_storage() not in self._elements
+        return tensor.is_meta and is_plain(tensor) and tensor.untyped_storage() not in self._elements
 
     def _with_values(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
         """Return the arguments with values in place of tensors; None if some are not known."""
-        if any(self.find(tensor) is None for tensor in _tensors((*args, *kwargs.values()))):
+        if any(self.find(tensor) is None for tensor in tensors_among((*args, *kwargs.values()))):
             return None
         leaves, spec = tree_flatten((args, kwargs))
         for i, leaf in enumerate(leaves):
@@ -174,8 +177,8 @@ class _KnownValues(TorchDispatchMode):
         if once:
             leaves, spec = tree_flatten(call)
             call = tree_unflatten([collapsed(v) if isinstance(v, torch.Tensor) else v for v in leaves], spec)
-        operands = _tensors((*call[0], *call[1].values()))
-        results = [broadcast(operands)] if once else _tensors((result,))
+        operands = tensors_among((*call[0], *call[1].values()))
+        results = [broadcast(operands)] if once else tensors_among((result,))
         return None if any(map(_is_too_large, [*operands, *results])) else run_on_cpu(func, *call)
 
     def _with_indices(self, func: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -202,7 +205,7 @@ class _KnownValues(TorchDispatchMode):
         if not isinstance(tensor, torch.Tensor) or not isinstance(value, torch.Tensor) or not tensor.is_meta:
             return
         storage = tensor.untyped_storage()
-        if storage in self._elements or not _is_plain(tensor) or tensor.dtype is not value.dtype:
+        if storage in self._elements or not is_plain(tensor) or tensor.dtype is not value.dtype:
             return
         if value.numel() == 1:
             self._elements[storage] = value.reshape(1).clone()
@@ -214,7 +217,7 @@ class _KnownValues(TorchDispatchMode):
     def _write(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Write to the known values what an operator wrote to a tensor; forget them if that is not known."""
         values = (args[i] if i < len(args) else kwargs.get(name) for i, name in written_positions(func))
-        written = [tensor for tensor in _tensors(tuple(values)) if tensor.is_meta and _is_plain(tensor)]
+        written = [tensor for tensor in tensors_among(tuple(values)) if tensor.is_meta and is_plain(tensor)]
         before = [self._elements.pop(tensor.untyped_storage(), None) for tensor in written]
         unwritten = [self._unwritten.pop(tensor.untyped_storage(), False) for tensor in written]
         if len(written) != 1 or not is_pure(func):
@@ -229,56 +232,6 @@ class _KnownValues(TorchDispatchMode):
         call = self._with_values(args, kwargs)
         if call is None or run_on_cpu(func, *call) is None:
             del self._elements[tensor.untyped_storage()]
-
-
-def _tensors(values: tuple[Any, ...]) -> list[torch.Tensor]:
-    """List the tensors among the arguments or the results of an operator."""
-    tensors = []
-    for value in values:
-        if isinstance(value, torch.Tensor):
-            tensors.append(value)
-        elif isinstance(value, (list, tuple)):
-            tensors += [inner for inner in value if isinstance(inner, torch.Tensor)]
-    return tensors
-
-
-class _Literals(TorchFunctionMode):
-    """Tells of the tensors on ``meta`` that are made of numbers in Python: by ``torch.tensor``, and in an index."""
-
-    def __init__(self, values: _KnownValues) -> None:
-        super().__init__()
-        self._values = values
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        if func is torch.Tensor.__getitem__ and isinstance(args[1], tuple) and args[0].is_meta:
-            args = args[0], tuple(map(self._index, args[1]))
-        result = func(*args, **kwargs or {})
-        if func is torch.tensor and result.is_meta:
-            self._values.store_literal(result, args[0] if args else (kwargs or {})["data"])
-        return result
-
-    def _index(self, index: Any) -> Any:
-        """Return an index; a list of positions as a tensor that keeps them."""
-        if not (isinstance(index, list) and index and all(type(position) is int for position in index)):
-            return index
-        with torch._C._DisableTorchDispatch():
-            tensor = torch.tensor(index, device="meta")
-        self._values.store_literal(tensor, index)
-        return tensor
-
-
-def _view(elements: torch.Tensor, tensor: torch.Tensor) -> torch.Tensor:
-    if elements.numel() == 1:
-        return elements.reshape(()).expand(tensor.shape)
-    return elements.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset())
-
-
-def _is_plain(tensor: torch.Tensor) -> bool:
-    return (
-        type(tensor) in {torch.Tensor, torch.nn.Parameter} and tensor.layout is torch.strided and not tensor.is_nested
-    )
 
 
 def _is_too_large(tensor: torch.Tensor) -> bool:

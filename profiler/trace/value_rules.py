@@ -74,3 +74,28 @@ def written_positions(func: Any) -> tuple[tuple[int, str], ...]:
     """Return the positions and the names of the arguments that an operator writes to."""
     arguments = enumerate(func._schema.arguments)
     return tuple((i, a.name) for i, a in arguments if a.alias_info is not None and a.alias_info.is_write)
+
+
+def tensors_among(values: tuple[Any, ...]) -> list[torch.Tensor]:
+    """List the tensors among the arguments or the results of an operator."""
+    tensors = []
+    for value in values:
+        if isinstance(value, torch.Tensor):
+            tensors.append(value)
+        elif isinstance(value, (list, tuple)):
+            tensors += [inner for inner in value if isinstance(inner, torch.Tensor)]
+    return tensors
+
+
+def view(elements: torch.Tensor, tensor: torch.Tensor) -> torch.Tensor:
+    """Return the values of a tensor, given the elements of its storage: all in order, or one if all are equal."""
+    if elements.numel() == 1:
+        return elements.reshape(()).expand(tensor.shape)
+    return elements.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset())
+
+
+def is_plain(tensor: torch.Tensor) -> bool:
+    """Return whether a tensor is strided, and of torch's own classes."""
+    return (
+        type(tensor) in {torch.Tensor, torch.nn.Parameter} and tensor.layout is torch.strided and not tensor.is_nested
+    )

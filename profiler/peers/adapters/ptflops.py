@@ -6,34 +6,31 @@ added to the total only, for the whole batch. The model runs with gradients enab
 
 from __future__ import annotations
 
-from collections import Counter
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from profiler.peers.emulation.hook_based import HookCounterModel, MissReason, register_extras
+from profiler.peers.emulation.hook_based import MissReason, register_extras
 from profiler.peers.emulation.parameters import frozen_parameters
+from profiler.peers.emulation.ptflops_calls import emulate, in_total, patched_calls, split_missed
 from profiler.peers.emulation.ptflops_entry_point import run_ptflops
 from profiler.peers.emulation.ptflops_functions import (
-    PATCHED,
     claimed_elements,
     claimed_macs,
     claimed_products,
     true_macs,
 )
-from profiler.peers.emulation.ptflops_hooks import EXTRAS, hooks
-from profiler.peers.emulation.unfuse import moved_macs, unfused
-from profiler.peers.forward_pass import mac_contributions
+from profiler.peers.emulation.ptflops_hooks import EXTRAS
+from profiler.peers.emulation.unfuse import moved_macs
 from profiler.peers.peer import Peer, PeerResult
-from profiler.values.findings import CauseKind, Contribution, Number, as_number
+from profiler.values.findings import CauseKind, Contribution, as_number
 from profiler.values.records import TensorSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from torch import nn
 
     from profiler.peers.forward_pass import ForwardPass
-    from profiler.trace.call_facts import FunctionCall
 
 PEER = Peer(
     "ptflops",
@@ -71,13 +68,9 @@ def _rows(model: nn.Module, sums: dict[nn.Module, int], parent: str = "") -> Ite
             yield from _rows(child, sums, f"{parent}{name}.")
 
 
-def _emulate(forward_pass: ForwardPass) -> HookCounterModel:
-    return HookCounterModel(unfused(forward_pass, hooks=True), hooks())
-
-
 def _missed(forward_pass: ForwardPass, reason: MissReason) -> Iterator[Contribution]:
     """Yield the MACs that no hook counts for this reason and no patched function counts either."""
-    return (missed for why, missed, _ in _split_missed(forward_pass) if why is reason)
+    return (missed for why, missed, _ in split_missed(forward_pass) if why is reason)
 
 
 @PEER.deviates(
@@ -149,38 +142,9 @@ def functional(forward_pass: ForwardPass) -> Iterator[Contribution]:
 )
 def total_only(forward_pass: ForwardPass) -> Iterator[Contribution]:
     """Move the MACs of patched functions from the calling modules to the root."""
-    for _, _, counted in _split_missed(forward_pass):
+    for _, _, counted in split_missed(forward_pass):
         yield counted
         yield counted._replace(module="", amount=-counted.amount)
-
-
-def _split_missed(forward_pass: ForwardPass) -> Iterator[tuple[MissReason, Contribution, Contribution]]:
-    """Split the MACs missed by hooks into those also missed by patched functions and those counted by them."""
-    emulation = _emulate(forward_pass)
-    counted: Counter[str] = Counter()
-    for call, times in _patched_calls(emulation, inside=False):
-        counted[call.module] += times * true_macs(call)
-    for reason, entry in emulation.missed():
-        for contribution in mac_contributions((entry,)):
-            part = min(int(contribution.amount), counted[contribution.module])
-            counted[contribution.module] -= part
-            yield reason, contribution._replace(amount=contribution.amount - part), contribution._replace(amount=part)
-
-
-def _patched_calls(emulation: HookCounterModel, *, inside: bool) -> Iterator[tuple[FunctionCall, int]]:
-    """Yield the calls of patched functions, either inside modules that a hook counts or outside them."""
-    for call, times in (row for facts in emulation.forward_pass.facts for row in facts.function_calls):
-        if call.name in PATCHED and emulation.is_inside_counted(call.module) == inside:
-            yield call, times
-
-
-def _in_total(
-    emulation: HookCounterModel, inside: bool, amount: Callable[[FunctionCall], Number]
-) -> Iterator[Contribution]:
-    """Subtract an amount of each call of a patched function at the root, since only the total contains it."""
-    return (
-        Contribution("", call.name, -times * amount(call)) for call, times in _patched_calls(emulation, inside=inside)
-    )
 
 
 @PEER.deviates(
@@ -192,7 +156,7 @@ def _in_total(
 )
 def double(forward_pass: ForwardPass) -> Iterator[Contribution]:
     """Subtract the counts of functions that are called inside modules that a hook counts."""
-    return _in_total(_emulate(forward_pass), True, claimed_macs)
+    return in_total(emulate(forward_pass), True, claimed_macs)
 
 
 @PEER.deviates(
@@ -204,7 +168,7 @@ def double(forward_pass: ForwardPass) -> Iterator[Contribution]:
 )
 def elements(forward_pass: ForwardPass) -> Iterator[Contribution]:
     """Subtract the counts of element-wise functions."""
-    return _in_total(_emulate(forward_pass), False, claimed_elements)
+    return in_total(emulate(forward_pass), False, claimed_elements)
 
 
 @PEER.deviates(
@@ -216,10 +180,10 @@ def elements(forward_pass: ForwardPass) -> Iterator[Contribution]:
 )
 def broadcast(forward_pass: ForwardPass) -> Iterator[Contribution]:
     """Add the products that this formula omits; subtract those that it adds, as for a matrix times a vector."""
-    return _in_total(_emulate(forward_pass), False, lambda call: claimed_products(call) - true_macs(call))
+    return in_total(emulate(forward_pass), False, lambda call: claimed_products(call) - true_macs(call))
 
 
-register_extras(PEER, EXTRAS, _emulate, _VERSIONS)
+register_extras(PEER, EXTRAS, emulate, _VERSIONS)
 
 
 @PEER.deviates(
@@ -231,7 +195,7 @@ register_extras(PEER, EXTRAS, _emulate, _VERSIONS)
 )
 def alias(forward_pass: ForwardPass) -> Iterator[Contribution]:
     """Subtract what is counted more than once for a shared module."""
-    return _emulate(forward_pass).alias()
+    return emulate(forward_pass).alias()
 
 
 @PEER.deviates(
@@ -243,11 +207,11 @@ def alias(forward_pass: ForwardPass) -> Iterator[Contribution]:
 )
 def batch(forward_pass: ForwardPass) -> Iterator[Contribution]:
     """Yield the total before the division minus the total after it."""
-    emulation = _emulate(forward_pass)
+    emulation = emulate(forward_pass)
     of_functions = [
         count
         for inside in (True, False)
-        for call, times in _patched_calls(emulation, inside=inside)
+        for call, times in patched_calls(emulation, inside=inside)
         for count in times * [claimed_macs(call)]
     ]
     whole = sum(map(Fraction, of_functions)) + Fraction(emulation.total)
