@@ -48,7 +48,7 @@ def compare(
         >>> [row.macs for row in profiler.compare(models).rows]
         [640, 6400]
     """
-    from profiler.devices import find_device  # noqa: PLC0415 - only this needs the catalogue
+    from profiler.devices import find_device  # noqa: PLC0415 - imported when used: reading the catalogue takes time
 
     devices = [find_device(name) for name in on]
     for name, entry in models.items():
@@ -111,7 +111,7 @@ def _totals(profile: Profile) -> list[Any]:
 
 def _projection(profile: Profile, device: Device, precision: str | None) -> Projection | None:
     """Return the projection of a pass; None if the device lacks the precision."""
-    from profiler.projection import project  # noqa: PLC0415 - only this needs a projection
+    from profiler.projection import project  # noqa: PLC0415 - imported when used: a comparison without devices needs none of it
 
     try:
         return project(profile, device, precision=precision)

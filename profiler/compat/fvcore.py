@@ -117,14 +117,14 @@ def flop_count_table(
     show_param_shapes: bool = True,
 ) -> str:
     """Return fvcore's table of parameters and MACs by module, and of activations if given."""
-    from fvcore.nn import flop_count_table as table  # noqa: PLC0415 - fvcore's own layout
+    from fvcore.nn import flop_count_table as table  # noqa: PLC0415 - imported when used: fvcore takes time to import
 
     return str(table(flops, max_depth, activations, show_param_shapes))
 
 
 def flop_count_str(flops: FlopCountAnalysis, activations: ActivationCountAnalysis | None = None) -> str:
     """Return the representation of the model with fvcore's annotations: parameters, MACs, and activations if given."""
-    from fvcore.nn import flop_count_str as text  # noqa: PLC0415 - fvcore's own layout
+    from fvcore.nn import flop_count_str as text  # noqa: PLC0415 - imported when used: fvcore takes time to import
 
     return str(text(flops, activations))
 
@@ -139,6 +139,6 @@ def parameter_count(model: nn.Module) -> defaultdict[str, int]:
 
 def parameter_count_table(model: nn.Module, max_depth: int = 3) -> str:
     """Return fvcore's table of parameters by module."""
-    from fvcore.nn import parameter_count_table as table  # noqa: PLC0415 - fvcore's own layout
+    from fvcore.nn import parameter_count_table as table  # noqa: PLC0415 - imported when used: fvcore takes time to import
 
     return str(table(model, max_depth))

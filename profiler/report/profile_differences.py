@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from profiler import units
 from profiler.escaping import markdown as markdown_text
+from profiler.report.difference_document import difference_document
 from profiler.report.registry import Formats
 from profiler.report.report import Report
 from profiler.report.table_formats import csv_table, markdown_table, page
@@ -16,7 +17,7 @@ from profiler.report.tables import percent, signed, signed_exact, table
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from profiler.guard import Baseline, Change, Delta, Difference, ModuleChange
+    from profiler.guard import Baseline, Change, Delta, Difference
     from profiler.report.tables import Side
     from profiler.tally import Profile
 
@@ -83,19 +84,7 @@ def to_csv(report: DiffReport) -> str:
 @DIFF_FORMATS.register("json")
 def to_json(report: DiffReport) -> str:
     """Write every change as JSON, with every digit."""
-    difference = report.difference
-    document = {
-        "schema": "profiler-diff/1",
-        "changed": not difference.is_empty,
-        "before": _side(difference.before, report.before),
-        "after": _side(difference.after, report.after),
-        "totals": _figures(difference.totals),
-        "peak_memory": _figures(difference.memory),
-        "phases": {phase: _figures(deltas) for phase, deltas in difference.phases.items()},
-        "moved": [{"was": move.old, "path": move.new, "type": move.type} for move in difference.moves],
-        "modules": [_module(row) for row in difference.modules],
-        "operators": [_operator(row) for row in difference.operators],
-    }
+    document = difference_document(report.difference, report.before, report.after)
     return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
 
@@ -232,22 +221,3 @@ def _costs(deltas: Iterable[Delta]) -> tuple[str, ...]:
     moved = by_name.get("bytes_read", 0) + by_name.get("bytes_written", 0)
     macs, flops, params = (signed(by_name.get(name, 0)) for name in ("macs", "flops", "params"))
     return macs, flops, signed(moved, binary=True), params
-
-
-def _side(profile: Profile, title: str) -> dict[str, Any]:
-    heading = Report(profile, title or profile.model, 0).heading
-    return {"model": profile.model, "heading": heading, "device": profile.device, "versions": dict(profile.versions)}
-
-
-def _figures(deltas: Iterable[Delta]) -> dict[str, dict[str, int]]:
-    return {d.name: {"before": d.before, "after": d.after, "change": d.change} for d in deltas}
-
-
-def _module(row: ModuleChange) -> dict[str, Any]:
-    was = {} if row.was is None else {"was": row.was}
-    figures = {"figures": _figures(row.deltas), "operators": [_operator(operator) for operator in row.operators]}
-    return {"change": row.kind, "path": row.path, **was, "type": row.type, **figures}
-
-
-def _operator(row: Any) -> dict[str, Any]:
-    return {"operator": row.operator, "dtype": row.dtype, "figures": _figures(row.deltas)}
