@@ -10,6 +10,7 @@ from torch.nn import functional
 
 import profiler
 from profiler.projection.fusion import fuse
+from profiler.projection.operator_classes import classify
 from profiler.projection.precision import choose_precision
 from profiler.projection.work import operator_work
 
@@ -83,7 +84,7 @@ def test_a_deployed_kernel_has_one_convolution():
     assert sorted(len(names) for names, _ in merged) == [1, 2]
 
 
-@pytest.mark.parametrize("mode", ["eager", "compiled", "deployed"])
+@pytest.mark.parametrize("mode", ["eager", "channels_last", "compiled", "deployed"])
 def test_no_mode_changes_the_arithmetic(mode):
     model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.GELU(), nn.Conv2d(8, 8, 1), nn.Softmax(1))
     profile = profiler.count(model.to("meta").eval(), torch.empty(2, 3, 16, 16, device="meta"))
@@ -92,7 +93,7 @@ def test_no_mode_changes_the_arithmetic(mode):
     assert sum(work.calls * work.ops for work in works) == 2 * totals.macs
     assert sum(work.calls * work.vector_ops for work in works) == totals.other_flops + totals.transcendentals
     launched = sum(work.calls for work in works if work.is_kernel)
-    assert launched == {"eager": 5, "compiled": 4, "deployed": 3}[mode]
+    assert launched == {"eager": 5, "channels_last": 5, "compiled": 4, "deployed": 3}[mode]
 
 
 def test_a_compiled_model_moves_no_more_bytes():
@@ -106,3 +107,24 @@ def test_a_compiled_model_moves_no_more_bytes():
 def test_a_profile_without_a_data_flow_runs_as_it_is():
     profile = profiler.count(nn.Sequential(nn.ReLU(), nn.Tanh()), X)
     assert fuse(profile + profile) == []
+
+
+@pytest.mark.parametrize(
+    ("layer", "class_"),
+    [
+        (nn.GroupNorm(2, 8), "group_norm"), (nn.LayerNorm([8, 4, 4]), "norm"), (nn.BatchNorm2d(8).eval(), "batch_norm"),
+        (nn.Conv2d(8, 8, 1), "conv_1x1"), (nn.Conv2d(8, 8, 9, padding=4, groups=8), "depthwise_large"),
+    ],
+)  # fmt: skip
+def test_the_class_of_a_layer(layer, class_):
+    """The classes that the tables have a share of."""
+    with torch.no_grad():
+        profile = profiler.count(layer.to("meta"), torch.empty(2, 8, 4, 4, device="meta"))
+    assert class_ in {classify(entry) for entry in profile.entries}
+
+
+def test_a_group_norm_joins_what_it_reads_as_a_layer_norm_does():
+    model = nn.Sequential(nn.ReLU(), nn.GroupNorm(2, 8)).to("meta").eval()
+    profile = profiler.count(model, torch.empty(2, 8, 4, 4, device="meta"))
+    works = operator_work(profile, choose_precision(profile, TOY, None), "compiled")
+    assert sum(work.calls for work in works if work.is_kernel) == 1

@@ -10,8 +10,10 @@ from projection.test_project import TABLE, TOY
 from torch import nn
 
 import profiler
+from profiler.devices import find_device
 from profiler.projection import project
 from profiler.projection.time_table import Validation
+from profiler.projection.time_table_files import time_table
 from profiler.report.projection_tables import answer
 
 N = 1024
@@ -72,3 +74,18 @@ def test_a_time_far_from_those_that_were_measured_is_a_caveat():
     far = replace(MODEL, validation=replace(VALIDATION, fastest_ms=1000.0, slowest_ms=2000.0))
     assert any("far from the passes" in note for note in projected(model=far).notes)
     assert not any("far from the passes" in note for note in projected().notes)
+
+
+def test_channels_last_has_a_table_of_its_own_and_stands_for_itself_alone():
+    eager, last = (time_table(find_device("rtx-3090"), mode, "inference") for mode in ("eager", "channels_last"))
+    assert last.stands_in == ""
+    assert last.memory["conv"] > eager.memory["conv"], "no conversion of the layout around each convolution"
+    assert "channels_last" in time_table(find_device("rtx-3090"), "channels_last", "training").stands_in
+
+
+def test_where_kernels_and_launches_take_as_long_both_are_seen():
+    """A launch takes as long as its kernel: 2^¼ of either, all of which is accounted for."""
+    device_s = times(projected(model=replace(MODEL, launch_us=0.0)))[1]
+    both = projected(model=replace(MODEL, launch_us=1e6 * device_s))
+    assert times(both)[1] == pytest.approx(2**0.25 * device_s)
+    assert sum(share.seconds for share in both.time_shares) == pytest.approx(2**0.25 * device_s)
