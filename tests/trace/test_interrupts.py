@@ -63,8 +63,8 @@ def stepped(model: nn.Module) -> None:
     profiler.count_step(model, X, optimizer=torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9))
 
 
-def interrupted_at(line: int, run) -> str:
-    """Call *run* with a SIGINT at the line-th line of this package or of contextlib.
+def interrupted_at(line: int, run, number: int = signal.SIGINT, raised=KeyboardInterrupt) -> str:
+    """Call *run* with the signal *number* at the line-th line of this package or of contextlib.
 
     Returns:
         "raised"; or "lost", where Python ignores what is raised, as in the callback of a weak reference; or "", if the
@@ -80,13 +80,13 @@ def interrupted_at(line: int, run) -> str:
             left -= 1
             if left == 0:
                 sys.settrace(None)
-                signal.raise_signal(signal.SIGINT)
+                signal.raise_signal(number)
         return trace
 
     sys.settrace(trace)
     try:
         run()
-    except KeyboardInterrupt:
+    except raised:
         return "raised"
     finally:
         sys.settrace(None)
@@ -118,21 +118,19 @@ def test_a_handler_of_another_signal_that_raises_waits_too():
         raise TimeoutError
 
     model, previous = small(), signal.signal(signal.SIGALRM, raises)
+    expected = (TimeoutError, profiler.errors.ProfilerError)
     try:
-        profiled(model)
-        before, values, hits = process(), held(model), 0
-        for delay in range(1, 60):
-            try:
-                signal.setitimer(signal.ITIMER_REAL, delay * 1e-4)
-                stepped(model)
-            except (TimeoutError, profiler.errors.ModelError):
-                hits += 1
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            assert process() == before
-            assert held(model) == values
+        stepped(model)
+        before, values, line, lost = process(), held(model), 1, 0
+        while ended := interrupted_at(line, lambda: stepped(model), signal.SIGALRM, expected):
+            lost += ended == "lost"
+            assert process() == before, f"line {line}"
+            assert held(model) == values, f"line {line}"
+            line += 149
     finally:
         signal.signal(signal.SIGALRM, previous)
-    assert hits
+    assert line > 100
+    assert lost <= 1
 
 
 def test_a_handler_set_in_the_block_stays():
