@@ -7,6 +7,7 @@ installed code, and the cache is used as long as torch has not been imported.
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -26,9 +27,8 @@ def operator_catalogue() -> Catalogue:
     """Return the rules of all counted operators and the operators that no rule counts, each sorted by name."""
     if "torch" in sys.modules:
         return _listed()
-    row = read_cached(_NAME, installed_code())
-    if row is not None:
-        return _from_row(row)
+    with suppress(AttributeError, KeyError, TypeError, ValueError):  # none is cached, or the file was damaged
+        return _from_row(read_cached(_NAME, installed_code()))
     catalogue = _listed()
     write_cached(_NAME, installed_code(), _to_row(catalogue))
     return catalogue
