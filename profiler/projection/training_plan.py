@@ -112,7 +112,14 @@ def count_tokens(profile: Profile) -> int:
 def _with_plan(
     figures: TrainingFigures, plan: TrainingPlan, peak_ops_per_s: float, utilisation: float
 ) -> TrainingFigures:
-    """Add the figures of the whole run, whose work is the step's model FLOPs per token × the tokens of the run."""
+    """Add the figures of the whole run, whose work is the step's model FLOPs per token × the tokens of the run.
+
+    Raises:
+        PlanError: The step's batch is empty.
+    """
+    if not figures.tokens_per_step.value:
+        msg = "the batch is empty, so that no run can be planned from its step; give inputs with some samples"
+        raise PlanError(msg)
     flops = float(figures.model_flops.value) / float(figures.tokens_per_step.value) * (plan.tokens or 0)
     run_days = days(flops, devices=plan.devices, peak_ops_per_s=peak_ops_per_s, utilisation=utilisation)
     source = f"{flops:.4g} model FLOPs at {utilisation:.3g} of the peak"

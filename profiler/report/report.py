@@ -109,7 +109,8 @@ class Report:
             rules += [("8·N·T", 8, p.hardware_flops)] if p.phases["recompute"].flops else []
             for name, factor, counted in rules:
                 value = factor * p.totals.params * p.tokens
-                lines.append(Line(name, units.exact(value), f"{value / counted:.3f} of what is counted"))
+                share = f"{value / counted:.3f} of what is counted" if counted else "nothing is counted"
+                lines.append(Line(name, units.exact(value), share))
         return lines
 
     def applied_savings(self) -> list[Line]:
@@ -154,7 +155,8 @@ class Report:
     def _step(self, label: str, value: int) -> Line:
         each = self.profile.tokens or self.profile.samples
         name = "token" if self.profile.tokens else "sample"
-        return Line(label, self.at_least + units.exact(value), f"{units.count(value // each, 'FLOP')} per {name}")
+        note = f"{units.count(value // each, 'FLOP')} per {name}" if each else "of an empty batch"
+        return Line(label, self.at_least + units.exact(value), note)
 
     def operators(self) -> list[Operator]:
         """List the operators that have FLOPs or read memory."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from profiler.devices import find_device
 from profiler.devices.server import server_of
+from profiler.errors import PlanError
 from profiler.projection import project
 from profiler.projection.communication import StepTime, step_time
 
@@ -44,7 +45,14 @@ class WorldTime:
         return self.model_flops / (self.step.estimate_s * self.ranks * self.peak_ops_per_s)
 
     def days(self, tokens: float) -> float:
-        """Return the days that a run over so many tokens takes."""
+        """Return the days that a run over so many tokens takes.
+
+        Raises:
+            PlanError: The batch is empty.
+        """
+        if not self.tokens_per_step:
+            msg = "the batch is empty, so that no run can be planned from its step; give inputs with some samples"
+            raise PlanError(msg)
         return tokens / self.tokens_per_s / _DAY_S
 
 

@@ -42,6 +42,11 @@ def mutate(data: bytes, random: Random) -> bytes:
     return data
 
 
+def toml(document: dict[str, Any]) -> str:
+    """Return a document in TOML, each of its keys in a line."""
+    return "".join(f"{_key(key)} = {_toml(value)}\n" for key, value in document.items())
+
+
 def _flip(data: bytes, random: Random) -> bytes:
     at = random.randrange(len(data) + 1)
     return data[:at] + bytes([random.randrange(256)]) + data[at + 1 :]
@@ -100,7 +105,7 @@ def _structure(data: bytes, random: Random) -> bytes:
     except (ValueError, RecursionError):
         return _cells(data, random)
     _change(document, random)
-    return "".join(f"{_key(key)} = {_toml(value)}\n" for key, value in document.items()).encode("utf-8", "replace")
+    return toml(document).encode("utf-8", "replace")
 
 
 def _json(data: bytes, random: Random) -> bytes:
@@ -169,11 +174,16 @@ def _toml(value: Any) -> str:
         return "[" + ", ".join(map(_toml, value)) + "]"
     if isinstance(value, float):
         return repr(value)
-    return "{}" if value is None else json.dumps(value, default=str, ensure_ascii=not isinstance(value, str))
+    return "{}" if value is None else _string(value) if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def _string(text: str) -> str:
+    """Return a string as TOML writes it: JSON's escapes, and those of characters beyond 16 bits."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _key(key: str) -> str:
-    return json.dumps(key)
+    return _string(key)
 
 
 def _archive(data: bytes, random: Random) -> bytes:

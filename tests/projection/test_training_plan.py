@@ -23,6 +23,7 @@ from profiler.projection.training_plan import (
     step_flops,
     training_figures,
 )
+from profiler.worlds.world_time import WorldTime
 
 
 def step(*, recompute: bool) -> profiler.Profile:
@@ -111,3 +112,21 @@ def test_tokens_are_integers_or_else_samples(inputs, tokens):
             return torch.ones(1) + 1
 
     assert count_tokens(profiler.count(Takes(), *inputs)) == tokens
+
+
+def test_no_run_is_planned_from_an_empty_batch():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(8, 8))
+
+        def forward(self, x):
+            return (self.weight @ self.weight).sum() + x.sum()
+
+    profile = profiler.count_step(Net(), torch.zeros(0, 8))
+    assert f"{profile.model_flops:,}  of an empty batch" in str(profile)
+    with pytest.raises(PlanError, match="the batch is empty"):
+        project(profile, TOY, training=TrainingPlan(1e9))
+    time = WorldTime("toy", 2, project(profile, TOY), 0, profile.model_flops, 1e12)
+    with pytest.raises(PlanError, match="the batch is empty"):
+        time.days(1e9)
