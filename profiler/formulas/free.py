@@ -61,9 +61,9 @@ DATA_MOVEMENT = frozenset(
     unsqueeze_copy upsample_nearest1d upsample_nearest2d upsample_nearest3d _upsample_nearest_exact1d
     _upsample_nearest_exact2d _upsample_nearest_exact3d vander view_as_complex_copy view_as_real_copy view_copy
     where zero zeros zeros_like int_repr dequantize_self quantized_reorder _make_per_tensor_quantized_tensor
-    _make_per_channel_quantized_tensor _convert_indices_from_coo_to_csr _convert_indices_from_csr_to_coo
-    _nested_from_padded_and_nested_example _nested_select_backward _sparse_broadcast_to range
-    value_selecting_reduction_backward _empty_per_channel_affine_quantized
+    _make_per_channel_quantized_tensor _mkldnn_reshape _mkldnn_transpose _convert_indices_from_coo_to_csr
+    _convert_indices_from_csr_to_coo _nested_from_padded_and_nested_example _nested_select_backward
+    _sparse_broadcast_to range value_selecting_reduction_backward _empty_per_channel_affine_quantized
     """.split()
 )
 

@@ -54,9 +54,10 @@ class Effect(enum.Enum):
 
 
 _PLAIN = frozenset({DispatchKind.KERNEL, DispatchKind.VIEW})
-#: The kernel in whose place another may run on ``meta``.
 #: Run as they are, but are looked at as well.
-_SPECIAL = frozenset({torch.ops.aten.scalar_tensor.default, torch.ops.aten.lift_fresh.default})
+_SPECIAL = frozenset({
+    torch.ops.aten.scalar_tensor.default, torch.ops.aten.lift_fresh.default, torch.ops.aten.equal.default,
+})  # fmt: skip
 _ALLOCATIONS = frozenset(
     {"empty", "empty_like", "empty_permuted", "empty_quantized", "empty_strided", "new_empty", "new_empty_strided"}
 )
@@ -113,10 +114,14 @@ def plan_of(func: Any) -> OperatorPlan:
     plan = PLANS.get(id(func))
     if plan is None:
         kind, readers, positions, effect = classify(func)
-        is_plain = type(func) is OpOverload and kind in _PLAIN and readers is None and func not in _SPECIAL
+        is_plain = type(func) is OpOverload and kind in _PLAIN and readers is None and not _is_special(func)
         run = ONEDNN_KERNELS.get(func) or LARGER_STORAGES.get(func) or (func._op if is_plain else func)
         plan = PLANS[id(func)] = OperatorPlan(is_plain, run, kind, readers, positions, effect, exchange_of(func), func)
     return plan
+
+
+def _is_special(func: OpOverload) -> bool:
+    return func in _SPECIAL or func.namespace == "prims"
 
 
 @cache

@@ -9,6 +9,7 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from profiler.trace.frozen_scripts import frozen_weights
 from profiler.trace.module_paths import walk
 from profiler.trace.sharded_parameters import gathered_copies, kept_parameters, shards_of
 
@@ -46,7 +47,7 @@ class Holdings:
                 continue
             seen.add(module)
             own = kept_parameters(module, shards) if shards else module._parameters.values()
-            parameters = tuple([p for p in own if p is not None]) if own else ()
+            parameters = tuple([p for p in own if p is not None]) if own else frozen_weights(module)
             buffers = tuple([b for b in module._buffers.values() if b is not None]) if module._buffers else ()
             self.rows.append((path, module, True, parameters, buffers))
             self.parameters += parameters

@@ -69,7 +69,7 @@ def inventory_of(holdings: Holdings) -> ModelInventory:
     modules = []
     for path, module, is_first, parameters, buffers in holdings.rows:
         params = trainable = kept = 0
-        modes.add(module.training)
+        modes.add(getattr(module, "training", False))  # a frozen script has no such attribute
         if parameters:
             params, trainable = sums.add_parameters(parameters)
         kind = type(module)
@@ -195,4 +195,13 @@ def packed_weights(module: nn.Module) -> list[torch.Tensor]:
     unpack = getattr(module, "_weight_bias", None)
     if unpack is None:
         return []
-    return [leaf for leaf in tree_leaves(unpack()) if isinstance(leaf, torch.Tensor)]
+    leaves = [leaf for leaf in tree_leaves(unpack()) if isinstance(leaf, torch.Tensor)]
+    if torch.float16 not in _packed_dtypes(module):
+        return leaves
+    return [leaf.half() if leaf.dim() > 1 else leaf for leaf in leaves]  # unpacked as float32; biases are float32
+
+
+def _packed_dtypes(module: nn.Module) -> set[torch.dtype | None]:
+    """Return what a quantized layer says of the dtype of its weights: a linear, a recurrent layer and a cell differ."""
+    places = (getattr(module, "_packed_params", None), "dtype"), (module, "dtype"), (module, "weight_dtype")
+    return {getattr(owner, name, None) for owner, name in places}

@@ -59,7 +59,7 @@ def eval_mode(model: nn.Module) -> Iterator[None]:
 
     The flag is set directly: ``eval()`` calls ``train(False)``, which a wrapper may have made its training loop.
     """
-    modes = {module: module.training for module in modules_of(model)}
+    modes = {module: module.training for module in modules_of(model) if hasattr(module, "training")}
     try:
         for module in modes:
             module.training = False

@@ -18,11 +18,12 @@ from profiler.trace.call_log import MAX_WAITING, CallLog
 from profiler.trace.dispatch_kind import PLANS, DispatchKind, Effect, has_backend_kernel, has_own_dispatch, plan_of
 from profiler.trace.exchange_buffers import ExchangeBuffers
 from profiler.trace.exchanged_storages import hand_over, mark_exchanged
+from profiler.trace.frozen_scripts import EQUAL, is_called_by_script
 from profiler.trace.higher_order import run_higher_order
 from profiler.trace.meta_recurrent import decompose
 from profiler.trace.operator_calls import OperatorCall
 from profiler.trace.scalar_assignment import SCALAR_TENSOR, assigned_scalar
-from profiler.trace.tracing import count_modes
+from profiler.trace.tracing import count_modes, is_meta_kernel
 from profiler.trace.unseen_work import LIFT, UnseenWork
 from profiler.trace.whole_calls import WholeCalls
 from profiler.values.records import OUTSIDE
@@ -168,7 +169,8 @@ class Recorder(TorchDispatchMode):
         kind = plan.kind
         if kind is DispatchKind.METADATA:
             return NotImplemented  # the tensor itself answers; calling func here would recurse without end
-        if not self._is_active or self.scope.excludes() or self._tracing.is_tracing():
+        is_seen = self._is_active and not self.scope.excludes() and not self._tracing.is_tracing()
+        if not is_seen or (not plan.is_plain and self._is_torchs_own(func, args)):
             return func(*args, **kwargs)  # torch's own run, or a call on another thread that outlives the block
         if types and any(map(has_own_dispatch, types)):
             self._tracing.on_subclass()
@@ -182,6 +184,12 @@ class Recorder(TorchDispatchMode):
             return run_higher_order(self, self.log.specs, self._count_call, self.unseen.on_written, func, args, kwargs)
         scalar = assigned_scalar(func, args, kwargs, sys._getframe(2)) if func is SCALAR_TENSOR else None
         return self._run(plan, func, args, kwargs) if scalar is None else scalar
+
+    def _is_torchs_own(self, func: Any, args: tuple[Any, ...]) -> bool:
+        """Return whether torch runs an operator to learn something, and not for its result."""
+        if func is EQUAL and is_called_by_script(sys._getframe(3)):
+            return all(map(self._storages.is_constant, args))
+        return func.namespace == "prims" and is_meta_kernel(args)
 
     def _run(self, plan: OperatorPlan, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run a kernel and record the call."""

@@ -12,7 +12,6 @@ from profiler.errors import OverlapError
 from profiler.trace.checkpoint_calls import observe_checkpoints
 from profiler.trace.exports import observe_exports
 from profiler.trace.first_call import named_arguments
-from profiler.trace.fused_scripts import reject_fused_script
 from profiler.trace.held_tensors import Holdings
 from profiler.trace.inventory import take_inventory
 from profiler.trace.module_stack import ModuleStack
@@ -21,6 +20,7 @@ from profiler.trace.overlaps import find_overlap
 from profiler.trace.process_groups import resolve_groups
 from profiler.trace.process_state import PROCESS_STATE
 from profiler.trace.recorder import Recorder
+from profiler.trace.script_kernels import reject_unseen_kernels
 from profiler.trace.storage_resizes import observe_resizes
 from profiler.trace.storage_tracker import StorageTracker
 from profiler.trace.task_scope import TaskScope
@@ -146,7 +146,7 @@ class Session:
                 self._groups = self._process_groups()
         if not failed:
             self._reject_overlap()
-            reject_fused_script(self._modules.modules)
+            reject_unseen_kernels(self._modules.modules)
 
     @guarded
     def abandon(self) -> None:

@@ -210,6 +210,11 @@ class StorageTracker:
         storage = self.storages.find(tensor) if tensor is not None else None
         return storage is not None and storage.category == "parameter"
 
+    def is_constant(self, tensor: torch.Tensor) -> bool:
+        """Return whether a tensor is a parameter, or was made by no operator and is no input of the model."""
+        storage = self.storages.find(tensor)
+        return storage is None or storage.category == "parameter"
+
     def memory(self) -> Memory:
         """Return the peaks and the timeline of live memory so far."""
         return self.storages.memory(self._activations)

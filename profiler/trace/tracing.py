@@ -10,7 +10,7 @@ model is profiled like any other.
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -32,6 +32,8 @@ _FUNCTIONAL = torch._C._TorchDispatchModeKey.FUNCTIONAL
 _PROXY = torch._C._TorchDispatchModeKey.PROXY
 #: Runs operators to learn the sharding and the metadata of results, and for nothing else.
 _SHARDING = "torch.distributed.tensor._sharding_prop"
+#: Defines operators in Python, by those of ``prims``.
+_REFERENCES = "torch._refs"
 _NO_MODE = frozenset({id(None)})
 
 
@@ -88,12 +90,26 @@ class TracingDetector:
         return self._has_subclasses and _propagates_sharding()
 
 
+def is_meta_kernel(args: Iterable[Any]) -> bool:
+    """Return whether a ``prims`` operator runs in a kernel that torch has written in Python for ``meta``.
+
+    C++ calls it for the metadata of a result: so does the sum of a tensor and a zero tangent, on any device.
+    """
+    tensors = [arg for arg in args if isinstance(arg, torch.Tensor)]
+    return bool(tensors) and all(tensor.is_meta for tensor in tensors) and _is_called_from(_REFERENCES)
+
+
 def _propagates_sharding() -> bool:
     """Return whether DTensor works out the sharding and metadata of a result.
 
     For that it runs the operator, or its decomposition, on fake and on meta tensors of all ranks together.
     """
-    file = getattr(sys.modules.get(_SHARDING), "__file__", None)
+    return _is_called_from(_SHARDING)
+
+
+def _is_called_from(module: str) -> bool:
+    """Return whether a function of the named module is running."""
+    file = getattr(sys.modules.get(module), "__file__", None)
     frame: FrameType | None = sys._getframe(1) if file is not None else None
     while frame is not None:
         if frame.f_code.co_filename == file:

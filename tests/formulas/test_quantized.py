@@ -108,6 +108,24 @@ def test_packed_weights_are_parameters_in_the_memory():
     assert first == p.memory.peak.bytes["parameter"] == p.param_bytes == 60 * 80 + 60 * 4
 
 
+class Half(nn.Module):
+    """A layer, a recurrent layer and a cell."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm, self.linear, self.cell = nn.LSTM(8, 16), nn.Linear(16, 4), nn.GRUCell(4, 4)
+
+    def forward(self, x):
+        return self.cell(self.linear(self.lstm(x)[0])[0])
+
+
+def test_half_precision_weights_are_held_in_two_bytes_and_biases_in_four():
+    model = quantization.quantize_dynamic(Half().eval(), {nn.Linear, nn.LSTM, nn.GRUCell}, dtype=torch.float16)
+    weights, biases = 4 * 16 * (8 + 16) + 16 * 4 + 3 * 4 * (4 + 4), 2 * 4 * 16 + 4 + 2 * 3 * 4
+    p = profiler.count(model, torch.rand(5, 2, 8))
+    assert p.memory.peak.bytes["parameter"] == p.param_bytes == 2 * weights + 4 * biases
+
+
 def test_a_layer_with_half_precision_weights_quantizes_nothing():
     plain, x = nn.Linear(8, 6), torch.rand(5, 8)
     assert arithmetic(totals(_dynamic(plain, nn.Linear, dtype=torch.float16), x)) == arithmetic(totals(plain, x))

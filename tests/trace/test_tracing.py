@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
+from collections import Counter
 
 import pytest
 import torch
@@ -182,3 +183,21 @@ DTENSOR = """
 def test_distributed_tensors_are_counted_at_the_shapes_of_one_rank_from_the_first_call():
     run = subprocess.run([sys.executable, "-c", textwrap.dedent(DTENSOR)], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr[-2000:]
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
+def test_a_zero_tangent_adds_what_runs_and_no_metadata():
+    layer, x = nn.Linear(8, 16), torch.ones(4, 8)
+    with profiler.profile(layer) as p:
+        torch.func.jvp(layer, (x,), (x,))
+    assert p.is_complete
+    ran = Counter(entry.record.operator for entry in p.entries)
+    assert not [name for name in ran if name.startswith("prims.")]
+    # the layer, its tangent by the input's, and that by the weight's, which is zero and multiplied all the same
+    assert p.totals.macs == 3 * 4 * 8 * 16
+
+
+def test_prims_that_the_user_calls_are_listed():
+    with profiler.profile() as p:
+        torch.ops.prims.add(torch.ones(3), torch.ones(3))
+    assert [row.operator for row in p.uncounted] == ["prims.add.default"]
