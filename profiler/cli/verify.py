@@ -34,6 +34,7 @@ _NAMES_SHOWN = 4  # as many as fit on a line
 def verify(
     *names: str,
     claim: Annotated[tuple[str, ...], Parameter(alias="-c")] = (),
+    no_cache: bool = False,
     format: Annotated[Format, Parameter(alias="-f", group=OUTPUT)] = "text",
     output: Annotated[Path | None, Parameter(alias="-o", group=OUTPUT)] = None,
     quiet: Annotated[bool, Parameter(alias="-q", group=OUTPUT)] = False,
@@ -46,6 +47,8 @@ def verify(
         names: Documents that `profiler documents` lists, or TOML files of claims; by default all documents that come
             with the package.
         claim: Check only these claims, separated by commas. Can be repeated.
+        no_cache: Measure everything again. By default, what was measured before with the same versions is read from
+            `~/.cache/profiler`; models in files of your own are always measured.
         format: Output format.
         output: File to write the result to, instead of printing it.
         quiet: Print nothing on stderr except errors.
@@ -54,13 +57,13 @@ def verify(
 
     selected = [find_document(name) for name in names] or list(documents().values())
     chosen = tuple(name for names in claim for name in split_names(names))
-    claim_results = _check(selected, chosen, quiet=quiet)
+    claim_results = _check(selected, chosen, use_cache=not no_cache, quiet=quiet)
     emit(CLAIM_FORMATS.render(claim_results, format), output)
     _raise_failed(claim_results)
     _raise_wrong(claim_results)
 
 
-def _check(selected: list[Document], claims: tuple[str, ...], *, quiet: bool) -> list[ClaimResult]:
+def _check(selected: list[Document], claims: tuple[str, ...], *, use_cache: bool, quiet: bool) -> list[ClaimResult]:
     """Check the claims with these names, or all, and show the progress on a terminal."""
     from profiler.verify import verify_all
 
@@ -75,7 +78,7 @@ def _check(selected: list[Document], claims: tuple[str, ...], *, quiet: bool) ->
     ]
     total = sum(len(some) for _, some in selection)
     with counting("claims verified", total, quiet=quiet) as bar:
-        return verify_all([entry for entry in selection if entry[1]], bar.advance)
+        return verify_all([entry for entry in selection if entry[1]], bar.advance, use_cache=use_cache)
 
 
 def _raise_failed(claim_results: list[ClaimResult]) -> None:

@@ -50,6 +50,8 @@ class Source:
     configure: Callable[[str], ConfigurableTarget] | None = None
     #: Return whether a name imports code or loads a program that does not come with the installed packages.
     is_code: Callable[[str], bool] = lambda _: False
+    #: Return whether a name is a file that describes a model without code.
+    is_file: Callable[[str], bool] = lambda _: False
 
 
 def register(source: Source) -> None:
@@ -98,6 +100,20 @@ def list_targets() -> list[str]:
         with suppress(InstallationError):
             names += source.names()
     return names
+
+
+def is_of_installed_package(name: str) -> bool:
+    """Return whether the model called *name* follows from the installed packages alone, not from a user's file.
+
+    Raises:
+        ProfilerError: As for ``resolve``, if the name has no source.
+
+    Example:
+        >>> is_of_installed_package("resnet18"), is_of_installed_package("my.py:net")
+        (True, False)
+    """
+    source, rest = _source_of(name)
+    return not source.is_code(rest) and not source.is_file(rest)
 
 
 def _source_of(name: str) -> tuple[Source, str]:

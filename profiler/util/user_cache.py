@@ -13,11 +13,14 @@ from functools import cache
 from hashlib import sha256
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from profiler.errors import InputError, OutputError
-from profiler.util.files import write_whole
+from profiler.util.files import locked, write_whole
 from profiler.util.json_files import parse_json, read_json_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _PACKAGE = Path(__file__).parents[1]
 #: What the counts of a model depend on, beside this package.
@@ -31,19 +34,45 @@ def cache_folder() -> Path:
 
 def read_cached(name: str, key: str) -> Any:
     """Return the result *name* that was cached for *key*; None if there is none."""
-    path = cache_folder() / f"{name}.json"
     try:
+        path = _path(name)
         document = parse_json(read_json_text(path, InputError, "a cached result"), path, InputError)
-    except InputError:
+    except (InputError, RuntimeError):
         return None
     return document.get("result") if isinstance(document, dict) and document.get("key") == key else None
 
 
 def write_cached(name: str, key: str, result: Any) -> None:
     """Cache *result*, which JSON can hold, for *key*."""
-    with suppress(OSError, OutputError):
-        cache_folder().mkdir(parents=True, exist_ok=True)
-        write_whole(cache_folder() / f"{name}.json", json.dumps({"key": key, "result": result}))
+    with _no_error():
+        _path(name).parent.mkdir(parents=True, exist_ok=True)
+        write_whole(_path(name), json.dumps({"key": key, "result": result}))
+
+
+def update_cached(name: str, key: str, change: Callable[[Any], Any]) -> None:
+    """Replace the result *name* that was cached for *key*, None if there is none, by what *change* returns for it.
+
+    Other processes that update a result in the same folder wait meanwhile, so that none loses what another wrote.
+    """
+    with _no_error():
+        folder = _path(name).parent
+        folder.mkdir(parents=True, exist_ok=True)
+        with locked(folder):
+            write_cached(name, key, change(read_cached(name, key)))
+
+
+def _path(name: str) -> Path:
+    """Return the file of a result.
+
+    Raises:
+        RuntimeError: The user has no home folder.
+    """
+    return cache_folder() / f"{name}.json"
+
+
+def _no_error() -> suppress:
+    """Ignore that the folder cannot be written, or that the user has none."""
+    return suppress(OSError, OutputError, RuntimeError)
 
 
 @cache

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from fractions import Fraction
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import sympy
 
 from profiler.derive import Origin, Variable, derive
+from profiler.derive.polynomials import add
 from profiler.derive.strides import write_in_sizes
 from profiler.documents import MeasureSpec
 from profiler.errors import ClaimError, PeerError, UnknownNameError
 from profiler.expressions import parse_unit
 from profiler.peers import PeerFailure, find_peer
 from profiler.verify.device_figures import device_figure
+from profiler.verify.measurement_cache import MeasurementCache, StoredForm
 from profiler.verify.models import Key, configurable_target, run_key, run_model, sized_target
 from profiler.verify.peer_queries import query_key, query_measures
 from profiler.verify.select_entries import sum_by_origin
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from profiler.derive import Point
     from profiler.peers import PeerResult
     from profiler.tally import Profile
+    from profiler.values.findings import Number
     from profiler.verify.peer_queries import PeerAnswers
 
 #: The units of the counts that are not in FLOP.
@@ -39,11 +43,16 @@ class MeasureForm(NamedTuple):
     points: tuple[Point, ...]
 
 
-class Measurements:
-    """A cache of what was measured: profiles of models, answers of peers and closed forms."""
+class NotMeasuredError(Exception):
+    """A value has not been measured before, and nothing may run."""
 
-    def __init__(self) -> None:
-        """Create an empty cache."""
+
+class Measurements:
+    """What was measured: profiles of models, answers of peers and closed forms."""
+
+    def __init__(self, cache: MeasurementCache | None = None) -> None:
+        """Begin with the values in *cache*, which takes those that are measured; by default with none."""
+        self._cache = cache or MeasurementCache(on_disk=False)
         self._profiles: dict[Key, Profile] = {}
         self._answers: dict[Key, PeerResult | PeerFailure] = {}
         self._forms: dict[Key, MeasureForm] = {}
@@ -56,6 +65,10 @@ class Measurements:
         """Add the profile of one forward pass of *target* with its default input, so that it is not run again."""
         self._profiles[run_key(MeasureSpec(target), {})] = profile
 
+    def save(self) -> None:
+        """Save what was measured, if the cache is on disk."""
+        self._cache.save()
+
     def value(self, measure: MeasureSpec, point: Point) -> sympy.Expr:
         """Measure at one setting of the variables, and return the number times its unit.
 
@@ -64,13 +77,11 @@ class Measurements:
         """
         if measure.device is not None:
             return device_figure(measure)
-        if measure.setting is not None:
-            return sympy.Integer(self._setting(measure, point))
-        if measure.peer is not None:
-            return self._peer_figure(measure, point)
-        if measure.axis is not None:
-            return sympy.Integer(self._output_size(measure, point))
-        return to_rational(sum(sum_by_origin(measure, self._profile(measure, point)).values())) * _unit_of(measure)
+        number = self._cache.number(measure, point)
+        if number is None:
+            number = Fraction(self._measure(measure, point))
+            self._cache.keep_number(measure, point, number)
+        return to_rational(number) * _unit_of(measure)
 
     def closed_form(self, measure: MeasureSpec, variables: tuple[Variable, ...]) -> MeasureForm:
         """Derive the closed form of a measure in *variables*; it is verified at points that were not used to fit it.
@@ -80,10 +91,24 @@ class Measurements:
         """
         key = (*run_key(measure, {}), measure.count, measure.modules, measure.operators, measure.phase, str(variables))
         if key not in self._forms:
-            self._forms[key] = self._derive(measure, variables)
+            stored = self._cache.form(measure, variables)
+            if stored is None:
+                stored = self._derive(measure, variables)
+                self._cache.keep_form(measure, variables, stored)
+            self._forms[key] = _measure_form(stored, _unit_of(measure))
         return self._forms[key]
 
-    def _derive(self, measure: MeasureSpec, variables: tuple[Variable, ...]) -> MeasureForm:
+    def _measure(self, measure: MeasureSpec, point: Point) -> Number:
+        """Measure at one setting, in the unit of the measure."""
+        if measure.setting is not None:
+            return self._setting(measure, point)
+        if measure.peer is not None:
+            return self._peer_figure(measure, point)
+        if measure.axis is not None:
+            return self._output_size(measure, point)
+        return sum(sum_by_origin(measure, self._profile(measure, point)).values())
+
+    def _derive(self, measure: MeasureSpec, variables: tuple[Variable, ...]) -> StoredForm:
         _, pieces = derive(
             lambda point: sum_by_origin(measure, self._profile(measure, point)), variables, require_dependence=False
         )
@@ -91,10 +116,8 @@ class Measurements:
             msg = f"{measure.target} has no single closed form in these sizes; narrow the ranges of the variables"
             raise ClaimError(msg)
         (piece,) = pieces
-        unit = _unit_of(measure)
-        parts = {o: to_sympy(write_in_sizes(part, piece.variables)) * unit for o, part in piece.polynomials.items()}
-        whole = to_sympy(write_in_sizes(piece.total, piece.variables)) * unit
-        return MeasureForm(whole, parts, (*piece.used, *piece.verified))
+        parts = {o: write_in_sizes(part, piece.variables) for o, part in piece.polynomials.items()}
+        return StoredForm.of(parts, (*piece.used, *piece.verified))
 
     def _profile(self, measure: MeasureSpec, point: Point) -> Profile:
         """Run the model of a measure, unless it has been run already."""
@@ -128,7 +151,7 @@ class Measurements:
             raise UnknownNameError(kind, measure.setting or "", model.setting_names())
         return settings[name]
 
-    def _peer_figure(self, measure: MeasureSpec, point: Point) -> sympy.Expr:
+    def _peer_figure(self, measure: MeasureSpec, point: Point) -> Number:
         """Return the count of a peer, in its unit."""
         peer = find_peer(measure.peer or "")
         key = query_key(measure, point)
@@ -138,9 +161,17 @@ class Measurements:
         if isinstance(answer, PeerFailure):
             msg = f"{peer.name} failed on {measure.target}: {answer.error}"
             raise PeerError(msg)
-        if measure.count == "params":
-            return to_rational(answer.params or 0) * parse_unit("parameter")
-        return to_rational(answer.total) * parse_unit(peer.unit)
+        return (answer.params or 0) if measure.count == "params" else answer.total
+
+
+class KnownMeasurements(Measurements):
+    """What was measured before: for any other value it raises a `NotMeasuredError`, and runs nothing."""
+
+    def _measure(self, measure: MeasureSpec, point: Point) -> NoReturn:
+        raise NotMeasuredError(measure, point)
+
+    def _derive(self, measure: MeasureSpec, variables: tuple[Variable, ...]) -> NoReturn:
+        raise NotMeasuredError(measure, variables)
 
 
 def is_count(measure: MeasureSpec) -> bool:
@@ -148,5 +179,15 @@ def is_count(measure: MeasureSpec) -> bool:
     return measure.device is None and measure.setting is None and measure.axis is None and measure.peer is None
 
 
+def _measure_form(stored: StoredForm, unit: sympy.Expr) -> MeasureForm:
+    polynomials = stored.polynomials
+    parts = {origin: to_sympy(polynomial) * unit for origin, polynomial in polynomials.items()}
+    return MeasureForm(to_sympy(add(polynomials.values())) * unit, parts, tuple(stored.points))
+
+
 def _unit_of(measure: MeasureSpec) -> sympy.Expr:
+    if measure.setting is not None or measure.axis is not None:
+        return sympy.Integer(1)
+    if measure.peer is not None and measure.count != "params":
+        return parse_unit(find_peer(measure.peer).unit)
     return parse_unit(_UNITS.get(measure.count, "FLOP"))

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from contextlib import suppress
+from itertools import groupby
 from threading import Event
 from typing import TYPE_CHECKING
 
 from profiler.util.permissions import with_permissions
 from profiler.util.processes import context_with_imports, exit_with_parent
-from profiler.verify.measurements import Measurements
+from profiler.verify.measurement_cache import MeasurementCache
+from profiler.verify.measurements import KnownMeasurements, Measurements, NotMeasuredError
 from profiler.verify.peer_queries import query_peers
 from profiler.verify.verify import check
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from concurrent.futures import Future
     from typing import Any
 
@@ -32,7 +35,9 @@ _BATCH_SIZE = 5
 _PRELOADED = ["profiler.verify.measurements", "torchvision", "transformers.modeling_utils"]
 
 
-def verify_all(selection: Sequence[Batch], on_result: OnResult = lambda _: None) -> list[ClaimResult]:
+def verify_all(
+    selection: Sequence[Batch], on_result: OnResult = lambda _: None, *, use_cache: bool = False
+) -> list[ClaimResult]:
     """Check claims of several documents; a few in this process, more in parallel processes.
 
     Worker processes import the calling script again, as with `multiprocessing`: call this under
@@ -41,6 +46,8 @@ def verify_all(selection: Sequence[Batch], on_result: OnResult = lambda _: None)
     Args:
         selection: The documents, each with the claims to check.
         on_result: Called with each result as soon as it is there, in any order.
+        use_cache: Read values that were measured before from the user's cache folder, and add those of this run. They
+            are of the installed source: do not use it after changing a formula in this process.
 
     Returns:
         The results in the order of *selection*.
@@ -48,25 +55,55 @@ def verify_all(selection: Sequence[Batch], on_result: OnResult = lambda _: None)
     Raises:
         ClaimError: A claim is not valid.
     """
-    batches = [
-        (document, claims[i : i + _BATCH_SIZE])
-        for document, claims in selection
-        for i in range(0, len(claims), _BATCH_SIZE)
-    ]
-    if len(batches) == 1:
-        measurements = Measurements()
-        measurements.add_peer_answers(query_peers(batches[0][1]))
-        return _check_batch(batches[0], measurements, on_result)
-    return _check_in_processes(batches, on_result)
+    cache = MeasurementCache(on_disk=use_cache)
+    known = _check_known(selection, cache, on_result) if use_cache else {}
+    places = [(i, claim) for i, (_, claims) in enumerate(selection) for claim in claims]
+    open_places = [(i, claim) for i, claim in places if (i, claim.id) not in known]
+    batches = list(_batches(selection, open_places))
+    if len(batches) > 1:
+        results = _check_in_processes(batches, on_result, use_cache=use_cache)
+    else:
+        results = [result for batch in batches for result in _check_here(batch, cache, on_result)]
+    every = known | {(i, claim.id): result for (i, claim), result in zip(open_places, results, strict=True)}
+    return [every[i, claim.id] for i, claim in places]
 
 
-def _check_in_processes(batches: list[Batch], on_result: OnResult) -> list[ClaimResult]:
+def _batches(selection: Sequence[Batch], places: Sequence[tuple[int, DocumentClaim]]) -> Iterator[Batch]:
+    """Yield the claims at *places* in batches of one document each."""
+    for index, group in groupby(places, key=lambda place: place[0]):
+        claims = tuple(claim for _, claim in group)
+        for i in range(0, len(claims), _BATCH_SIZE):
+            yield selection[index][0], claims[i : i + _BATCH_SIZE]
+
+
+def _check_known(
+    selection: Sequence[Batch], cache: MeasurementCache, on_result: OnResult
+) -> dict[tuple[int, str], ClaimResult]:
+    """Check the claims whose values were all measured before; return their results by document and claim."""
+    results: dict[tuple[int, str], ClaimResult] = {}
+    measurements = KnownMeasurements(cache)
+    for i, (document, claims) in enumerate(selection):
+        for claim in claims:
+            with suppress(NotMeasuredError):
+                results[i, claim.id] = check(document, claim, measurements)
+                on_result(results[i, claim.id])
+    return results
+
+
+def _check_here(batch: Batch, cache: MeasurementCache, on_result: OnResult) -> list[ClaimResult]:
+    """Check a batch in this process."""
+    measurements = Measurements(cache)
+    measurements.add_peer_answers(query_peers(batch[1]))
+    return _check_batch(batch, measurements, on_result)
+
+
+def _check_in_processes(batches: list[Batch], on_result: OnResult, *, use_cache: bool) -> list[ClaimResult]:
     """Check batches in several processes; those that quote peers start when the peers have answered."""
     results: dict[int, list[ClaimResult]] = {}
     stop = Event()
     with (
         ThreadPoolExecutor(1) as peer_thread,
-        ProcessPoolExecutor(_PROCESSES, context_with_imports(_PRELOADED), _start_worker) as pool,
+        ProcessPoolExecutor(_PROCESSES, context_with_imports(_PRELOADED), _start_worker, (use_cache,)) as pool,
     ):
         with_peers = [i for i, (_, claims) in enumerate(batches) if any(map(_quotes_peer, claims))]
         work, ask = with_permissions(_work), with_permissions(query_peers)
@@ -101,6 +138,7 @@ def _check_batch(batch: Batch, measurements: Measurements, on_result: OnResult) 
     for claim in claims:
         results.append(check(document, claim, measurements))
         on_result(results[-1])
+    measurements.save()
     return results
 
 
@@ -112,12 +150,12 @@ def _quotes_peer(claim: DocumentClaim) -> bool:
 _worker_measurements: list[Measurements] = []
 
 
-def _start_worker() -> None:
+def _start_worker(use_cache: bool) -> None:
     import torch  # noqa: PLC0415 - only worker processes need it here
 
     exit_with_parent()
     torch.set_num_threads(1)
-    _worker_measurements.append(Measurements())
+    _worker_measurements.append(Measurements(MeasurementCache(on_disk=use_cache)))
 
 
 def _work(batch: Batch, answers: PeerAnswers) -> list[ClaimResult]:

@@ -52,7 +52,7 @@ def resolve(name: str) -> Target:
         UnknownNameError: There is no such preset, or transformers has no such model type.
         TargetError: The file cannot be read, or does not describe a model that transformers can build.
     """
-    if name.endswith(".json"):
+    if _is_file(name):
         return _from_file(name)
     preset = presets.find_preset(name)
     inputs = tuple(Argument(tensor, key) for key, tensor in preset.inputs.items())
@@ -67,7 +67,11 @@ def names() -> list[str]:
 @offline()
 def configure(name: str) -> ConfigurableTarget:
     """Return a model with its settings: the integers of its configuration."""
-    return _configure_file(name) if name.endswith(".json") else _configure_preset(name)
+    return _configure_file(name) if _is_file(name) else _configure_preset(name)
+
+
+def _is_file(name: str) -> bool:
+    return name.endswith(".json")
 
 
 def _configure_preset(name: str) -> ConfigurableTarget:
@@ -199,4 +203,4 @@ def _has_forward(model: type[nn.Module]) -> bool:
     return model.forward is not nn.Module.forward and not model.__name__.endswith("PreTrainedModel")
 
 
-register(Source(resolve, "hf", names, configure=configure))
+register(Source(resolve, "hf", names, configure=configure, is_file=_is_file))
