@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
-from profiler.util.user_cache import cache_folder, installed_code, read_cached, write_cached
+from profiler.util.user_cache import cache_folder, installed_code, read_cached, update_cached, write_cached
 
 
 @pytest.fixture(autouse=True)
@@ -36,3 +38,13 @@ def test_a_folder_that_cannot_be_written_is_no_error(tmp_path, monkeypatch):
 def test_the_key_of_the_installed_code_is_that_of_one_process():
     assert installed_code() == installed_code()
     assert len(installed_code()) == 64
+
+
+def test_no_update_loses_another(tmp_path):
+    def add(number):
+        update_cached("folder/numbers", "key", lambda known: sorted([*(known or []), number]))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(add, range(40)))
+    assert read_cached("folder/numbers", "key") == [*range(40)]
+    assert [path.name for path in (tmp_path / "profiler" / "folder").iterdir()] == ["numbers.json"]
