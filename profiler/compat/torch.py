@@ -59,8 +59,9 @@ class _FormulaRegistry(dict[Any, Any]):
         overload = _overload(packet)
 
         def flops(*args: Any, out_val: Any = None, **kwargs: Any) -> int:
-            specs = SpecCache().call_specs(value_readers_of(overload), args, kwargs, out_val)
-            return 2 * cost_record(to_record(OperatorCall(overload, "", "forward", *specs), 1)).macs
+            called = _called(packet, args, kwargs) or overload
+            specs = SpecCache().call_specs(value_readers_of(called), args, kwargs, out_val)
+            return 2 * cost_record(to_record(OperatorCall(called, "", "forward", *specs), 1)).macs
 
         return flops
 
@@ -74,6 +75,19 @@ def _overload(packet: Any) -> Any:
         if rule is not None and rule.kind is RuleKind.FORMULA and not _is_composite(overload):
             return overload
     return None
+
+
+def _called(packet: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Return the overload that a call of *packet* with these arguments runs; None if torch does not tell.
+
+    The original hands over the packet alone, and two overloads may differ in what they take: ``bernoulli_(p=0.5)`` has
+    no tensor of probabilities.
+    """
+    try:
+        name = torch._C._jit_resolve_packet(packet._qualified_op_name, *args, **kwargs)
+    except (AttributeError, RuntimeError):
+        return None
+    return getattr(packet, name)
 
 
 def _is_composite(overload: Any) -> bool:

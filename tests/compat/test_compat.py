@@ -370,3 +370,15 @@ def test_ptflops_formats_its_text_as_the_original(units):
 def test_ptflops_refuses_an_input_without_samples(x):
     with pytest.raises(InputError, match="no samples to average over"):
         ptflops.get_model_complexity_info(nn.ReLU(), (3,), False, False, input_constructor=lambda _: x)
+
+
+def test_torch_counts_a_layer_that_draws_in_train_mode():
+    """Attention draws with a number, ``bernoulli_(p)``; another overload takes a tensor of probabilities."""
+    layer, x = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), torch.randn(2, 5, 8)
+    counts = []
+    for counter in (FlopCounterMode(display=False), TorchCounter(display=False)):
+        with counter:
+            layer(x).sum().backward()
+            torch.empty(4).bernoulli_(torch.full((4,), 0.5))
+        counts.append(counter.get_total_flops())
+    assert counts[0] == counts[1] > 0
