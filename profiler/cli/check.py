@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 from cyclopts import Parameter
 
@@ -21,12 +21,14 @@ from profiler.report.profile_differences import acceptance_text
 if TYPE_CHECKING:
     from profiler.guard import Baseline, Baselines, Budget, Budgets, Outcome
     from profiler.report.checks import Outcomes
+    from profiler.run.count_requests import CountRequest
     from profiler.tally import Profile
 
 if TYPE_CHECKING:
     Format = str
 else:
     Format = Literal[*CHECK_FORMATS.names()]
+T = TypeVar("T")
 
 
 @app.command(
@@ -58,24 +60,10 @@ def check(
         quiet: Print nothing on stderr except errors and annotations.
     """
     from profiler.guard import Baselines, load_budgets
-    from profiler.guard import check as check_profile
 
     table = load_budgets(budgets)
     baselines = Baselines(table.baselines)
-    outcomes: dict[str, Outcome | ProfilerError] = {}
-    counted: list[tuple[Baseline, Profile]] = []
-    with counting("budgets checked", len(table.budgets), quiet=quiet) as bar:
-        for budget in table.budgets:
-            bar.describe(f"checking {budget.name}")
-            try:
-                baseline = baselines.read(budget.name)
-                profile = _count(budget, quiet=quiet)
-                limits = (limit for limit in budget.limits if not (update and limit.is_relative))
-                outcomes[budget.name] = check_profile(budget.name, profile, limits, baseline.profile)
-                counted.append((baseline, profile))
-            except ProfilerError as error:  # the other budgets are checked all the same
-                outcomes[budget.name] = error
-            bar.advance()
+    outcomes, counted = _check(table, baselines, update=update, quiet=quiet)
     report = CheckReport(outcomes, str(table.path))
     emit(CHECK_FORMATS.render(report, format), output)
     _annotate(outcomes, table)
@@ -88,20 +76,53 @@ def check(
             sys.stderr.write(accepted)
 
 
-def _count(budget: Budget, *, quiet: bool) -> Profile:
-    step = TrainingOptions(budget.train, budget.optimizer, budget.checkpoint, budget.freeze)
-    step.check()
-    from profiler.run.count_target import count_target
+def _check(
+    table: Budgets, baselines: Baselines, *, update: bool, quiet: bool
+) -> tuple[dict[str, Outcome | ProfilerError], list[tuple[Baseline, Profile]]]:
+    """Return the outcome of each budget by its name, and the profiles of those that have one with their baselines."""
+    from profiler.guard import check as check_profile
+    from profiler.run.count_requests import count_requests
 
-    return count_target(
-        budget.target,
-        specs=budget.inputs,
-        batch=budget.batch,
-        dtype=budget.dtype,
-        device=budget.device,
-        notify=lambda message: note(message, quiet=quiet),
-        run=step.run,
-    )
+    ready = {budget.name: _prepare(budget, baselines) for budget in table.budgets}
+    results = count_requests([pair[1] for pair in ready.values() if not isinstance(pair, ProfilerError)])
+    outcomes: dict[str, Outcome | ProfilerError] = {}
+    counted: list[tuple[Baseline, Profile]] = []
+    with counting("budgets checked", len(table.budgets), quiet=quiet) as bar:
+        for budget in table.budgets:
+            bar.describe(f"checking {budget.name}")
+            try:
+                baseline, _ = _or_raise(ready[budget.name])
+                outcome, notes = next(results)
+                for message in notes:
+                    note(message, quiet=quiet)
+                profile = _or_raise(outcome)
+                limits = (limit for limit in budget.limits if not (update and limit.is_relative))
+                outcomes[budget.name] = check_profile(budget.name, profile, limits, baseline.profile)
+                counted.append((baseline, profile))
+            except ProfilerError as error:  # the other budgets are checked all the same
+                outcomes[budget.name] = error
+            bar.advance()
+    return outcomes, counted
+
+
+def _prepare(budget: Budget, baselines: Baselines) -> tuple[Baseline, CountRequest] | ProfilerError:
+    """Return the baseline of a budget and what to count, or the error in one of them."""
+    from profiler.run.count_requests import CountRequest
+
+    step = TrainingOptions(budget.train, budget.optimizer, budget.checkpoint, budget.freeze)
+    try:
+        baseline = baselines.read(budget.name)
+        step.check()
+        request = CountRequest(budget.target, budget.inputs, budget.batch, budget.dtype, budget.device, step.run)
+    except ProfilerError as error:
+        return error
+    return baseline, request
+
+
+def _or_raise(result: T | ProfilerError) -> T:
+    if isinstance(result, ProfilerError):
+        raise result
+    return result
 
 
 def _annotate(outcomes: Outcomes, table: Budgets) -> None:
