@@ -31,6 +31,8 @@ _PATCHED = (torch, torch.Tensor, torch.nn.functional, nn.Module, nn.MultiheadAtt
             torch.autograd, torch.autograd.Function, torch.utils.checkpoint, torch._C._nn, torch.compiler, os,
             warnings, threading, signal,
             torch.fx.Tracer, torch.jit, torch.random, nn.init, threading.Thread)  # fmt: skip
+#: Seconds for a thread that ends.
+_ENDS_S = 5
 _HOOKS = tuple(
     name for name in vars(nn.Module()) if name.endswith(("_hooks", "_hooks_with_kwargs", "_hooks_always_called"))
 )
@@ -58,7 +60,7 @@ def process_state() -> dict[str, object]:
         "folder": (str(Path.cwd()), sorted(map(str, Path(tempfile.gettempdir()).iterdir()))),
         "open files": open_files(),
         "child processes": children(),
-        "threads": sorted(thread.name for thread in threading.enumerate()),
+        "threads": threads(),
         "streams": (sys.stdout, sys.stderr, sys.excepthook, threading.excepthook, sys.gettrace(), sys.getprofile()),
         "collector": (gc.isenabled(), gc.get_threshold(), len(gc.callbacks)),
         "limits": (sys.getrecursionlimit(), sys.getswitchinterval()),
@@ -117,6 +119,14 @@ def children() -> list[int]:
         listed.read_text().split() if listed.exists() else [child.pid for child in multiprocessing.active_children()]
     )
     return sorted({int(pid) for pid in started} - helpers)
+
+
+def threads() -> list[str]:
+    """Return the threads of this process; one that was told to end, as that of a progress bar, has time to do so."""
+    others = [thread for thread in threading.enumerate() if thread is not threading.current_thread()]
+    for thread in others:
+        thread.join(_ENDS_S)
+    return sorted(thread.name for thread in others if thread.is_alive())
 
 
 def _pid(name: str) -> int | None:

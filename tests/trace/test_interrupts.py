@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import random
 import signal
 import sys
 import threading
 import warnings
-from pathlib import Path
 
 import pytest
 import torch
@@ -16,10 +14,10 @@ from torch import nn
 from torch.nn.modules import module as module_hooks
 from torch.optim import optimizer as optimizer_hooks
 from torch.utils import _python_dispatch
+from trust_checks.interrupts import interrupted_at
 
 import profiler
 
-OURS = str(Path(profiler.__file__).parent)
 X = torch.ones(3, 4)
 
 
@@ -61,36 +59,6 @@ def counted(model: nn.Module) -> None:
 
 def stepped(model: nn.Module) -> None:
     profiler.count_step(model, X, optimizer=torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9))
-
-
-def interrupted_at(line: int, run, number: int = signal.SIGINT, raised=KeyboardInterrupt) -> str:
-    """Call *run* with the signal *number* at the line-th line of this package or of contextlib.
-
-    Returns:
-        "raised"; or "lost", where Python ignores what is raised, as in the callback of a weak reference; or "", if the
-        line was not reached.
-    """
-    left = line
-
-    def trace(frame, event, _argument):
-        nonlocal left
-        if not frame.f_code.co_filename.startswith((OURS, contextlib.__file__)):
-            return None
-        if event == "line":
-            left -= 1
-            if left == 0:
-                sys.settrace(None)
-                signal.raise_signal(number)
-        return trace
-
-    sys.settrace(trace)
-    try:
-        run()
-    except raised:
-        return "raised"
-    finally:
-        sys.settrace(None)
-    return "" if left > 0 else "lost"
 
 
 #: Every so manieth line; more of them take minutes.

@@ -113,7 +113,7 @@ ENTRY_POINTS: dict[str, Callable[[Case], None]] = {
     "compat.fvcore": lambda case: _ignore(compat.fvcore.FlopCountAnalysis(case.model, case.args).total()),
     "compat.ptflops": lambda case: _ignore(
         compat.ptflops.get_model_complexity_info(
-            case.model, (1,), input_constructor=lambda _: case.args, print_per_layer_stat=False, verbose=False
+            case.model, (1,), input_constructor=lambda _: case.args[0], print_per_layer_stat=False, verbose=False
         )
     ),
     "compat.torch": _with_flop_counter,
