@@ -10,6 +10,7 @@ from torch import nn
 
 from profiler.errors import OverlapError
 from profiler.trace.checkpoint_calls import observe_checkpoints
+from profiler.trace.compiled_runs import observe_compiled_runs
 from profiler.trace.exports import observe_exports
 from profiler.trace.first_call import named_arguments
 from profiler.trace.held_tensors import Holdings
@@ -105,6 +106,7 @@ class Session:
         unseen = self._recorder.unseen
         stack.enter_context(observe_exports(unseen.on_export))
         stack.enter_context(observe_launches(unseen.on_launch))
+        stack.enter_context(observe_compiled_runs(unseen.on_launch))
         stack.enter_context(observe_checkpoints(self._modules.on_checkpoint))
         stack.enter_context(hand_on(self._recorder, self._modules.place_of_caller))
         stack.enter_context(observe_functions(self._recorder.whole))

@@ -90,7 +90,7 @@ class UnseenWork:
             self._modules.exports(scope).append(Export(storage, address_range(untyped), values, place))
 
     def on_launch(self) -> None:
-        """Note that a Triton kernel is launched, outside of every operator."""
+        """Note that a Triton kernel is launched, or a compiled program run, outside of every operator."""
         if self._modules.scope() is not None and self._is_recording() and not self._modules.is_whole:
             with self._lock:
                 self._launches[self._modules.locate()] += 1
