@@ -51,7 +51,7 @@ def test_a_run_of_a_compiled_program_is_listed(owner, name):
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:.*torch.jit")
+@pytest.mark.filterwarnings("ignore::Warning")  # of the compiler
 @pytest.mark.skipif(shutil.which("g++") is None, reason="AOTInductor needs a compiler of C++")
 def test_a_library_of_aotinductor_is_listed(tmp_path, monkeypatch):
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
