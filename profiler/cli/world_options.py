@@ -20,13 +20,18 @@ if TYPE_CHECKING:
     from profiler.worlds.step import Step
 
 _WORLD = "Count the ranks of a world of so many devices, on this machine; --mesh says how they are arranged."
-_MESH = "Axes of the mesh with their sizes, such as `dp=8,tp=8,pp=16`; the axes are pp, replicate, dp and tp."
+_MESH = "Axes of the mesh with their sizes, such as `dp=8,tp=8,pp=16`; the axes are pp, replicate, dp, cp and tp."
 _DDP = "Replicate the model along the axis dp, with DistributedDataParallel."
 _FSDP = "Shard parameters, gradients and optimizer states along the axis dp, with FSDP2."
 _HSDP = "Shard along the axis dp with FSDP2, and replicate along the axis replicate."
 _TP = "How layers are divided along the axis tp: `auto`, as transformers does, or `FILE.py:NAME`, a dict of styles."
 _SCHEDULE = "Schedule of the pipeline along the axis pp: `1f1b`, `gpipe`, or `interleaved:2` with 2 stages on a rank."
 _MICROBATCHES = "Into how many parts the batch of a rank is divided; without a pipeline, their gradients accumulate."
+_CONTEXT = (
+    "How many ranks share each sequence, with torch's ring attention: the axis cp. They are ranks of the axis dp, "
+    "unless --world has room for them beside it."
+)
+_EXPERTS = "Over how many ranks of the axes dp and cp the experts of a layer are divided; routing is taken as balanced."
 _RANK = "Count this rank alone, and show its whole report in any format."
 _ROLES = "Count one rank of each distinct role; the default without --rank."
 
@@ -44,6 +49,8 @@ class WorldOptions:
     tp_plan: Annotated[str | None, Parameter(help=_TP)] = None
     schedule: Annotated[str, Parameter(help=_SCHEDULE)] = "1f1b"
     microbatches: Annotated[int, Parameter(help=_MICROBATCHES)] = 1
+    context_parallel: Annotated[int, Parameter(help=_CONTEXT)] = 1
+    expert_parallel: Annotated[int, Parameter(help=_EXPERTS)] = 1
     rank: Annotated[int | None, Parameter(help=_RANK)] = None
     roles: Annotated[bool, Parameter(help=_ROLES)] = False
 
@@ -74,8 +81,10 @@ class WorldOptions:
         Raises:
             InputError: The mesh and the options do not fit.
         """
-        mesh = parse_mesh(self.mesh or "", self.world)
-        return ParallelPlan(mesh, self._data_parallel(), self.tp_plan, self.schedule, self.microbatches, autocast)
+        mesh = parse_mesh(self.mesh or "", self.world, self.context_parallel)
+        way = self._data_parallel()
+        experts = self.expert_parallel
+        return ParallelPlan(mesh, way, self.tp_plan, self.schedule, self.microbatches, autocast, experts)
 
     def one_rank(self, step: Step, autocast: str | None) -> Profile | None:
         """Return the profile of the rank that was asked for; None if that is all roles."""
@@ -126,6 +135,7 @@ def _heading(step: Step, plan: ParallelPlan) -> str:
     parts += [plan.data_parallel] if plan.data_parallel != "none" else []
     parts += [plan.schedule] if plan.mesh.size("pp") > 1 else []
     parts += [f"{plan.microbatches} microbatches"] if plan.microbatches > 1 else []
+    parts += [f"experts over {plan.expert_parallel} ranks, balanced routing"] if plan.expert_parallel > 1 else []
     return " · ".join(parts)
 
 

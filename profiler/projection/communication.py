@@ -27,7 +27,7 @@ _START_S = 8.4e-6
 _RING_S, _RING_NETWORK_S = 3.4e-6, 14e-6
 _TREE_S = 28e-6
 #: Axes whose exchanges a layer waits for; those of data parallelism run beside the computation.
-_EXPOSED = frozenset({"tp", "pp"})
+_EXPOSED = frozenset({"tp", "pp", "cp", "ep"})
 
 
 @dataclass(frozen=True, slots=True)

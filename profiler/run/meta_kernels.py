@@ -7,6 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from profiler.trace.known_values import known_values
@@ -23,12 +24,12 @@ def on_meta() -> Iterator[None]:
 
     Inputs that are made in the block keep their values.
     """
-    with _missing_kernels(), known_values():
+    with grouped_products(), known_values():
         yield
 
 
-def _missing_kernels() -> AbstractContextManager[object]:
-    """Return a context in which grouped matrix products of float32 run on ``meta``, as they do on the CPU.
+def grouped_products() -> AbstractContextManager[object]:
+    """Return a context in which grouped matrix products of float32 run on ``meta`` and as fake, as they do on the CPU.
 
     Before torch 2.15 the meta kernel accepts bfloat16 only, so a mixture of experts in float32 fails on ``meta``.
     """
@@ -51,9 +52,14 @@ class _GroupedMatmul(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: tuple[type, ...], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        if func is _GROUPED_MM and args[0].is_meta and args[0].dtype is torch.float32:
+        if func is _GROUPED_MM and _has_no_memory(args[0]) and args[0].dtype is torch.float32:
             return _grouped_mm(*args, **kwargs or {})
         return func(*args, **kwargs or {})
+
+
+def _has_no_memory(tensor: torch.Tensor) -> bool:
+    """Return whether a tensor is on ``meta``, or a fake one."""
+    return tensor.is_meta or isinstance(tensor, FakeTensor)
 
 
 def _grouped_mm(left: torch.Tensor, right: torch.Tensor, offs: torch.Tensor | None = None, **_: Any) -> torch.Tensor:

@@ -9,6 +9,8 @@ import torch.distributed as dist
 from torch import nn
 
 from profiler.run.step_options import repeated_blocks
+from profiler.worlds.experts import divided_experts
+from profiler.worlds.mesh import Mesh
 from profiler.worlds.private_names import find
 from profiler.worlds.tensor_plans import tensor_styles
 
@@ -17,25 +19,65 @@ if TYPE_CHECKING:
 
 
 class DeviceMesh:
-    """The mesh of torch of the initialised process group, with the groups of its axes."""
+    """The mesh of torch of the initialised process group, with the groups of its axes.
+
+    The axes dp and cp are one of it: parameters are sharded, or replicated, over both. What shares a sequence, and what
+    divides experts, have process groups of their own.
+    """
 
     def __init__(self, plan: ParallelPlan) -> None:
         """Make the process groups of every axis."""
-        axes, sizes = zip(*plan.mesh.sizes, strict=True)
-        self._mesh = find("init_device_mesh")("cpu", sizes, mesh_dim_names=axes)
-        self._axes = axes
+        #: The name of the axis over which parameters are sharded or replicated.
+        self.shards = "dp_cp" if plan.mesh.size("cp") > 1 else "dp"
+        self._plan = plan
+        self._sizes = _with_shards(plan, (self.shards, plan.shards))
+        self._mesh = _torch_mesh(self._sizes)
+        self._groups = {"cp": _subgroup(plan.mesh, "cp")} if plan.mesh.size("cp") > 1 else {}
+        self._experts: Any = None
+        if plan.expert_parallel > 1:
+            sizes = _with_shards(plan, ("edp", plan.shards // plan.expert_parallel), ("ep", plan.expert_parallel))
+            self._experts = _torch_mesh(sizes)
+            self._groups["ep"] = _subgroup(Mesh(tuple(sizes.items())), "ep")
 
     def of(self, *axes: str) -> Any:
         """Return the part of the mesh with these axes."""
-        return self._mesh if axes == self._axes else self._mesh[axes if len(axes) > 1 else axes[0]]
+        return _part(self._mesh, axes)
+
+    def sharding(self, *, of_experts: bool = False) -> Any:
+        """Return the part over which FSDP2 shards parameters, which is a smaller one for those of experts."""
+        shards = "edp" if of_experts else self.shards
+        axes = ("replicate", shards) if self._plan.data_parallel == "hsdp" else (shards,)
+        return _part(self._experts if of_experts else self._mesh, axes)
 
     def group(self, axis: str) -> Any:
         """Return the process group of this rank along an axis."""
-        return self._mesh.get_group(axis)
+        return self._groups.get(axis) or self._mesh.get_group(axis)
 
     def axis_names(self) -> dict[str, str]:
         """Return the axis of each process group, by the group's name."""
-        return {str(self.group(axis).group_name): axis for axis in self._axes}
+        return {str(self.group(axis).group_name): axis for axis in (*self._sizes, *self._groups)}
+
+
+def _with_shards(plan: ParallelPlan, *shards: tuple[str, int]) -> dict[str, int]:
+    """Return the sizes of the axes in their order, with *shards* in the place of dp and cp."""
+    sizes: dict[str, int] = {}
+    for axis, size in plan.mesh.sizes:
+        sizes |= dict(shards) if axis in {"dp", "cp"} else {axis: size}
+    return sizes
+
+
+def _torch_mesh(sizes: dict[str, int]) -> Any:
+    return find("init_device_mesh")("cpu", tuple(sizes.values()), mesh_dim_names=tuple(sizes))
+
+
+def _part(mesh: Any, axes: tuple[str, ...]) -> Any:
+    return mesh if axes == mesh.mesh_dim_names else mesh[axes if len(axes) > 1 else axes[0]]
+
+
+def _subgroup(mesh: Mesh, axis: str) -> Any:
+    """Return the process group of this rank along an axis, which is none that torch has already made."""
+    group, _ = dist.new_subgroups_by_enumeration(mesh.groups(axis), group_desc=f"mesh_{axis}")
+    return group
 
 
 def divide_layers(model: nn.Module, plan: ParallelPlan, mesh: DeviceMesh, styles: dict[str, Any]) -> None:
@@ -51,11 +93,12 @@ def divide_layers(model: nn.Module, plan: ParallelPlan, mesh: DeviceMesh, styles
     if present:
         find("parallelize_module")(model, mesh.of("tp"), present)
     if plan.data_parallel in {"fsdp", "hsdp"}:
-        axes = ("dp",) if plan.data_parallel == "fsdp" else ("replicate", "dp")
-        options: dict[str, Any] = {"mesh": mesh.of(*axes), "reshard_after_forward": plan.mesh.size("pp") == 1}
+        options: dict[str, Any] = {"mesh": mesh.sharding(), "reshard_after_forward": plan.mesh.size("pp") == 1}
         if plan.param_dtype is not None:
             dtype = getattr(torch, plan.param_dtype)
             options["mp_policy"] = find("MixedPrecisionPolicy")(param_dtype=dtype, reduce_dtype=torch.float32)
+        for layer in divided_experts(model):
+            find("fully_shard")(layer, **options | {"mesh": mesh.sharding(of_experts=True)})
         for block in blocks_of(model):
             find("fully_shard")(block, **options)
         find("fully_shard")(model, **options)
@@ -63,10 +106,10 @@ def divide_layers(model: nn.Module, plan: ParallelPlan, mesh: DeviceMesh, styles
 
 def replicate(model: nn.Module, mesh: DeviceMesh, *, has_peers: bool) -> nn.Module:
     """Wrap a model in DDP. Without other processes, its buckets are reduced by a hook, as DDP itself does in C++."""
-    replica = nn.parallel.DistributedDataParallel(model, process_group=mesh.group("dp"), init_sync=has_peers)
+    replica = nn.parallel.DistributedDataParallel(model, process_group=mesh.group(mesh.shards), init_sync=has_peers)
     if not has_peers:
         hook = lambda group, bucket: _reduce_bucket(group, bucket)  # noqa: E731, PLW0108 - torch refuses annotations but its own
-        replica.register_comm_hook(mesh.group("dp"), hook)
+        replica.register_comm_hook(mesh.group(mesh.shards), hook)
     return replica
 
 

@@ -9,7 +9,7 @@ from profiler.errors import InputError
 from profiler.escaping import quoted
 
 #: The axes in the order in which ranks are numbered, the slowest first: tensor parallelism is among neighbours.
-AXES = ("pp", "replicate", "dp", "tp")
+AXES = ("pp", "replicate", "dp", "cp", "tp")
 _EXAMPLE = "write for example --mesh dp=8,tp=8,pp=16"
 #: The most ranks of a world: torch makes a process group for each row of the mesh.
 _MAX_RANKS = 2**17
@@ -43,6 +43,19 @@ class Mesh:
             rank //= size
         return 0
 
+    def groups(self, axis: str) -> list[list[int]]:
+        """Return the ranks that differ in their position along an axis alone, one list for each place on the others.
+
+        Example:
+            >>> Mesh((("dp", 2), ("tp", 2))).groups("dp"), Mesh((("dp", 2), ("tp", 2))).groups("tp")
+            ([[0, 2], [1, 3]], [[0, 1], [2, 3]])
+        """
+        rows: dict[tuple[int, ...], list[int]] = {}
+        others = [name for name, _ in self.sizes if name != axis]
+        for rank in range(self.world):
+            rows.setdefault(tuple(self.coordinate(rank, name) for name in others), []).append(rank)
+        return list(rows.values())
+
     def ranks_at(self, axis: str, coordinates: frozenset[int]) -> tuple[int, ...]:
         """Return the ranks whose position along an axis is one of *coordinates*."""
         return tuple(rank for rank in range(self.world) if self.coordinate(rank, axis) in coordinates)
@@ -52,19 +65,22 @@ class Mesh:
         return ",".join(f"{name}={size}" for name, size in self.sizes)
 
 
-def parse_mesh(text: str, world: int | None = None) -> Mesh:
+def parse_mesh(text: str, world: int | None = None, context_parallel: int = 1) -> Mesh:
     """Parse ``dp=8,tp=8``.
 
     Args:
         text: The axes with their sizes.
         world: The number of ranks; None for the product of the sizes.
+        context_parallel: The ranks that share each sequence, if not 1: the size of the axis cp. They are ranks of the
+            axis dp, unless *world* has room for them beside it.
 
     Raises:
-        InputError: An axis is unknown, occurs twice or has no size, or the sizes do not multiply to *world*.
+        InputError: An axis is unknown, occurs twice or has no size, the sizes do not multiply to *world*, or the axis
+            dp does not divide into groups of *context_parallel*.
 
     Example:
-        >>> str(parse_mesh("tp=2,dp=4", 8))
-        'dp=4,tp=2'
+        >>> str(parse_mesh("tp=2,dp=4", 8)), str(parse_mesh("dp=8", 8, 4)), str(parse_mesh("dp=8", 32, 4))
+        ('dp=4,tp=2', 'dp=2,cp=4', 'dp=8,cp=4')
     """
     sizes: dict[str, int] = {}
     for part in text.split(","):
@@ -76,9 +92,28 @@ def parse_mesh(text: str, world: int | None = None) -> Mesh:
             msg = f"the mesh has the axis {axis} twice; {_EXAMPLE}"
             raise InputError(msg)
         sizes[axis] = _size(axis, number)
+    if context_parallel != 1:
+        _add_context(sizes, world, context_parallel)
     mesh = Mesh(tuple((axis, sizes[axis]) for axis in AXES if axis in sizes))
     _check_world(mesh, world)
     return mesh
+
+
+def _add_context(sizes: dict[str, int], world: int | None, count: int) -> None:
+    """Add the axis cp to *sizes*: beside the axis dp if the *world* has so many ranks, or else of its ranks."""
+    if count < 1:
+        msg = f"--context-parallel is {count}; write how many ranks share each sequence, 1 or more"
+        raise InputError(msg)
+    if "cp" in sizes:
+        msg = f"--context-parallel {count} and the axis cp={sizes['cp']} of the mesh mean the same; give one of them"
+        raise InputError(msg)
+    if prod(sizes.values()) * count != world:
+        dp = sizes.get("dp", 1)
+        if dp % count:
+            msg = f"--context-parallel {count} takes its ranks from the axis dp={dp}, which does not divide by {count}"
+            raise InputError(msg)
+        sizes["dp"] = dp // count
+    sizes["cp"] = count
 
 
 def _size(axis: str, number: str) -> int:

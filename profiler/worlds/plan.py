@@ -37,6 +37,8 @@ class ParallelPlan:
     microbatches: int = 1
     #: The dtype of FSDP's gathered parameters; gradients are then reduced in float32. None for the parameters' own.
     param_dtype: str | None = None
+    #: Over how many ranks the experts of a layer are divided; they are ranks of the axes dp and cp.
+    expert_parallel: int = 1
 
     def __post_init__(self) -> None:
         """Validate the combination."""
@@ -50,8 +52,14 @@ class ParallelPlan:
         if self.param_dtype is not None and self.data_parallel not in {"fsdp", "hsdp"}:
             msg = "--autocast sets the dtype of FSDP's gathered parameters in a world; add --fsdp, or use --dtype"
             raise InputError(msg)
+        self._check_experts()
         if self.mesh.size("pp") > 1 or self.schedule != "1f1b":
             self._check_pipeline()
+
+    @property
+    def shards(self) -> int:
+        """The ranks along the axes dp and cp together: over them parameters are sharded, or replicated."""
+        return self.mesh.size("dp") * self.mesh.size("cp")
 
     @property
     def stages_per_rank(self) -> int:
@@ -71,7 +79,8 @@ class ParallelPlan:
 
     def _check_data_parallel(self) -> None:
         needed = _NEEDS.get(self.data_parallel, ())
-        lacking = [axis for axis in needed if axis not in dict(self.mesh.sizes)]
+        present = {"dp" if axis == "cp" else axis for axis, _ in self.mesh.sizes}
+        lacking = [axis for axis in needed if axis not in present]
         if lacking:
             example = ",".join(f"{axis}=2" for axis in needed)
             msg = f"--{self.data_parallel} needs the axis {lacking[0]} in the mesh, such as --mesh {example}"
@@ -81,6 +90,29 @@ class ParallelPlan:
                 way = "--hsdp" if axis == "replicate" else "--fsdp, --ddp or --hsdp"
                 msg = f"the mesh has the axis {axis}={self.mesh.size(axis)}; say how it is used with {way}"
                 raise InputError(msg)
+        if self.mesh.size("cp") > 1 and not needed:
+            msg = (
+                f"ranks that share a sequence (cp={self.mesh.size('cp')}) have the same parameters; say how they are "
+                "kept with --fsdp, --ddp or --hsdp"
+            )
+            raise InputError(msg)
+
+    def _check_experts(self) -> None:
+        count = self.expert_parallel
+        if count < 1:
+            msg = f"--expert-parallel is {count}; write over how many ranks experts are divided, 1 or more"
+            raise InputError(msg)
+        if count == 1:
+            return
+        if self.shards % count:
+            msg = f"--expert-parallel {count} takes its ranks from dp={self.shards}, which does not divide by {count}"
+            raise InputError(msg.replace("from dp", "from dp·cp") if self.mesh.size("cp") > 1 else msg)
+        if self.mesh.size("tp") > 1:
+            msg = "--expert-parallel does not go with the axis tp: what each rank of tp does for experts is not known"
+            raise InputError(msg)
+        if self.data_parallel == "ddp":
+            msg = "--ddp reduces every gradient over the axis dp, and experts differ along it; use --fsdp or --hsdp"
+            raise InputError(msg)
 
     def _check_pipeline(self) -> None:
         if self.schedule.partition(":")[0] not in SCHEDULES or (":" in self.schedule and self.stages_per_rank == 1):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,6 +11,7 @@ from torch import nn
 from torch.utils._pytree import tree_map_only
 
 from profiler.errors import InputError, ModelError, ProfilerError, one_line
+from profiler.run.meta_kernels import grouped_products
 from profiler.run.optimizers import make_optimizer
 from profiler.run.step_options import checkpointed, freeze
 from profiler.run.training_step import default_loss
@@ -18,7 +19,10 @@ from profiler.tally import Profile, tally
 from profiler.targets import build_called, make_inputs, resolve
 from profiler.trace import Session
 from profiler.worlds.divide import DeviceMesh, blocks_of, divide_layers, replicate, styles_for
+from profiler.worlds.experts import divide_experts
+from profiler.worlds.packed_sequences import one_sequence_per_row
 from profiler.worlds.private_names import find
+from profiler.worlds.sequences import ring_attention, share_of_sequence
 from profiler.worlds.stages import Stage, make_stage
 
 if TYPE_CHECKING:
@@ -37,6 +41,8 @@ class _Rank:
     mesh: DeviceMesh
     #: Whether the other ranks exist: then tensors have memory.
     is_real: bool
+    #: Numbers of parameters of experts that other ranks have.
+    elsewhere: list[int] = field(default_factory=list)
 
     @property
     def coordinate(self) -> int:
@@ -69,6 +75,8 @@ def profile_rank(step: Step, plan: ParallelPlan, *, is_real: bool = False) -> Pr
     except Exception as error:
         msg = f"{step.target} raised {one_line(error)} on rank {torch.distributed.get_rank()}"
         raise ModelError(msg) from error
+    if rank.elsewhere:
+        profile = replace(profile, global_params=(profile.global_params or 0) + sum(rank.elsewhere))
     return _with_axes(profile, rank.mesh.axis_names())
 
 
@@ -80,8 +88,8 @@ def fake_tensors() -> Any:
 def _whole_model(rank: _Rank, mode: Any) -> tuple[nn.Module, Callable[[], object]]:
     """Return the divided model of a rank without a pipeline, and what runs it once per microbatch."""
     step, plan = rank.step, rank.plan
-    model, (args, kwargs) = _build(step, _batch(rank) // plan.microbatches)
-    divide_layers(model, plan, rank.mesh, styles_for(model, plan))
+    model, (args, kwargs) = _build(rank)
+    _divide(model, rank, styles_for(model, plan))
     with mode:
         _allocate(model, rank)
         if plan.data_parallel == "ddp":
@@ -125,7 +133,7 @@ def _repeated(microbatch: torch.Tensor, count: int) -> torch.Tensor:
 def _divided_stage(rank: _Rank, index: int) -> Stage:
     """Return a stage of the pipeline with its layers divided over the other axes."""
     plan = rank.plan
-    model, (args, kwargs) = _build(rank.step, _batch(rank) // plan.microbatches)
+    model, (args, kwargs) = _build(rank)
     inputs = [*args, *kwargs.values()]
     if len(inputs) != 1 or not isinstance(inputs[0], torch.Tensor):
         msg = f"a pipeline takes a model of one tensor; {rank.step.target} has {len(inputs)} inputs"
@@ -133,8 +141,15 @@ def _divided_stage(rank: _Rank, index: int) -> Stage:
     styles = styles_for(model, plan)
     exchanged = None if plan.param_dtype is None else getattr(torch, plan.param_dtype)
     stage = make_stage(model, index, plan.stages, inputs[0], exchanged)
-    divide_layers(stage.model, plan, rank.mesh, styles)
+    _divide(stage.model, rank, styles)
     return stage
+
+
+def _divide(model: nn.Module, rank: _Rank, styles: dict[str, Any]) -> None:
+    """Divide a model, or a stage of it, over the axes of the mesh."""
+    if rank.plan.expert_parallel > 1:
+        rank.elsewhere.append(divide_experts(model, rank.mesh.group("ep")))
+    divide_layers(model, rank.plan, rank.mesh, styles)
 
 
 def _stage_indices(rank: _Rank) -> list[int]:
@@ -175,8 +190,13 @@ def _profile(rank: _Rank, model: nn.Module, run: Callable[[], object], mode: Any
             stack.enter_context(_checkpointed(model))
         if rank.plan.mesh.size("tp") > 1:
             stack.enter_context(find("loss_parallel")())
+        if rank.plan.expert_parallel > 1:
+            stack.enter_context(grouped_products())
         stack.enter_context(nullcontext() if step.train else torch.no_grad())
-        with Session(model) as session:
+        if not rank.is_real:
+            stack.enter_context(one_sequence_per_row())
+        ring = ring_attention(model, rank.mesh.group("cp")) if rank.plan.mesh.size("cp") > 1 else nullcontext()
+        with Session(model) as session, ring:
             run()
             if optimizer is not None:
                 optimizer.step()
@@ -199,15 +219,17 @@ def _checkpointed(model: nn.Module) -> Iterator[None]:
         yield
 
 
-def _build(step: Step, batch: int) -> tuple[nn.Module, tuple[tuple[Any, ...], dict[str, Any]]]:
-    """Return the whole model on meta, and the inputs of one microbatch."""
+def _build(rank: _Rank) -> tuple[nn.Module, tuple[tuple[Any, ...], dict[str, Any]]]:
+    """Return the whole model on meta, and the inputs of one microbatch: of each sequence, what this rank has."""
+    step, batch = rank.step, _batch(rank) // rank.plan.microbatches
     model, target = build_called(resolve(step.target), device="meta", dtype=step.dtype)
     model.train(step.train)
     freeze(model, step.freeze)
     config = getattr(model, "config", None)
     if getattr(config, "use_cache", False):
         config.use_cache = False  # type: ignore[union-attr] # training keeps no keys and values
-    return model, make_inputs(target, model, step.specs, batch=batch, device="meta", dtype=step.dtype)
+    inputs = make_inputs(target, model, step.specs, batch=batch, device="meta", dtype=step.dtype)
+    return model, share_of_sequence(inputs, rank.plan.mesh.size("cp"))
 
 
 def _batch(rank: _Rank) -> int:

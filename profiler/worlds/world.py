@@ -60,6 +60,8 @@ def world(
     tp_plan: str | None = None,
     schedule: str = "1f1b",
     microbatches: int = 1,
+    context_parallel: int = 1,
+    expert_parallel: int = 1,
     train: bool = True,
     optimizer: str | None = None,
     checkpoint: bool = False,
@@ -78,6 +80,8 @@ def world(
         tp_plan: ``"auto"`` for the plan of transformers (the default with an axis tp), or ``"file.py:name"``.
         schedule: "gpipe", "1f1b", or "interleaved:2" with two stages of the pipeline on each rank.
         microbatches: Into how many parts the batch of a rank is divided.
+        context_parallel: How many ranks of the axis dp share each sequence; the axis cp of *mesh* says the same.
+        expert_parallel: Over how many ranks of the axes dp and cp experts are divided; routing is balanced.
         train: Profile a training step; otherwise a forward pass.
         optimizer: Name of an optimizer of ``torch.optim``.
         checkpoint: Run the blocks under activation checkpointing.
@@ -91,7 +95,8 @@ def world(
         ModelError: The model raised.
         InstallationError: This version of PyTorch lacks something that is needed.
     """
-    plan = ParallelPlan(parse_mesh(mesh), data_parallel, tp_plan, schedule, microbatches, param_dtype)
+    axes = parse_mesh(mesh, context_parallel=context_parallel)
+    plan = ParallelPlan(axes, data_parallel, tp_plan, schedule, microbatches, param_dtype, expert_parallel)
     step = Step(target, tuple(inputs), batch, dtype, train, optimizer, checkpoint, tuple(freeze))
     return trace_roles(step, plan)
 

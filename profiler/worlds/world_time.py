@@ -91,6 +91,6 @@ def world_time(world: World, device: str, *, precision: str | None = None, mode:
 
 
 def _tokens(first: Profile, plan: ParallelPlan) -> int:
-    """Return the tokens of a step: of a microbatch of the first role, for all microbatches and data-parallel ranks."""
+    """Return the tokens of a step: of a microbatch of the first role, for all microbatches and ranks beside it."""
     each = first.tokens or first.samples
-    return each * plan.microbatches * plan.mesh.size("dp") * plan.mesh.size("replicate")
+    return each * plan.microbatches * plan.shards * plan.mesh.size("replicate")

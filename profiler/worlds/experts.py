@@ -1,0 +1,130 @@
+"""Divide the experts of a mixture over ranks: each rank has some of them, and tokens travel to their experts and back.
+
+Routing is balanced: every expert gets as many tokens as any other, whatever the router says. Its values decide nothing
+that is counted, and a fake rank does not have them.
+"""
+
+from __future__ import annotations
+
+from inspect import signature
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from profiler.errors import InputError
+from profiler.worlds.private_names import find
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_INDEXED = 3
+_WHAT = (
+    "a layer of experts has `num_experts`, parameters with that many parts along their first dimension, and is called "
+    "with hidden states, the chosen experts and their weights, as those of transformers are"
+)
+
+
+def divide_experts(model: nn.Module, group: Any) -> int:
+    """Keep the experts of this rank in each layer of experts, and let tokens travel over the process group.
+
+    Returns:
+        The number of parameters that the other ranks of the group have instead.
+
+    Raises:
+        InputError: The model has no experts, or they do not divide.
+    """
+    layers = {path: module for path, module in model.named_modules() if _has_experts(module)}
+    if not layers:
+        msg = f"--expert-parallel divides experts, and {type(model).__name__} has none that are known; {_WHAT}"
+        raise InputError(msg)
+    for path, layer in layers.items():
+        if layer.num_experts % group.size():
+            msg = f"{path} has {layer.num_experts} experts, which do not divide over {group.size()} ranks"
+            raise InputError(msg)
+        _keep_own(layer, group)
+    return sum((group.size() - 1) * p.numel() for layer in layers.values() for p in layer.parameters())
+
+
+def divided_experts(model: nn.Module) -> Iterator[nn.Module]:
+    """Yield the layers whose experts are divided."""
+    return (module for module in model.modules() if isinstance(module.__dict__.get("forward"), _Exchange))
+
+
+def _has_experts(module: nn.Module) -> bool:
+    count = getattr(module, "num_experts", None)
+    own = list(module.parameters(recurse=False))
+    if not isinstance(count, int) or not any(p.dim() == _INDEXED for p in own):
+        return False
+    return all(p.shape[0] == count for p in own) and len(signature(module.forward).parameters) >= _INDEXED
+
+
+def _keep_own(layer: Any, group: Any) -> None:
+    """Keep a share of the parameters on meta, and exchange tokens around the layer's own forward."""
+    layer.num_experts //= group.size()
+    for name, parameter in list(layer.named_parameters(recurse=False)):
+        share = parameter[: layer.num_experts].detach().clone()
+        setattr(layer, name, nn.Parameter(share, requires_grad=parameter.requires_grad))
+    layer.forward = _Exchange(layer, group)
+
+
+class _Exchange:
+    """The forward of a layer whose experts are divided.
+
+    Tokens are sorted by expert, sent to the ranks that have it together with the weights of the router, and come back
+    multiplied by them.
+
+    Source: MoEAlltoAllTokenDispatcher in megatron/core/transformer/moe/token_dispatcher.py of Megatron-LM;
+    ExpertParallel in torchtitan/distributed/expert_parallel.py.
+    """
+
+    def __init__(self, layer: Any, group: Any) -> None:
+        self._layer, self._group = layer, group
+        self._own = layer.forward
+        self._signature = signature(self._own)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Return the sum of what the chosen experts of each token return."""
+        hidden, chosen, weights, *_ = self._signature.bind(*args, **kwargs).args
+        tokens, choices = hidden.reshape(-1, hidden.shape[-1]), chosen.reshape(-1, chosen.shape[-1])
+        each = self._tokens_per_expert(*choices.shape)
+        order = choices.flatten().argsort(stable=True)
+        self._tell_counts(choices)
+        sent = self._exchange(tokens[order // choices.shape[1]])
+        given = self._exchange(weights.reshape(-1, 1)[order])
+        returned = self._exchange(self._own(sent, self._owners(each, sent.device), given))
+        places = torch.empty_like(order).scatter_(0, order, torch.arange(len(order), device=order.device))
+        return returned[places].view(*choices.shape, -1).sum(dim=1).view(hidden.shape)
+
+    def _tokens_per_expert(self, tokens: int, choices: int) -> int:
+        """Return how many tokens of this rank each expert gets.
+
+        Raises:
+            InputError: They cannot be the same for all.
+        """
+        experts = self._layer.num_experts * self._group.size()
+        each, rest = divmod(tokens * choices, experts)
+        if rest or not each:
+            msg = (
+                f"{tokens} tokens with {choices} experts each do not spread evenly over {experts} experts; "
+                f"choose a batch and a sequence whose product is a multiple of {experts}"
+            )
+            raise InputError(msg)
+        return each
+
+    def _tell_counts(self, choices: torch.Tensor) -> None:
+        """Tell each rank how many tokens it gets for each of its experts, as routing that is not balanced needs."""
+        experts = self._layer.num_experts * self._group.size()
+        with torch.no_grad():
+            counts = torch.histc(choices.flatten().float(), bins=experts, min=0, max=experts - 1)
+            self._exchange(counts)
+
+    def _exchange(self, rows: torch.Tensor) -> torch.Tensor:
+        splits = [len(rows) // self._group.size()] * self._group.size()
+        received: torch.Tensor = find("all_to_all_single_autograd")(rows, splits, splits, self._group)
+        return received
+
+    def _owners(self, each: int, device: torch.device) -> torch.Tensor:
+        """Return which of this rank's experts has to do with each row that it receives, as a column."""
+        own = torch.arange(self._layer.num_experts, device=device).repeat_interleave(each)
+        return own.repeat(self._group.size()).unsqueeze(1)
