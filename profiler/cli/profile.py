@@ -84,7 +84,7 @@ def profile(
         with working(f"tracing {world.mesh}", quiet=quiet):
             shown = world.one_rank(ranks, autocast)
         if shown is not None:
-            show(shown, title=f"{target} · rank {world.rank} of {world.mesh}", depth=depth, form=format, output=output)
+            show(shown, title=world.rank_title(target, autocast), depth=depth, form=format, output=output)
             return
         with working(f"tracing the roles of {world.mesh}", quiet=quiet):
             text = world.roles_report(ranks, autocast, format, target_device)

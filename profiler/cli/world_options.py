@@ -96,6 +96,11 @@ class WorldOptions:
         check_rank(self.rank, plan)
         return profile_in_process(step, plan, self.rank)
 
+    def rank_title(self, target: str, autocast: str | None) -> str:
+        """Return the title of the report on one rank."""
+        plan = self.plan(autocast)
+        return " · ".join([target, f"rank {self.rank} of {plan.mesh}", *_routing(plan)])
+
     def roles_report(self, step: Step, autocast: str | None, form: str, device: DeviceOptions) -> str:
         """Trace the roles of the world, project them onto the *device* if one is named, and return the report.
 
@@ -135,8 +140,11 @@ def _heading(step: Step, plan: ParallelPlan) -> str:
     parts += [plan.data_parallel] if plan.data_parallel != "none" else []
     parts += [plan.schedule] if plan.mesh.size("pp") > 1 else []
     parts += [f"{plan.microbatches} microbatches"] if plan.microbatches > 1 else []
-    parts += [f"experts over {plan.expert_parallel} ranks, balanced routing"] if plan.expert_parallel > 1 else []
-    return " · ".join(parts)
+    return " · ".join([*parts, *_routing(plan)])
+
+
+def _routing(plan: ParallelPlan) -> list[str]:
+    return [f"experts over {plan.expert_parallel} ranks, balanced routing"] if plan.expert_parallel > 1 else []
 
 
 NO_WORLD = WorldOptions()

@@ -56,7 +56,13 @@ def _row(record: OpRecord, groups: dict[str, ProcessGroup]) -> Communication | N
         dtype=payload[0].dtype if payload else "none",
         calls=record.calls,
         payload_bytes=record.calls * size,
-        wire_bytes=record.calls * wire_bytes(kind, size, len(group.ranks)),
+        wire_bytes=record.calls * (size if _is_shift(record) else wire_bytes(kind, size, len(group.ranks))),
         module=record.module,
         phase=record.phase,
     )
+
+
+def _is_shift(record: OpRecord) -> bool:
+    """Return whether an all-to-all sends its whole payload to one rank, as each step of a ring does."""
+    splits = dict(record.arguments).get("input_split_sizes")
+    return isinstance(splits, tuple) and len(splits) > 1 and sum(size != 0 for size in splits) == 1

@@ -57,11 +57,21 @@ def _resolve(name: str, axes: dict[str, str]) -> ProcessGroup | None:
 
 
 def _mesh_axes(tensors: Iterable[torch.Tensor]) -> dict[str, str]:
-    """Return the dimensions of the meshes of distributed tensors, by the name of their group."""
+    """Return the dimensions of the meshes of distributed tensors, by the name of their group, if that still exists."""
     meshes = {id(mesh): mesh for mesh in (getattr(tensor, "device_mesh", None) for tensor in tensors) if mesh}
-    return {
-        str(mesh.get_group(axis).group_name): axis for mesh in meshes.values() for axis in mesh.mesh_dim_names or ()
-    }
+    named = [(_group_of(mesh, axis), axis) for mesh in meshes.values() for axis in mesh.mesh_dim_names or ()]
+    return {name: axis for name, axis in named if name is not None}
+
+
+def _group_of(mesh: Any, axis: str) -> str | None:
+    """Return the name of the group along a dimension of a mesh; None if it was destroyed.
+
+    Torch may take a mesh for an equal one of an earlier process group, which is in its caches.
+    """
+    try:
+        return str(mesh.get_group(axis).group_name)
+    except (RuntimeError, KeyError, ValueError):
+        return None
 
 
 def _unboxed(argument: Any) -> Any:

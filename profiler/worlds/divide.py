@@ -15,6 +15,8 @@ from profiler.worlds.private_names import find
 from profiler.worlds.tensor_plans import tensor_styles
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from profiler.worlds.plan import ParallelPlan
 
 
@@ -98,10 +100,23 @@ def divide_layers(model: nn.Module, plan: ParallelPlan, mesh: DeviceMesh, styles
             dtype = getattr(torch, plan.param_dtype)
             options["mp_policy"] = find("MixedPrecisionPolicy")(param_dtype=dtype, reduce_dtype=torch.float32)
         for layer in divided_experts(model):
-            find("fully_shard")(layer, **options | {"mesh": mesh.sharding(of_experts=True)})
+            where = mesh.sharding(of_experts=True)
+            find("fully_shard")(layer, **options | {"mesh": where, "shard_placement_fn": _divisible(where.size(-1))})
         for block in blocks_of(model):
             find("fully_shard")(block, **options)
         find("fully_shard")(model, **options)
+
+
+def _divisible(shards: int) -> Callable[[nn.Parameter], Any]:
+    """Return what lets FSDP2 shard the parameters of experts along a dimension that divides: experts may be few.
+
+    Source: torchtitan, torchtitan/models/llama4/infra/parallelize.py (``_experts_shard_placement_fn``).
+    """
+
+    def placement(parameter: nn.Parameter) -> Any:
+        return find("Shard")(next((dim for dim, size in enumerate(parameter.shape) if size % shards == 0), 0))
+
+    return placement
 
 
 def replicate(model: nn.Module, mesh: DeviceMesh, *, has_peers: bool) -> nn.Module:

@@ -94,7 +94,7 @@ class _Exchange:
         given = self._exchange(weights.reshape(-1, 1)[order])
         returned = self._exchange(self._own(sent, self._owners(each, sent.device), given))
         places = torch.empty_like(order).scatter_(0, order, torch.arange(len(order), device=order.device))
-        return returned[places].view(*choices.shape, -1).sum(dim=1).view(hidden.shape)
+        return returned[places].view(*hidden.shape[:-1], choices.shape[1], -1).sum(dim=-2)
 
     def _tokens_per_expert(self, tokens: int, choices: int) -> int:
         """Return how many tokens of this rank each expert gets.
@@ -102,7 +102,7 @@ class _Exchange:
         Raises:
             InputError: They cannot be the same for all.
         """
-        experts = self._layer.num_experts * self._group.size()
+        experts: int = self._layer.num_experts * self._group.size()
         each, rest = divmod(tokens * choices, experts)
         if rest or not each:
             msg = (
@@ -117,7 +117,7 @@ class _Exchange:
         experts = self._layer.num_experts * self._group.size()
         with torch.no_grad():
             counts = torch.histc(choices.flatten().float(), bins=experts, min=0, max=experts - 1)
-            self._exchange(counts)
+            find("wait_tensor")(self._exchange(counts))
 
     def _exchange(self, rows: torch.Tensor) -> torch.Tensor:
         splits = [len(rows) // self._group.size()] * self._group.size()

@@ -182,6 +182,7 @@ def _schedule(rank: _Rank, stages: list[Stage]) -> Any:
 def _profile(rank: _Rank, model: nn.Module, run: Callable[[], object], mode: Any) -> Profile:
     """Profile a step in the middle of training: the optimizer has its states."""
     step = rank.step
+    products = grouped_products() if rank.plan.expert_parallel > 1 else nullcontext()  # asked where nothing is fake
     with mode, ExitStack() as stack:
         optimizer = None if step.optimizer is None else make_optimizer(step.optimizer, model)
         if optimizer is not None:
@@ -190,8 +191,7 @@ def _profile(rank: _Rank, model: nn.Module, run: Callable[[], object], mode: Any
             stack.enter_context(_checkpointed(model))
         if rank.plan.mesh.size("tp") > 1:
             stack.enter_context(find("loss_parallel")())
-        if rank.plan.expert_parallel > 1:
-            stack.enter_context(grouped_products())
+        stack.enter_context(products)
         stack.enter_context(nullcontext() if step.train else torch.no_grad())
         if not rank.is_real:
             stack.enter_context(one_sequence_per_row())

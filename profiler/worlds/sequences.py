@@ -67,8 +67,8 @@ def ring_attention(model: nn.Module, group: Any) -> Iterator[None]:
         yield
     if not mode.calls:
         msg = (
-            f"{type(model).__name__} calls no torch.nn.functional.scaled_dot_product_attention, which is where ranks of "
-            "the axis cp exchange; use another axis of the mesh"
+            f"{type(model).__name__} calls no torch.nn.functional.scaled_dot_product_attention, which is where "
+            "ranks of the axis cp exchange; use another axis of the mesh"
         )
         raise InputError(msg)
 
@@ -97,9 +97,9 @@ def _attention(
     value: torch.Tensor,
     attn_mask: torch.Tensor | None = None,
     dropout_p: float = 0.0,
-    is_causal: bool = False,  # noqa: FBT001, FBT002 - as the function that it replaces
+    is_causal: bool = False,
     scale: float | None = None,
-    enable_gqa: bool = False,  # noqa: FBT001, FBT002 - as the function that it replaces
+    enable_gqa: bool = False,
 ) -> torch.Tensor:
     """Return the attention of this rank's queries to the keys and values of all ranks."""
     del enable_gqa  # the shapes tell
@@ -115,7 +115,7 @@ def _attention(
             f"not divide; choose a multiple of {2 * ranks}"
         )
         raise InputError(msg)
-    output: torch.Tensor = _Ring.apply(group, query, key, value, is_causal, scale)  # type: ignore[no-untyped-call]
+    output: torch.Tensor = _Ring.apply(group, query, key, value, is_causal, scale)
     return output
 
 
@@ -123,26 +123,27 @@ class _Ring(torch.autograd.Function):
     """Ring attention of torch, with the kernel of the CPU."""
 
     @staticmethod
-    def forward(  # noqa: PLR0913, PLR0917 - as autograd passes them
+    def forward(
         ctx: Any,
         group: Any,
         query: torch.Tensor,
         key: torch.Tensor,
         value: torch.Tensor,
-        is_causal: bool,  # noqa: FBT001 - as autograd passes it
+        is_causal: bool,
         scale: float | None,
     ) -> torch.Tensor:
         """Return the attention; keep what the backward pass needs."""
+        output: torch.Tensor
         with _balanced(is_causal):
             output, logsumexp, *_ = find("_templated_ring_attention")(
                 group, _SEQUENCE, _flash(scale), query, key, value, is_causal=is_causal
             )
         ctx.save_for_backward(query, key, value, output, logsumexp)
         ctx.options = (group, is_causal, scale)
-        return output  # type: ignore[no-any-return]
+        return output
 
     @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         """Return the gradients of queries, keys and values."""
         group, is_causal, scale = ctx.options
         query, key, value, output, logsumexp = ctx.saved_tensors
@@ -176,11 +177,9 @@ def _flash(scale: float | None) -> Callable[..., Any]:
 def _flash_backward(scale: float | None) -> Callable[..., Any]:
     """Return the kernel of the backward pass in the form that the ring calls."""
 
-    def run(*, grad_out: Any, query: Any, key: Any, value: Any, out: Any, logsumexp: Any, is_causal: bool) -> Any:  # noqa: PLR0913 - as the ring passes them
+    def run(*, grad_out: Any, query: Any, key: Any, value: Any, out: Any, logsumexp: Any, is_causal: bool) -> Any:
         whole = [_repeated(x, query) for x in (key, value)]
-        by_query, *others = _FLASH_BACKWARD(
-            grad_out, query, *whole, out, logsumexp, 0.0, is_causal, scale=scale
-        )
+        by_query, *others = _FLASH_BACKWARD(grad_out, query, *whole, out, logsumexp, 0.0, is_causal, scale=scale)
         return (by_query, *(_summed(x, key) for x in others))
 
     return run
@@ -199,7 +198,7 @@ def _summed(gradient: torch.Tensor, shared: torch.Tensor) -> torch.Tensor:
 
 
 @contextmanager
-def _balanced(is_causal: bool) -> Iterator[None]:  # noqa: FBT001 - the only argument
+def _balanced(is_causal: bool) -> Iterator[None]:
     """Let a rank have two parts of a causal sequence, one near its beginning and one near its end; torch's default."""
     options = find("_cp_options")
     before = options.enable_load_balance

@@ -12,10 +12,33 @@ from profiler.tally.saved import from_json
 
 pytestmark = pytest.mark.skipif(not dist.is_available(), reason="torch.distributed is not built")
 NETS = """
+import torch
 from torch import nn
 
 def net():
     return nn.Sequential(*(nn.Linear(8, 8, bias=False) for _ in range(6)))
+
+class Experts(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.num_experts, self.weight = 4, nn.Parameter(torch.zeros(4, 8, 8))
+
+    def forward(self, x, chosen, weights):
+        rows = x[chosen.flatten().argsort() // chosen.shape[1]]
+        y = (rows.view(self.num_experts, -1, 8) @ self.weight).view(*chosen.shape, 8)
+        return (y * weights.unsqueeze(-1)).sum(1)
+
+class Mixture(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.experts = Experts()
+
+    def forward(self, x):
+        weights, chosen = x.topk(2)
+        return self.experts(x, chosen % 4, weights)
+
+def mixture():
+    return Mixture()
 """
 NET = "nets.py:net"
 
@@ -45,13 +68,34 @@ def test_one_rank_is_shown_like_any_profile(capsys):
     assert "96 float32 of 384 in all" in out
 
 
+@pytest.mark.usefixtures("here")
+def test_balanced_routing_is_said_of_all_roles_and_of_one_rank(capsys):
+    words = ["nets.py:mixture", "--world", "4", "--mesh", "dp=4", "--fsdp", "-i", "8", "-b", "2", "--quiet"]
+    for more in ([], ["--rank", "1"]):
+        status, out, err = run(capsys, *words, "--expert-parallel", "2", *more)
+        assert (status, err) == (0, "")
+        assert "dp=4" in out.splitlines()[0]
+        assert "experts over 2 ranks, balanced routing" in out.splitlines()[0]
+        # two tokens by two experts of 8·8: each rank does as much as one that has all experts
+        assert "256 MAC" in out or " 256 " in out
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["--world", "8"], "does not say how ranks are arranged; add --mesh dp=8"),
         (["--world", "8", "--mesh", "dp=3"], "the mesh dp=3 has 3 ranks, and the world 8"),
-        (["--mesh", "x=2"], "the mesh has no axis 'x'; the axes are pp, replicate, dp, tp"),
+        (["--mesh", "x=2"], "the mesh has no axis 'x'; the axes are pp, replicate, dp, cp, tp"),
         (["--mesh", "dp=2,dp=2"], "the axis dp twice"),
+        (["--mesh", "dp=6", "--context-parallel", "4"], "from the axis dp=6, which does not divide by 4"),
+        (["--mesh", "cp=2", "--context-parallel", "2"], "mean the same; give one of them"),
+        (["--mesh", "dp=2", "--context-parallel", "0"], "--context-parallel is 0"),
+        (["--mesh", "cp=2"], "say how they are kept with --fsdp, --ddp or --hsdp"),
+        (["--mesh", "dp=6", "--fsdp", "--expert-parallel", "4"], "from dp=6, which does not divide by 4"),
+        (["--mesh", "dp=2", "--fsdp", "--expert-parallel", "0"], "--expert-parallel is 0"),
+        (["--mesh", "dp=2", "--ddp", "--expert-parallel", "2"], "use --fsdp or --hsdp"),
+        (["--mesh", "dp=2,tp=2", "--fsdp", "--expert-parallel", "2"], "does not go with the axis tp"),
+        (["--mesh", "dp=2", "--fsdp", "--expert-parallel", "2"], "has none that are known"),
         (["--mesh", "dp=0"], "the size of the axis dp is '0'"),
         (["--mesh", "dp"], "the size of the axis dp is ''"),
         (["--mesh", "dp=99999999999999999999"], "write an integer from 1 to"),

@@ -26,6 +26,7 @@ from profiler.worlds.rank_step import profile_rank
 from profiler.worlds.step import Step
 
 WIDTH, HEADS, WIDE, VOCABULARY, TOKENS, BLOCKS = 32, 4, 64, 128, 16, 4
+EXPERTS, CHOICES = 4, 2
 HERE = Path(__file__)
 
 
@@ -61,10 +62,88 @@ class Block(nn.Module):
         return x + self.feed_forward(self.ffn_norm(x))
 
 
-def llama() -> nn.Sequential:
+class Experts(nn.Module):
+    """Experts with the calls of transformers; every expert has to get as many rows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.num_experts = EXPERTS
+        self.up = nn.Parameter(torch.empty(EXPERTS, WIDTH, WIDE))
+        self.down = nn.Parameter(torch.empty(EXPERTS, WIDE, WIDTH))
+
+    def forward(self, x: torch.Tensor, chosen: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        order = chosen.flatten().argsort()
+        rows = x[order // chosen.shape[1]].view(self.num_experts, -1, WIDTH)
+        y = torch.bmm(functional.silu(torch.bmm(rows, self.up)), self.down).view(-1, WIDTH)
+        return torch.zeros_like(x).index_add(0, order // chosen.shape[1], y * weights.flatten()[order, None])
+
+
+class Mixture(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate, self.experts = nn.Linear(WIDTH, EXPERTS, bias=False), Experts()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        rows = x.flatten(0, 1)
+        weights, chosen = self.gate(rows).softmax(-1).topk(CHOICES)
+        return self.experts(rows, chosen, weights).view(x.shape)
+
+
+class MixtureBlock(Block):
+    def __init__(self) -> None:
+        super().__init__()
+        self.feed_forward = Mixture()
+
+
+def llama(block: type[Block] = Block) -> nn.Sequential:
     """Return a small Llama whose parts a pipeline can divide: embedding, blocks, and a norm with the head."""
     head = nn.Sequential(nn.RMSNorm(WIDTH), nn.Linear(WIDTH, VOCABULARY, bias=False))
-    return nn.Sequential(nn.Embedding(VOCABULARY, WIDTH), *(Block() for _ in range(BLOCKS)), head)
+    return nn.Sequential(nn.Embedding(VOCABULARY, WIDTH), *(block() for _ in range(BLOCKS)), head)
+
+
+def mixture() -> nn.Sequential:
+    """Return the same with a mixture of experts in each block."""
+    return llama(MixtureBlock)
+
+
+def masked() -> nn.Module:
+    """Return a model that passes a mask to attention."""
+    return nn.Sequential(nn.Embedding(VOCABULARY, WIDTH), Masked())
+
+
+class Masked(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        q = x.unsqueeze(1)
+        return functional.scaled_dot_product_attention(q, q, q, attn_mask=q @ q.transpose(-1, -2) > 0)
+
+
+def recurrent() -> nn.Module:
+    """Return a model that mixes along the sequence without attention."""
+    return nn.Sequential(nn.Embedding(VOCABULARY, WIDTH), nn.LSTM(WIDTH, WIDTH))
+
+
+def pointwise() -> nn.Module:
+    """Return a model that does not mix along the sequence."""
+    return nn.Sequential(nn.Embedding(VOCABULARY, WIDTH), nn.Linear(WIDTH, WIDTH), nn.ReLU())
+
+
+def transformers_llama() -> nn.Module:
+    """Return a small Llama of transformers, in which queries share keys and values."""
+    return _of_transformers("Llama")
+
+
+def transformers_mixtral() -> nn.Module:
+    """Return a small Mixtral of transformers."""
+    return _of_transformers("Mixtral", num_local_experts=EXPERTS)
+
+
+def _of_transformers(name: str, **settings: int) -> nn.Module:
+    import transformers
+
+    sizes = {"hidden_size": WIDTH, "intermediate_size": WIDE, "vocab_size": VOCABULARY, "num_hidden_layers": 2}
+    heads = {"num_attention_heads": HEADS, "num_key_value_heads": HEADS // 2}
+    config = getattr(transformers, f"{name}Config")(**sizes, **heads, **settings)
+    return getattr(transformers, f"{name}ForCausalLM")(config)
 
 
 def padded() -> nn.Sequential:
@@ -104,6 +183,12 @@ CASES = {
         "tp and sp": ("tp=2", {"tp_plan": SP}),
         "gpipe": ("pp=2", {"schedule": "gpipe", "microbatches": 4}),
         "1f1b": ("pp=2", {"schedule": "1f1b", "microbatches": 4}),
+        "cp": ("cp=2", {"data_parallel": "fsdp"}),
+        "cp, ddp, transformers": ("cp=2", {"data_parallel": "ddp", "model": "transformers_llama"}),
+        "ep": ("dp=2", {"data_parallel": "fsdp", "expert_parallel": 2, "model": "mixture"}),
+        "ep, transformers": (
+            "dp=2", {"data_parallel": "fsdp", "expert_parallel": 2, "model": "transformers_mixtral"},
+        ),
     },
     4: {
         "ddp": ("dp=4", {"data_parallel": "ddp"}),
@@ -115,21 +200,41 @@ CASES = {
         "pp × fsdp": ("pp=2,dp=2", {"data_parallel": "fsdp", "schedule": "1f1b", "microbatches": 4}),
         "pp × tp": ("pp=2,tp=2", {"tp_plan": TP, "schedule": "gpipe", "microbatches": 2}),
         "interleaved": ("pp=4", {"schedule": "interleaved:2", "microbatches": 4}),
+        "cp": ("cp=4", {"data_parallel": "fsdp"}),
+        "fsdp × cp": ("dp=2,cp=2", {"data_parallel": "fsdp"}),
+        "cp × tp": ("cp=2,tp=2", {"data_parallel": "fsdp", "tp_plan": TP}),
+        "pp × cp": ("pp=2,cp=2", {"data_parallel": "fsdp", "schedule": "gpipe", "microbatches": 2}),
+        "ep": ("dp=4", {"data_parallel": "fsdp", "expert_parallel": 4, "model": "mixture"}),
+        "fsdp × ep": ("dp=4", {"data_parallel": "fsdp", "expert_parallel": 2, "model": "mixture"}),
+        "hsdp × ep": ("replicate=2,dp=2", {"data_parallel": "hsdp", "expert_parallel": 2, "model": "mixture"}),
+        "cp × ep": ("dp=2,cp=2", {"data_parallel": "fsdp", "expert_parallel": 4, "model": "mixture"}),
+        "pp × ep": (
+            "pp=2,dp=2",
+            {"data_parallel": "fsdp", "expert_parallel": 2, "model": "mixture", "schedule": "1f1b", "microbatches": 4},
+        ),
     },
-}
+}  # fmt: skip
 
 
-def step_of(plan: ParallelPlan) -> Step:
-    factory = "padded" if plan.stages_per_rank > 1 else "llama"
+def case(ranks: int, name: str) -> tuple[ParallelPlan, Step]:
+    """Return the plan and the step of a case."""
+    mesh, options = CASES[ranks][name]
+    options = dict(options)
+    factory = options.pop("model", "")
+    plan = ParallelPlan(parse_mesh(mesh, ranks), **options)
+    return plan, step_of(plan, factory)
+
+
+def step_of(plan: ParallelPlan, factory: str = "") -> Step:
+    factory = factory or ("padded" if plan.stages_per_rank > 1 else "llama")
     batch = 2 * plan.microbatches
     return Step(f"{HERE}:{factory}", (f"{TOKENS}:int64",), batch, train=True, optimizer="adamw")
 
 
 def figures(ranks: int, name: str, *, is_real: bool) -> dict:
     """Return what the two are compared in."""
-    mesh, options = CASES[ranks][name]
-    plan = ParallelPlan(parse_mesh(mesh), **options)
-    p = profile_rank(step_of(plan), plan, is_real=is_real)
+    plan, step = case(ranks, name)
+    p = profile_rank(step, plan, is_real=is_real)
     return {
         "macs": {phase: totals.macs for phase, totals in p.phases.items()},
         "other_flops": {phase: totals.other_flops for phase, totals in p.phases.items()},

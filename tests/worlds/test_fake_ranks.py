@@ -4,7 +4,21 @@ from __future__ import annotations
 
 import pytest
 import torch.distributed as dist
-from worlds.cases import BLOCKS, CASES, HERE, SP, TOKENS, TP, VOCABULARY, WIDE, WIDTH, step_of
+from worlds.cases import (
+    BLOCKS,
+    CASES,
+    CHOICES,
+    EXPERTS,
+    HERE,
+    SP,
+    TOKENS,
+    TP,
+    VOCABULARY,
+    WIDE,
+    WIDTH,
+    case,
+    step_of,
+)
 
 import profiler
 from profiler.errors import InputError, InstallationError
@@ -64,6 +78,79 @@ def test_sequence_parallel_ranks_gather_and_scatter_instead_of_reducing():
     p = rank_of("tp=4", tp_plan=SP)
     assert total(p, "reduce_scatter") >= 2 * BLOCKS * HIDDEN
     assert total(p, "all_reduce") < HIDDEN
+
+
+def test_ranks_that_share_sequences_divide_what_the_mask_leaves():
+    whole, parts = rank_of("tp=1"), [rank_of("cp=4", rank, data_parallel="fsdp") for rank in range(4)]
+    for phase in ("forward", "backward"):
+        assert sum(p.phases[phase].masked_macs for p in parts) == whole.phases[phase].masked_macs
+        assert len({p.phases[phase].macs for p in parts}) == 1
+    assert (parts[0].totals.params, parts[0].totals.global_params) == (PARAMS // 4, PARAMS)
+
+
+@pytest.mark.parametrize("ranks", [2, 4])
+def test_keys_and_values_are_gathered_and_their_gradients_go_round_the_ring(ranks):
+    p = rank_of(f"cp={ranks}", data_parallel="fsdp")
+    for kind, phase in (("all_gather", "forward"), ("all_gather", "backward"), ("all_to_all", "backward")):
+        same = [row for row in p.communication if (row.axis, row.kind, row.phase) == ("cp", kind, phase)]
+        # keys and values of all tokens; of the gradients, each of the ranks' steps moves a share to the next rank
+        assert sum(row.payload_bytes for row in same) == BLOCKS * 2 * HIDDEN
+        sent = BLOCKS * 2 * HIDDEN if kind == "all_to_all" else BLOCKS * 2 * HIDDEN * (ranks - 1) // ranks
+        assert sum(row.wire_bytes for row in same) == sent
+    assert total(p, "reduce_scatter") == 4 * PARAMS
+
+
+def test_parameters_are_sharded_over_the_axes_dp_and_cp_together():
+    p = rank_of("dp=2,cp=2", data_parallel="fsdp")
+    assert p.totals.params == PARAMS // 4
+    assert {(row.axis, row.group_size) for row in p.communication} == {("dp_cp", 4), ("cp", 2)}
+
+
+MIXTURE = BLOCKS * (4 * WIDTH * WIDTH + EXPERTS * 2 * WIDTH * WIDE + WIDTH * EXPERTS + 2 * WIDTH)
+MIXTURE += 2 * EMBEDDING + WIDTH
+
+
+@pytest.mark.parametrize("ranks", [2, 4])
+def test_ranks_that_divide_experts_do_as_much_as_one_that_has_them_all(ranks):
+    plan = ParallelPlan(parse_mesh("tp=1"))
+    whole = rank_of("tp=1", step=step_of(plan, "mixture"))
+    p = rank_of("dp=4", step=step_of(plan, "mixture"), data_parallel="fsdp", expert_parallel=ranks)
+    assert {n: t.macs for n, t in p.phases.items()} == {n: t.macs for n, t in whole.phases.items()}
+    assert whole.totals.params == p.totals.global_params == MIXTURE
+    assert p.totals.params == MIXTURE // 4
+
+
+@pytest.mark.parametrize("ranks", [2, 4])
+def test_tokens_travel_to_their_experts_and_back(ranks):
+    step = step_of(ParallelPlan(parse_mesh("tp=1")), "mixture")
+    p = rank_of("dp=4", step=step, data_parallel="fsdp", expert_parallel=ranks)
+    rows = [row for row in p.communication if row.kind == "all_to_all"]
+    assert {(row.axis, row.group_size) for row in rows} == {("ep", ranks)}
+    assert {row.module for row in rows} == {f"{i}.feed_forward.experts" for i in range(1, BLOCKS + 1)}
+    chosen = CHOICES * 2 * TOKENS
+    for phase, counts in (("forward", EXPERTS), ("backward", 0)):
+        # hidden states there and back, the weight of each, and in the forward pass how many an expert gets
+        sizes = BLOCKS * 4 * (2 * chosen * WIDTH + chosen + counts)
+        mine = [row for row in rows if row.phase == phase]
+        assert sum(row.payload_bytes for row in mine) == sizes
+        assert sum(row.wire_bytes for row in mine) == sizes * (ranks - 1) // ranks
+    gathered = [row for row in p.communication if row.axis == "edp"]
+    assert {row.group_size for row in gathered} in ([{4 // ranks}] if ranks < 4 else [set(), {1}])
+
+
+def test_experts_that_are_fewer_than_the_ranks_are_sharded_along_another_dimension():
+    step = step_of(ParallelPlan(parse_mesh("tp=1")), "mixture")
+    p = rank_of("dp=16", 15, step=step, data_parallel="fsdp", expert_parallel=4)
+    gathered = [row for row in p.communication if (row.axis, row.kind) == ("edp", "all_gather")]
+    assert sum(row.payload_bytes for row in gathered if row.phase == "forward") == BLOCKS * 4 * 2 * WIDTH * WIDE
+    # a quarter of one expert; of the rows of a router there is none for the last rank
+    assert p.totals.params == (MIXTURE - BLOCKS * EXPERTS * WIDTH) // 16
+
+
+def test_fewer_experts_are_held_at_a_time():
+    step = step_of(ParallelPlan(parse_mesh("tp=1")), "mixture")
+    ways = {n: rank_of("dp=4", step=step, data_parallel="fsdp", expert_parallel=n) for n in (1, 4)}
+    assert ways[4].totals.peak_memory["gathered"] < ways[1].totals.peak_memory["gathered"]
 
 
 @pytest.mark.parametrize("schedule", ["gpipe", "1f1b"])
@@ -137,6 +224,35 @@ def test_a_plan_that_does_not_fit_the_model_is_refused_in_one_line(options, mess
     assert not dist.is_initialized()
 
 
+@pytest.mark.parametrize(
+    ("factory", "tokens", "options", "message"),
+    [
+        (
+            "llama",
+            16,
+            {"mesh": "dp=4", "expert_parallel": 2},
+            "divides experts, and Sequential has none that are known",
+        ),
+        ("mixture", 16, {"mesh": "dp=6", "expert_parallel": 3}, "has 4 experts, which do not divide over 3 ranks"),
+        ("mixture", 1, {"mesh": "dp=4", "expert_parallel": 2}, "do not spread evenly over 4 experts"),
+        (
+            "llama",
+            18,
+            {"mesh": "cp=4"},
+            "divides dimension 1 of each input, its sequence; that of 2×18 does not divide",
+        ),
+        ("llama", 12, {"mesh": "cp=4"}, "two parts of a sequence, and 12 tokens do not divide; choose a multiple of 8"),
+        ("masked", 16, {"mesh": "cp=2"}, "the model passes a mask to attention"),
+        ("recurrent", 16, {"mesh": "cp=2"}, r"1 \(LSTM\) mixes along the sequence"),
+        ("pointwise", 16, {"mesh": "cp=2"}, "calls no torch.nn.functional.scaled_dot_product_attention"),
+    ],
+)
+def test_sequences_and_experts_that_do_not_divide_are_refused_in_one_line(factory, tokens, options, message):
+    step = Step(f"{HERE}:{factory}", (f"{tokens}:int64",), min(2, tokens), train=True)
+    with pytest.raises(InputError, match=message):
+        rank_of(step=step, data_parallel="fsdp", **options)
+
+
 def test_a_plan_that_names_no_module_of_the_model_is_refused(tmp_path):
     file = tmp_path / "plans.py"
     file.write_text(
@@ -160,5 +276,4 @@ def test_a_torch_that_lacks_a_part_says_which(name, monkeypatch):
 
 
 def test_every_case_is_a_valid_plan():
-    for ranks, cases in CASES.items():
-        assert all(ParallelPlan(parse_mesh(mesh, ranks), **options) for mesh, options in cases.values())
+    assert all(case(ranks, name) for ranks, cases in CASES.items() for name in cases)
