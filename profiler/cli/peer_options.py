@@ -47,7 +47,7 @@ class PeerOptions:
         Raises:
             UnknownNameError: There is no such peer.
         """
-        counters = [word for word in self._words if word != _DOCUMENTS]
+        counters = [word for word in self.words if word != _DOCUMENTS]
         if not counters:
             return ()
         from profiler.reconcile import select_peers
@@ -55,12 +55,13 @@ class PeerOptions:
         return select_peers(counters)
 
     @property
-    def _words(self) -> list[str]:
-        return split_names(self.against) if self.against is not None else []
+    def words(self) -> tuple[str, ...]:
+        """The names as they were written."""
+        return tuple(split_names(self.against)) if self.against is not None else ()
 
     def check_for_several_models(self) -> None:
         """Raise an ``InputError`` for documents, whose claims a table of several models does not show."""
-        if _DOCUMENTS in self._words:
+        if _DOCUMENTS in self.words:
             msg = "--against documents shows the claims about one model; write `profiler TARGET --against documents`"
             raise InputError(msg)
 
@@ -73,8 +74,8 @@ class PeerOptions:
             notify: Takes a note about claims that need another run.
             is_default: Whether it is a forward pass with the default input.
         """
-        asked = _DOCUMENTS in self._words
-        if not asked and (ALL not in self._words or not is_default):
+        asked = _DOCUMENTS in self.words
+        if not asked and (ALL not in self.words or not is_default):
             return profile
         from profiler.documents.target_claims import claims_about
         from profiler.verify import findings_about

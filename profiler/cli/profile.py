@@ -79,12 +79,13 @@ def profile(
     step.check()
     world.check()
     if world.is_given:
-        _refuse_in_world(attention=attention, device=device, peers=peers)
+        _refuse_in_world(attention=attention, device=device)
         ranks = step.step(target, specs, batch, dtype)
         with working(f"tracing {world.mesh}", quiet=quiet):
-            shown = world.one_rank(ranks, autocast)
+            shown = world.one_rank(ranks, autocast, peers.words)
         if shown is not None:
             show(shown, title=world.rank_title(target, autocast), depth=depth, form=format, output=output)
+            peers.check_findings(shown)
             return
         with working(f"tracing the roles of {world.mesh}", quiet=quiet):
             text = world.roles_report(ranks, autocast, format, target_device)
@@ -113,13 +114,9 @@ def profile(
     target_device.judge(counted, strict=peers.strict)
 
 
-def _refuse_in_world(*, attention: str, device: str, peers: PeerOptions) -> None:
+def _refuse_in_world(*, attention: str, device: str) -> None:
     """Raise an ``InputError`` for an option that has no meaning in a world of several ranks."""
-    given = {
-        "--attention": attention != "flash",
-        "--device": device != "auto",
-        "--against": peers.against is not None,
-    }
+    given = {"--attention": attention != "flash", "--device": device != "auto"}
     for option, is_given in given.items():
         if is_given:
             msg = f"{option} does not apply to the ranks of a world; remove it, or --world and --mesh"

@@ -86,20 +86,27 @@ class WorldOptions:
         experts = self.expert_parallel
         return ParallelPlan(mesh, way, self.tp_plan, self.schedule, self.microbatches, autocast, experts)
 
-    def one_rank(self, step: Step, autocast: str | None) -> Profile | None:
-        """Return the profile of the rank that was asked for; None if that is all roles."""
+    def one_rank(self, step: Step, autocast: str | None, against: tuple[str, ...]) -> Profile | None:
+        """Return the profile of the rank that was asked for, compared with counters; None if that is all roles.
+
+        Raises:
+            InputError: The counters cannot count a rank, or there is none.
+        """
         plan = self.plan(autocast)
+        if against:
+            from profiler.worlds.rank_findings import check_counters
+
+            check_counters(against, has_rank=self.rank is not None)
         if self.rank is None:
             return None
         from profiler.worlds.worker import profile_in_process
 
         check_rank(self.rank, plan)
-        return profile_in_process(step, plan, self.rank)
+        return profile_in_process(step, plan, self.rank, against)
 
     def rank_title(self, target: str, autocast: str | None) -> str:
         """Return the title of the report on one rank."""
-        plan = self.plan(autocast)
-        return " · ".join([target, f"rank {self.rank} of {plan.mesh}", *_routing(plan)])
+        return f"{target} · rank {self.rank} of {self.plan(autocast).mesh}"
 
     def roles_report(self, step: Step, autocast: str | None, form: str, device: DeviceOptions) -> str:
         """Trace the roles of the world, project them onto the *device* if one is named, and return the report.
@@ -140,11 +147,8 @@ def _heading(step: Step, plan: ParallelPlan) -> str:
     parts += [plan.data_parallel] if plan.data_parallel != "none" else []
     parts += [plan.schedule] if plan.mesh.size("pp") > 1 else []
     parts += [f"{plan.microbatches} microbatches"] if plan.microbatches > 1 else []
-    return " · ".join([*parts, *_routing(plan)])
-
-
-def _routing(plan: ParallelPlan) -> list[str]:
-    return [f"experts over {plan.expert_parallel} ranks, balanced routing"] if plan.expert_parallel > 1 else []
+    parts += [f"experts over {plan.expert_parallel} ranks, balanced routing"] if plan.expert_parallel > 1 else []
+    return " · ".join(parts)
 
 
 NO_WORLD = WorldOptions()

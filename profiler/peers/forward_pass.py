@@ -31,6 +31,11 @@ class ForwardPass:
         return tuple(call for facts in self.facts for call in facts.composite_calls)
 
     @cached_property
+    def distributed_calls(self) -> tuple[CompositeCall, ...]:
+        """The operators on distributed tensors as Python called them, with the shapes of the whole tensors."""
+        return tuple(call for facts in self.facts for call in facts.distributed_calls)
+
+    @cached_property
     def by_path(self) -> dict[str, ModuleFacts]:
         """The facts of each module, under every path of a shared module."""
         return {path: facts for facts in self.facts for path in facts.paths}

@@ -15,6 +15,7 @@ from torch.nn.modules.module import register_module_forward_hook
 from profiler.trace.argument_specs import SpecCache, detach, dtype_name
 from profiler.trace.call_facts import FunctionCall, ModuleCall
 from profiler.trace.composite_calls import CompositeCall, record_composite_calls
+from profiler.trace.distributed_calls import record_distributed_calls
 from profiler.trace.function_calls import record_function_calls
 from profiler.trace.inventory import packed_weights
 from profiler.trace.learned_masks import has_float_mask, learned_masks
@@ -62,6 +63,8 @@ class ModuleFacts:
     function_calls: tuple[tuple[FunctionCall, int], ...] = ()
     #: The distinct operators that its own code calls; empty if the model cannot run below autograd.
     composite_calls: tuple[CompositeCall, ...] = ()
+    #: The distinct operators that its own code calls on distributed tensors, with the shapes of the whole tensors.
+    distributed_calls: tuple[CompositeCall, ...] = ()
     #: The weights and biases that a quantized layer keeps packed; ``parameters()`` does not list them.
     packed: tuple[ParameterInfo, ...] = ()
     #: Whether its own code passes attention a mask that requires a gradient.
@@ -96,11 +99,13 @@ def collect_module_facts(
         paths_of.setdefault(module, []).append(path)
     module_calls, function_calls = _record_calls(model, paths_of.keys(), run)
     composite_calls = _composite_calls(model, again or run)
+    distributed = record_distributed_calls(model, again or run)
     has_mask = has_float_mask(call.record for call in composite_calls)
     learned = learned_masks(model, again or run) if has_mask else frozenset()
     return tuple(
         replace(
             _facts(module, paths, module_calls[module], function_calls, composite_calls),
+            distributed_calls=tuple(call for call in distributed if call.record.module in paths),
             has_learned_mask=not learned.isdisjoint(paths),
         )
         for module, paths in paths_of.items()

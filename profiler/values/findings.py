@@ -40,6 +40,7 @@ class CauseKind(StrEnum):
     SUBCLASS = "subclass missed"
     FUSED = "fused path missed"
     DOUBLE = "counted twice"
+    GLOBAL = "work of all ranks"
     BATCH = "batch"
     ALIAS = "shared module"
     BROADCAST = "broadcast"

@@ -22,14 +22,22 @@ from profiler.worlds.divide import DeviceMesh, blocks_of, divide_layers, replica
 from profiler.worlds.experts import divide_experts
 from profiler.worlds.packed_sequences import one_sequence_per_row
 from profiler.worlds.private_names import find
+from profiler.worlds.rank_findings import rank_findings
 from profiler.worlds.sequences import ring_attention, share_of_sequence
 from profiler.worlds.stages import Stage, make_stage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
+    from profiler.values.findings import Finding
     from profiler.worlds.plan import ParallelPlan
     from profiler.worlds.step import Step
+
+    #: Positional and keyword arguments.
+    Inputs = tuple[tuple[Any, ...], dict[str, Any]]
+
+
+_BALANCED = "routing is taken as balanced: every expert gets as many tokens as any other"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +58,13 @@ class _Rank:
         return self.plan.mesh.coordinate(torch.distributed.get_rank(), "pp")
 
 
-def profile_rank(step: Step, plan: ParallelPlan, *, is_real: bool = False) -> Profile:
+def profile_rank(step: Step, plan: ParallelPlan, *, is_real: bool = False, against: Sequence[str] = ()) -> Profile:
     """Profile the step of the rank that the default process group is.
 
     Args:
         step: What runs.
         plan: How it is divided.
+        against: Counters to compare a forward pass with, of those in `rank_findings.COUNTERS`.
         is_real: Whether the process group has other processes, and tensors are to have memory.
 
     Raises:
@@ -67,16 +76,21 @@ def profile_rank(step: Step, plan: ParallelPlan, *, is_real: bool = False) -> Pr
     try:
         if plan.mesh.size("pp") > 1:
             model, run = _pipeline(rank, mode)
+            example = None
         else:
-            model, run = _whole_model(rank, mode)
+            model, run, example = _whole_model(rank, mode)
         profile = _profile(rank, model, run, mode)
+        if against:
+            profile = replace(profile, findings=_findings(rank, against, model, example, mode))
     except ProfilerError:
         raise
     except Exception as error:
         msg = f"{step.target} raised {one_line(error)} on rank {torch.distributed.get_rank()}"
         raise ModelError(msg) from error
     if rank.elsewhere:
-        profile = replace(profile, global_params=(profile.global_params or 0) + sum(rank.elsewhere))
+        whole = (profile.global_params or 0) + sum(rank.elsewhere)
+        note = f"experts are divided over {plan.expert_parallel} ranks; {_BALANCED}"
+        profile = replace(profile, global_params=whole, notes=(*profile.notes, note))
     return _with_axes(profile, rank.mesh.axis_names())
 
 
@@ -85,8 +99,20 @@ def fake_tensors() -> Any:
     return find("FakeTensorMode")(allow_non_fake_inputs=True)
 
 
-def _whole_model(rank: _Rank, mode: Any) -> tuple[nn.Module, Callable[[], object]]:
-    """Return the divided model of a rank without a pipeline, and what runs it once per microbatch."""
+def _findings(
+    rank: _Rank, names: Sequence[str], model: nn.Module, example: Inputs | None, mode: Any
+) -> tuple[Finding, ...]:
+    """Return what counters claim of a forward pass of this rank."""
+    if example is None or rank.plan.mesh.size("cp") > 1:
+        msg = "--against runs the model itself, which a rank of the axes pp and cp does not; leave those axes out"
+        raise InputError(msg)
+    packed = nullcontext() if rank.is_real else one_sequence_per_row()
+    with mode, packed:
+        return rank_findings(names, model, *example)
+
+
+def _whole_model(rank: _Rank, mode: Any) -> tuple[nn.Module, Callable[[], object], Inputs]:
+    """Return the divided model of a rank without a pipeline, what runs it once per microbatch, and one microbatch."""
     step, plan = rank.step, rank.plan
     model, (args, kwargs) = _build(rank)
     _divide(model, rank, styles_for(model, plan))
@@ -102,7 +128,7 @@ def _whole_model(rank: _Rank, mode: Any) -> tuple[nn.Module, Callable[[], object
             if step.train:
                 default_loss(output).backward()
 
-    return model, run
+    return model, run, batches[0]
 
 
 def _pipeline(rank: _Rank, mode: Any) -> tuple[nn.Module, Callable[[], object]]:
@@ -219,7 +245,7 @@ def _checkpointed(model: nn.Module) -> Iterator[None]:
         yield
 
 
-def _build(rank: _Rank) -> tuple[nn.Module, tuple[tuple[Any, ...], dict[str, Any]]]:
+def _build(rank: _Rank) -> tuple[nn.Module, Inputs]:
     """Return the whole model on meta, and the inputs of one microbatch: of each sequence, what this rank has."""
     step, batch = rank.step, _batch(rank) // rank.plan.microbatches
     model, target = build_called(resolve(step.target), device="meta", dtype=step.dtype)

@@ -28,13 +28,15 @@ from profiler.worlds.rank_step import profile_rank
 from profiler.worlds.step import Step
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from profiler.tally import Profile
 
 _LAST_LINES = 300
 
 
-def profile_in_process(step: Step, plan: ParallelPlan, rank: int) -> Profile:
-    """Profile a rank of a fake world in a new process.
+def profile_in_process(step: Step, plan: ParallelPlan, rank: int, against: Sequence[str] = ()) -> Profile:
+    """Profile a rank of a fake world in a new process, and compare it with counters.
 
     Raises:
         ProfilerError: As raised there; a worker that crashed is a ``ModelError``.
@@ -45,6 +47,7 @@ def profile_in_process(step: Step, plan: ParallelPlan, rank: int) -> Profile:
             "step": asdict(step),
             "plan": asdict(plan),
             "rank": rank,
+            "against": list(against),
             "answer": str(answer),
             "sys_path": sys.path,
             "permissions": asdict(permissions()),
@@ -107,7 +110,7 @@ def _answer(request: dict[str, Any]) -> dict[str, str]:
     step = Step(**_with_tuples(request["step"]))
     try:
         with permit(Permissions(**request["permissions"])), fake_ranks(request["rank"], plan.mesh.world):
-            return {"profile": to_json(profile_rank(step, plan))}
+            return {"profile": to_json(profile_rank(step, plan, against=request["against"]))}
     except ProfilerError as error:
         return {"kind": type(error).__name__, "message": str(error)}
     except Exception as error:  # noqa: BLE001 - the caller shows any error in one line

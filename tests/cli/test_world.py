@@ -14,6 +14,9 @@ pytestmark = pytest.mark.skipif(not dist.is_available(), reason="torch.distribut
 NETS = """
 import torch
 from torch import nn
+from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel
+
+plan = {str(i): (ColwiseParallel, RowwiseParallel)[i % 2]() for i in range(6)}
 
 def net():
     return nn.Sequential(*(nn.Linear(8, 8, bias=False) for _ in range(6)))
@@ -71,13 +74,25 @@ def test_one_rank_is_shown_like_any_profile(capsys):
 @pytest.mark.usefixtures("here")
 def test_balanced_routing_is_said_of_all_roles_and_of_one_rank(capsys):
     words = ["nets.py:mixture", "--world", "4", "--mesh", "dp=4", "--fsdp", "-i", "8", "-b", "2", "--quiet"]
-    for more in ([], ["--rank", "1"]):
+    said = {(): "experts over 2 ranks, balanced routing", ("--rank", "1"): "routing is taken as balanced"}
+    for more, text in said.items():
         status, out, err = run(capsys, *words, "--expert-parallel", "2", *more)
         assert (status, err) == (0, "")
         assert "dp=4" in out.splitlines()[0]
-        assert "experts over 2 ranks, balanced routing" in out.splitlines()[0]
+        assert text in out
         # two tokens by two experts of 8·8: each rank does as much as one that has all experts
         assert "256 MAC" in out or " 256 " in out
+
+
+@pytest.mark.usefixtures("here")
+def test_a_tensor_parallel_rank_is_compared_with_the_counter_of_torch(capsys):
+    words = [NET, "--mesh", "tp=2", "--tp-plan", "nets.py:plan", "-i", "8", "--rank", "1", "--quiet"]
+    status, out, err = run(capsys, *words, "--against", "flop_counter", "--strict", "--format", "json")
+    assert (status, err) == (0, "")
+    total = json.loads(out)["findings"][0]
+    # six layers of 8·8, of which this rank multiplies a half
+    assert (total["claimed"], total["ours"], total["unexplained"]) == (2 * 6 * 64, 2 * 6 * 32, 0)
+    assert [(cause["code"], cause["amount"]) for cause in total["causes"]] == [("FCM-DTENSOR", -2 * 6 * 32)]
 
 
 @pytest.mark.parametrize(
@@ -116,7 +131,11 @@ def test_balanced_routing_is_said_of_all_roles_and_of_one_rank(capsys):
         (["--mesh", "dp=2", "--fsdp", "--format", "svg"], "--format svg shows one rank; add --rank"),
         (["--mesh", "dp=2", "--fsdp", "--device", "cpu"], "--device does not apply to the ranks of a world"),
         (["--mesh", "dp=2", "--fsdp", "--on", "l4"], "no links of l4"),
-        (["--mesh", "dp=2", "--fsdp", "--against", "fvcore"], "--against does not apply"),
+        (
+            ["--mesh", "dp=2", "--fsdp", "--against", "fvcore"],
+            "--against fvcore does not apply to the ranks of a world",
+        ),
+        (["--mesh", "dp=2", "--fsdp", "--against", "flop_counter"], "compares one rank of a world; add --rank 0"),
         (["--mesh", "tp=2", "--autocast", "bfloat16"], "add --fsdp, or use --dtype"),
         (["--fsdp"], "the options of a world need one; add --world and --mesh"),
         (["--rank", "0"], "the options of a world need one"),

@@ -15,6 +15,7 @@ from profiler.peers.emulation.module_tracker import tracked_path
 from profiler.peers.emulation.shape_formulas import has_sparse_operand, macs_of_shapes
 from profiler.peers.forward_pass import contributions
 from profiler.peers.peer import Peer, PeerResult
+from profiler.tally.tally import cost_record
 from profiler.values.findings import CauseKind, Contribution, is_under
 
 if TYPE_CHECKING:
@@ -168,6 +169,24 @@ def sparse(forward_pass: ForwardPass) -> Iterator[Contribution]:
     """Subtract the products with elements that are not stored."""
     entries = (e for e in forward_pass.entries if _has_formula(e) and has_sparse_operand(e))
     return contributions(entries, _uncounted_flops)
+
+
+@PEER.deviates(
+    "FCM-DTENSOR",
+    CauseKind.GLOBAL,
+    "counts a product of distributed tensors with the shapes of the whole tensors, not of this rank's shards: where "
+    "tensor parallelism divides it over tp ranks, each is given the work of all, tp times too much",
+    where="torch/utils/flop_counter.py: FlopCounterMode.__torch_dispatch__ stands above DTensor",
+    versions=_VERSIONS,
+)
+def distributed(forward_pass: ForwardPass) -> Iterator[Contribution]:
+    """Yield, for each product of distributed tensors, what this rank multiplies less what all ranks do."""
+    for call in forward_pass.distributed_calls:
+        whole = cost_record(call.record)
+        local = [entry for entry in map(cost_record, call.parts) if _has_formula(entry)]
+        amount = sum(entry.record.calls * macs_of_shapes(entry) for entry in local)
+        amount -= macs_of_shapes(whole) if _has_formula(whole) else 0
+        yield Contribution(call.record.module, call.record.packet, 2 * call.record.calls * amount)
 
 
 @PEER.deviates(
