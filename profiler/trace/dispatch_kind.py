@@ -15,6 +15,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 from profiler.trace.exchange_buffers import ExchangeBuffers, exchange_of
 from profiler.trace.meta_storages import LARGER_STORAGES
 from profiler.trace.onednn_recurrent import ONEDNN_KERNELS
+from profiler.trace.unwanted_gradients import MASKED_GRADIENTS
 from profiler.trace.value_readers import value_readers_of
 
 if TYPE_CHECKING:
@@ -105,6 +106,8 @@ class OperatorPlan(NamedTuple):
     operator: Any
 
 
+#: What runs in the place of an operator, so that ``meta`` returns what other devices return.
+_REPLACED = {**ONEDNN_KERNELS, **LARGER_STORAGES, **MASKED_GRADIENTS}
 #: By the ``id`` of the operator, whose own hash is computed in Python.
 PLANS: dict[int, OperatorPlan] = {}
 
@@ -115,7 +118,7 @@ def plan_of(func: Any) -> OperatorPlan:
     if plan is None:
         kind, readers, positions, effect = classify(func)
         is_plain = type(func) is OpOverload and kind in _PLAIN and readers is None and not _is_special(func)
-        run = ONEDNN_KERNELS.get(func) or LARGER_STORAGES.get(func) or (func._op if is_plain else func)
+        run = _REPLACED.get(func) or (func._op if is_plain else func)
         plan = PLANS[id(func)] = OperatorPlan(is_plain, run, kind, readers, positions, effect, exchange_of(func), func)
     return plan
 

@@ -22,6 +22,17 @@ def test_a_layer_costs_on_meta_what_it_costs_on_the_cpu(layer):
     assert figures(layer, "meta") == figures(layer, "cpu")
 
 
+def test_a_batch_norm_makes_no_gradient_of_an_input_that_needs_none():
+    """Its backward writes the gradients of 8 weights and 8 biases: 64 bytes, and none of the input's 576."""
+    for device in ("meta", "cpu"):
+        model = nn.Sequential(nn.BatchNorm2d(8)).to(device)
+        with profiler.profile(model) as p:
+            model(torch.zeros(2, 8, 3, 3, device=device)).sum().backward()
+        (backward,) = (row for row in p.operators if row.operator == "aten.native_batch_norm_backward")
+        assert backward.totals.bytes_written == 64
+        assert p.phases["backward"].peak_memory["gradient"] == 64
+
+
 def test_no_other_operator_has_a_kernel_on_the_cpu_and_a_composition_elsewhere():
     has_kernel = torch._C._dispatch_has_kernel_for_dispatch_key
     names = [name for name in torch._C._dispatch_get_all_op_names() if name.startswith("aten::")]
