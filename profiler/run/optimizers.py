@@ -12,6 +12,8 @@ from profiler.escaping import quoted
 from profiler.trace.module_paths import parameters_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import nn
     from torch.optim import Optimizer
 
@@ -25,14 +27,7 @@ def make_optimizer(name: str, model: nn.Module) -> Optimizer:
         UnknownNameError: ``torch.optim`` has no such optimizer.
         InputError: It cannot optimize this model, or needs a function that evaluates the model.
     """
-    kinds = {kind.__name__.lower(): kind for kind in vars(torch.optim).values() if _is_optimizer(kind)}
-    if name.lower() not in kinds:
-        what = "optimizer"
-        raise UnknownNameError(what, name, kinds)
-    kind = kinds[name.lower()]
-    if inspect.signature(kind.step).parameters["closure"].default is inspect.Parameter.empty:
-        msg = f"{kind.__name__} evaluates the model several times in a step; name another optimizer, such as adamw"
-        raise InputError(msg)
+    kind = optimizer_kind(name)
     trainable = [p for p in parameters_of(model) if p.requires_grad]
     try:
         optimizer: Optimizer = kind(trainable)
@@ -40,6 +35,26 @@ def make_optimizer(name: str, model: nn.Module) -> Optimizer:
         msg = f"{kind.__name__} cannot optimize this model ({one_line(error)}); name another optimizer, such as adamw"
         raise InputError(msg) from error
     return optimizer
+
+
+def optimizer_kind(name: str) -> Callable[..., Optimizer]:
+    """Return the optimizer of ``torch.optim`` with a name, in any case.
+
+    Raises:
+        UnknownNameError: ``torch.optim`` has no such optimizer.
+        InputError: It needs a function that evaluates the model.
+    """
+    kinds: dict[str, type[Optimizer]] = {
+        kind.__name__.lower(): kind for kind in vars(torch.optim).values() if _is_optimizer(kind)
+    }
+    if name.lower() not in kinds:
+        what = "optimizer"
+        raise UnknownNameError(what, name, kinds)
+    kind = kinds[name.lower()]
+    if inspect.signature(kind.step).parameters["closure"].default is inspect.Parameter.empty:
+        msg = f"{kind.__name__} evaluates the model several times in a step; name another optimizer, such as adamw"
+        raise InputError(msg)
+    return kind
 
 
 def optimizer_over(model: nn.Module, optimizer: Optimizer | str | None) -> Optimizer | None:

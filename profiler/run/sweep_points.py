@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 
 from profiler.errors import InputError, UnknownNameError
 from profiler.escaping import quoted
+from profiler.run.optimizers import optimizer_kind
+from profiler.targets.build import floating_dtype
+from profiler.targets.input_specs import parse
 from profiler.targets.registry import list_targets, resolve
 
 if TYPE_CHECKING:
@@ -45,14 +48,21 @@ def sweep_points(
     """Return every combination, in the order of the models.
 
     Raises:
-        UnknownNameError: There is no such model.
-        InputError: A pattern matches no model, or there are too many combinations.
+        UnknownNameError: There is no such model, or no such optimizer.
+        InputError: A pattern matches no model, an input or a dtype is none of any model, or there are too many
+            combinations.
     """
     targets = dict.fromkeys(name for pattern in patterns for name in matching_targets(pattern))
     count = len(targets) * max(1, len(batches)) * max(1, len(inputs)) * max(1, len(dtypes))
     if count > _MAX_POINTS:
         msg = f"the sweep has {count} combinations; at most {_MAX_POINTS} are run"
         raise InputError(msg)
+    for text in inputs:
+        parse(text)
+    for name in dtypes:
+        floating_dtype(name)
+    if optimizer:
+        optimizer_kind(optimizer)
     combinations = product(targets, batches or (None,), inputs or (None,), dtypes or (None,))
     return tuple(SweepPoint(name, batch, size, dtype, optimizer) for name, batch, size, dtype in combinations)
 

@@ -61,7 +61,7 @@ def build_called(
         ProfilerError: As for ``build``.
         InputError: The inputs are too many, or nested too deep.
     """
-    to_device, to_dtype = _device(device), _dtype(dtype)
+    to_device, to_dtype = _device(device), floating_dtype(dtype)
     try:
         with _seeded():
             made = construct_on_meta(target.construct) if to_device.type == "meta" else target.construct()
@@ -110,7 +110,12 @@ def _device(name: torch.device | str) -> torch.device:
     return device
 
 
-def _dtype(name: torch.dtype | str | None) -> torch.dtype | None:
+def floating_dtype(name: torch.dtype | str | None) -> torch.dtype | None:
+    """Return the dtype of a name; None for None.
+
+    Raises:
+        InputError: It is no floating-point dtype.
+    """
     dtype = getattr(torch, name, None) if isinstance(name, str) else name
     if name is None or (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
         return dtype
