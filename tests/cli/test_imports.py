@@ -13,8 +13,8 @@ import profiler
 
 #: Packages that take long to import, or that only some commands need.
 HEAVY = frozenset({
-    "cloudpickle", "fvcore", "jinja2", "joblib", "numpy", "plotly", "ptflops", "pydantic", "scipy", "sympy", "thop",
-    "timm", "torch", "torchvision", "transformers", "triton",
+    "cloudpickle", "fvcore", "jinja2", "joblib", "matplotlib", "numpy", "plotly", "ptflops", "pydantic", "scipy",
+    "sympy", "thop", "timm", "torch", "torchvision", "transformers", "triton",
 })  # fmt: skip
 COMMANDS = {
     "--help": {"pydantic"},

@@ -126,35 +126,53 @@ def test_names_from_outside_are_text(form):
             ET.fromstring(text)  # noqa: S314 - our own
 
 
-def marks(image: str) -> dict[str, tuple[float, float]]:
-    """Return the place in pixels of each point of an image, by what it says."""
-    found = {}
-    for path in ET.fromstring(image).iter(f"{SVG}path"):  # noqa: S314 - our own
-        title = path.find(f"{SVG}title")
-        if title is not None:
-            across, up = re.fullmatch(r"translate\((\S+) (\S+)\)", path.get("transform")).groups()
-            found[title.text] = float(across), float(up)
-    return found
+def texts(image: str) -> set[str]:
+    return {text.text for text in ET.fromstring(image).iter(f"{SVG}text")}  # noqa: S314 - our own
+
+
+def marks(image: str) -> list[tuple[float, float, str]]:
+    """Return the place and the colour inside of each point of an image, from the left to the right."""
+    axes = next(g for g in ET.fromstring(image).iter(f"{SVG}g") if g.get("id") == "axes_1")  # noqa: S314 - our own
+    groups = [group for group in axes.findall(f"{SVG}g") if group.get("id").startswith("PathCollection")]
+    points = [use for group in groups for use in group.iter(f"{SVG}use")]
+    fills = [re.search(r"fill: (#\w+)", point.get("style"))[1] for point in points]
+    return sorted((float(p.get("x")), float(p.get("y")), fill) for p, fill in zip(points, fills, strict=True))
 
 
 def test_the_image_places_points_on_logarithmic_axes():
     x = Axis("power", "plain", (1.0, 10.0, 100.0, None), "W", better=-1)
     y = Axis("rate", "count", (5, 50, 5000, 5), better=1)
-    places = list(marks(scatter_svg(Scatter(("a", "b", "c", "d"), (x, y), "power", "rate"), "t")).values())
+    image = scatter_svg(Scatter(("a", "b", "c", "d"), (x, y), "power", "rate"), "t")
+    places = marks(image)
     assert len(places) == 3, "a point without a figure is not drawn"
-    (x0, y0), (x1, y1), (x2, y2) = places
+    (x0, y0, _), (x1, y1, _), (x2, y2, _) = places
     assert x1 - x0 == pytest.approx(x2 - x1, abs=0.2)
     assert (y2 - y1) == pytest.approx(2 * (y1 - y0), abs=0.3)
     assert y0 > y1 > y2
+    assert {"power", "rate", "a", "b", "c", "1 W", "10 W", "100 W"} <= texts(image)
+
+
+def test_equal_points_are_an_equal_image_and_words_are_no_formulas():
+    axis = Axis("a", "plain", (1.0, 2.0), better=1)
+    first, second = (scatter_svg(Scatter(("$x$", "模型"), (axis, axis), "a", "a"), "$\\frac{") for _ in range(2))
+    assert first == second
+    assert {"$x$", "模型", "$\\frac{"} <= texts(first)
+
+
+def test_names_do_not_cover_each_other():
+    axis = Axis("a", "plain", (*(1 + i / 1000 for i in range(20)), 2.0))
+    names = (*(f"device-{i}" for i in range(20)), "far")
+    named = texts(scatter_svg(Scatter(names, (axis, axis), "a", "a"), "")) & {*names}
+    assert {"far", "device-0"} <= named
+    assert len(named) < 8
 
 
 def test_a_ranking_is_an_image(capsys):
     words = ("rank", "squeezenet1_1", "--on", ",".join(DEVICES), "--fps", "1e6", "--quiet", "--format", "svg")
     status, image, _ = run(capsys, *words)
     assert status == 0
-    assert {title.split(":")[0] for title in marks(image)} == set(DEVICES)
-    opened = [p for p in ET.fromstring(image).iter(f"{SVG}path") if "open" in p.get("class", "")]  # noqa: S314 - our own
-    assert len(opened) == len(DEVICES), "none holds the rate"
+    assert set(DEVICES) <= texts(image)
+    assert [fill for *_, fill in marks(image)] == ["#ffffff"] * len(DEVICES), "none holds the rate"
 
 
 @pytest.mark.parametrize("values", [(), (3.0,), (math.e, math.pi), (7.0, 7.0)])
