@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -30,8 +31,8 @@ def tests(tmp_path):
 def test_each_version_is_a_row_with_its_numbers_and_a_failure_decides_the_status(tests):
     done = matrix(sys.executable, "--", tests)
     head, row = done.stdout.splitlines()[-2:]
-    assert head.split() == ["torch", "passed", "failed", "skipped"]
-    assert row.split() == [torch.__version__, "1", "1", "1"]
+    assert head.split() == ["torch", "python", "passed", "failed", "skipped"]
+    assert row.split() == [torch.__version__, platform.python_version(), "1", "1", "1"]
     assert done.returncode == 1
 
 
@@ -42,7 +43,19 @@ def test_a_version_that_cannot_be_installed_is_skipped_with_the_reason(tmp_path)
     assert done.returncode == 1
 
 
+def test_a_python_that_is_not_there_is_skipped_with_the_reason(tmp_path):
+    done = matrix("3.99:2.15.0", MATRIX_DIR=str(tmp_path))
+    assert done.stdout.splitlines()[-1].split() == [
+        "3.99:2.15.0",
+        "0",
+        "0",
+        "0",
+        *"skipped: there is no python3.99".split(),
+    ]
+    assert done.returncode == 1
+
+
 def test_what_is_no_version_is_refused():
     done = matrix("newest")
-    assert done.stderr.startswith("'newest' is neither a version such as 2.15.0 nor an interpreter")
+    assert done.stderr.startswith("'newest' is neither a version such as 2.15.0 or 3.13:2.15.0 nor an interpreter")
     assert done.returncode == 2
