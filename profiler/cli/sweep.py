@@ -69,8 +69,11 @@ def sweep(
     from profiler.run.sweep import run_sweep
     from profiler.run.sweep_journal import SweepJournal
     from profiler.run.sweep_points import sweep_points
-    from profiler.run.sweep_process import Limits
+    from profiler.run.sweep_process import Limits, can_limit_memory
 
+    if memory is not None and not can_limit_memory():
+        msg = "this system cannot limit the memory of a process; leave --memory out"
+        raise InputError(msg)
     for path in output:
         check_ending(path)
     points = sweep_points(

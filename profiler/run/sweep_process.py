@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,11 @@ class Limits:
     timeout_s: float = 300.0
     #: Bytes of address space; None for no limit.
     memory: int | None = None
+
+
+def can_limit_memory() -> bool:
+    """Return whether this system limits the memory of a process: Windows has no such limits."""
+    return find_spec("resource") is not None
 
 
 def run_point(point: SweepPoint, limits: Limits, granted: dict[str, bool]) -> Row:

@@ -22,6 +22,8 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
+#: Bytes as they are: Windows would write a line feed as two.
+_BINARY = getattr(os, "O_BINARY", 0)
 _SUFFIX = ".tmp"
 #: The name by which a process can give an open file without a name a name.
 _PROCESS_FILE = "/proc/self/fd/{}"
@@ -111,7 +113,7 @@ def _write_through(path: Path, data: bytes, existing: os.stat_result) -> None:
     elif stat.S_ISFIFO(existing.st_mode):
         descriptor = _open_fifo(path)
     else:
-        descriptor = os.open(path, os.O_WRONLY)
+        descriptor = os.open(path, os.O_WRONLY | _BINARY)
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)
 
@@ -141,7 +143,7 @@ def _replace(path: Path, data: bytes, existing: os.stat_result | None) -> None:
         raise ValueError(msg)
     _remove_leftovers(path)
     temporary = path.with_name(f"{_prefix(path)}{token_hex(8)}{_SUFFIX}")
-    descriptor = _open_temporary(temporary, 0o666 if existing is None else 0o600)
+    descriptor, is_open = _open_temporary(temporary, 0o666 if existing is None else 0o600), True
     try:
         with os.fdopen(os.dup(descriptor), "wb") as file:
             file.write(data)
@@ -152,10 +154,14 @@ def _replace(path: Path, data: bytes, existing: os.stat_result | None) -> None:
             os.link(
                 _PROCESS_FILE.format(descriptor), temporary, src_dir_fd=descriptor
             )  # which makes it follow the link
+        if fcntl is None:  # Windows renames no file that is open
+            os.close(descriptor)
+            is_open = False
         temporary.replace(path)
     finally:
+        if is_open:
+            os.close(descriptor)
         temporary.unlink(missing_ok=True)
-        os.close(descriptor)
 
 
 def _copy_access(descriptor: int, existing: os.stat_result) -> None:
@@ -171,7 +177,7 @@ def _open_temporary(name: Path, mode: int) -> int:
     """Open a temporary file and lock it; without a name if the system has such files, which a crash does not leave."""
     descriptor = _open_unnamed(name.parent, mode)
     while descriptor is None:
-        descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode)
+        descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | _BINARY, mode)
         _lock(descriptor, wait=True)
         if not os.fstat(descriptor).st_nlink:  # another process took it for a leftover before it was locked
             os.close(descriptor)

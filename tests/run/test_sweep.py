@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
 from dataclasses import asdict
 
 import pytest
@@ -135,6 +136,13 @@ def test_a_sweep_that_cannot_be_is_refused_in_one_line(words, message, capsys, t
     assert (status, out) == (2, "")
     assert message in err
     assert err.count("\n") == 1
+
+
+def test_where_memory_cannot_be_limited_a_limit_is_refused_as_on_windows(capsys, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "resource", None)
+    status, out, err = run(capsys, "sweep", "resnet18", "-o", str(tmp_path / "s.csv"), "--memory", "4", "--quiet")
+    assert (status, out) == (2, "")
+    assert "this system cannot limit the memory of a process; leave --memory out" in err
 
 
 def test_the_table_has_a_column_for_each_figure_and_leaves_unknown_ones_empty():

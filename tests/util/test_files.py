@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from profiler.errors import OutputError
+from profiler.util import files
 from profiler.util.files import write_whole
 
 
@@ -236,3 +237,37 @@ def test_writers_of_one_file_do_not_remove_the_temporary_files_of_each_other(tmp
     assert errors == []
     assert path.read_text() in {text * 1000 for text in "abcd"}
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_without_locks_no_file_is_renamed_while_it_is_open_as_on_windows(tmp_path, monkeypatch):
+    renamed, replace = [], Path.replace
+
+    def replace_closed(self, target):
+        if self.parent == tmp_path:  # /proc/self/fd has every open file of this process
+            opened = {str(link.readlink()) for link in Path("/proc/self/fd").iterdir() if link.is_symlink()}
+            renamed.append(str(self) in opened)
+        return replace(self, target)
+
+    monkeypatch.setattr(files, "fcntl", None)
+    monkeypatch.setattr(Path, "replace", replace_closed)
+    for text in ("one\n", "two\n"):
+        write_whole(tmp_path / "x.txt", text)
+        assert (tmp_path / "x.txt").read_bytes() == text.encode()
+    assert renamed == [False, False]
+    assert [path.name for path in tmp_path.iterdir()] == ["x.txt"]
+
+
+def test_a_file_is_opened_for_bytes_where_that_makes_a_difference_as_on_windows(tmp_path, monkeypatch):
+    binary, flags, opened = 1 << 30, [], os.open
+
+    def open_it(path, flag, *mode, **options):
+        flags.append(flag)
+        return opened(path, flag & ~binary, *mode, **options)
+
+    monkeypatch.setattr(files, "_BINARY", binary)
+    monkeypatch.setattr(os, "open", open_it)
+    monkeypatch.delattr(os, "O_TMPFILE", raising=False)
+    write_whole(tmp_path / "x.txt", "a\n")
+    write_whole(Path(os.devnull), "a\n")
+    assert len(flags) == 2
+    assert all(flag & binary for flag in flags)
