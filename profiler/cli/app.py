@@ -21,6 +21,7 @@ from profiler.errors import ProfilerError, one_line
 from profiler.util.autoload import import_all
 from profiler.util.permissions import Permissions, permit
 from profiler.util.processes import Terminated, raise_when_terminated
+from profiler.util.quick_imports import keep_imports
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,6 +62,8 @@ def main(words: Sequence[str] | None = None) -> int:
         words: The words after ``profiler``; by default those of the process.
     """
     open_closed_streams()
+    if words is None:  # the process is ours
+        keep_imports()
     tokens = list(sys.argv[1:] if words is None else words)
     restore_docstrings(_load_commands(next((token for token in tokens if not token.startswith("-")), "")))
     try:

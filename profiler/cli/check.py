@@ -17,6 +17,7 @@ from profiler.errors import CheckFailedError, ProfilerError
 from profiler.report.checks import CHECK_FORMATS, CheckReport
 from profiler.report.github import github_annotations
 from profiler.report.profile_differences import acceptance_text
+from profiler.util.quick_imports import import_quickly
 
 if TYPE_CHECKING:
     from profiler.guard import Baseline, Baselines, Budget, Budgets, Outcome
@@ -80,6 +81,7 @@ def _check(
     table: Budgets, baselines: Baselines, *, update: bool, quiet: bool
 ) -> tuple[dict[str, Outcome | ProfilerError], list[tuple[Baseline, Profile]]]:
     """Return the outcome of each budget by its name, and the profiles of those that have one with their baselines."""
+    import_quickly("torch")
     from profiler.guard import check as check_profile
     from profiler.run.count_requests import count_requests
 

@@ -18,6 +18,7 @@ from profiler.cli.subjects import COUNT, MODEL, OUTPUT, examples
 from profiler.errors import CheckFailedError, InputError
 from profiler.report.comparisons import COMPARISON_FORMATS, Comparison
 from profiler.util.permissions import with_permissions
+from profiler.util.quick_imports import import_quickly
 
 if TYPE_CHECKING:
     from profiler.cli.output import Bar
@@ -73,6 +74,7 @@ def compare(
     if saved is not None and peers.against is not None:
         msg = f"--against needs the models themselves, and {saved} is a saved profile; name the model instead"
         raise InputError(msg)
+    import_quickly("torch")
     from profiler.compare_models import counted_row
     from profiler.devices import find_device
     from profiler.run.count_target import count_target

@@ -11,6 +11,7 @@ from profiler.cli.app import app
 from profiler.cli.output import emit, note, working
 from profiler.cli.subjects import EXPLAIN, MODEL, OUTPUT, examples
 from profiler.errors import CheckFailedError
+from profiler.util.quick_imports import import_quickly
 
 if TYPE_CHECKING:
     from profiler.derive.comparison import Comparison
@@ -80,6 +81,7 @@ def derive(
 
 def _derive(request: DeriveRequest, form: str, output: Path | None, *, quiet: bool) -> None:
     """Derive the closed form and write it; raise if it differs from the formula to compare with."""
+    import_quickly("torch")
     from profiler.report.closed_form_formats import CLOSED_FORM_FORMATS
     from profiler.run.derive_target import derive_target
 

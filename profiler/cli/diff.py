@@ -16,6 +16,7 @@ from profiler.cli.subjects import GUARD, MODEL, OUTPUT, examples
 from profiler.cli.training_options import FORWARD_ONLY, TrainingOptions
 from profiler.errors import CheckFailedError
 from profiler.report.profile_differences import DIFF_FORMATS, DiffReport
+from profiler.util.quick_imports import import_quickly
 
 if TYPE_CHECKING:
     from profiler.tally import Profile
@@ -71,6 +72,7 @@ def diff(
     notify = partial(note, quiet=quiet)
 
     def count(target: str) -> Profile:
+        import_quickly("torch")
         from profiler.run.count_target import count_target
 
         return count_target(

@@ -19,6 +19,7 @@ from profiler.cli.world_options import NO_WORLD, WorldOptions
 from profiler.errors import InputError
 from profiler.report import render
 from profiler.util.permissions import with_permissions
+from profiler.util.quick_imports import import_quickly
 
 
 @app.default
@@ -63,6 +64,7 @@ def profile(
         target_device: The device to project onto.
         world: The ranks to count instead of a run in one process.
     """
+    import_quickly("torch")
     from profiler.run.attention import sdpa_kernels
     from profiler.run.autocast import under_autocast
     from profiler.run.count_target import count_target

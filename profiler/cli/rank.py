@@ -16,6 +16,7 @@ from profiler.cli.subjects import MODEL, OUTPUT, PLAN, examples
 from profiler.devices.device_class import CLASSES, DeviceClass, is_of_class
 from profiler.errors import CheckFailedError, InputError
 from profiler.report.rankings import RANKING_FORMATS, RankingReport
+from profiler.util.quick_imports import import_quickly
 from profiler.values.modes import Mode
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ def rank(
         output: File to write the result to, instead of printing it.
         quiet: Print nothing on stderr.
     """
+    import_quickly("torch")
     from profiler.projection.ranking import rank as rank_devices
     from profiler.projection.ranking import read_prices
     from profiler.run.count_target import count_target

@@ -13,6 +13,7 @@ from profiler.cli.output import emit, working
 from profiler.cli.subjects import OUTPUT, PLAN, examples
 from profiler.errors import CheckFailedError
 from profiler.report.servings import SERVICE_FORMATS, ServiceReport
+from profiler.util.quick_imports import import_quickly
 from profiler.values.modes import Mode
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def serve(
         output: File to write the result to, instead of printing it.
         quiet: Print nothing on stderr.
     """
+    import_quickly("torch")
     from profiler.devices import find_device
     from profiler.projection.amounts import require_amount
     from profiler.projection.serving import Service, plan_service

@@ -13,6 +13,7 @@ from profiler.cli.output import counting, emit
 from profiler.cli.subjects import EXPLAIN, OUTPUT, examples
 from profiler.errors import CheckFailedError, ClaimError, ModelError, UnknownNameError
 from profiler.report.claim_results import CLAIM_FORMATS
+from profiler.util.quick_imports import import_quickly
 
 if TYPE_CHECKING:
     from profiler.documents import ClaimResult, Document
@@ -65,6 +66,7 @@ def verify(
 
 def _check(selected: list[Document], claims: tuple[str, ...], *, use_cache: bool, quiet: bool) -> list[ClaimResult]:
     """Check the claims with these names, or all, and show the progress on a terminal."""
+    import_quickly("torch")
     from profiler.verify import verify_all
 
     ids = [claim.id for document in selected for claim in document.claims]

@@ -15,6 +15,8 @@ from importlib.util import find_spec
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
+from profiler.util.quick_imports import import_quickly, keep_imports
+
 if TYPE_CHECKING:
     from profiler.run.sweep_points import SweepPoint
 
@@ -85,6 +87,7 @@ def main() -> None:
     request = json.loads(sys.stdin.readline())
     Thread(target=_end_with_caller, daemon=True).start()
     _limit_memory(request["memory"])
+    keep_imports()
     row = _count(request["point"], request["permissions"])
     sys.stdout.write(_MARK + json.dumps(row))
 
@@ -119,6 +122,7 @@ def _count(point: dict[str, Any], granted: dict[str, bool]) -> Row:
 
 
 def _figures(target: str, batch: int | None, input: str | None, dtype: str | None, optimizer: str | None) -> Row:
+    import_quickly("torch")
     from profiler.run.count_target import count_target  # noqa: PLC0415 - as above
     from profiler.run.step_options import StepOptions  # noqa: PLC0415
     from profiler.tally.figures import FIGURES  # noqa: PLC0415

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from profiler.errors import InstallationError, one_line
+from profiler.util.quick_imports import quick_imports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,8 +25,9 @@ def load(package: str, attribute: str | None = None) -> Any:
         AttributeError: The package has no such attribute.
     """
     try:
-        module = import_module(package)
-        return module if attribute is None else getattr(module, attribute)
+        with quick_imports():
+            module = import_module(package)
+            return module if attribute is None else getattr(module, attribute)
     except (ImportError, RuntimeError, OSError) as error:
         raise InstallationError(_explain(package, error)) from error
 
