@@ -55,7 +55,8 @@ def rank(
 ) -> None:
     """Rank the devices of the catalogue for a model.
 
-    Shows time, rate, memory and power, and which devices hold the rate.
+    Shows time, rate, memory and power, and which devices hold the rate. Systems of several devices are left out unless
+    `--on` names them: a pass runs on one device.
 
     Args:
         target: The model, as for the default command.
@@ -92,7 +93,7 @@ def rank(
 
 
 def _devices(on: str | None, device_class: DeviceClass | None, max_watts: float | None) -> list[Device]:
-    """Return the devices to rank.
+    """Return the devices to rank: those that are named, or else all that are not systems of several.
 
     Raises:
         InputError: None is left.
@@ -100,7 +101,8 @@ def _devices(on: str | None, device_class: DeviceClass | None, max_watts: float 
     """
     from profiler.devices import all_devices, find_device
 
-    named = [find_device(name) for name in split_names(on)] if on is not None else list(all_devices().values())
+    singles = [device for device in all_devices().values() if device.count == 1]
+    named = [find_device(name) for name in split_names(on)] if on is not None else singles
     devices = [device for device in named if device_class is None or is_of_class(device, device_class)]
     if max_watts is not None:
         devices = [device for device in devices if device.power_w is not None and device.power_w <= max_watts]

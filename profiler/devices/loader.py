@@ -75,7 +75,7 @@ def _expand(path: Path, name: str, table: Any, devices: dict[str, Device]) -> di
     tables = {key: {p: count * rate for p, rate in getattr(part, key).items()} for key in _SUMMED_TABLES}
     not_read = table.get("not_read", [])
     merged = [*part.not_read, *not_read] if isinstance(not_read, list) else not_read  # pydantic reports another type
-    return {"kind": f"system of {count}"} | sums | tables | table | {"not_read": merged}
+    return {"kind": f"system of {count} × {part.kind}"} | sums | tables | table | {"not_read": merged}
 
 
 def _device(path: Path, name: str, row: dict[str, Any], sources: dict[str, Source]) -> Device:

@@ -55,14 +55,14 @@ def time_table(device: Device, mode: Mode, step: Step) -> TimeTable:
 
 
 def device_kind(device: Device) -> DeviceKind:
-    """Return the kind of a device: an SoC of NVIDIA computes on its GPU, others on their NPU.
+    """Return the kind of a device: an SoC is what its rates are of, its GPU; a system is what it has several of.
 
     Example:
         >>> from profiler.devices import find_device
-        >>> [device_kind(find_device(name)) for name in ("rtx-3090", "jetson-orin-nano-8gb", "rk3588")]
-        ['GPU', 'GPU', 'NPU']
+        >>> [device_kind(find_device(name)) for name in ("rtx-3090", "apple-m4", "dgx-h100", "rk3588")]
+        ['GPU', 'GPU', 'GPU', 'NPU']
     """
-    if "GPU" in device.kind or (device.kind == "edge SoC" and device.vendor == "NVIDIA"):
+    if "GPU" in device.kind or device.kind == "edge SoC":
         return "GPU"
     return "CPU" if "CPU" in device.kind else "NPU"
 

@@ -73,6 +73,16 @@ def test_a_bad_file_is_refused_in_one_line(capsys, tmp_path, text, part):
     assert len(err.splitlines()) == 1
 
 
+def test_a_ranking_is_of_single_devices_each_in_the_mode_of_its_kind(capsys):
+    status, out, _ = run(capsys, "rank", "alexnet", "--precision", "fp16", "--quiet", "--format", "json")
+    assert status == 0
+    modes = {row["device"]: row["mode"] for row in json.loads(out)["devices"]}
+    assert "dgx-h100" not in modes
+    assert {modes[name] for name in ("apple-m4-max", "radeon-8060s", "jetson-nano", "h100-sxm5-80gb")} == {"eager"}
+    named = run(capsys, "rank", "alexnet", "--precision", "fp16", "--on", "dgx-h100", "--quiet", "--format", "json")[1]
+    assert [(row["device"], row["mode"]) for row in json.loads(named)["devices"]] == [("dgx-h100", "eager")]
+
+
 RANK = ("rank", "mobilenet_v3_large", "--fps", "30", "--precision", "int8", "--class", "edge", "--quiet")
 
 
