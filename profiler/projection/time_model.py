@@ -15,7 +15,7 @@ from profiler.projection.time_table import overlapped
 from profiler.values.projection import TimeShare
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from profiler.devices import Device
     from profiler.projection.time_table import TimeParts, Validation
@@ -81,8 +81,7 @@ def estimate_pass(
         bound_s: The lower bound of the pass.
     """
     kernels = [(work, model.parts(work, device)) for work in works if work.is_kernel]
-    device_s = math.fsum(work.calls * parts.seconds for work, parts in kernels)
-    launch_s = model.launch_s * sum(work.calls for work, _ in kernels)
+    device_s, launch_s = _seconds(kernels, model)
     run_s = overlapped(device_s, launch_s)
     seconds = max(run_s, bound_s)
     waiting = TimeShare("all operators", "launches", run_s - device_s if device_s >= launch_s else run_s)
@@ -95,6 +94,16 @@ def estimate_pass(
         shares,
         _caveats(model, device, precision, seconds),
     )
+
+
+def kernel_seconds(works: Iterable[Work], device: Device, model: TimeModel) -> tuple[float, float]:
+    """Return the seconds of all kernels on the device, and those in which the host launches them."""
+    return _seconds([(work, model.parts(work, device)) for work in works if work.is_kernel], model)
+
+
+def _seconds(kernels: Sequence[tuple[Work, TimeParts]], model: TimeModel) -> tuple[float, float]:
+    device_s = math.fsum(work.calls * parts.seconds for work, parts in kernels)
+    return device_s, model.launch_s * sum(work.calls for work, _ in kernels)
 
 
 def _device_shares(kernels: Iterable[tuple[Work, TimeParts]], waiting: TimeShare) -> tuple[TimeShare, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from profiler.trace.inner_tensors import sparse_parts
-from profiler.trace.memory_timeline import MemoryTimeline
+from profiler.trace.memory_timeline import MAX_MOMENTS, MemoryTimeline
 from profiler.trace.storage_ref import Contents, StorageRef
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ class LiveStorages:
     All of this runs while the model runs. To cost little time, it only appends events; they are summed later.
     """
 
-    def __init__(self) -> None:
-        """Start with no storage."""
+    def __init__(self, moments: int = MAX_MOMENTS) -> None:
+        """Start with no storage; the timeline will have at most so many moments."""
         #: By address. A freed storage may stay here until another one is allocated at its address.
         self.live: dict[int, StorageRef] = {}
         #: Each storage when it is allocated and again when it is freed: its weak reference's callback appends it. And
@@ -54,7 +54,7 @@ class LiveStorages:
         self.phase: Phase = "forward"
         #: The producer of storages allocated outside the profiled block.
         self.unknown_producer: Producer = "", UNKNOWN_MODULE, self.phase
-        self._timeline = MemoryTimeline()
+        self._timeline = MemoryTimeline(moments)
 
     def start(self) -> None:
         """Begin anew; what an earlier block left has ended with it."""

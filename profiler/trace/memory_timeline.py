@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from profiler.trace.storage_ref import Producer, StorageRef
     from profiler.values.records import Phase
 
-_MAX_MOMENTS = 256  # in the timeline
+#: The most moments of a timeline, unless more are asked for.
+MAX_MOMENTS = 256
 
 
 class _Level(NamedTuple):
@@ -35,8 +36,9 @@ class _Level(NamedTuple):
 class MemoryTimeline:
     """Sums the live storages by category, event by event, and records the peaks."""
 
-    def __init__(self) -> None:
-        """Start with no live storage."""
+    def __init__(self, moments: int = MAX_MOMENTS) -> None:
+        """Start with no live storage; the timeline has at most so many moments."""
+        self._max_moments = moments
         self._sums = dict.fromkeys(CATEGORIES, 0)
         self._total = self._event_count = 0
         #: One moment of the timeline stands for so many events: for the highest of them.
@@ -132,7 +134,7 @@ class MemoryTimeline:
 
     def _thin(self) -> None:
         """Keep the higher moment of each pair once the timeline is full."""
-        if len(self._timeline) >= _MAX_MOMENTS:
+        if len(self._timeline) >= self._max_moments:
             pairs = zip(self._timeline[::2], self._timeline[1::2], strict=False)
             self._timeline = [max(pair, key=lambda level: level.total) for pair in pairs]
             self._stride *= 2

@@ -15,6 +15,7 @@ from profiler.trace.exports import observe_exports
 from profiler.trace.first_call import named_arguments
 from profiler.trace.held_tensors import Holdings
 from profiler.trace.inventory import take_inventory
+from profiler.trace.memory_timeline import MAX_MOMENTS
 from profiler.trace.module_stack import ModuleStack
 from profiler.trace.operator_calls import to_record
 from profiler.trace.overlaps import find_overlap
@@ -55,15 +56,20 @@ class Session:
     """
 
     def __init__(
-        self, model: nn.Module | None, before_overwrite: Callable[[Iterable[Any]], None] | None = None
+        self,
+        model: nn.Module | None,
+        before_overwrite: Callable[[Iterable[Any]], None] | None = None,
+        *,
+        moments: int = MAX_MOMENTS,
     ) -> None:
         """Prepare to record *model*; with None, only operators are recorded.
 
-        *before_overwrite* receives the arguments of every operator that will overwrite one of them.
+        *before_overwrite* receives the arguments of every operator that will overwrite one of them. The timeline of
+        memory has at most so many *moments*.
         """
         self.model = model
         self._modules = ModuleStack(model)
-        self._storages = StorageTracker(model)
+        self._storages = StorageTracker(model, moments)
         self._tracing, self._scope = TracingDetector(), TaskScope()
         self._recorder = Recorder(self._modules, self._storages, self._tracing, self._scope, before_overwrite)
         self._inputs: tuple[tuple[str, Value], ...] = ()

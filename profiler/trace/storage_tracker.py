@@ -25,6 +25,7 @@ from profiler.trace.held_tensors import Holdings
 from profiler.trace.inner_tensors import inner_tensors, sparse_parts
 from profiler.trace.inventory import ModelInventory, inventory_of
 from profiler.trace.live_storages import NO_STORAGE, UNKNOWN_MODULE, LiveStorages
+from profiler.trace.memory_timeline import MAX_MOMENTS
 from profiler.trace.nested_tensors import tensors_in
 from profiler.trace.storage_marks import StorageMarks
 
@@ -51,10 +52,10 @@ _COPY = torch.ops.aten.copy_.default
 class StorageTracker:
     """Tells the live storages of one session of every operator and phase, and of what the model is called with."""
 
-    def __init__(self, model: nn.Module | None) -> None:
+    def __init__(self, model: nn.Module | None, moments: int = MAX_MOMENTS) -> None:
         """Prepare to track the parameters, buffers and gradients of *model*, and everything allocated from now on."""
         self._model = model
-        self.storages = storages = LiveStorages()
+        self.storages = storages = LiveStorages(moments)
         self.marks = StorageMarks(model, storages)
         self._live = storages.live
         #: Operands that no operator is known to have written, and their storages. `UnseenWork` takes them.

@@ -33,3 +33,13 @@ def fake_ranks(rank: int, world: int) -> Iterator[None]:
         yield
     finally:
         dist.destroy_process_group()
+        _forget_meshes()
+
+
+def _forget_meshes() -> None:
+    """Drop what DTensor has derived for meshes: it holds the names of their groups, which end with them.
+
+    A mesh of the next world is equal to one of these if it has the same ranks, and its groups may have other names.
+    """
+    find("_clear_python_sharding_prop_cache")()
+    find("_clear_fast_path_sharding_prop_cache")()

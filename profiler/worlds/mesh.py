@@ -56,6 +56,18 @@ class Mesh:
             rows.setdefault(tuple(self.coordinate(rank, name) for name in others), []).append(rank)
         return list(rows.values())
 
+    def group(self, rank: int, axis: str) -> tuple[int, ...]:
+        """Return the ranks of the group of a rank along an axis: those that differ from it in that axis alone.
+
+        Example:
+            >>> Mesh((("dp", 2), ("tp", 4))).group(5, "dp"), Mesh((("dp", 2), ("tp", 4))).group(5, "tp")
+            ((1, 5), (4, 5, 6, 7))
+        """
+        names = [name for name, _ in self.sizes]
+        step = prod(size for _, size in self.sizes[names.index(axis) + 1 :])
+        first = rank - self.coordinate(rank, axis) * step
+        return tuple(first + i * step for i in range(self.size(axis)))
+
     def ranks_at(self, axis: str, coordinates: frozenset[int]) -> tuple[int, ...]:
         """Return the ranks whose position along an axis is one of *coordinates*."""
         return tuple(rank for rank in range(self.world) if self.coordinate(rank, axis) in coordinates)

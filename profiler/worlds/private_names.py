@@ -35,6 +35,8 @@ PARTS = {
     "ScheduleGPipe": "torch.distributed.pipelining",
     "Schedule1F1B": "torch.distributed.pipelining",
     "ScheduleInterleaved1F1B": "torch.distributed.pipelining",
+    "_clear_python_sharding_prop_cache": "torch.distributed.tensor.debug",
+    "_clear_fast_path_sharding_prop_cache": "torch.distributed.tensor.debug",
 }
 
 

@@ -18,12 +18,14 @@ from profiler.run.training_step import default_loss
 from profiler.tally import Profile, tally
 from profiler.targets import build_called, make_inputs, resolve
 from profiler.trace import Session
+from profiler.trace.memory_timeline import MAX_MOMENTS
 from profiler.worlds.divide import DeviceMesh, blocks_of, divide_layers, replicate, styles_for
 from profiler.worlds.experts import divide_experts
 from profiler.worlds.packed_sequences import one_sequence_per_row
 from profiler.worlds.private_names import find
 from profiler.worlds.rank_findings import rank_findings
 from profiler.worlds.sequences import ring_attention, share_of_sequence
+from profiler.worlds.shortened import build_shortened
 from profiler.worlds.stages import Stage, make_stage
 
 if TYPE_CHECKING:
@@ -49,6 +51,8 @@ class _Rank:
     mesh: DeviceMesh
     #: Whether the other ranks exist: then tensors have memory.
     is_real: bool
+    #: The most moments of the timeline of memory.
+    moments: int
     #: Numbers of parameters of experts that other ranks have.
     elsewhere: list[int] = field(default_factory=list)
 
@@ -58,7 +62,14 @@ class _Rank:
         return self.plan.mesh.coordinate(torch.distributed.get_rank(), "pp")
 
 
-def profile_rank(step: Step, plan: ParallelPlan, *, is_real: bool = False, against: Sequence[str] = ()) -> Profile:
+def profile_rank(
+    step: Step,
+    plan: ParallelPlan,
+    *,
+    is_real: bool = False,
+    against: Sequence[str] = (),
+    moments: int = MAX_MOMENTS,
+) -> Profile:
     """Profile the step of the rank that the default process group is.
 
     Args:
@@ -66,12 +77,13 @@ def profile_rank(step: Step, plan: ParallelPlan, *, is_real: bool = False, again
         plan: How it is divided.
         against: Counters to compare a forward pass with, of those in `rank_findings.COUNTERS`.
         is_real: Whether the process group has other processes, and tensors are to have memory.
+        moments: The most moments of the timeline of memory.
 
     Raises:
         InputError: The model, the step and the plan do not fit.
         ModelError: The model raised.
     """
-    rank = _Rank(step, plan, DeviceMesh(plan), is_real)
+    rank = _Rank(step, plan, DeviceMesh(plan), is_real, moments)
     mode = nullcontext() if is_real else fake_tensors()
     try:
         if plan.mesh.size("pp") > 1:
@@ -222,7 +234,7 @@ def _profile(rank: _Rank, model: nn.Module, run: Callable[[], object], mode: Any
         if not rank.is_real:
             stack.enter_context(one_sequence_per_row())
         ring = ring_attention(model, rank.mesh.group("cp")) if rank.plan.mesh.size("cp") > 1 else nullcontext()
-        with Session(model) as session, ring:
+        with Session(model, moments=rank.moments) as session, ring:
             run()
             if optimizer is not None:
                 optimizer.step()
@@ -248,7 +260,10 @@ def _checkpointed(model: nn.Module) -> Iterator[None]:
 def _build(rank: _Rank) -> tuple[nn.Module, Inputs]:
     """Return the whole model on meta, and the inputs of one microbatch: of each sequence, what this rank has."""
     step, batch = rank.step, _batch(rank) // rank.plan.microbatches
-    model, target = build_called(resolve(step.target), device="meta", dtype=step.dtype)
+    if step.blocks is None:
+        model, target = build_called(resolve(step.target), device="meta", dtype=step.dtype)
+    else:
+        model, target = build_shortened(step.target, step.dtype, step.blocks)
     model.train(step.train)
     freeze(model, step.freeze)
     config = getattr(model, "config", None)

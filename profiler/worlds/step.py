@@ -19,3 +19,5 @@ class Step:
     optimizer: str | None = None
     checkpoint: bool = False
     freeze: tuple[str, ...] = ()
+    #: So many of the model's repeated blocks are left; None for all.
+    blocks: int | None = None

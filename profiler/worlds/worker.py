@@ -28,7 +28,7 @@ from profiler.worlds.rank_step import profile_rank
 from profiler.worlds.step import Step
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from profiler.tally import Profile
 
@@ -52,16 +52,16 @@ def profile_in_process(step: Step, plan: ParallelPlan, rank: int, against: Seque
             "sys_path": sys.path,
             "permissions": asdict(permissions()),
         }
-        log = _run(json.dumps(request))
+        log = run_worker("profiler.worlds.worker", json.dumps(request))
         if not answer.is_file():
             msg = f"rank {rank} of {step.target} could not be traced: its process ended: {log[-_LAST_LINES:].strip()}"
             raise ModelError(msg)
         return _read(json.loads(answer.read_text(encoding="utf-8")))
 
 
-def _run(request: str) -> str:
+def run_worker(module: str, request: str) -> str:
     """Run a worker to its end; return what it printed."""
-    command = [sys.executable, "-m", "profiler.worlds.worker"]
+    command = [sys.executable, "-m", module]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     with subprocess.Popen(command, text=True, env=_environment(), **pipes) as process:  # type: ignore[call-overload] # noqa: S603 - our own module
         try:
@@ -81,20 +81,30 @@ def _read(answer: dict[str, Any]) -> Profile:
     """Return the profile in an answer, or raise its error."""
     if "profile" in answer:
         return from_json(answer["profile"])
+    raise error_of(answer)
+
+
+def error_of(answer: dict[str, Any]) -> ProfilerError:
+    """Return the error in an answer."""
     kind = getattr(errors, answer["kind"], ProfilerError)
-    error = ProfilerError.__new__(kind)
+    error: ProfilerError = ProfilerError.__new__(kind)
     Exception.__init__(error, answer["message"])
-    raise error
+    return error
 
 
 def main() -> None:
     """Trace the rank of the request on stdin."""
+    answer_request(_answer)
+
+
+def answer_request(answer: Callable[[dict[str, Any]], object]) -> None:
+    """Write the answer to the request on stdin to the file that it names; end when the caller ends."""
     request = json.loads(sys.stdin.readline())
     Thread(target=_end_with_caller, daemon=True).start()
     sys.path[:] = request["sys_path"]
-    answer = _answer(request)
     path = Path(request["answer"])
-    path.with_suffix(".part").write_text(json.dumps(answer), encoding="utf-8")
+    with permit(Permissions(**request["permissions"])):
+        path.with_suffix(".part").write_text(json.dumps(answer(request)), encoding="utf-8")
     path.with_suffix(".part").replace(path)
 
 
@@ -106,24 +116,33 @@ def _end_with_caller() -> None:
 
 def _answer(request: dict[str, Any]) -> dict[str, str]:
     """Return the saved profile of the rank, or its error."""
-    plan = _plan(request["plan"])
-    step = Step(**_with_tuples(request["step"]))
+    plan, step = plan_of(request["plan"]), step_of(request["step"])
     try:
-        with permit(Permissions(**request["permissions"])), fake_ranks(request["rank"], plan.mesh.world):
+        with fake_ranks(request["rank"], plan.mesh.world):
             return {"profile": to_json(profile_rank(step, plan, against=request["against"]))}
-    except ProfilerError as error:
-        return {"kind": type(error).__name__, "message": str(error)}
     except Exception as error:  # noqa: BLE001 - the caller shows any error in one line
-        return {"kind": "ModelError", "message": f"{step.target} raised {one_line(error)}"}
+        return answer_of(error, step.target)
 
 
-def _plan(values: dict[str, Any]) -> ParallelPlan:
-    mesh = Mesh(tuple((axis, size) for axis, size in values.pop("mesh")["sizes"]))
-    return ParallelPlan(mesh, **values)
+def answer_of(error: Exception, target: str) -> dict[str, str]:
+    """Return an error as an answer."""
+    if isinstance(error, ProfilerError):
+        return {"kind": type(error).__name__, "message": str(error)}
+    return {"kind": "ModelError", "message": f"{target} raised {one_line(error)}"}
 
 
-def _with_tuples(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+def plan_of(values: dict[str, Any]) -> ParallelPlan:
+    """Return the plan in a request."""
+    mesh = Mesh(tuple((axis, size) for axis, size in values["mesh"]["sizes"]))
+    return ParallelPlan(mesh, **{name: value for name, value in values.items() if name != "mesh"})
+
+
+def step_of(values: dict[str, Any]) -> Step:
+    """Return the step in a request."""
+    fields: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+    }
+    return Step(**fields)
 
 
 if __name__ == "__main__":

@@ -277,3 +277,11 @@ def test_a_torch_that_lacks_a_part_says_which(name, monkeypatch):
 
 def test_every_case_is_a_valid_plan():
     assert all(case(ranks, name) for ranks, cases in CASES.items() for name in cases)
+
+
+def test_worlds_of_one_process_do_not_know_each_others_groups():
+    for mesh, rank in (("dp=4,tp=2", 0), ("pp=2,dp=2,tp=2", 0), ("pp=2,dp=2,tp=2", 4)):
+        plan = ParallelPlan(parse_mesh(mesh), "fsdp", TP, "1f1b", 2)
+        with fake_ranks(rank, plan.mesh.world):
+            axes = {row.axis for row in profile_rank(step_of(plan), plan).communication}
+        assert axes == {axis for axis, _ in plan.mesh.sizes}
