@@ -31,7 +31,9 @@ _CONTEXT = (
     "How many ranks share each sequence, with torch's ring attention: the axis cp. They are ranks of the axis dp, "
     "unless --world has room for them beside it."
 )
-_EXPERTS = "Over how many ranks of the axes dp and cp the experts of a layer are divided; routing is taken as balanced."
+_EXPERTS = (
+    "Over how many ranks of the axes dp, cp and tp the experts of a layer are divided; routing is taken as balanced."
+)
 _RANK = "Count this rank alone, and show its whole report in any format."
 _ROLES = "Count one rank of each distinct role; the default without --rank."
 

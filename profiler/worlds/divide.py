@@ -32,12 +32,12 @@ class DeviceMesh:
         #: The name of the axis over which parameters are sharded or replicated.
         self.shards = "dp_cp" if plan.mesh.size("cp") > 1 else "dp"
         self._plan = plan
-        self._sizes = _with_shards(plan, (self.shards, plan.shards))
+        self._sizes = _with_shards(plan, {self.shards: plan.shards})
         self._mesh = _torch_mesh(self._sizes)
         self._groups = {"cp": _subgroup(plan.mesh, "cp")} if plan.mesh.size("cp") > 1 else {}
         self._experts: Any = None
         if plan.expert_parallel > 1:
-            sizes = _with_shards(plan, ("edp", plan.shards // plan.expert_parallel), ("ep", plan.expert_parallel))
+            sizes = _with_experts(plan)
             self._experts = _torch_mesh(sizes)
             self._groups["ep"] = _subgroup(Mesh(tuple(sizes.items())), "ep")
 
@@ -60,12 +60,19 @@ class DeviceMesh:
         return {str(self.group(axis).group_name): axis for axis in (*self._sizes, *self._groups)}
 
 
-def _with_shards(plan: ParallelPlan, *shards: tuple[str, int]) -> dict[str, int]:
+def _with_shards(plan: ParallelPlan, shards: dict[str, int]) -> dict[str, int]:
     """Return the sizes of the axes in their order, with *shards* in the place of dp and cp."""
     sizes: dict[str, int] = {}
     for axis, size in plan.mesh.sizes:
-        sizes |= dict(shards) if axis in {"dp", "cp"} else {axis: size}
+        sizes |= shards if axis in {"dp", "cp"} else {axis: size}
     return sizes
+
+
+def _with_experts(plan: ParallelPlan) -> dict[str, int]:
+    """Return the sizes of the axes for experts: those of dp, cp and tp are divided into edp and ep."""
+    outer = {axis: size for axis, size in plan.mesh.sizes if axis not in {"dp", "cp", "tp"}}
+    ranks = plan.shards * plan.mesh.size("tp")
+    return outer | {"edp": ranks // plan.expert_parallel, "ep": plan.expert_parallel}
 
 
 def _torch_mesh(sizes: dict[str, int]) -> Any:

@@ -25,8 +25,13 @@ _WHAT = (
 )
 
 
-def divide_experts(model: nn.Module, group: Any) -> int:
+def divide_experts(model: nn.Module, group: Any, tensor_mesh: Any = None) -> int:
     """Keep the experts of this rank in each layer of experts, and let tokens travel over the process group.
+
+    Args:
+        model: The model on meta.
+        group: The ranks that divide the experts.
+        tensor_mesh: The axis tp, along which ranks have the same tokens; each then sends a part of them.
 
     Returns:
         The number of parameters that the other ranks of the group have instead.
@@ -42,7 +47,7 @@ def divide_experts(model: nn.Module, group: Any) -> int:
         if layer.num_experts % group.size():
             msg = f"{path} has {layer.num_experts} experts, which do not divide over {group.size()} ranks"
             raise InputError(msg)
-        _keep_own(layer, group)
+        _keep_own(layer, group, tensor_mesh)
     return sum((group.size() - 1) * p.numel() for layer in layers.values() for p in layer.parameters())
 
 
@@ -59,13 +64,13 @@ def _has_experts(module: nn.Module) -> bool:
     return all(p.shape[0] == count for p in own) and len(signature(module.forward).parameters) >= _INDEXED
 
 
-def _keep_own(layer: Any, group: Any) -> None:
+def _keep_own(layer: Any, group: Any, tensor_mesh: Any) -> None:
     """Keep a share of the parameters on meta, and exchange tokens around the layer's own forward."""
     layer.num_experts //= group.size()
     for name, parameter in list(layer.named_parameters(recurse=False)):
         share = parameter[: layer.num_experts].detach().clone()
         setattr(layer, name, nn.Parameter(share, requires_grad=parameter.requires_grad))
-    layer.forward = _Exchange(layer, group)
+    layer.forward = _Exchange(layer, group, tensor_mesh)
 
 
 class _Exchange:
@@ -78,8 +83,8 @@ class _Exchange:
     ExpertParallel in torchtitan/distributed/expert_parallel.py.
     """
 
-    def __init__(self, layer: Any, group: Any) -> None:
-        self._layer, self._group = layer, group
+    def __init__(self, layer: Any, group: Any, tensor_mesh: Any) -> None:
+        self._layer, self._group, self._tensor_mesh = layer, group, tensor_mesh
         self._own = layer.forward
         self._signature = signature(self._own)
 
@@ -87,6 +92,20 @@ class _Exchange:
         """Return the sum of what the chosen experts of each token return."""
         hidden, chosen, weights, *_ = self._signature.bind(*args, **kwargs).args
         tokens, choices = hidden.reshape(-1, hidden.shape[-1]), chosen.reshape(-1, chosen.shape[-1])
+        weights = weights.reshape(choices.shape)
+        rows = self._divided(tokens, choices, weights)
+        return rows if rows.shape == hidden.shape else rows.view(hidden.shape)
+
+    def _divided(self, tokens: torch.Tensor, choices: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        """Return the sum for each token; ranks of the axis tp, which have the same tokens, do a part of them each."""
+        if self._tensor_mesh is None:
+            return self._of(tokens, choices, weights)
+        self._check_share(len(tokens))
+        parts = [self._moved(x, "Replicate", "Shard") for x in (tokens, choices, weights)]
+        return self._moved(self._of(*parts), "Shard", "Replicate")
+
+    def _of(self, tokens: torch.Tensor, choices: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        """Return the sum of what the chosen experts of tokens return, one row for each."""
         each = self._tokens_per_expert(*choices.shape)
         order = choices.flatten().argsort(stable=True)
         self._tell_counts(choices)
@@ -94,7 +113,20 @@ class _Exchange:
         given = self._exchange(weights.reshape(-1, 1)[order])
         returned = self._exchange(self._own(sent, self._owners(each, sent.device), given))
         places = torch.empty_like(order).scatter_(0, order, torch.arange(len(order), device=order.device))
-        return returned[places].view(*hidden.shape[:-1], choices.shape[1], -1).sum(dim=-2)
+        return returned[places].view(*choices.shape, -1).sum(dim=1)
+
+    def _check_share(self, tokens: int) -> None:
+        ranks = self._tensor_mesh.size()
+        if tokens % ranks:
+            msg = f"{tokens} tokens do not divide over tp={ranks}, whose ranks send a part each to the experts"
+            raise InputError(msg)
+
+    def _moved(self, rows: torch.Tensor, before: str, after: str) -> torch.Tensor:
+        """Return the rows that this rank of the axis tp has when they are placed in another way."""
+        places = {"Replicate": find("Replicate")(), "Shard": find("Shard")(0)}
+        whole = find("DTensor").from_local(rows, self._tensor_mesh, [places[before]], run_check=False)
+        local: torch.Tensor = whole.redistribute(placements=[places[after]]).to_local()
+        return local
 
     def _tokens_per_expert(self, tokens: int, choices: int) -> int:
         """Return how many tokens of this rank each expert gets.

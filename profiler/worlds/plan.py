@@ -37,7 +37,7 @@ class ParallelPlan:
     microbatches: int = 1
     #: The dtype of FSDP's gathered parameters; gradients are then reduced in float32. None for the parameters' own.
     param_dtype: str | None = None
-    #: Over how many ranks the experts of a layer are divided; they are ranks of the axes dp and cp.
+    #: Over how many ranks the experts of a layer are divided; they are ranks of the axes dp, cp and tp.
     expert_parallel: int = 1
 
     def __post_init__(self) -> None:
@@ -104,11 +104,16 @@ class ParallelPlan:
             raise InputError(msg)
         if count == 1:
             return
-        if self.shards % count:
-            msg = f"--expert-parallel {count} takes its ranks from dp={self.shards}, which does not divide by {count}"
-            raise InputError(msg.replace("from dp", "from dp·cp") if self.mesh.size("cp") > 1 else msg)
-        if self.mesh.size("tp") > 1:
-            msg = "--expert-parallel does not go with the axis tp: what each rank of tp does for experts is not known"
+        tp = self.mesh.size("tp")
+        if self.shards * tp % count:
+            whence = "·".join(axis for axis in ("dp", "cp", "tp") if axis in dict(self.mesh.sizes)) or "dp"
+            ranks = f"{whence}={self.shards * tp}"
+            msg = f"--expert-parallel {count} takes its ranks from {ranks}, which does not divide by it"
+            raise InputError(msg)
+        if count % tp:
+            msg = (
+                f"--expert-parallel {count} must be a multiple of tp={tp}: ranks of the axis tp have different experts"
+            )
             raise InputError(msg)
         if self.data_parallel == "ddp":
             msg = "--ddp reduces every gradient over the axis dp, and experts differ along it; use --fsdp or --hsdp"

@@ -24,6 +24,7 @@ PARTS = {
     "RowwiseParallel": "torch.distributed.tensor.parallel",
     "ParallelStyle": "torch.distributed.tensor.parallel",
     "loss_parallel": "torch.distributed.tensor.parallel",
+    "DTensor": "torch.distributed.tensor",
     "Replicate": "torch.distributed.tensor",
     "Shard": "torch.distributed.tensor",
     "_templated_ring_attention": "torch.distributed.tensor.experimental._context_parallel._attention",

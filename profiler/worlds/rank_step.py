@@ -186,7 +186,8 @@ def _divided_stage(rank: _Rank, index: int) -> Stage:
 def _divide(model: nn.Module, rank: _Rank, styles: dict[str, Any]) -> None:
     """Divide a model, or a stage of it, over the axes of the mesh."""
     if rank.plan.expert_parallel > 1:
-        rank.elsewhere.append(divide_experts(model, rank.mesh.group("ep")))
+        tensor_mesh = rank.mesh.of("tp") if rank.plan.mesh.size("tp") > 1 else None
+        rank.elsewhere.append(divide_experts(model, rank.mesh.group("ep"), tensor_mesh))
     divide_layers(model, rank.plan, rank.mesh, styles)
 
 

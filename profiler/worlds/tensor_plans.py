@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _OWN = "give a plan of your own with --tp-plan FILE.py:NAME"
 #: Styles of transformers that keep a module whole on every rank.
 _WHOLE = frozenset({"replicate", "replicated_with_grad_allreduce"})
+#: Its style of a layer of experts, of which each rank has a part of every expert.
+_EXPERTS = frozenset({"moe_tp_experts"})
 #: What must divide by the size of the axis: settings of a configuration of transformers.
 _DIVIDED_SETTINGS = ("num_attention_heads", "num_key_value_heads")
 
@@ -38,7 +40,7 @@ def tensor_styles(model: nn.Module, plan: ParallelPlan) -> Styles:
     """
     tp = plan.mesh.size("tp")
     name = plan.tp_plan or AUTO
-    patterns = _automatic(model) if name == AUTO else _from_file(name)
+    patterns = _automatic(model, plan) if name == AUTO else _from_file(name)
     _check_heads(model, tp)
     styles = _by_module(model, patterns, name)
     for path, style in styles.items():
@@ -46,13 +48,14 @@ def tensor_styles(model: nn.Module, plan: ParallelPlan) -> Styles:
     return styles
 
 
-def _automatic(model: nn.Module) -> Styles:
-    """Return the plan that transformers has for a model, with styles of torch."""
+def _automatic(model: nn.Module, parallel: ParallelPlan) -> Styles:
+    """Return the plan that transformers has for a model, with styles of torch; without experts that are divided."""
     plan = getattr(model, "_tp_plan", None)
+    left_out = _WHOLE | (_EXPERTS if parallel.expert_parallel > 1 else frozenset())
     if not plan:
         msg = f"no tensor-parallel plan is known for {type(model).__name__}; {_OWN}"
         raise InputError(msg)
-    return {pattern: _style(pattern, name) for pattern, name in plan.items() if name not in _WHOLE}
+    return {pattern: _style(pattern, name) for pattern, name in plan.items() if name not in left_out}
 
 
 def _style(pattern: str, name: str) -> Any:
@@ -71,7 +74,8 @@ def _style(pattern: str, name: str) -> Any:
         return colwise(output_layouts=whole)
     if name in {"embedding_rowwise", "rowwise_split_input", "rowwise_rep"}:
         return rowwise(input_layouts=whole)
-    msg = f"transformers divides {pattern} by {quoted(name)}, which cannot be traced as layers of torch; {_OWN}"
+    other = "add --expert-parallel" if name in _EXPERTS else _OWN
+    msg = f"transformers divides {pattern} by {quoted(name)}, which cannot be traced as layers of torch; {other}"
     raise InputError(msg)
 
 

@@ -81,7 +81,7 @@ def world(
         schedule: "gpipe", "1f1b", or "interleaved:2" with two stages of the pipeline on each rank.
         microbatches: Into how many parts the batch of a rank is divided.
         context_parallel: How many ranks of the axis dp share each sequence; the axis cp of *mesh* says the same.
-        expert_parallel: Over how many ranks of the axes dp and cp experts are divided; routing is balanced.
+        expert_parallel: Over how many ranks of the axes dp, cp and tp experts are divided; routing is balanced.
         train: Profile a training step; otherwise a forward pass.
         optimizer: Name of an optimizer of ``torch.optim``.
         checkpoint: Run the blocks under activation checkpointing.

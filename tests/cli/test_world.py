@@ -8,6 +8,7 @@ import pytest
 import torch.distributed as dist
 from cli.command import run
 
+import profiler
 from profiler.tally.saved import from_json
 
 pytestmark = pytest.mark.skipif(not dist.is_available(), reason="torch.distributed is not built")
@@ -42,6 +43,14 @@ class Mixture(nn.Module):
 
 def mixture():
     return Mixture()
+
+class Attention(nn.Linear):
+    def forward(self, x):
+        q = super().forward(x).unsqueeze(1)
+        return nn.functional.scaled_dot_product_attention(q, q, q, is_causal=True)
+
+def attention():
+    return Attention(16, 16, bias=False)
 """
 NET = "nets.py:net"
 
@@ -85,6 +94,15 @@ def test_balanced_routing_is_said_of_all_roles_and_of_one_rank(capsys):
 
 
 @pytest.mark.usefixtures("here")
+def test_ranks_of_the_axis_dp_share_sequences():
+    options = {"inputs": ["8x16"], "data_parallel": "fsdp", "train": False}
+    world = profiler.world("nets.py:attention", "dp=4", context_parallel=2, **options)
+    assert str(world.plan.mesh) == "dp=2,cp=2"
+    # a layer of 16·16 for four of eight tokens, and two products of 16 for a half of the 36 scores that the mask leaves
+    assert world.totals.masked_macs == 4 * (4 * 256 + 2 * 16 * 18)
+
+
+@pytest.mark.usefixtures("here")
 def test_a_tensor_parallel_rank_is_compared_with_the_counter_of_torch(capsys):
     words = [NET, "--mesh", "tp=2", "--tp-plan", "nets.py:plan", "-i", "8", "--rank", "1", "--quiet"]
     status, out, err = run(capsys, *words, "--against", "flop_counter", "--strict", "--format", "json")
@@ -106,10 +124,11 @@ def test_a_tensor_parallel_rank_is_compared_with_the_counter_of_torch(capsys):
         (["--mesh", "cp=2", "--context-parallel", "2"], "mean the same; give one of them"),
         (["--mesh", "dp=2", "--context-parallel", "0"], "--context-parallel is 0"),
         (["--mesh", "cp=2"], "say how they are kept with --fsdp, --ddp or --hsdp"),
-        (["--mesh", "dp=6", "--fsdp", "--expert-parallel", "4"], "from dp=6, which does not divide by 4"),
+        (["--mesh", "dp=6", "--fsdp", "--expert-parallel", "4"], "from dp=6, which does not divide by it"),
         (["--mesh", "dp=2", "--fsdp", "--expert-parallel", "0"], "--expert-parallel is 0"),
         (["--mesh", "dp=2", "--ddp", "--expert-parallel", "2"], "use --fsdp or --hsdp"),
-        (["--mesh", "dp=2,tp=2", "--fsdp", "--expert-parallel", "2"], "does not go with the axis tp"),
+        (["--mesh", "dp=3,tp=2", "--fsdp", "--expert-parallel", "3"], "must be a multiple of tp=2"),
+        (["--mesh", "dp=3,tp=2", "--fsdp", "--expert-parallel", "4"], "from dp·tp=6, which does not divide by it"),
         (["--mesh", "dp=2", "--fsdp", "--expert-parallel", "2"], "has none that are known"),
         (["--mesh", "dp=0"], "the size of the axis dp is '0'"),
         (["--mesh", "dp"], "the size of the axis dp is ''"),

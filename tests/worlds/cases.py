@@ -157,6 +157,10 @@ def tensor_plan() -> dict:
     return blocks | {f"*.feed_forward.{name}": ColwiseParallel() for name in ("w1", "w3")}
 
 
+def attention_plan() -> dict:
+    return {pattern: style for pattern, style in tensor_plan().items() if "attention" in pattern}
+
+
 def sequence_plan() -> dict:
     whole = {"input_layouts": (Shard(1),), "desired_input_layouts": (Replicate(),)}
     return tensor_plan() | {
@@ -172,7 +176,7 @@ def sequence_plan() -> dict:
     }
 
 
-TP, SP = f"{HERE}:tensor_plan", f"{HERE}:sequence_plan"
+TP, SP, ATTENTION = f"{HERE}:tensor_plan", f"{HERE}:sequence_plan", f"{HERE}:attention_plan"
 #: The cases by the number of ranks: the mesh and the other options of its plan.
 CASES = {
     2: {
@@ -208,6 +212,10 @@ CASES = {
         "fsdp × ep": ("dp=4", {"data_parallel": "fsdp", "expert_parallel": 2, "model": "mixture"}),
         "hsdp × ep": ("replicate=2,dp=2", {"data_parallel": "hsdp", "expert_parallel": 2, "model": "mixture"}),
         "cp × ep": ("dp=2,cp=2", {"data_parallel": "fsdp", "expert_parallel": 4, "model": "mixture"}),
+        "tp × ep": (
+            "dp=2,tp=2",
+            {"data_parallel": "fsdp", "tp_plan": ATTENTION, "expert_parallel": 4, "model": "mixture"},
+        ),
         "pp × ep": (
             "pp=2,dp=2",
             {"data_parallel": "fsdp", "expert_parallel": 2, "model": "mixture", "schedule": "1f1b", "microbatches": 4},

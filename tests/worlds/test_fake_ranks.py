@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch.distributed as dist
 from worlds.cases import (
+    ATTENTION,
     BLOCKS,
     CASES,
     CHOICES,
@@ -136,6 +137,25 @@ def test_tokens_travel_to_their_experts_and_back(ranks):
         assert sum(row.wire_bytes for row in mine) == sizes * (ranks - 1) // ranks
     gathered = [row for row in p.communication if row.axis == "edp"]
     assert {row.group_size for row in gathered} in ([{4 // ranks}] if ranks < 4 else [set(), {1}])
+
+
+@pytest.mark.filterwarnings("ignore:FSDP2-wrapped module")
+@pytest.mark.parametrize("ranks", [2, 4])
+def test_tensor_parallel_ranks_send_a_part_of_their_tokens_each(ranks):
+    step = step_of(ParallelPlan(parse_mesh("tp=1")), "mixture")
+    options = {"step": step, "data_parallel": "fsdp", "tp_plan": ATTENTION, "expert_parallel": ranks}
+    p, whole = rank_of("dp=2,tp=2", 3, **options), rank_of("tp=1", step=step)
+    # of the layers, the head and the routers alone are not divided
+    undivided = 3 * 2 * TOKENS * WIDTH * (VOCABULARY + BLOCKS * EXPERTS)
+    assert p.totals.macs == (whole.totals.macs - undivided) // 2 + undivided
+    forward = [row for row in p.communication if row.phase == "forward"]
+    sent = [row for row in forward if row.kind == "all_to_all"]
+    assert {(row.axis, row.group_size) for row in sent} == {("ep", ranks)}
+    chosen = CHOICES * 2 * TOKENS // 2
+    assert sum(row.payload_bytes for row in sent) == BLOCKS * 4 * (2 * chosen * WIDTH + chosen + EXPERTS)
+    gathered = [row for row in forward if (row.kind, row.axis) == ("all_gather", "tp")]
+    assert sum(row.payload_bytes for row in gathered) == BLOCKS * HIDDEN
+    assert p.totals.global_params == MIXTURE
 
 
 def test_experts_that_are_fewer_than_the_ranks_are_sharded_along_another_dimension():
