@@ -552,17 +552,18 @@ class Shaped(nn.Module):
     def __init__(self, rng: Random, tape: Tape, x: Value) -> None:
         super().__init__()
         w = x.width
-        self.function, width = rng.choice([
-            (lambda x: functional.max_pool1d(x[:, None], 3, 1, 1).flatten(1), w),
-            (lambda x: functional.avg_pool1d(x[:, None], 1).flatten(1), w),
-            (lambda x: functional.adaptive_avg_pool1d(x[:, None], 2).flatten(1), 2),
-            (lambda x: functional.interpolate(x[:, None], scale_factor=2, mode="linear").flatten(1), 2 * w),
-            (lambda x: functional.softmax(x, 1), w), (lambda x: x.cumsum(1), w), (lambda x: x.sort(1).values, w),
-            (lambda x: functional.pad(x, (1, 1)), w + 2), (lambda x: x.logsumexp(1, keepdim=True), 1),
-            (lambda x: torch.where(x > 0, x, 2 * x), w), (functional.normalize, w),
-            (lambda x: x.std(1, keepdim=True, correction=0), 1),
+        # with its columns, and whether it saves a tensor for backward
+        self.function, width, saves = rng.choice([
+            (lambda x: functional.max_pool1d(x[:, None], 3, 1, 1).flatten(1), w, True),
+            (lambda x: functional.avg_pool1d(x[:, None], 1).flatten(1), w, True),
+            (lambda x: functional.adaptive_avg_pool1d(x[:, None], 2).flatten(1), 2, True),
+            (lambda x: functional.interpolate(x[:, None], scale_factor=2, mode="linear").flatten(1), 2 * w, False),
+            (lambda x: functional.softmax(x, 1), w, True), (lambda x: x.cumsum(1), w, False),
+            (lambda x: x.sort(1).values, w, True), (lambda x: functional.pad(x, (1, 1)), w + 2, False),
+            (lambda x: x.logsumexp(1, keepdim=True), 1, True), (lambda x: torch.where(x > 0, x, 2 * x), w, True),
+            (functional.normalize, w, True), (lambda x: x.std(1, keepdim=True, correction=0), 1, True),
         ])  # fmt: skip
-        self.out = tape.call([x], width)
+        self.out = tape.call([x], width, saves=saves)
 
     def forward(self, x):
         return self.function(x)

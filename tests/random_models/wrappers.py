@@ -90,6 +90,11 @@ class AgainInside(Again):
 
     reentrant = True
 
+    def __init__(self, rng: Random, tape: Tape, x: Value, parts: Parts) -> None:
+        super().__init__(rng, tape, x, parts)
+        if self.region.active:  # it saves its input itself, where the checkpoints around it notice
+            self.out = tape.call([self.out], self.out.width)
+
 
 class Rerun(torch.autograd.Function):
     """A checkpoint by hand: forward without autograd, and once more in backward."""
@@ -112,10 +117,9 @@ class Rerun(torch.autograd.Function):
         return None, of_x, *(next(gradients) if p.requires_grad else None for p in ctx.parameters)
 
 
-class AgainByHand(Again):
+class AgainByHand(AgainInside):
     """The same by a custom ``autograd.Function``."""
 
-    reentrant = True
     flags = (("by_hand", True), ("lazy", False))
 
     def forward(self, x):
