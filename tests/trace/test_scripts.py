@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
+from torch.jit._script import RecursiveScriptModule
 
 import profiler
 from profiler.errors import UnsupportedModelError
@@ -71,3 +74,23 @@ def test_a_comparison_in_the_users_code_is_recorded():
 
     p = profiler.count(Compares(), X)
     assert [entry.record.operator for entry in p.entries] == ["aten.equal.default"]
+
+
+GRAPH = """
+graph(%x : Tensor, %condition : bool):
+  %y : Tensor = prim::If(%condition)
+    block0():
+      %fused : Tensor = prim::TensorExprGroup(%x)
+      -> (%fused)
+    block1():
+      -> (%x)
+  return (%y)
+"""
+
+
+def test_the_kernel_of_a_fuser_is_found_in_the_optimized_graph_of_any_script(monkeypatch):
+    plan = SimpleNamespace(graph=torch._C.parse_ir(GRAPH))
+    state = SimpleNamespace(execution_plans={0: plan})
+    monkeypatch.setattr(RecursiveScriptModule, "get_debug_state", lambda _self: state, raising=False)
+    with pytest.raises(UnsupportedModelError, match=r"prim::TensorExprGroup"):
+        profiler.count(nn.Sequential(torch.jit.script(nn.Linear(8, 8)), nn.Linear(8, 8)), X)
