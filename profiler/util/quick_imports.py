@@ -8,6 +8,7 @@ be as well.
 
 from __future__ import annotations
 
+import atexit
 import gc
 import sys
 from contextlib import contextmanager
@@ -43,4 +44,15 @@ def import_quickly(name: str) -> None:
 
 def keep_imports() -> None:
     """Leave what is imported quickly out of all later collections: in a process of our own, until its end."""
-    _KEEPS.set(True)
+    if not _KEEPS.get():
+        _KEEPS.set(True)
+        atexit.register(_let_go)
+
+
+def _let_go() -> None:
+    """Let the last collection find everything, if a package is bound by nanobind: that reports what it does not find.
+
+    Triton is, from torch 2.15 on. Types that nanobind makes have a class of their own.
+    """
+    if any(meta.__module__ == "nanobind" for meta in type.__subclasses__(type)):
+        gc.unfreeze()
