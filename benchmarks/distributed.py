@@ -1,69 +1,90 @@
-"""Published training runs of Llama on many devices against the estimate.
+"""Published training runs on many devices against the estimate.
 
-``python benchmarks/distributed.py FILE [ID…]``, where FILE has the cases as JSON: ``{"cases": [{"id", "model", "mesh",
-"sequence", "local_batch", "recompute", "technique", "tokens_per_s_per_gpu"}, …]}``. Cases with an axis or a technique
-that is not modelled are named and left out. Each takes up to a minute.
+``python benchmarks/distributed.py [ID…]`` prints a row for each run of ``published_runs.toml`` that its source
+determines, the median error, and why the others are left out. Each takes up to a minute.
 """
 
 from __future__ import annotations
 
-import json
 import sys
+import tomllib
+from collections import defaultdict
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
-from profiler.errors import ProfilerError
 from profiler.worlds.world import world
 from profiler.worlds.world_time import world_time
 
-DEVICE = "h100-sxm5-80gb"
-#: What a run may use for its estimate to mean something: everything else is left out.
-MODES = {"eager": "eager", "compile": "compiled"}
+RUNS = Path(__file__).with_name("published_runs.toml")
 
 
-def reason_to_leave_out(case: dict[str, Any]) -> str:
-    """Return why a case is not modelled; empty if it is."""
-    if not str(case.get("model", "")).startswith("llama-3.1"):
-        return "another model"
-    if case.get("technique") not in MODES:
-        return str(case.get("technique"))
-    if not set(case.get("mesh", {})) <= {"dp"}:
-        return f"mesh {case.get('mesh')}"
-    return ""
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A published run beside its estimate, in tokens per second and device."""
+
+    id: str
+    bound: float
+    estimate: float
+    low: float
+    high: float
+    published: float
+
+    @property
+    def ratio(self) -> float:
+        """The estimate relative to what was published."""
+        return self.estimate / self.published
+
+    def __str__(self) -> str:
+        """Return the row."""
+        beaten = "" if self.bound >= self.published else "  BOUND BEATEN"
+        span = f"{self.low:.0f}–{self.high:.0f}"
+        return (
+            f"{self.id:26} {self.bound:8.0f} {self.estimate:8.0f} {span:>13} {self.published:9.0f} "
+            f"{self.ratio:6.2f}{beaten}"
+        )
 
 
-def ratio(case: dict[str, Any]) -> str:
-    """Return the row of a case: bound, estimate, range and published, in tokens per second and device."""
-    w = world(
-        f"hf:{case['model']}",
-        ",".join(f"{axis}={size}" for axis, size in case["mesh"].items()),
+def published_runs() -> list[dict[str, Any]]:
+    """Return all cases of the file."""
+    cases: list[dict[str, Any]] = tomllib.loads(RUNS.read_text(encoding="utf-8"))["cases"]
+    return cases
+
+
+def compare(case: dict[str, Any]) -> Comparison:
+    """Return a case that can be run beside its estimate: FSDP2 in bfloat16 with AdamW, without recomputation."""
+    traced = world(
+        case["model"],
+        case["mesh"],
         inputs=[f"input_ids=1x{case['sequence']}"],
         batch=case["local_batch"],
         data_parallel="fsdp",
         param_dtype="bfloat16",
         optimizer="adamw",
-        checkpoint=str(case.get("recompute", "")).startswith("full"),
     )
-    time = world_time(w, DEVICE, mode=MODES[case["technique"]])
-    published = case["tokens_per_s_per_gpu"]
-    times = (time.step.bound_s, time.step.estimate_s, time.step.high_s, time.step.low_s)
-    bound, estimate, low, high = (time.tokens_per_step / seconds / time.ranks for seconds in times)
-    beaten = "" if bound >= published else "  BOUND BEATEN"
-    figures = f"{bound:8.0f} {estimate:8.0f} {low:7.0f}–{high:<7.0f} {published:9} {estimate / published:6.2f}"
-    return f"{case['id']:28} {figures}{beaten}"
+    time = world_time(traced, case["device"], mode=case["mode"])
+    seconds = (time.step.bound_s, time.step.estimate_s, time.step.high_s, time.step.low_s)
+    return Comparison(case["id"], *(time.tokens_per_step / s / time.ranks for s in seconds), case["published"])
 
 
 def main() -> None:
     """Print the table."""
-    cases = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))["cases"]
-    chosen = [case for case in cases if not sys.argv[2:] or case["id"] in sys.argv[2:]]
-    print(f"{'case':28} {'bound':>8} {'estimate':>8} {'range':>15} {'published':>9} {'ratio':>6}")
-    for case in chosen:
-        reason = reason_to_leave_out(case)
-        try:
-            print(f"{case['id']:28} left out: {reason}" if reason else ratio(case), flush=True)
-        except ProfilerError as error:
-            print(f"{case['id']:28} {error}", flush=True)
+    cases = [case for case in published_runs() if not sys.argv[1:] or case["id"] in sys.argv[1:]]
+    print(f"{'case':26} {'bound':>8} {'estimate':>8} {'range':>13} {'published':>9} {'ratio':>6}")
+    rows = []
+    for case in cases:
+        if "left_out" not in case:
+            rows.append(compare(case))
+            print(rows[-1], flush=True)
+    if rows:
+        print(f"median error of {len(rows)} runs: {median(abs(row.ratio - 1) for row in rows):.0%}")
+    reasons: dict[str, list[str]] = defaultdict(list)
+    for case in cases:
+        if "left_out" in case:
+            reasons[case["left_out"]].append(case["id"])
+    for reason, names in reasons.items():
+        print(f"left out, {len(names)}: {reason}: {', '.join(names)}")
 
 
 if __name__ == "__main__":

@@ -29,8 +29,9 @@ class Server:
     domain: Annotated[int, Field(ge=1, le=10_000)]
     link_bytes_per_s: Amount
     network_bytes_per_s: Amount
-    #: The key of the source in the file.
+    #: The keys of the sources in the file: of the domain and its link, and of the network.
     source: str
+    network_source: str
 
 
 @cache
@@ -53,8 +54,9 @@ def read_servers(path: Path) -> tuple[dict[str, Server], dict[str, Source]]:
         msg = f"{path.name}: {first_problem(error)}"
         raise DeviceError(msg) from error
     for name, server in servers.items():
-        if server.source not in sources:
-            msg = f"{path.name}: servers.{name} has no source; add [sources.{server.source}]"
+        lacking = [key for key in (server.source, server.network_source) if key not in sources]
+        if lacking:
+            msg = f"{path.name}: servers.{name} has no source; add [sources.{lacking[0]}]"
             raise DeviceError(msg)
     return servers, sources
 

@@ -74,20 +74,46 @@ def test_the_servers_name_devices_of_the_catalogue_and_have_sources():
     assert {name for server in all_servers().values() for name in server.devices} <= all_devices().keys()
 
 
+@pytest.mark.parametrize(
+    ("device", "both_directions", "network_gbit"),
+    [
+        ("h100-sxm5-80gb", 900e9, 400),  # NVIDIA on HGX H100; MLPerf's system XE9680
+        ("h200-sxm-141gb", 900e9, 400),  # MLPerf's system H200-SXM-141GBx8
+        ("b200-sxm-180gb", 14.4e12 / 8, 400),  # MLPerf's system nebius_b200_n1
+        ("mi300x", 7 * 128e9, 400),  # 7 links of 128 GB/s
+        ("gb200-per-gpu", 1.8e12, 400),
+    ],
+)
+def test_links_are_one_direction_of_what_the_sources_say(device, both_directions, network_gbit):
+    server = server_of(device)
+    assert server.link_bytes_per_s == both_directions / 2
+    assert server.network_bytes_per_s == network_gbit * 1e9 / 8
+
+
 def test_a_device_without_links_is_an_error_that_lists_those_that_have():
     with pytest.raises(DeviceError, match=r"no links of l4, .* h100-sxm5-80gb"):
         server_of("l4")
+
+
+_SERVER = """[servers.a]
+devices = []
+domain = 8
+link_bytes_per_s = 1
+network_bytes_per_s = 1
+source = 'x'
+network_source = 'x'
+"""
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         (
-            "[servers.a]\ndevices = []\ndomain = 0\nlink_bytes_per_s = 1\nnetwork_bytes_per_s = 1\nsource = 'x'",
+            _SERVER.replace("domain = 8", "domain = 0"),
             "domain",
         ),
         (
-            "[servers.a]\ndevices = []\ndomain = 8\nlink_bytes_per_s = 1\nnetwork_bytes_per_s = 1\nsource = 'x'",
+            _SERVER,
             "no source",
         ),
         ("[servers", "TOML"),
