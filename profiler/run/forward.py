@@ -17,6 +17,7 @@ from profiler.trace.nested_tensors import tensors_in
 from profiler.trace.preserve_state import preserve_state
 from profiler.trace.require_module import require_module
 from profiler.util.interrupts import interruptible, uninterrupted
+from profiler.util.uncompiled import uncompiled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from profiler.trace.snapshot import Snapshot
 
 
+@uncompiled
 def count(model: nn.Module, *args: Any, **kwargs: Any) -> Profile:
     """Run one forward pass of *model* under ``torch.no_grad()`` and return its profile.
 

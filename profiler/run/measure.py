@@ -16,6 +16,7 @@ from profiler.trace.preserve_state import run_preserving
 from profiler.trace.require_module import require_module
 from profiler.util.interrupts import uninterrupted
 from profiler.util.timing import time_calls
+from profiler.util.uncompiled import uncompiled
 from profiler.values.projection import Figure
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class Measurement:
         return Figure(self.seconds, "measured", f"median of {len(self.times_s)} runs after warm-up, on {self.device}")
 
 
+@uncompiled
 def measure(model: nn.Module, *args: Any, runs: int = _RUNS, warm: int = _WARMUP_RUNS, **kwargs: Any) -> Measurement:
     """Time forward passes of *model* without gradients.
 

@@ -13,6 +13,7 @@ from profiler.errors import InputError
 from profiler.run.forward import record
 from profiler.run.optimizers import optimizer_over
 from profiler.trace.require_module import require_module
+from profiler.util.uncompiled import uncompiled
 from profiler.values.memory import estimate_training
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     Loss = Callable[[Any], torch.Tensor]
 
 
+@uncompiled
 def count_step(
     model: nn.Module, *args: Any, loss: Loss | None = None, optimizer: Optimizer | str | None = None, **kwargs: Any
 ) -> Profile:

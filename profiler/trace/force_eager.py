@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from profiler.errors import InputError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from importlib.machinery import ModuleSpec
@@ -43,8 +45,13 @@ def _set_stance(stack: ExitStack) -> None:
 
 @contextmanager
 def _eager_stance() -> Iterator[None]:
-    """Set the stance for the block. If the user sets another one in it, that stays."""
-    stance = torch.compiler.set_stance("force_eager")
+    """Set the stance for the block. If the user sets another one in it, that stays.
+
+    Raises:
+        InputError: The block begins in a compiled function.
+    """
+    with _stance_errors():
+        stance = torch.compiler.set_stance("force_eager")
     with stance:
         ours = torch._dynamo.eval_frame._stance
         try:
@@ -52,6 +59,17 @@ def _eager_stance() -> Iterator[None]:
         finally:
             if torch._dynamo.eval_frame._stance is not ours:
                 stance.prev = torch._dynamo.eval_frame._stance
+
+
+@contextmanager
+def _stance_errors() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        msg = (
+            "a profile cannot begin in a function that torch.compile compiles; begin it around the call of the function"
+        )
+        raise InputError(msg) from error
 
 
 @contextmanager
