@@ -17,6 +17,7 @@ import torch
 
 from profiler.errors import InputError, one_line
 from profiler.units import size as size_text
+from profiler.util.text_files import is_file
 from profiler.util.zip_files import UnsafeZipError, open_zip
 
 #: What marks a file among input specifications.
@@ -54,15 +55,8 @@ def read_input_file(path: Path) -> Any:
         raise InputError(msg) from error
 
 
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # too long a name
-        return False
-
-
 def _check_file(path: Path) -> None:
-    if not _is_file(path):
+    if not is_file(path):
         msg = f"there is no input file {str(path)!r}; {_PLAIN}"
         raise InputError(msg)
     if path.stat().st_size > _LARGEST:

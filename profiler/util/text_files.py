@@ -11,6 +11,14 @@ if TYPE_CHECKING:
     from profiler.errors import ProfilerError
 
 
+def is_file(path: str | Path) -> bool:
+    """Return whether a file is there; none has a name that is too long for the system, or that has a null character."""
+    try:
+        return Path(path).is_file()
+    except (OSError, ValueError):
+        return False
+
+
 def read_text(path: str | Path, error_type: type[ProfilerError], hint: str, most_bytes: int) -> str:
     """Read a text file in UTF-8, with a byte order mark or without.
 

@@ -67,6 +67,7 @@ WORDS = [
     *option("--output", "", ".", "a\0b", MANY, "nets.py/a"),
     *targets("", "\0", ".", "/", "..", "a b", "[/]", MANY, "nets.py", "nets.py:", ":net", ":", "a\0b:net"),
     *targets("nets.py:NAME", "nets.py:sys", "math:pi", "sys:path", "json:", "a\0b.py:net"),
+    *targets("x" * 300 + ".py:net", "x" * 300 + ".pt2", "x" * 300 + ".ts", MANY + ".py:net", "a\0b.pt2"),
     *targets("hf:", "hf:\0", "timm:", "timm:.", "timm:\0", "torchvision:", "hf:../x.json", "hf:.json"),
     *targets("sys:exit", "os:abort", "builtins:print", "os:fork", "signal:pause"),
     *targets("builtins:exit", "site:exit", "./:net", statuses={2, 3}),

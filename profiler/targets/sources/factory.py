@@ -23,6 +23,7 @@ from profiler.targets.configurable import ConfigurableTarget
 from profiler.targets.registry import Source, register
 from profiler.targets.target import ModuleWithInputs, Target
 from profiler.util.permissions import permissions
+from profiler.util.text_files import is_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -123,7 +124,7 @@ def _import_module(name: str) -> ModuleType:
 
 
 def _import_file(path: Path) -> ModuleType:
-    if not path.is_file():
+    if not is_file(path):
         msg = f"no file {str(path)!r}"
         raise TargetError(msg)
     spec = spec_from_file_location(path.stem, path)

@@ -22,6 +22,7 @@ from profiler.targets.registry import Source, register
 from profiler.targets.scripted import check_scripted_module
 from profiler.targets.target import Argument, Target, TensorInput
 from profiler.util.permissions import permissions
+from profiler.util.text_files import is_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +39,7 @@ def resolve(name: str) -> Target:
     Raises:
         TargetError: There is no such file, or it is not a program of the kind its name says.
     """
-    if not Path(name).is_file():
+    if not is_file(name):
         msg = f"no file {name!r}"
         raise TargetError(msg)
     if name.endswith(_EXPORTED):
