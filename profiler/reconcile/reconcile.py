@@ -48,11 +48,12 @@ def _findings(
     profile: Profile, peer: Peer, unit: str, total: Number, modules: dict[str, Number], causes: list[Cause]
 ) -> list[Finding]:
     """Compare the total and each module that the peer reports; a module unknown to us counts 0."""
-    whole = Finding(Claim(peer.name, peer.version, TOTAL, unit, total), _ours(profile.totals, unit), tuple(causes))
+    version = peer.version  # which takes milliseconds to find
+    whole = Finding(Claim(peer.name, version, TOTAL, unit, total), _ours(profile.totals, unit), tuple(causes))
     totals = {path: node.total for path, node in profile.nodes.items()}
     return [whole] + [
         Finding(
-            Claim(peer.name, peer.version, path, unit, claimed),
+            Claim(peer.name, version, path, unit, claimed),
             _ours(totals.get(path, Totals()), unit),
             within(causes, path),
         )

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from multiprocessing.context import ForkServerContext, SpawnContext
 
+_PRELOAD_BEGINS, _PRELOAD_ENDS = "profiler.util.preload_begins", "profiler.util.preload_ends"
+
 
 def context_with_imports(imports: Sequence[str]) -> ForkServerContext | SpawnContext:
     """Return a multiprocessing context whose processes start with *imports* done; missing modules are skipped.
@@ -24,7 +26,7 @@ def context_with_imports(imports: Sequence[str]) -> ForkServerContext | SpawnCon
     if "forkserver" not in get_all_start_methods():
         return get_context("spawn")
     context = get_context("forkserver")
-    context.set_forkserver_preload(list(imports))
+    context.set_forkserver_preload([_PRELOAD_BEGINS, *imports, _PRELOAD_ENDS])
     return context
 
 

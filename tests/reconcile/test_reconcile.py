@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import metadata
+
 import pytest
 import torch
 from torch import nn
@@ -41,6 +43,14 @@ def counted(net):
 
 #: 3 rows: 3·4·6 = 72 and 3·6·2 = 36
 WHOLE, FIRST, SECOND = 108, 72, 36
+
+
+def test_the_version_of_a_peer_is_looked_up_once_and_not_for_each_module(halving_peer, counted, monkeypatch):
+    asked = []
+    monkeypatch.setattr(metadata, "version", lambda name: asked.append(name) or "1.0")
+    findings = reconcile(*counted, halving_peer, PeerResult(54, {"0": 36, "1": 18}))
+    assert [finding.claim.version for finding in findings] == ["torch 1.0"] * 3
+    assert asked == ["torch"]
 
 
 def test_causes_that_make_up_the_difference_explain_it(halving_peer, counted):

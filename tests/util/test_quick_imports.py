@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import subprocess
 import sys
+from multiprocessing import get_all_start_methods
 
 import pytest
 
@@ -69,3 +70,18 @@ def test_only_a_process_of_our_own_leaves_imports_out_of_later_collections(words
     command = [sys.executable, "-c", PROGRAM, "torch.nn:Identity", "--input", "4", words]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stderr.splitlines()[-1] == left
+
+
+PROCESSES = """
+import gc
+from concurrent.futures import ProcessPoolExecutor
+from profiler.util.processes import context_with_imports
+with ProcessPoolExecutor(1, context_with_imports(["decimal", "no_such_module"])) as pool:
+    print(pool.submit(gc.get_freeze_count).result() > 0, pool.submit(gc.isenabled).result())
+"""
+
+
+@pytest.mark.skipif("forkserver" not in get_all_start_methods(), reason="processes import by themselves")
+def test_processes_leave_what_was_imported_before_they_began_out_of_collections():
+    done = subprocess.run([sys.executable, "-c", PROCESSES], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "True"]
