@@ -55,6 +55,9 @@ def net():
 def even():
     return nn.Sequential(nn.Linear(8, 16, bias=False), *(Block() for _ in range(9)), nn.Linear(16, 16, bias=False))
 
+def long():
+    return nn.Sequential(nn.Linear(8, 16, bias=False), *(Block() for _ in range(10)), nn.Linear(16, 16, bias=False))
+
 def uneven():
     return nn.Sequential(*(Block(depth=depth) for depth in (1, 2, 1)))
 
@@ -140,6 +143,18 @@ def test_a_llama_of_twelve_blocks_is_extended_to_what_its_whole_trace_has(llama)
     family = Family("whole", 2, checkpoint=True, others=0, shards=None)
     layout = evaluate(parse_mesh("dp=4,tp=2"), [(family, extension_of(family, step), 12)], 3, 32, DEVICE)
     assert_is_the_trace(layout.roles[0], whole_profile(replace(step, checkpoint=True), "dp=4,tp=2", 3))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("part", "rank"), [("first", 0), ("last", 2)])
+def test_a_stage_of_a_pipeline_is_extended_to_what_its_whole_trace_has(nets, part, rank):
+    step = Step(f"{nets}:long", ("8",), 1, train=True, optimizer="adamw")
+    family = Family(part, 1, checkpoint=False, others=2, shards=None)
+    role = evaluate(parse_mesh("pp=2,dp=2"), [(family, extension_of(family, step), 6)], 5, 1, DEVICE).roles[0]
+    profile = whole_profile(step, "pp=2,dp=2", 5, rank)
+    assert (role.macs, role.params) == (profile.totals.macs, profile.totals.params)
+    assert role.sent_bytes == sum(row.wire_bytes for row in profile.communication)
+    assert (role.memory_bytes, role.memory_kind) == (profile.totals.peak_memory["total"], "exact")
 
 
 def test_a_count_that_is_not_linear_is_found_at_a_further_point():
