@@ -17,6 +17,7 @@ import ast
 import difflib
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -38,8 +39,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("formulas", "tally", "reconcile", "trace", "projection")
 SAMPLE = 500
-#: A mutant that runs longer than this is taken to hang, which is noticed.
-LIMIT_S = 300
+#: A mutant that computes longer than this is taken to hang, which is noticed; one that only waits is ended later.
+LIMIT_S, WAIT_S = 300, 3600
 #: Of the tests that run one mutant, so many are tried at most: those of its room come first.
 MOST_TESTS = 60
 #: Tests that fail when they are measured or run together with nothing changed, or that watch the source itself.
@@ -203,7 +204,7 @@ def try_mutant(mutant: Mutant, copy: Path, tests: list[str]) -> dict[str, object
     finally:
         file.write_text(before, encoding="utf-8")
     failed = [line for line in output.splitlines() if line.startswith(("FAILED", "ERROR"))]
-    by = "hangs" if status is None else failed[0][:160] if failed else f"status {status}"
+    by = "hangs" if status is None or status < 0 else failed[0][:160] if failed else f"status {status}"
     return row | {"outcome": "killed" if status != 0 else "survived", "by": by}
 
 
@@ -213,7 +214,7 @@ def _run_tests(copy: Path, tests: list[str]) -> tuple[int | None, str]:
     child = os.fork()
     if child == 0:
         _be_child(copy, tests, output)
-    deadline = time.monotonic() + LIMIT_S
+    deadline = time.monotonic() + WAIT_S
     while time.monotonic() < deadline:
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
@@ -227,6 +228,7 @@ def _run_tests(copy: Path, tests: list[str]) -> tuple[int | None, str]:
 def _be_child(copy: Path, tests: list[str], output: Path) -> NoReturn:
     """Run pytest in a child, and end it."""
     status = 1
+    resource.setrlimit(resource.RLIMIT_CPU, (LIMIT_S, LIMIT_S))
     try:
         with output.open("w", encoding="utf-8") as file:
             os.dup2(file.fileno(), 1)
