@@ -101,6 +101,14 @@ def test_keys_and_values_are_gathered_and_their_gradients_go_round_the_ring(rank
     assert total(p, "reduce_scatter") == 4 * PARAMS
 
 
+def test_a_model_of_transformers_calls_causal_attention_in_training_without_a_mask_of_all_scores():
+    step = Step(f"{HERE}:transformers_llama", (f"{TOKENS}:int64",), 2, train=True)
+    forward = rank_of("dp=2", step=step, data_parallel="fsdp").phases["forward"]
+    scores, left = TOKENS * TOKENS, TOKENS * (TOKENS + 1) // 2
+    # two layers of two products, for two sequences
+    assert forward.macs - forward.masked_macs == 2 * 2 * 2 * WIDTH * (scores - left)
+
+
 def test_parameters_are_sharded_over_the_axes_dp_and_cp_together():
     p = rank_of("dp=2,cp=2", data_parallel="fsdp")
     assert p.totals.params == PARAMS // 4
