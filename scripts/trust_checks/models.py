@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 import torchvision
-from random_models import Chosen, random_model
+from random_models import random_model
+from random_models.wrappers import Chosen
 from torch import nn
 from torch.nn.utils import parametrizations
 from torch.utils.checkpoint import checkpoint

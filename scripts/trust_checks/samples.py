@@ -152,6 +152,7 @@ domain = 8
 link_bytes_per_s = 4.5e11
 network_bytes_per_s = 5e10
 source = "sheet"
+network_source = "sheet"
 """
 PRESETS = b"""
 [net]
