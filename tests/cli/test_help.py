@@ -88,8 +88,9 @@ def all_examples():
     texts = {"--help": OVERVIEW, **{name: app[name].help_epilogue for name in COMMANDS}, **EXAMPLES}
     for source, text in texts.items():
         for words in examples_of(text):
-            slow = words[0] not in CHEAP
-            yield pytest.param(words, id=f"{source}: {' '.join(words)}", marks=[pytest.mark.slow] if slow else [])
+            slow = pytest.mark.sweep if words[0] == "layouts" else pytest.mark.slow  # minutes, or tens of seconds
+            marks = [] if words[0] in CHEAP else [slow]
+            yield pytest.param(words, id=f"{source}: {' '.join(words)}", marks=marks)
 
 
 @pytest.mark.parametrize("words", list(all_examples()))
