@@ -88,8 +88,8 @@ def all_examples():
     texts = {"--help": OVERVIEW, **{name: app[name].help_epilogue for name in COMMANDS}, **EXAMPLES}
     for source, text in texts.items():
         for words in examples_of(text):
-            slow = pytest.mark.sweep if words[0] == "layouts" else pytest.mark.slow  # minutes, or tens of seconds
-            marks = [] if words[0] in CHEAP else [slow]
+            marks = [] if words[0] in CHEAP else [pytest.mark.slow]
+            marks += [pytest.mark.sweep] if words[0] == "layouts" else []  # minutes each
             yield pytest.param(words, id=f"{source}: {' '.join(words)}", marks=marks)
 
 
