@@ -46,10 +46,10 @@ class WorldTimeRow:
     device: str
     #: No schedule is faster.
     bound_s: float
-    #: Everything overlaps with the computation.
+    #: Everything overlaps with a computation at the fast end of its range.
     low_s: float
     estimate_s: float
-    #: Nothing overlaps.
+    #: Nothing overlaps, and the computation is at the slow end.
     high_s: float
     #: The idle time of the pipeline, relative to its busy time.
     bubble: float
@@ -128,12 +128,12 @@ def _whole(rows: Sequence[RoleRow]) -> str:
 
 
 def _time(time: WorldTimeRow) -> str:
-    overlapped, expected, sequential = map(units.seconds, (time.low_s, time.estimate_s, time.high_s))
+    low, expected, high = map(units.seconds, (time.low_s, time.estimate_s, time.high_s))
     rate, each = (units.count(round(n)) for n in (time.tokens_per_s, time.tokens_per_s / time.ranks))
     lines = [
         f"on {time.device}:",
         f"  step at least {units.seconds(time.bound_s)} (bound)",
-        f"  step {expected} (estimate): {overlapped} if every exchange overlaps, {sequential} if none",
+        f"  step {expected} (estimate): {low} at best, {high} at worst",
         f"  {rate} tokens/s, {each} a device; MFU {time.mfu:.1%}",
     ]
     lines += [f"  the pipeline idles for {time.bubble:.1%} of its busy time"] if time.bubble else []

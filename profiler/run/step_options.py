@@ -15,6 +15,7 @@ from profiler.errors import InputError
 from profiler.run.allocator import with_allocator_peak
 from profiler.run.lora import Lora, add_lora
 from profiler.run.optimizers import make_optimizer
+from profiler.run.selective_checkpoint import selective_contexts
 from profiler.run.training_step import count_step, run_step
 from profiler.trace.module_paths import parameters_of
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from torch.optim import Optimizer
 
+    from profiler.run.selective_checkpoint import Checkpointing
     from profiler.tally import Profile
 
 
@@ -86,7 +88,9 @@ def freeze(model: nn.Module, patterns: Sequence[str]) -> None:
 
 
 @contextmanager
-def checkpointed(model: nn.Module, blocks: Iterable[nn.Module] | None = None) -> Iterator[list[str]]:
+def checkpointed(
+    model: nn.Module, blocks: Iterable[nn.Module] | None = None, *, how: Checkpointing = True
+) -> Iterator[list[str]]:
     """Run the top-level blocks of *model* under activation checkpointing in the block; yield their paths.
 
     A block is a layer of a transformer or a residual block of a ResNet: a child of an outermost ``ModuleList`` or
@@ -95,6 +99,7 @@ def checkpointed(model: nn.Module, blocks: Iterable[nn.Module] | None = None) ->
     Args:
         model: The model.
         blocks: The blocks; None for those described above.
+        how: True to run everything again; "selective" to keep what is costly.
 
     Raises:
         InputError: The model has no such blocks.
@@ -104,9 +109,10 @@ def checkpointed(model: nn.Module, blocks: Iterable[nn.Module] | None = None) ->
     if not chosen:
         msg = "no blocks to checkpoint: no ModuleList or Sequential contains several non-leaf modules of one class"
         raise InputError(msg)
+    options = {"context_fn": selective_contexts} if how == "selective" else {}
     with ExitStack() as stack:
         for block in chosen:
-            block.__dict__["forward"] = partial(checkpoint, block.forward, use_reentrant=False)
+            block.__dict__["forward"] = partial(checkpoint, block.forward, use_reentrant=False, **options)
             stack.callback(block.__dict__.pop, "forward")
         yield [named[block] for block in chosen]
 

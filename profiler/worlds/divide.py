@@ -41,6 +41,11 @@ class DeviceMesh:
             self._experts = _torch_mesh(sizes)
             self._groups["ep"] = _subgroup(Mesh(tuple(sizes.items())), "ep")
 
+    @property
+    def has_tensor_parallel(self) -> bool:
+        """Whether layers are divided over the axis tp."""
+        return self._plan.mesh.size("tp") > 1
+
     def of(self, *axes: str) -> Any:
         """Return the part of the mesh with these axes."""
         return _part(self._mesh, axes)
@@ -124,23 +129,6 @@ def _divisible(shards: int) -> Callable[[nn.Parameter], Any]:
         return find("Shard")(next((dim for dim, size in enumerate(parameter.shape) if size % shards == 0), 0))
 
     return placement
-
-
-def replicate(model: nn.Module, mesh: DeviceMesh, *, has_peers: bool) -> nn.Module:
-    """Wrap a model in DDP. Without other processes, its buckets are reduced by a hook, as DDP itself does in C++."""
-    replica = nn.parallel.DistributedDataParallel(model, process_group=mesh.group(mesh.shards), init_sync=has_peers)
-    if not has_peers:
-        hook = lambda group, bucket: _reduce_bucket(group, bucket)  # noqa: E731, PLW0108 - torch refuses annotations but its own
-        replica.register_comm_hook(mesh.group(mesh.shards), hook)
-    return replica
-
-
-def _reduce_bucket(group: Any, bucket: Any) -> torch.futures.Future[torch.Tensor]:
-    buffer = bucket.buffer()
-    dist.all_reduce(buffer.div_(group.size()), group=group)
-    future: torch.futures.Future[torch.Tensor] = torch.futures.Future()
-    future.set_result(buffer)
-    return future
 
 
 def blocks_of(model: nn.Module) -> list[nn.Module]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from profiler.devices import find_device
 from profiler.devices.server import server_of
-from profiler.projection.communication import step_time
+from profiler.projection.communication import ComputeTime, step_time
 from profiler.projection.time_table import overlapped
 from profiler.values.communication import Communication, wire_bytes
 from profiler.worlds.rank_figures import LATER
@@ -148,8 +148,7 @@ def _role(mesh: Mesh, family: Family, extension: Verified, blocks: int, microbat
         step_time(
             exchanged,
             server_of(device),
-            compute_bound_s=bound_s,
-            compute_s=compute_s,
+            compute=ComputeTime(bound_s, compute_s, compute_s, compute_s),
             stages=mesh.size("pp"),
             microbatches=microbatches,
         ),

@@ -23,6 +23,7 @@ PARTS = {
     "ColwiseParallel": "torch.distributed.tensor.parallel",
     "RowwiseParallel": "torch.distributed.tensor.parallel",
     "ParallelStyle": "torch.distributed.tensor.parallel",
+    "_pre_dp_module_transform": "torch.distributed.tensor.parallel.ddp",
     "loss_parallel": "torch.distributed.tensor.parallel",
     "DTensor": "torch.distributed.tensor",
     "Replicate": "torch.distributed.tensor",

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from profiler.worlds.rank_model import Rank
 
 
-def make_pipeline(rank: Rank, mode: Any) -> tuple[nn.Module, Callable[[], object]]:
-    """Return the stages of a rank, and what runs the schedule."""
+def make_pipeline(rank: Rank, mode: Any) -> tuple[nn.Module, Callable[[], object], dict[str, torch.Tensor]]:
+    """Return the stages of a rank, what runs the schedule, and what the first of them takes of a microbatch."""
     if not rank.step.train:
         msg = "a pipeline is traced in training; add --train"
         raise InputError(msg)
@@ -37,7 +37,8 @@ def make_pipeline(rank: Rank, mode: Any) -> tuple[nn.Module, Callable[[], object
             results = {"target": torch.zeros(batch_of(rank), dtype=torch.int64), "losses": []}
     models = [stage.model for stage in stages]
     model = models[0] if len(models) == 1 else nn.ModuleList(models)
-    return model, lambda: schedule.step(*given, return_outputs=False, **results)
+    taken = {"input": stages[0].takes}
+    return model, lambda: schedule.step(*given, return_outputs=False, **results), taken
 
 
 def _repeated(microbatch: torch.Tensor, count: int) -> torch.Tensor:

@@ -16,18 +16,21 @@ from profiler.run.step_options import checkpointed
 from profiler.run.training_step import default_loss
 from profiler.tally import Profile, tally
 from profiler.trace import Session
+from profiler.trace.first_call import named_arguments
 from profiler.trace.memory_timeline import MAX_MOMENTS
-from profiler.worlds.divide import DeviceMesh, blocks_of, replicate, styles_for
+from profiler.worlds.divide import DeviceMesh, blocks_of, styles_for
 from profiler.worlds.packed_sequences import one_sequence_per_row
 from profiler.worlds.private_names import find
 from profiler.worlds.rank_findings import rank_findings
 from profiler.worlds.rank_model import Rank, allocate, build_on_meta, divide, on_cpu
 from profiler.worlds.rank_pipeline import make_pipeline
+from profiler.worlds.replicas import replicate, unreduced
 from profiler.worlds.sequences import ring_attention
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from profiler.run.selective_checkpoint import Checkpointing
     from profiler.values.findings import Finding
     from profiler.worlds.plan import ParallelPlan
     from profiler.worlds.rank_model import Inputs
@@ -62,11 +65,14 @@ def profile_rank(
     mode = nullcontext() if is_real else fake_tensors()
     try:
         if plan.mesh.size("pp") > 1:
-            model, run = make_pipeline(rank, mode)
+            model, run, taken = make_pipeline(rank, mode)
             example = None
         else:
             model, run, example = _whole_model(rank, mode)
+            taken = {}
         profile = _profile(rank, model, run, mode)
+        if not profile.inputs:  # several stages: nothing calls the list of them
+            profile = replace(profile, inputs=named_arguments(None, (), taken))
         if against:
             profile = replace(profile, findings=_findings(rank, against, model, example, mode))
     except ProfilerError:
@@ -103,17 +109,21 @@ def _whole_model(rank: Rank, mode: Any) -> tuple[nn.Module, Callable[[], object]
     step, plan = rank.step, rank.plan
     model, (args, kwargs) = build_on_meta(rank)
     divide(model, rank, styles_for(model, plan))
+    restore = None
     with mode:
         allocate(model, rank)
         if plan.data_parallel == "ddp":
-            model = replicate(model, rank.mesh, has_peers=rank.is_real)
+            model, restore = replicate(model, rank.mesh, has_peers=rank.is_real)
         batches = [on_cpu((args, kwargs)) for _ in range(plan.microbatches)]
 
     def run() -> None:
-        for some, named in batches:
-            output = model(*some, **named)
-            if step.train:
-                default_loss(output).backward()
+        for i, (some, named) in enumerate(batches):
+            with unreduced(model) if i < len(batches) - 1 else nullcontext():
+                output = model(*some, **named)
+                if step.train:
+                    default_loss(output).backward()
+        if restore is not None:
+            restore()
 
     return model, run, batches[0]
 
@@ -127,7 +137,7 @@ def _profile(rank: Rank, model: nn.Module, run: Callable[[], object], mode: Any)
         if optimizer is not None:
             _make_states(optimizer, model)
         if step.checkpoint:
-            stack.enter_context(_checkpointed(model))
+            stack.enter_context(_checkpointed(model, step.checkpoint))
         if rank.plan.mesh.size("tp") > 1:
             stack.enter_context(find("loss_parallel")())
         stack.enter_context(products)
@@ -151,10 +161,10 @@ def _make_states(optimizer: torch.optim.Optimizer, model: nn.Module) -> None:
 
 
 @contextmanager
-def _checkpointed(model: nn.Module) -> Iterator[None]:
+def _checkpointed(model: nn.Module, how: Checkpointing) -> Iterator[None]:
     with ExitStack() as stack:
         for part in model if isinstance(model, nn.ModuleList) else [model]:
-            stack.enter_context(checkpointed(part, blocks_of(part)))
+            stack.enter_context(checkpointed(part, blocks_of(part), how=how))
         yield
 
 

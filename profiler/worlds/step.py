@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from profiler.run.selective_checkpoint import Checkpointing
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +21,7 @@ class Step:
     #: Run a training step; otherwise a forward pass.
     train: bool = False
     optimizer: str | None = None
-    checkpoint: bool = False
+    checkpoint: Checkpointing = False
     freeze: tuple[str, ...] = ()
     #: So many of the model's repeated blocks are left; None for all.
     blocks: int | None = None

@@ -17,6 +17,7 @@ from profiler.worlds.worker import profile_in_process
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from profiler.run.selective_checkpoint import Checkpointing
     from profiler.tally import Profile
     from profiler.worlds.plan import DataParallel
 
@@ -64,7 +65,7 @@ def world(
     expert_parallel: int = 1,
     train: bool = True,
     optimizer: str | None = None,
-    checkpoint: bool = False,
+    checkpoint: Checkpointing = False,
     freeze: Sequence[str] = (),
 ) -> World:
     """Profile the distinct roles in a world of many ranks, on this machine.
@@ -84,7 +85,8 @@ def world(
         expert_parallel: Over how many ranks of the axes dp, cp and tp experts are divided; routing is balanced.
         train: Profile a training step; otherwise a forward pass.
         optimizer: Name of an optimizer of ``torch.optim``.
-        checkpoint: Run the blocks under activation checkpointing.
+        checkpoint: Run the blocks under activation checkpointing; "selective" as torchtitan does: the results of
+            attention and of every second matrix product are kept.
         freeze: Names of parameters without gradients; ``*`` matches anything.
 
     Returns:

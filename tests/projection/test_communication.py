@@ -7,10 +7,10 @@ import pytest
 from profiler.devices import all_devices
 from profiler.devices.server import all_servers, read_servers, server_of
 from profiler.errors import DeviceError
-from profiler.projection.communication import Link, collective_s, link_of, step_time
+from profiler.projection.communication import ComputeTime, Link, collective_s, link_of, step_time
 from profiler.values.communication import Communication
 
-FAST = Link(1e-6, 1e9, is_network=False)
+FAST = Link(1e-6, 1e9, 1e9, is_network=False)
 GB = 10**9
 SERVER = """[servers.a]
 devices = []
@@ -33,12 +33,12 @@ def test_a_large_collective_takes_its_bytes_at_the_rate_of_the_link(kind, parts)
 
 
 def test_a_small_collective_takes_the_latency_of_its_steps():
-    ring = Link(3.4e-6, 1e15, is_network=False)
+    ring = Link(3.4e-6, 1e15, 1e15, is_network=False)
     assert collective_s("all_gather", 8, 9, ring) == pytest.approx(8.4e-6 + 8 * 3.4e-6)
 
 
 def test_an_all_reduce_of_many_ranks_takes_a_tree():
-    ring = Link(14e-6, 1e15, is_network=True)
+    ring = Link(14e-6, 1e15, 1e15, is_network=True)
     assert collective_s("all_reduce", 8, 1024, ring) == pytest.approx(8.4e-6 + 20 * 28e-6)
 
 
@@ -58,14 +58,30 @@ def test_the_estimate_is_between_all_overlapped_and_nothing_overlapped_and_above
     server = server_of("h100-sxm5-80gb")
     rows = [row(), row("all_reduce", "tp", payload=3 * GB), row("reduce_scatter", ranks=tuple(range(0, 64, 8)))]
     for compute in (0.001, 0.01, 0.1, 1.0):
-        t = step_time(rows, server, compute_bound_s=compute / 2, compute_s=compute, stages=4, microbatches=8)
+        times = ComputeTime(compute / 2, compute * 0.8, compute, compute * 1.4)
+        t = step_time(rows, server, compute=times, stages=4, microbatches=8)
         assert t.bound_s <= t.low_s <= t.estimate_s <= t.high_s
         assert t.bubble == 3 / 8
 
 
+def test_the_range_has_that_of_the_computation():
+    t = step_time([], server_of("h100-sxm5-80gb"), compute=ComputeTime(0.5, 0.9, 1.0, 1.3))
+    assert (t.bound_s, t.low_s, t.estimate_s, t.high_s) == (0.5, 0.9, 1.0, 1.3)
+
+
+def test_nccl_gets_less_than_the_rate_of_nvlink_and_a_switch_that_adds_beats_no_bound():
+    # Sylvain Jeaugey in nccl-tests #212: 370 of 450 GB/s; with NVLink SHARP, 480 GB/s of bus bandwidth in an all-reduce
+    server, eight = server_of("h100-sxm5-80gb"), tuple(range(8))
+    assert collective_s("all_gather", 8 * GB, 8, link_of(server, eight)) == pytest.approx(7 / 370, rel=0.01)
+    bus_bytes = 2 * 7 / 8 * 8 * GB
+    nothing = ComputeTime(0, 0, 0, 0)
+    assert step_time([row("all_reduce", payload=8 * GB)], server, compute=nothing).bound_s < bus_bytes / 480e9
+
+
 def test_interleaved_stages_divide_the_bubble():
     server = server_of("h100-sxm5-80gb")
-    times = [step_time([], server, compute_bound_s=1, compute_s=1, stages=4, microbatches=6, chunks=n) for n in (1, 2)]
+    one = ComputeTime(1, 1, 1, 1)
+    times = [step_time([], server, compute=one, stages=4, microbatches=6, chunks=n) for n in (1, 2)]
     assert [t.bubble for t in times] == [0.5, 0.25]
     assert times[0].estimate_s == 1.5
 

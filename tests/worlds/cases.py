@@ -182,6 +182,7 @@ CASES = {
     2: {
         "ddp": ("dp=2", {"data_parallel": "ddp"}),
         "fsdp": ("dp=2", {"data_parallel": "fsdp"}),
+        "ddp, two microbatches": ("dp=2", {"data_parallel": "ddp", "microbatches": 2}),
         "fsdp, two microbatches": ("dp=2", {"data_parallel": "fsdp", "microbatches": 2}),
         "tp": ("tp=2", {"tp_plan": TP}),
         "tp and sp": ("tp=2", {"tp_plan": SP}),
@@ -197,6 +198,7 @@ CASES = {
     4: {
         "ddp": ("dp=4", {"data_parallel": "ddp"}),
         "fsdp": ("dp=4", {"data_parallel": "fsdp"}),
+        "ddp and tp": ("dp=2,tp=2", {"data_parallel": "ddp", "tp_plan": TP}),
         "hsdp": ("replicate=2,dp=2", {"data_parallel": "hsdp"}),
         "tp": ("tp=4", {"tp_plan": TP}),
         "fsdp × tp": ("dp=2,tp=2", {"data_parallel": "fsdp", "tp_plan": TP}),

@@ -66,6 +66,22 @@ def test_ddp_reduces_every_gradient_once():
     assert total(p, "all_reduce") == 4 * PARAMS
 
 
+def test_ddp_reduces_once_for_all_microbatches():
+    p = rank_of("dp=4", data_parallel="ddp", microbatches=3)
+    assert total(p, "all_reduce") == 4 * PARAMS
+    assert p.totals.macs == 3 * rank_of("dp=4", data_parallel="ddp").totals.macs
+
+
+@pytest.mark.parametrize("microbatches", [1, 2])
+def test_ddp_replicates_what_tensor_parallel_ranks_hold(microbatches):
+    p = rank_of("dp=2,tp=4", data_parallel="ddp", tp_plan=TP, microbatches=microbatches)
+    alone = rank_of("tp=4", tp_plan=TP, microbatches=microbatches)
+    assert p.totals.macs == alone.totals.macs
+    assert p.totals.params == alone.totals.params
+    reduced = {row.axis: row.payload_bytes for row in p.communication if row.kind == "all_reduce" and row.axis == "dp"}
+    assert reduced == {"dp": 4 * alone.totals.params}
+
+
 def test_tensor_parallel_ranks_divide_the_products_and_reduce_four_hidden_states_a_block():
     whole, part = rank_of("tp=1"), rank_of("tp=4", tp_plan=TP)
     head = 3 * 2 * TOKENS * WIDTH * VOCABULARY

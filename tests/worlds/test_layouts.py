@@ -28,6 +28,7 @@ from profiler.worlds.rank_step import profile_rank
 from profiler.worlds.role_families import Family
 from profiler.worlds.shortened import block_paths, build_shortened, divides_evenly, stack_of
 from profiler.worlds.step import Step
+from profiler.worlds.world_time import compute_time
 
 pytestmark = pytest.mark.skipif(not dist.is_available(), reason="torch.distributed is not built")
 DEVICE = "h100-sxm5-80gb"
@@ -115,8 +116,7 @@ def assert_is_the_trace(role, profile):
     time = step_time(
         profile.communication,
         server_of(DEVICE),
-        compute_bound_s=project(profile, DEVICE).bound_s.value,
-        compute_s=project(profile, DEVICE).estimate_s.value,
+        compute=compute_time(project(profile, DEVICE)),
         stages=1 if role.part == "whole" else 2,
         microbatches=3,
     )

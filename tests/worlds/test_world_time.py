@@ -35,7 +35,8 @@ def test_a_step_takes_at_least_what_one_rank_computes_and_all_tokens_count():
     time = world_time(world, DEVICE)
     alone = project(world.profiles[0], DEVICE)
     assert time.step.bound_s >= alone.bound_s.value
-    assert time.step.low_s >= alone.estimate_s.value
+    assert time.step.low_s >= alone.estimate_low_s.value
+    assert time.step.high_s >= alone.estimate_high_s.value
     assert time.tokens_per_step == 4 * 2 * 2 * TOKENS
     assert time.model_flops == 4 * world.profiles[0].model_flops
     assert time.mfu == pytest.approx(time.model_flops / (4 * time.peak_ops_per_s * time.step.estimate_s))
@@ -45,9 +46,14 @@ def test_a_step_takes_at_least_what_one_rank_computes_and_all_tokens_count():
 def test_the_slowest_stage_and_the_bubble_set_the_pace_of_a_pipeline():
     world = world_of("pp=3", microbatches=4)
     time = world_time(world, DEVICE)
-    slowest = max(float(project(p, DEVICE).estimate_s.value) for p in world.profiles)
+    slowest = max(float(project(p, DEVICE).estimate_low_s.value) for p in world.profiles)
     assert time.step.bubble == 2 / 4
     assert time.step.low_s == pytest.approx(slowest * 1.5)
+    assert time.tokens_per_step == 4 * 2 * TOKENS
+
+
+def test_several_stages_on_a_rank_count_the_same_tokens():
+    time = world_time(world_of("pp=2", microbatches=4, schedule="interleaved:2"), DEVICE)
     assert time.tokens_per_step == 4 * 2 * TOKENS
 
 
@@ -61,7 +67,7 @@ def test_the_report_has_the_bound_the_range_and_the_days():
     row = WorldTimeRow(DEVICE, 1.0, 2.0, 3.0, 4.0, 0.25, 1000.0, 2, 0.4, 12.34)
     text = world_text("net", [RoleRow("every rank", (0, 1), 0, world.profiles[0])], row)
     assert "step at least 1.000 s (bound)" in text
-    assert "step 3.000 s (estimate): 2.000 s if every exchange overlaps, 4.000 s if none" in text
+    assert "step 3.000 s (estimate): 2.000 s at best, 4.000 s at worst" in text
     assert "1.000 k tokens/s, 500 a device; MFU 40.0%" in text
     assert "idles for 25.0% of its busy time" in text
     assert "12.3 days" in text
