@@ -20,6 +20,8 @@ _DTYPES = frozenset({torch.float32, torch.bfloat16, torch.float16})
 #: The position of an argument of the layer.
 _HIDDEN_SIZE = 10
 _LSTM_MODE = 2
+#: The positions of the gradients of the two biases among the results of the backward pass.
+_BIAS_GRADIENTS = (3, 4)
 #: oneDNN begins each part of a workspace at a new page, and each row of a matrix at a new cache line.
 _PAGE_BYTES, _LINE_BYTES = 4096, 64
 #: Rows of such a number of elements, or of a multiple of it, get another cache line.
@@ -79,9 +81,15 @@ def _run_layer(*args: Any) -> Any:
 
 
 def _run_layer_backward(*args: Any) -> Any:
-    """Run the backward pass of a layer; on ``meta`` too the gradients are seven tensors of float32."""
+    """Run the backward pass of a layer; on ``meta`` too the gradients are seven tensors of float32.
+
+    That of a bias is a vector, also where a matrix of zeros stands for the bias (its shape on ``meta`` in torch 2.11).
+    """
     results = RNN_LAYER_BACKWARD(*args)
-    return tuple(torch.empty_like(result, dtype=torch.float32) for result in results) if args[0].is_meta else results
+    if not args[0].is_meta:
+        return results
+    shapes = [result.shape[:1] if i in _BIAS_GRADIENTS else result.shape for i, result in enumerate(results)]
+    return tuple(torch.empty(shape, dtype=torch.float32, device="meta") for shape in shapes)
 
 
 #: What runs in the place of an operator.

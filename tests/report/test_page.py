@@ -8,8 +8,10 @@ import json
 import re
 import shutil
 import subprocess
+import zlib
 from dataclasses import replace
 from html import unescape
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -23,7 +25,7 @@ from profiler.projection import project
 from profiler.report import Report, render
 from profiler.report.page.data import page_data
 from profiler.report.page.first_icicle import first_icicle
-from profiler.report.page.render import SCRIPTS
+from profiler.report.page.render import SCRIPTS, compiled_at_once
 
 FOLDER = Path(profiler.__file__).parent / "report" / "page" / "scripts"
 TYPE, OUTPUT, CALLS, OWN, TOTAL, EDGES, INPUT = range(7)
@@ -185,3 +187,15 @@ def test_the_scripts_are_javascript(name, tmp_path):
 
 def test_every_script_of_the_folder_is_in_the_page():
     assert sorted(SCRIPTS) == sorted(path.stem for path in FOLDER.glob("*.js"))
+
+
+def test_a_plotly_of_another_shape_is_left_as_it_is():
+    assert compiled_at_once("var Plotly = {};") == "var Plotly = {};"
+
+
+def test_plotlys_script_is_compiled_at_once_in_the_page():
+    plotly = Path(find_spec("plotly").origin).parent / "package_data" / "plotly.min.js"
+    packed = re.search(r'id="plotly">([^<]*)</script>', render(profile_of(stack(1), 2, 8), "html"))[1]
+    script = zlib.decompress(base64.b64decode(packed)).decode()
+    assert script != plotly.read_text("utf-8")
+    assert script.replace("(", "").replace(")", "") == plotly.read_text("utf-8").replace("(", "").replace(")", "")

@@ -55,6 +55,7 @@ class ReportView {
 }
 
 async function start() {
+  const unpacked = unpack(document.getElementById('plotly').textContent);
   const data = JSON.parse(document.getElementById('data').textContent);
   const several = document.getElementById('panel-comparison') !== null;
   const views = [...document.querySelectorAll('article')].map((root, i) => new ReportView(root, data[i], several ? i + 1 : 0));
@@ -71,7 +72,7 @@ async function start() {
   }
   addEventListener('hashchange', () => { choose(readLink().tab); views.forEach((view) => view.follow()); });
   await new Promise((ready) => requestAnimationFrame(() => setTimeout(ready)));
-  plotly = await loadPlotly();
+  plotly = runPlotly(await unpacked);
   await current.show(plotly);
 }
 
