@@ -27,11 +27,15 @@ LEAST = 4
 #: Standard deviation of the logarithm of a measured time ÷ estimate.
 _NOISE = 0.08
 #: Standard deviations of the logarithms of the common factor, of each class's own factor, of the time of a launch, and
-#: of the time of a kernel. The last is small: large batches tell nothing of it, and would make it stand for whatever
-#: else grows with kernels.
-_COMMON, _OWN, _OF_LAUNCH, _OF_KERNEL = 1.0, 0.4, 1.0, 0.3
+#: of the time of a kernel. The first is by how much devices differ from a table that was fitted to another one (1.0 to
+#: 1.4 times). The last is small: large batches tell nothing of it, and would make it stand for whatever else grows with
+#: kernels.
+_COMMON, _OWN, _OF_LAUNCH, _OF_KERNEL = 0.2, 0.4, 1.0, 0.3
+#: The common factor of a start that was fitted to nothing.
+_ANY = 1.0
 #: Shares beyond which a rate is not plausible: a clock above the nominal one, operands still in a cache. Beyond
-#: them the error grows by this factor times the logarithm.
+#: them the error grows by this factor times the logarithm. A share that was measured is plausible, and so is it times
+#: the common factor of another device.
 _MOST, _STIFFNESS = {"compute": 1.1, "memory": 2.0, _KERNEL: math.inf}, 10.0
 #: Fraction of measurements outside of the range, on each side.
 _TAIL = 0.05
@@ -77,15 +81,19 @@ def fit(samples: Sequence[Sample], start: TimeTable, *, own: float = _OWN) -> Ti
     is_rate = np.array([rate != _KERNEL for _, rate in terms])
     spread = np.array([_OF_KERNEL if rate == _KERNEL else own for _, rate in terms])
     launches = np.array([start.launch_s * sample.kernels for sample in samples])
+    waits = np.array([sum(map(start.wait_s, sample.ideals.values())) for sample in samples])
 
-    least = -np.log([_MOST[rate] for _, rate in terms])
+    least = np.minimum(-np.log([_MOST[rate] for _, rate in terms]), known)
+    is_known = start.validation is not None
 
     def residuals(p: NDArray[np.float64]) -> NDArray[np.float64]:
         common, launch, own_logs = p[0], p[1], p[2:]
         factors = known + common * is_rate + own_logs
-        times = np.sqrt(np.hypot((rows @ np.exp(factors)) ** 2, (launches * np.exp(launch)) ** 2))  # as `overlapped`
-        beyond = _STIFFNESS * np.maximum(least - factors, 0)
-        known_better = [common / _COMMON, launch / _OF_LAUNCH]
+        times = np.sqrt(
+            np.hypot((rows @ np.exp(factors) + waits) ** 2, (launches * np.exp(launch)) ** 2)
+        )  # as `overlapped`
+        beyond = _STIFFNESS * np.maximum(least + common * is_known - factors, 0)
+        known_better = [common / (_COMMON if is_known else _ANY), launch / _OF_LAUNCH]
         return np.concatenate([(np.log(times) - logs) / _NOISE, known_better, own_logs / spread, beyond])
 
     common, launch, *own_logs = least_squares(residuals, np.zeros(len(terms) + 2), loss="soft_l1").x

@@ -28,15 +28,15 @@ if TYPE_CHECKING:
     from profiler.values.data_flow import OperatorStep
 
 #: Classes of operators that are generated as loops over elements, and so can share one.
-_REDUCTIONS = frozenset({"norm", "norm_backward", "group_norm", "group_norm_backward", "reduction"})
+_REDUCTIONS = frozenset({"norm", "layer_norm_short", "norm_backward", "group_norm", "group_norm_backward", "reduction"})
 _FUSED = _REDUCTIONS | {"pointwise", "cast", "copy", "batch_norm"}
 #: Operators that stay kernels of their own: they scatter, or gather windows.
 _ALONE = frozenset({"aten.im2col", "aten.col2im", "aten.index_put", "aten.index_put_", "aten._index_put_impl_"})
 #: Classes that take elementwise operators into their epilogue in the mode "deployed".
 _PRODUCERS = frozenset(
     {
-        "matmul", "batched_matmul", "conv", "conv_1x1", "conv_few_channels", "conv_grouped", "depthwise_3x3",
-        "depthwise_5x5", "depthwise_7x7", "depthwise_large",
+        "matmul", "batched_matmul", "conv", "conv_1x1", "conv_1x1_padded", "conv_few_channels", "conv_grouped",
+        "conv_grouped_padded", "depthwise_3x3", "depthwise_5x5", "depthwise_7x7", "depthwise_large",
     }
 )  # fmt: skip
 

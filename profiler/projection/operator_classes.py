@@ -23,8 +23,10 @@ MORE_GENERAL: dict[str, str] = {
     "recurrent": "matmul",
     "conv": "matmul",
     "conv_1x1": "conv",
+    "conv_1x1_padded": "conv_1x1",
     "conv_few_channels": "conv",
     "conv_grouped": "conv",
+    "conv_grouped_padded": "conv_grouped",
     "depthwise_3x3": "conv_grouped",
     "depthwise_5x5": "depthwise_3x3",
     "depthwise_7x7": "depthwise_5x5",
@@ -41,6 +43,7 @@ MORE_GENERAL: dict[str, str] = {
     "cast": "pointwise",
     "copy": "pointwise",
     "norm": "pointwise",
+    "layer_norm_short": "norm",
     "norm_backward": "norm",
     "group_norm": "norm",
     "group_norm_backward": "norm_backward",
@@ -48,6 +51,8 @@ MORE_GENERAL: dict[str, str] = {
     "batch_norm_backward": "batch_norm",
     "reduction": "norm",
     "pooling": "norm",
+    "average_pooling": "pooling",
+    "upsample": "pooling",
     "embedding": "copy",
     "sort": "norm",
     "optimizer": "pointwise",
@@ -58,6 +63,9 @@ MORE_GENERAL: dict[str, str] = {
     "fused_reduction": "norm",
     "other": "norm",
 }
+#: Added to the class of a depthwise convolution whose image has its channels last in an eager run.
+CHANNELS_LAST = "_channels_last"
+MORE_GENERAL |= {name + CHANNELS_LAST: name for name in MORE_GENERAL if name.startswith("depthwise")}
 
 _MATMULS = frozenset({"mm", "addmm", "addmv", "mv", "linear", "_int_mm", "_scaled_mm", "addr", "dot", "vdot"})
 _BATCHED = frozenset({"bmm", "baddbmm", "addbmm", "matmul", "_grouped_mm", "_scaled_grouped_mm"})
@@ -77,6 +85,10 @@ _CASTS = frozenset({"_to_copy", "copy_", "copy"})
 _FEW_ROWS = 64
 #: Input channels up to which a convolution is that of an image: its products are too narrow to fill matrix units.
 _FEW_CHANNELS = 4
+#: Channels of which kernels take multiples: 16 bytes of float16, the width of a load of matrix units.
+_ALIGNED_CHANNELS = 8
+#: Features up to which a layer norm is short: a thread block goes over a row, and most of its threads have no element.
+_SHORT_ROW = 64
 #: Side of the kernel up to which a depthwise convolution is of the class.
 _DEPTHWISE_SIDES = ((3, "depthwise_3x3"), (5, "depthwise_5x5"), (7, "depthwise_7x7"))
 
@@ -96,7 +108,8 @@ def classify(entry: Entry) -> str:  # noqa: PLR0911 - one return for each class
     if entry.record.phase == "optimizer":
         return "optimizer"
     if "convolution" in name:
-        return _convolution(entry) + suffix
+        class_ = _convolution(entry)
+        return class_ + suffix if suffix else class_ + _padding(entry, class_)
     if "attention" in name or "scaled_dot_product" in name:
         return "attention"
     if forward in _MATMULS:
@@ -110,7 +123,7 @@ def classify(entry: Entry) -> str:  # noqa: PLR0911 - one return for each class
     if "group_norm" in name:
         return "group_norm" + suffix
     if forward in _NORMS:
-        return "norm" + suffix
+        return "layer_norm_short" if _is_short_layer_norm(entry, name) else "norm" + suffix
     return _elementwise(entry, forward)
 
 
@@ -120,7 +133,11 @@ def _elementwise(entry: Entry, name: str) -> str:  # noqa: PLR0911 - one return 
         return "communication"
     if name in _CASTS:
         return "cast"
-    if "pool" in name or "upsample" in name or "grid_sample" in name:
+    if name.startswith("avg_pool"):
+        return "average_pooling"
+    if "upsample" in name:
+        return "upsample"
+    if "pool" in name or "grid_sample" in name:
         return "pooling"
     if name in _REDUCTIONS:
         return "reduction"
@@ -137,6 +154,28 @@ def _rows(entry: Entry) -> int:
     """Return the rows of a product: the tokens or samples that share the weights."""
     result = next((spec for value in entry.record.results for spec in tensors(value)), None)
     return result.shape[0] if result is not None and result.shape else 1
+
+
+def _is_short_layer_norm(entry: Entry, name: str) -> bool:
+    features = dict(entry.record.arguments).get("normalized_shape")
+    sides = [side for side in features if isinstance(side, int)] if isinstance(features, tuple) else []
+    return name == "native_layer_norm" and bool(sides) and prod(sides) <= _SHORT_ROW
+
+
+def _padding(entry: Entry, class_: str) -> str:
+    """Return what is added to the class of a convolution whose channels kernels pad.
+
+    Matrix units take channels by eights, and kernels of grouped convolutions groups of 1, 2, 4, 8 … channels.
+    """
+    weight = dict(entry.record.arguments).get("weight")
+    if not isinstance(weight, TensorSpec):
+        return ""
+    outputs, inputs = weight.shape[:2]
+    is_padded = {
+        "conv_1x1": bool(outputs % _ALIGNED_CHANNELS or inputs % _ALIGNED_CHANNELS),
+        "conv_grouped": inputs.bit_count() != 1,
+    }
+    return "_padded" if is_padded.get(class_) else ""
 
 
 def _convolution(entry: Entry) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING
 
 from profiler.projection.precision import STORED_BYTES, PrecisionScheme
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
 #: Arguments that hold a contraction's weights, except for products of two activations (``bmm``).
 _WEIGHT_NAMES = frozenset({"weight", "mat2"})
 _ACTIVATION_PRODUCTS = frozenset({"aten.bmm", "aten.baddbmm", "aten.matmul"})
+#: Dimensions of the operands of fused attention: batch, heads, tokens, features.
+_ATTENTION_DIMS = 4
+#: The scores of attention without a fused kernel are written, read and written by softmax, and read again.
+_SCORE_PASSES = 4
 _CONVERTED_DTYPES = frozenset({"float64", "float32", "bfloat16", "float16"})
 
 
@@ -75,3 +80,20 @@ def quantise_bytes(entry: Entry, scheme: PrecisionScheme) -> int:
         if name and not is_weight(entry, name) and len(spec.shape) > 1 and is_converted(spec.dtype, scheme)
     ]
     return int(sum(spec.elements * (2 + STORED_BYTES[scheme.activations]) for spec in activations))
+
+
+def score_bytes(entry: Entry, scheme: PrecisionScheme) -> int:
+    """Return the bytes of attention's scores where no fused kernel takes the operands, so that they reach memory.
+
+    PyTorch's fused kernels take batch, heads, tokens and features, without the batch too. Operands with windows in a
+    fifth dimension are multiplied in three kernels. Source: check_tensor_shapes in
+    aten/src/ATen/native/transformers/sdp_utils_cpp.h.
+    """
+    arguments = dict(entry.record.arguments)
+    query, key = arguments.get("query"), arguments.get("key")
+    if entry.record.packet != "aten.scaled_dot_product_attention":
+        return 0
+    if not isinstance(query, TensorSpec) or not isinstance(key, TensorSpec) or len(query.shape) <= _ATTENTION_DIMS:
+        return 0
+    width = element_bytes(entry, "query", scheme) if is_converted(query.dtype, scheme) else query.itemsize
+    return int(_SCORE_PASSES * prod(query.shape[:-1]) * key.shape[-2] * width)

@@ -36,6 +36,8 @@ class Ideal(NamedTuple):
     compute_s: float = 0.0
     memory_s: float = 0.0
     kernels: int = 0
+    #: Loads that each thread waits for, one after another.
+    waits: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,8 @@ class TimeTable:
     memory: dict[str, Share]
     #: None for a table that no measurement was held against.
     validation: Validation | None = None
+    #: Time of a load from memory, where a kernel has too few threads to wait for many at once.
+    wait_us: Micros = 0.0
     #: By id or kind of a device: how much longer its kernels take than those of the device that was fitted to.
     factors: dict[str, Factor] = field(default_factory=dict)
     #: Why the table stands for another one that does not exist; empty if it does not.
@@ -123,19 +127,24 @@ class TimeTable:
         ideal = ideal_time(work, device)
         factor = self.factor(device)
         compute_s, memory_s = self._slowed(work.class_, ideal)
+        memory_s += self.wait_s(ideal)
         return TimeParts(factor * compute_s, factor * memory_s, factor * self.kernel_us * 1e-6)
 
     def pass_seconds(self, ideals: Mapping[str, Ideal], device: Device | None = None) -> float:
         """Return the time of a pass: of its kernels, or of their launches if these take longer; see `overlapped`."""
         kernels = sum(ideal.kernels for ideal in ideals.values())
         device_s = kernels * self.kernel_us * 1e-6
-        device_s += sum(sum(self._slowed(class_, ideal)) for class_, ideal in ideals.items())
+        device_s += sum(sum(self._slowed(class_, ideal)) + self.wait_s(ideal) for class_, ideal in ideals.items())
         factor = 1.0 if device is None else self.factor(device)
         return overlapped(factor * device_s, kernels * self.launch_s)
 
     def factor(self, device: Device) -> float:
         """Return how much longer kernels take on a device: by its own measurements, or else by those of its kind."""
         return self.factors.get(device.id, self.factors.get(device.kind, 1.0))
+
+    def wait_s(self, ideal: Ideal) -> float:
+        """Return the seconds in which threads wait for loads, one after another."""
+        return ideal.waits * self.wait_us * 1e-6
 
     def _slowed(self, class_: str, ideal: Ideal) -> tuple[float, float]:
         return ideal.compute_s / share(self.compute, class_), ideal.memory_s / share(self.memory, class_)
@@ -179,6 +188,7 @@ def ideal_times(works: Iterable[Work], device: Device) -> dict[str, Ideal]:
                 total.compute_s + work.calls * one.compute_s,
                 total.memory_s + work.calls * one.memory_s,
                 total.kernels + work.calls,
+                total.waits + work.calls * one.waits,
             )
     return sums
 
@@ -192,6 +202,5 @@ def ideal_time(work: Work, device: Device) -> Ideal:
     peak = device.peak_ops_per_s.get(work.precision) if work.precision else None  # type: ignore[call-overload]
     rate = vector or peak if work.is_depthwise else peak or vector
     bandwidth = device.bandwidth_bytes_per_s
-    return Ideal(
-        work.ops / rate if rate else 0.0, (work.bytes + work.quantise_bytes) / bandwidth if bandwidth else 0.0, 1
-    )
+    traffic = work.bytes + work.quantise_bytes + work.score_bytes
+    return Ideal(work.ops / rate if rate else 0.0, traffic / bandwidth if bandwidth else 0.0, 1, work.waits)

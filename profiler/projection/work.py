@@ -8,10 +8,18 @@ from typing import TYPE_CHECKING
 
 from profiler.formulas import RuleKind
 from profiler.projection.fusion import Kernel, fuse, kernel_class
+from profiler.projection.memory_formats import channels_last_records, serial_images
 from profiler.projection.mode import UNMERGED
-from profiler.projection.operator_classes import classify
+from profiler.projection.operator_classes import CHANNELS_LAST, classify
 from profiler.projection.precision import PRECISION_OF_DTYPE, PrecisionScheme
-from profiler.projection.stored_bytes import element_bytes, is_converted, quantise_bytes, stored_bytes, traffic_ratio
+from profiler.projection.stored_bytes import (
+    element_bytes,
+    is_converted,
+    quantise_bytes,
+    score_bytes,
+    stored_bytes,
+    traffic_ratio,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,6 +51,10 @@ class Work:
     is_kernel: bool
     #: Its class: see ``operator_classes``.
     class_: str = "other"
+    #: Extra traffic of attention without a fused kernel: its scores.
+    score_bytes: int = 0
+    #: Loads that each thread waits for, one after another, for want of threads.
+    waits: int = 0
     #: The operators that the call runs: indices of ``Profile.entries``. A merged kernel runs several.
     records: tuple[int, ...] = ()
 
@@ -63,7 +75,7 @@ def operator_work(profile: Profile, scheme: PrecisionScheme, mode: Mode = "eager
         scheme = replace(scheme, stays_narrow=True)
     works = [_work(i, entry, scheme) for i, entry in enumerate(profile.entries)]
     if mode in UNMERGED:
-        return works
+        return _in_memory_formats(works, profile, mode)
     kernels = Counter(fuse(profile, deployed=mode == "deployed"))
     fused_calls: Counter[int] = Counter()
     for kernel, calls in kernels.items():
@@ -71,6 +83,18 @@ def operator_work(profile: Profile, scheme: PrecisionScheme, mode: Mode = "eager
     rest = (replace(work, calls=work.calls - fused_calls[i]) for i, work in enumerate(works))
     fused = (_fused_work(kernel, calls, profile, works, scheme) for kernel, calls in kernels.items())
     return [work for work in (*fused, *rest) if work.calls]
+
+
+def _in_memory_formats(works: list[Work], profile: Profile, mode: Mode) -> list[Work]:
+    """Return the works with what depends on the memory format of their images."""
+    last = channels_last_records(profile, converted=mode == "channels_last")
+    changed = list(works)
+    for i, (work, entry) in enumerate(zip(works, profile.entries, strict=True)):
+        if work.is_depthwise and mode == "eager" and i in last:
+            changed[i] = replace(work, class_=work.class_ + CHANNELS_LAST)
+        elif i not in last and (images := serial_images(entry)):
+            changed[i] = replace(work, waits=images)
+    return changed
 
 
 def _fused_work(kernel: Kernel, calls: int, profile: Profile, works: Sequence[Work], scheme: PrecisionScheme) -> Work:
@@ -86,6 +110,7 @@ def _fused_work(kernel: Kernel, calls: int, profile: Profile, works: Sequence[Wo
         vector_ops=sum(work.vector_ops for work in members),
         bytes=int(sum(stored_bytes(spec, scheme, element_bytes(e, name, scheme)) for e, name, spec in operands)),
         quantise_bytes=sum(work.quantise_bytes for work in members),
+        score_bytes=sum(work.score_bytes for work in members),
         class_=kernel_class([work.class_ for work in members]),
         records=kernel.records,
     )
@@ -115,5 +140,6 @@ def _work(index: int, entry: Entry, scheme: PrecisionScheme) -> Work:
         quantise_bytes=quantise_bytes(entry, scheme) if is_contraction else 0,
         is_kernel=entry.kind != RuleKind.FREE and (traffic > 0 or is_contraction),
         class_=classify(entry),
+        score_bytes=score_bytes(entry, scheme),
         records=(index,),
     )
