@@ -20,6 +20,7 @@ from profiler.errors import TargetError, one_line
 from profiler.targets.optional_imports import without_logs
 from profiler.targets.registry import Source, register
 from profiler.targets.scripted import check_scripted_module
+from profiler.targets.storage_records import check_storages
 from profiler.targets.target import Argument, Target, TensorInput
 from profiler.util.permissions import permissions
 from profiler.util.text_files import is_file
@@ -60,6 +61,7 @@ def _load_exported(name: str) -> ExportedProgram:
 def _load_scripted(name: str) -> nn.Module:
     if not permissions().trust:
         check_scripted_module(Path(name))
+    check_storages(Path(name))
     module: nn.Module = torch.jit.load(name, map_location="cpu")
     return module
 
