@@ -133,9 +133,15 @@ def _divisible(shards: int) -> Callable[[nn.Parameter], Any]:
 
 def blocks_of(model: nn.Module) -> list[nn.Module]:
     """Return the blocks that are sharded and checkpointed as units: those that transformers names, or repeated ones."""
-    names = getattr(model, "_no_split_modules", None) or ()
-    named = [module for module in model.modules() if type(module).__name__ in names]
+    names = set(getattr(model, "_no_split_modules", None) or ())
+    # FSDP2 gives a module a class of its own
+    named = [module for module in model.modules() if names & {class_.__name__ for class_ in type(module).__mro__}]
     return named or [block for _, block in repeated_blocks(model)]
+
+
+def has_blocks(model: nn.Module) -> bool:
+    """Return whether a model, or a stage, should have blocks: one of transformers may have the embedding alone."""
+    return not getattr(model, "_no_split_modules", None) or bool(blocks_of(model))
 
 
 def styles_for(model: nn.Module, plan: ParallelPlan) -> dict[str, Any]:

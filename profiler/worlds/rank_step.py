@@ -18,7 +18,7 @@ from profiler.tally import Profile, tally
 from profiler.trace import Session
 from profiler.trace.first_call import named_arguments
 from profiler.trace.memory_timeline import MAX_MOMENTS
-from profiler.worlds.divide import DeviceMesh, blocks_of, styles_for
+from profiler.worlds.divide import DeviceMesh, blocks_of, has_blocks, styles_for
 from profiler.worlds.packed_sequences import one_sequence_per_row
 from profiler.worlds.private_names import find
 from profiler.worlds.rank_findings import rank_findings
@@ -164,7 +164,8 @@ def _make_states(optimizer: torch.optim.Optimizer, model: nn.Module) -> None:
 def _checkpointed(model: nn.Module, how: Checkpointing) -> Iterator[None]:
     with ExitStack() as stack:
         for part in model if isinstance(model, nn.ModuleList) else [model]:
-            stack.enter_context(checkpointed(part, blocks_of(part), how=how))
+            if has_blocks(part):
+                stack.enter_context(checkpointed(part, blocks_of(part), how=how))
         yield
 
 

@@ -65,10 +65,11 @@ def make_stage(
     raise InputError(msg)
 
 
-def block_range(blocks: int, index: int, stages: int) -> range:
+def block_range(blocks: int, index: int, stages: int, *, may_lack_blocks: bool = False) -> range:
     """Return which of the blocks a stage has: as many as the others, or one fewer in the first and the last stage.
 
-    The embedding and the head take the place of a block there, as in Llama 3 405B: 126 blocks in 16 stages.
+    The embedding and the head take the place of a block there, as in Llama 3 405B: 126 blocks in 16 stages. Where they
+    are beside the blocks, the first and the last stage may have nothing else: 126 blocks in 128 stages.
 
     Raises:
         InputError: The blocks divide in neither way.
@@ -76,8 +77,10 @@ def block_range(blocks: int, index: int, stages: int) -> range:
     Example:
         >>> block_range(8, 1, 4), block_range(6, 0, 4), block_range(6, 1, 4)
         (range(2, 4), range(0, 1), range(1, 3))
+        >>> [len(block_range(2, index, 4, may_lack_blocks=True)) for index in range(4)]
+        [0, 1, 1, 0]
     """
-    if blocks < stages:
+    if blocks < stages - 2 * may_lack_blocks:
         msg = f"{blocks} blocks do not fill {stages} stages of a pipeline; use fewer"
         raise InputError(msg)
     if blocks % stages == 0:
@@ -115,7 +118,7 @@ def _transformer_stage(
 ) -> Stage:
     base, config, dtype = model.base_model, model.config, dtype or model.dtype
     names = list(base.layers._modules)
-    kept = {names[number] for number in block_range(len(names), index, stages)}
+    kept = {names[number] for number in block_range(len(names), index, stages, may_lack_blocks=True)}
     for name in names:
         if name not in kept:
             del base.layers._modules[name]

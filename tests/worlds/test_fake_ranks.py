@@ -236,6 +236,18 @@ def test_checkpointed_ranks_recompute_their_blocks_and_reduce_in_the_backward_ph
     assert {row.phase for row in p.communication if row.kind == "reduce_scatter"} == {"backward"}
 
 
+@pytest.mark.filterwarnings("ignore:FSDP2-wrapped module")  # of torch, for the embedding
+def test_stages_of_one_block_or_the_embedding_alone_are_checkpointed_under_fsdp():
+    # two blocks in four stages, two on each rank: an embedding and a block; a block and the head
+    step = Step(f"{HERE}:transformers_llama", (f"{TOKENS}:int64",), 2, train=True, checkpoint=True)
+    options = {"data_parallel": "fsdp", "schedule": "interleaved:2", "microbatches": 2}
+    ranks = [rank_of("pp=2,dp=2", rank, step=step, **options) for rank in (0, 2)]
+    whole = rank_of("dp=2", step=step, data_parallel="fsdp")
+    assert [p.phases["recompute"].macs > 0 for p in ranks] == [True, True]
+    assert sum(p.phases["recompute"].macs for p in ranks) == whole.phases["recompute"].macs
+    assert sum(p.totals.params for p in ranks) == whole.totals.params
+
+
 def test_fsdp_gathers_in_the_dtype_that_is_asked_for_and_reduces_in_float32():
     p = rank_of("dp=2", data_parallel="fsdp", param_dtype="bfloat16")
     assert {(row.kind, row.dtype) for row in p.communication} == {
