@@ -37,6 +37,8 @@ _ANY = 1.0
 #: them the error grows by this factor times the logarithm. A share that was measured is plausible, and so is it times
 #: the common factor of another device.
 _MOST, _STIFFNESS = {"compute": 1.1, "memory": 2.0, _KERNEL: math.inf}, 10.0
+#: Times that another device may reach a share that was measured, or a plausible one: beyond them a unit is wrong.
+_MOST_FASTER = 1.5
 #: Fraction of measurements outside of the range, on each side.
 _TAIL = 0.05
 
@@ -92,7 +94,8 @@ def fit(samples: Sequence[Sample], start: TimeTable, *, own: float = _OWN) -> Ti
         times = np.sqrt(
             np.hypot((rows @ np.exp(factors) + waits) ** 2, (launches * np.exp(launch)) ** 2)
         )  # as `overlapped`
-        beyond = _STIFFNESS * np.maximum(least + common * is_known - factors, 0)
+        faster = max(common, -math.log(_MOST_FASTER)) * is_known
+        beyond = _STIFFNESS * np.maximum(least + faster - factors, 0)
         known_better = [common / (_COMMON if is_known else _ANY), launch / _OF_LAUNCH]
         return np.concatenate([(np.log(times) - logs) / _NOISE, known_better, own_logs / spread, beyond])
 

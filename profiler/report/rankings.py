@@ -34,6 +34,8 @@ class RankingReport:
     profile: Profile | None = None
 
 
+#: Devices without the precision are named up to this number: with ``--on`` they are what a user asked for.
+_MAX_NAMES = 20
 #: Ten columns do not fit 80.
 _WIDTH = 120
 RANKING_FORMATS = Formats[RankingReport]("profiler.report.ranking_formats")
@@ -94,7 +96,7 @@ def answer(report: RankingReport) -> str:
     ranking = report.ranking
     heading = f"{report.target}{f' in {report.precision}' if report.precision else ''}"
     if report.fps is None:
-        return f"{heading}: {len(ranking.rows)} devices, the fastest first."
+        return f"{heading}: {len(ranking.rows)} device{'s' * (len(ranking.rows) != 1)}, the fastest first."
     holding = sum(row.holds for row in ranking.rows)
     parts = [f"{heading} at {report.fps:g} passes/s: {holding} of {len(ranking.rows)} devices hold the rate."]
     if (best := ranking.thriftiest) is not None:
@@ -110,7 +112,9 @@ def notes(ranking: Ranking) -> list[str]:
     if any(row.projection.notes for row in ranking.rows):
         lines.append("a mode in brackets has no measurements of its own: see `--on` for the reason")
     if ranking.lacking:
-        lines.append(f"without the precision: {len(ranking.lacking)} devices")
+        is_short = len(ranking.lacking) <= _MAX_NAMES
+        lacking = ", ".join(ranking.lacking) if is_short else f"{len(ranking.lacking)} devices"
+        lines.append(f"without the precision, so no estimate: {lacking}")
     if ranking.unknown:
         lines.append(f"bandwidth unknown, so no estimate: {', '.join(ranking.unknown)}")
     return lines

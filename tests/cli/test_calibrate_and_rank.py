@@ -50,6 +50,17 @@ def test_times_in_another_unit_beat_the_bound_and_are_named(capsys, tmp_path, ti
     assert "times below the bound; is it in ms" in err
 
 
+def test_what_was_fitted_to_times_in_another_unit_can_be_read(capsys, tmp_path, times):
+    table = tmp_path / "table.json"
+    csv_file = written(tmp_path / "m.csv", times, factor=1e-3)
+    assert run(capsys, "calibrate", csv_file, "--on", "rtx-3090", "--output", str(table))[0] == 0
+    status, out, _ = run(capsys, "alexnet", "--on", "rtx-3090", "--efficiency", str(table), "--quiet", "-f", "json")
+    figures = json.loads(out)["projection"]
+    assert status == 0
+    assert figures["estimate_s"]["value"] >= figures["bound_s"]["value"]
+    assert max(json.loads(table.read_text())["compute"].values()) < 20, "no device is 20 times as fast as its peak"
+
+
 @pytest.mark.parametrize(
     ("text", "part"),
     [
@@ -84,6 +95,14 @@ def test_a_ranking_is_of_single_devices_each_in_the_mode_of_its_kind(capsys):
 
 
 RANK = ("rank", "mobilenet_v3_large", "--fps", "30", "--precision", "int8", "--class", "edge", "--quiet")
+
+
+def test_a_named_device_without_the_precision_is_named_too(capsys):
+    """Both of --on are in the answer: the RK3588 has int8 rates alone."""
+    status, out, _ = run(capsys, "alexnet", "--on", "jetson-orin-nano,rk3588", "--quiet")
+    assert status == 0
+    assert "alexnet: 1 device, the fastest first." in out
+    assert "without the precision, so no estimate: rk3588\n" in out
 
 
 def test_the_devices_are_sorted_and_the_thriftiest_is_marked(capsys):
