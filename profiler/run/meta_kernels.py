@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from profiler.trace.known_values import known_values
+from profiler.util.dispatch_modes import PlainDispatchMode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,18 +36,10 @@ def grouped_products() -> AbstractContextManager[object]:
     return nullcontext() if _runs_in_float32() else _GroupedMatmul()
 
 
-class _GroupedMatmul(TorchDispatchMode):
+class _GroupedMatmul(PlainDispatchMode):
     """Returns the shape of a grouped matrix product on ``meta``; runs every other operator unchanged."""
 
     supports_higher_order_operators = True
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        """Return False: torch's guard around the handler would import the compiler."""
-        return False
 
     def __torch_dispatch__(
         self, func: Any, types: tuple[type, ...], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.nn.modules.module import register_module_forward_hook
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from profiler.trace.argument_specs import SpecCache
@@ -25,6 +24,7 @@ from profiler.trace.meta_recurrent import decompose
 from profiler.trace.module_stack import ModuleStack
 from profiler.trace.operator_calls import OperatorCall, to_record
 from profiler.trace.preserve_state import run_preserving
+from profiler.util.dispatch_modes import PlainDispatchMode
 from profiler.util.interrupts import uninterrupted
 
 if TYPE_CHECKING:
@@ -144,22 +144,17 @@ class _CallLog:
         return frozenset(reference.cdata for reference in references)
 
 
-class _CompositeMode(TorchDispatchMode):
+class _CompositeMode(PlainDispatchMode):
     """Logs the operators that Python calls, and the parts of each."""
 
     def __init__(self, modules: ModuleStack, log: _CallLog, place: Callable[[ModuleStack], str]) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self._modules = modules
         self._place = place
         self._log = log
         self._specs = SpecCache()
         #: What has run so far for the current call; None between calls.
         self._parts: Counter[OperatorCall] | None = None
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        """Return False, so that torch does not wrap the handler: its wrapper imports the compiler."""
-        return False
 
     def __torch_dispatch__(
         self, func: Any, types: tuple[type, ...], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None

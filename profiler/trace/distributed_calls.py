@@ -11,7 +11,6 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from profiler.trace.argument_specs import SpecCache
@@ -19,6 +18,7 @@ from profiler.trace.composite_calls import CompositeCall
 from profiler.trace.dispatch_kind import DispatchKind, classify
 from profiler.trace.module_stack import ModuleStack
 from profiler.trace.operator_calls import OperatorCall, to_record
+from profiler.util.dispatch_modes import PlainDispatchMode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,21 +53,16 @@ def record_distributed_calls(model: nn.Module, run: Callable[[], object]) -> tup
     )
 
 
-class _DistributedMode(TorchDispatchMode):
+class _DistributedMode(PlainDispatchMode):
     """Counts the operators on distributed tensors, and what runs for each."""
 
     def __init__(self, modules: ModuleStack, kind: type[torch.Tensor]) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.calls: Counter[tuple[OperatorCall, Parts]] = Counter()
         self._modules, self._kind = modules, kind
         self._specs = SpecCache()
         #: What has run so far for the current call; None between calls.
         self._parts: Counter[OperatorCall] | None = None
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        """Return False, so that torch does not wrap the handler: its wrapper imports the compiler."""
-        return False
 
     def __torch_dispatch__(
         self, func: Any, types: tuple[type, ...], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from profiler.trace.value_readers import count_unmasked, with_values
+from profiler.util.dispatch_modes import PlainDispatchMode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +19,7 @@ _aten = torch.ops.aten
 _PRODUCTS = frozenset({_aten.bmm.default, _aten.mm.default, _aten.matmul.default})
 
 
-class FlexAttention(TorchDispatchMode):
+class FlexAttention(PlainDispatchMode):
     """Records the operators inside a call, except its two matrix products.
 
     The products are counted with the call itself, where the number of unmasked scores is known too.
@@ -29,7 +29,7 @@ class FlexAttention(TorchDispatchMode):
 
     def __init__(self, dispatch: Callable[..., Any], specs: SpecCache) -> None:
         """Run every other operator through *dispatch*, the ``__torch_dispatch__`` of the recording mode."""
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self._dispatch = dispatch
         self._specs = specs
         self._expects_product = True

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 from torch.utils.weak import WeakIdKeyDictionary
 
@@ -36,6 +35,7 @@ from profiler.trace.value_rules import (
     view,
     written_positions,
 )
+from profiler.util.dispatch_modes import PlainDispatchMode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,22 +73,17 @@ def known_value(tensor: torch.Tensor) -> torch.Tensor | None:
     return None if mode is None else mode.find(tensor)
 
 
-class _KnownValues(TorchDispatchMode):
+class _KnownValues(PlainDispatchMode):
     """Runs every operator on ``meta`` unchanged, and with known values on the CPU too."""
 
     supports_higher_order_operators = True
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         #: Storage → all its elements in order; one element if all are equal.
         self._elements = WeakIdKeyDictionary(ref_type=ref)
         #: Storages of integers that nothing has written to yet. What they hold before that, no program may read.
         self._unwritten = WeakIdKeyDictionary(ref_type=ref)
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        """Return False: torch's guard around the handler would import the compiler."""
-        return False
 
     def find(self, tensor: torch.Tensor) -> torch.Tensor | None:
         """Return the values of a tensor; None if they are not known."""

@@ -10,7 +10,7 @@ from weakref import ref
 import torch
 from torch._C import _current_autograd_node, _current_graph_task_id
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
-from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatch_mode_stack
+from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
 from profiler.trace import dispatch_stack
 from profiler.trace.backward_attribution import runs_update_hook
@@ -26,6 +26,7 @@ from profiler.trace.scalar_assignment import SCALAR_TENSOR, assigned_scalar
 from profiler.trace.tracing import count_modes, is_meta_kernel
 from profiler.trace.unseen_work import LIFT, UnseenWork
 from profiler.trace.whole_calls import WholeCalls
+from profiler.util.dispatch_modes import PlainDispatchMode
 from profiler.values.records import OUTSIDE
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ _Module = torch.nn.Module
 _BATCH_NORM = torch.ops.aten.native_batch_norm.default
 
 
-class Recorder(TorchDispatchMode):
+class Recorder(PlainDispatchMode):
     """Counts the distinct calls of operators, by module and phase. It holds no tensor."""
 
     supports_higher_order_operators = True
@@ -66,7 +67,7 @@ class Recorder(TorchDispatchMode):
         What runs while torch is *tracing*, or outside *scope*, is not recorded. *before_overwrite* receives the
         arguments of an operator that will overwrite one of them.
         """
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.scope = scope
         self._before_overwrite = before_overwrite
         self._modules = modules
@@ -98,14 +99,6 @@ class Recorder(TorchDispatchMode):
     @classmethod
     def is_infra_mode(cls) -> bool:
         """Return False: this mode is a user's, not part of torch's own dispatch machinery."""
-        return False
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        """Return False, so that torch does not wrap the handler: its wrapper imports the compiler and is slow.
-
-        Nothing compiles while we record: the session sets the stance ``force_eager``.
-        """
         return False
 
     @contextmanager
