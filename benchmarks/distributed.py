@@ -57,7 +57,7 @@ class Comparison:
         beaten = "" if self.bound >= self.published else "  BOUND BEATEN"
         span = f"{self.low:.0f}–{self.high:.0f}"
         return (
-            f"{self.id:27} {self.bound:7.0f} {self.estimate:8.0f} {span:>12} {self.published:9.0f} "
+            f"{self.id:32} {self.bound:7.0f} {self.estimate:8.0f} {span:>12} {self.published:9.0f} "
             f"{self.ratio:5.2f} {'yes' if self.is_in_range else 'no':>8}{beaten}"
         )
 
@@ -160,7 +160,7 @@ def megatron_flops_per_token(shape: dict[str, int], sequence: int) -> float:
 def main() -> None:
     """Print the table."""
     cases = [case for case in published_runs() if not sys.argv[1:] or case["id"] in sys.argv[1:]]
-    print(f"{'case':27} {'bound':>7} {'estimate':>8} {'range':>12} {'published':>9} {'ratio':>5} {'in range':>8}")
+    print(f"{'case':32} {'bound':>7} {'estimate':>8} {'range':>12} {'published':>9} {'ratio':>5} {'in range':>8}")
     rows = []
     for case in cases:
         if "left_out" not in case:

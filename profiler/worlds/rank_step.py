@@ -61,6 +61,9 @@ def profile_rank(
         InputError: The model, the step and the plan do not fit.
         ModelError: The model raised.
     """
+    if step.checkpoint and plan.mesh.size("cp") > 1:
+        msg = "recomputation runs attention outside of the ring of the axis cp; leave out --checkpoint, or that axis"
+        raise InputError(msg)
     rank = Rank(step, plan, DeviceMesh(plan), is_real, moments)
     mode = nullcontext() if is_real else fake_tensors()
     try:

@@ -309,6 +309,12 @@ def test_sequences_and_experts_that_do_not_divide_are_refused_in_one_line(factor
         rank_of(step=step, data_parallel="fsdp", **options)
 
 
+def test_recomputation_of_shared_sequences_is_refused_in_one_line():
+    step = Step(f"{HERE}:transformers_llama", (f"{TOKENS}:int64",), 2, train=True, checkpoint=True)
+    with pytest.raises(InputError, match="leave out --checkpoint"):
+        rank_of("cp=2", step=step, data_parallel="fsdp")
+
+
 def test_a_plan_that_names_no_module_of_the_model_is_refused(tmp_path):
     file = tmp_path / "plans.py"
     file.write_text(
