@@ -10,7 +10,8 @@ from torch.profiler import ProfilerActivity
 def peaks(step, operators):
     """Run a step and return the peak of its live bytes, with and without the workspaces of operators.
 
-    A workspace is a block that is allocated and freed within the same call of one of *operators*, which are names.
+    A workspace is a block that is allocated and freed within the same call of one of *operators*, which are names. What
+    autocast converts for an operator is none: it calls the operator again, and the conversions are around that call.
     """
     with torch.profiler.profile(profile_memory=True, acc_events=True, activities=[ProfilerActivity.CPU]) as profiler:
         step()
@@ -26,9 +27,14 @@ def _allocations(tree, operators):
         if event.tag == _EventType.Allocation:
             fields = event.extra_fields
             yield event.start_time_ns, fields.ptr, fields.alloc_size, operator
-        elif operator is None and event.tag == _EventType.TorchOp and event.name in operators:
+        elif operator is None and event.name in operators and _runs_a_kernel(event):
             operator = event.id
         stack += [(child, operator) for child in event.children]
+
+
+def _runs_a_kernel(event):
+    """Return whether a call is that of a kernel: autocast and dispatch modes call the same operator again."""
+    return event.tag == _EventType.TorchOp and all(child.name != event.name for child in event.children)
 
 
 def _without_workspaces(events):

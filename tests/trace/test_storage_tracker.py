@@ -327,3 +327,18 @@ def test_the_categories_are_those_of_torchs_tracker(name):
     assert ours["optimizer_state"] + ours["temporary"] + ours["activation"] == pytest.approx(
         tracked["OPT"] + tracked["TEMP"] + tracked["ACT"], abs=64
     )
+
+
+def test_what_autocast_converts_for_an_operator_is_live_while_it_runs():
+    """``cat`` promotes a bfloat16 result to float32: the copy lives as long as the call, and is no workspace of it."""
+    layer, x = nn.Linear(7, 7), torch.randn(256, 7)
+
+    def step():
+        with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
+            torch.cat([x, layer(x)], 1)
+
+    with profiler.profile(layer) as p:
+        step()
+    operators = {entry.record.packet.replace(".", "::") for entry in p.entries}
+    held = sum(t.nbytes for t in [*layer.parameters(), x])
+    assert p.memory.peak.total == peaks(step, operators)[1] + held
