@@ -109,24 +109,28 @@ class uninterrupted:  # noqa: N801 - a context manager, named as contextlib's ar
         self._active = _in_main_thread()
         if not self._active:
             return self
-        blocks, users = _interceptor.blocks, _interceptor.users
+        self._blocks, users = _interceptor.blocks, _interceptor.users
         try:
-            _interceptor.blocks, _interceptor.users = blocks + 1, users + 1
+            _interceptor.blocks, _interceptor.users = self._blocks + 1, users + 1
             if users == 0:
                 _interceptor.install()
                 _interceptor.exchanges = False
             return self  # noqa: TRY300 - an interrupt may arrive here too
         except BaseException:
-            _interceptor.blocks, _interceptor.users = blocks, users
+            _interceptor.blocks, _interceptor.users = self._blocks, users
             if users == 0:
                 _interceptor.remove()
             raise
 
     def __exit__(self, *_: object) -> None:
-        """Stop intercepting if nobody else needs it, and pass on what waited."""
+        """Stop intercepting if nobody else needs it, and pass on what waited.
+
+        Whether signals wait then is as it was before the block. A signal can arrive after the last line of a block
+        ``interruptible()`` inside it and before the exit of that block, which Python does not call then.
+        """
         if self._active and _in_main_thread():
             _interceptor.exchanges = _interceptor.users == 1
-            _interceptor.users, _interceptor.blocks = _interceptor.users - 1, _interceptor.blocks - 1
+            _interceptor.users, _interceptor.blocks = _interceptor.users - 1, self._blocks
             if _interceptor.exchanges:
                 _interceptor.remove()
             _interceptor.deliver()

@@ -17,6 +17,7 @@ from torch.utils import _python_dispatch
 from trust_checks.interrupts import interrupted_at
 
 import profiler
+from profiler.util.interrupts import interruptible, uninterrupted
 
 X = torch.ones(3, 4)
 
@@ -119,6 +120,34 @@ def test_an_interrupt_of_the_users_code_is_raised_there():
         finally:
             reached.append("before the end of the block")
     assert reached
+
+
+def test_an_interrupt_at_the_end_of_the_users_code_leaves_nothing_that_waits():
+    before, reached = process(), []
+
+    def run():
+        with uninterrupted(), uninterrupted(), interruptible():
+            reached.append(sys._getframe().f_lineno - 1)
+
+    def trace(frame, event, _argument):
+        if event == "line" and reached and frame.f_lineno == reached[0]:  # the line of the block again: before its exit
+            sys.settrace(None)
+            signal.raise_signal(signal.SIGINT)
+        return trace if frame.f_code is run.__code__ else None
+
+    sys.settrace(trace)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run()
+    finally:
+        sys.settrace(None)
+    assert process() == before
+    with pytest.raises(KeyboardInterrupt), profiler.profile():  # noqa: PT012
+        try:
+            signal.raise_signal(signal.SIGINT)
+        finally:
+            reached.append("at once")
+    assert reached[-1] == "at once"
 
 
 def test_other_threads_profile_without_a_handler_of_signals():
