@@ -5,9 +5,9 @@
 
 The changes are those of cosmic-ray. A place in the source is drawn first, and then one change of it, so that an
 operator that can be replaced in many ways is not drawn more often. Each mutant runs the tests that run the changed
-line, those of its own room first, until one fails. A copy of the repository is changed, never the repository. Results
-are kept in a file, and what is there already does not run again: the first of 500 mutants are the same whether 100 or
-500 are asked.
+line until one fails: first a case of each test function, those of its own room before others and short ones before
+long ones. A copy of the repository is changed, never the repository. Results are kept in a file, and what is there
+already does not run again: the first of 500 mutants are the same whether 100 or 500 are asked.
 """
 
 from __future__ import annotations
@@ -23,15 +23,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from functools import cache
+from itertools import accumulate
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, NoReturn
+from xml.etree import ElementTree as ET
 
 import pytest
-import torchvision  # noqa: F401 - likewise
+import torchvision  # noqa: F401 - imported once, before the forks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,8 +43,8 @@ ROOMS = ("formulas", "tally", "reconcile", "trace", "projection")
 SAMPLE = 500
 #: A mutant that computes longer than this is taken to hang, which is noticed; one that only waits is ended later.
 LIMIT_S, WAIT_S = 300, 3600
-#: Of the tests that run one mutant, so many are tried at most: those of its room come first.
-MOST_TESTS = 60
+#: Of the tests that run one mutant, so many are tried at most, and no more than take so many seconds together.
+MOST_TESTS, MOST_S = 60, 60.0
 #: Tests that fail when they are measured or run together with nothing changed, or that watch the source itself.
 _NOT_TRIED = ("tests/trace/test_interrupts.py", "tests/trace/test_thread_starts.py")
 
@@ -136,14 +138,32 @@ def _program(source: str) -> str:
 
 
 def measure(data: Path) -> None:
-    """Write which test runs which line, with coverage.py."""
+    """Write which test runs which line, with coverage.py, and how long each test takes."""
     rooms = [f"--cov={ROOT}/profiler/{room}" for room in ROOMS]
     paths = [path for room in ROOMS for path in (f"tests/{room}", f"profiler/{room}")]
     without = [f"--deselect={path}" for path in _NOT_TRIED]  # one traces by itself, and ends what is measured
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *rooms, "--cov-context=test", *paths]
+    report = f"--junitxml={_durations_file(data)}"
     subprocess.run(
-        [*command, *without, "--cov-report="], cwd=ROOT, check=False, env=os.environ | {"COVERAGE_FILE": str(data)}
+        [*command, *without, "--cov-report=", report],
+        cwd=ROOT,
+        check=False,
+        env=os.environ | {"COVERAGE_FILE": str(data)},
     )
+
+
+def _durations_file(data: Path) -> Path:
+    return data.with_suffix(".xml")
+
+
+@cache
+def _durations(data: Path) -> dict[str, float]:
+    """Return the seconds of each test that was measured."""
+    cases = ET.parse(_durations_file(data)).iter("testcase")  # noqa: S314 - pytest wrote it
+    return {
+        f"{case.attrib['classname'].replace('.', '/')}.py::{case.attrib['name']}": float(case.attrib["time"])
+        for case in cases
+    }
 
 
 @cache
@@ -158,8 +178,8 @@ def _tests_by_line(data: Path) -> dict[str, dict[int, list[str]]]:
     }
 
 
-def covering(mutant: Mutant, data: Path, most: int = MOST_TESTS) -> list[str]:
-    """Return the tests that run the changed statement, those of the room first, *most* of them.
+def covering(mutant: Mutant, data: Path, most: int = MOST_TESTS, most_s: float = MOST_S) -> list[str]:
+    """Return the tests that run the changed statement, in the order in which they are tried, *most* of them.
 
     A statement that runs at import, such as a table, has the tests that run anything in its file.
     """
@@ -167,10 +187,23 @@ def covering(mutant: Mutant, data: Path, most: int = MOST_TESTS) -> list[str]:
     found = {test for line in _statement(mutant) for test in _names(by_line.get(line, []))}
     if not found:
         found = {test for tests in by_line.values() for test in _names(tests)}
-    room = f"/{mutant.path.split('/')[1]}/"
     tests = sorted(test for test in found if not test.startswith(_NOT_TRIED))
     Random(mutant.name).shuffle(tests)  # noqa: S311
-    return sorted(sorted(tests, key=lambda test: room not in test)[:most])
+    durations = _durations(data)
+    tests = _in_turn(tests, f"/{mutant.path.split('/')[1]}/", durations)[:most]
+    spent = accumulate(durations.get(test, 0.0) for test in tests)
+    return [test for test, seconds in zip(tests, spent, strict=True) if seconds <= most_s or test == tests[0]]
+
+
+def _in_turn(tests: list[str], room: str, durations: dict[str, float]) -> list[str]:
+    """Return a case of each test function, then a second one of each: those of the room first, short ones first."""
+    turns = Counter[str]()
+    places = {}
+    for test in tests:
+        function = test.partition("[")[0]
+        places[test] = (turns[function], room not in test, durations.get(test, 0.0))
+        turns[function] += 1
+    return sorted(tests, key=lambda test: places[test])
 
 
 def _names(contexts: list[str]) -> set[str]:
@@ -197,12 +230,13 @@ def try_mutant(mutant: Mutant, copy: Path, tests: list[str]) -> dict[str, object
     row: dict[str, object] = {"name": mutant.name, "diff": mutant.diff(), "tests": len(tests)}
     if not tests:
         return row | {"outcome": "no test runs it"}
-    before = file.read_text(encoding="utf-8")
+    before, times = file.read_text(encoding="utf-8"), file.stat()
     try:
         file.write_text(mutant.source(), encoding="utf-8")
         status, output = _run_tests(copy, tests)
     finally:
         file.write_text(before, encoding="utf-8")
+        os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))  # what is compiled already is still right
     failed = [line for line in output.splitlines() if line.startswith(("FAILED", "ERROR"))]
     by = "hangs" if status is None or status < 0 else failed[0][:160] if failed else f"status {status}"
     return row | {"outcome": "killed" if status != 0 else "survived", "by": by}
@@ -234,6 +268,7 @@ def _be_child(copy: Path, tests: list[str], output: Path) -> NoReturn:
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
         os.chdir(copy)
+        sys.dont_write_bytecode = True  # of the change
         sys.path[:0] = [str(copy)]
         options = ["-q", "-x", "-p", "no:cacheprovider", "-p", "no:cov", "--no-header", f"--rootdir={copy}"]
         status = int(pytest.main([*options, *tests]))
@@ -252,6 +287,7 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--skip", type=int, default=0, help="how many of the first to leave out")
     parser.add_argument("--again", action="store_true", help="try those again that survived")
     parser.add_argument("--tests", type=int, default=MOST_TESTS, help="how many tests run a mutant at most")
+    parser.add_argument("--seconds", type=float, default=MOST_S, help="how long these tests take together at most")
     parser.add_argument("--rooms", nargs="*", default=ROOMS, choices=ROOMS)
     parser.add_argument("--copy", type=Path, default=ROOT.parent / "mutants", help="a folder for the copy")
     options = parser.parse_args(words)
@@ -259,7 +295,7 @@ def main(words: list[str] | None = None) -> int:
     mutants = [mutant for mutant in mutants if mutant.path.split("/")[1] in options.rooms]
     if options.again:
         _forget_survivors(options.results)
-    rows = run_mutants(mutants, options.results, options.copy, options.tests)
+    rows = run_mutants(mutants, options.results, options.copy, options.tests, options.seconds)
     for row in rows:
         if row["outcome"] != "killed":
             print(f"{row['outcome']}: {row['name']}\n{row['diff']}")
@@ -273,7 +309,9 @@ def _forget_survivors(results: Path) -> None:
     results.write_text(json.dumps(rows, indent=1), encoding="utf-8")
 
 
-def run_mutants(mutants: list[Mutant], results: Path, copy: Path, most: int = MOST_TESTS) -> list[dict[str, object]]:
+def run_mutants(
+    mutants: list[Mutant], results: Path, copy: Path, most: int = MOST_TESTS, most_s: float = MOST_S
+) -> list[dict[str, object]]:
     """Return the outcome of each mutant; those that are not in *results* run, and are added to it."""
     data = results.with_suffix(".coverage")
     if not data.exists():
@@ -282,7 +320,7 @@ def run_mutants(mutants: list[Mutant], results: Path, copy: Path, most: int = MO
     shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".git", ".venv", ".matrix"), dirs_exist_ok=True)
     for mutant in mutants:
         if mutant.name not in known:
-            known[mutant.name] = try_mutant(mutant, copy, covering(mutant, data, most))
+            known[mutant.name] = try_mutant(mutant, copy, covering(mutant, data, most, most_s))
             results.write_text(json.dumps(list(known.values()), indent=1), encoding="utf-8")
     return [known[mutant.name] for mutant in mutants]
 

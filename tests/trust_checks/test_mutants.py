@@ -28,6 +28,7 @@ def package(tmp_path, monkeypatch):
     lines = {8: ["tests/trace/t.py::two|run", "tests/tally/t.py::one|run"], 7: ["tests/tally/t.py::one|run"], 2: [""]}
     monkeypatch.setattr(mutants, "ROOT", tmp_path)
     monkeypatch.setattr(mutants, "_tests_by_line", lambda _data: {"profiler/tally/a.py": lines})
+    monkeypatch.setattr(mutants, "_durations", lambda _data: {})
     return tmp_path
 
 
@@ -51,6 +52,42 @@ def test_what_runs_at_import_has_the_tests_of_its_file(package, line):
 
 def test_the_tests_of_its_own_room_come_first(package):
     assert mutants.covering(mutant(8), package, 1) == ["tests/tally/t.py::one"]
+
+
+def test_a_case_of_each_test_comes_before_a_second_one_and_short_ones_before_long_ones():
+    durations = {"tests/tally/t.py::a[1]": 3.0, "tests/tally/t.py::a[2]": 3.0, "tests/tally/t.py::b": 1.0}
+    tests = [*durations, "tests/trace/t.py::c"]
+    assert mutants._in_turn(tests, "/tally/", durations) == [
+        "tests/tally/t.py::b",
+        "tests/tally/t.py::a[1]",
+        "tests/trace/t.py::c",
+        "tests/tally/t.py::a[2]",
+    ]
+
+
+def test_the_tests_of_a_mutant_take_no_longer_than_is_asked(package, monkeypatch):
+    monkeypatch.setattr(mutants, "_durations", lambda _data: dict.fromkeys(("tests/tally/t.py::one",), 8.0))
+    both, first = ["tests/tally/t.py::one", "tests/trace/t.py::two"], ["tests/tally/t.py::one"]
+    assert mutants.covering(mutant(8), package, most_s=8.0) == both
+    monkeypatch.setattr(mutants, "_durations", lambda _data: dict.fromkeys(both, 8.0))
+    assert mutants.covering(mutant(8), package, most_s=8.0) == first
+    assert mutants.covering(mutant(8), package, most_s=1.0) == first  # one at least
+
+
+def test_durations_are_those_that_pytest_wrote(tmp_path):
+    case = '<testcase classname="tests.tally.t" name="one[a.b]" time="1.5"/>'
+    (tmp_path / "r.xml").write_text(f"<testsuites><testsuite>{case}</testsuite></testsuites>")
+    assert mutants._durations(tmp_path / "r.coverage") == {"tests/tally/t.py::one[a.b]": 1.5}
+
+
+def test_a_changed_file_is_put_back_as_it_was(package, monkeypatch):
+    monkeypatch.setattr(Mutant, "source", lambda _self: "changed")
+    monkeypatch.setattr(mutants, "_run_tests", lambda copy, _tests: (1, (copy / "profiler/tally/a.py").read_text()))
+    before = (package / "profiler/tally/a.py").stat().st_mtime_ns
+    row = mutants.try_mutant(mutant(8), package, ["t"])
+    assert (row["outcome"], row["by"]) == ("killed", "status 1")
+    assert (package / "profiler/tally/a.py").read_text() == SOURCE
+    assert (package / "profiler/tally/a.py").stat().st_mtime_ns == before
 
 
 @pytest.mark.parametrize(
