@@ -24,7 +24,11 @@ class Outcome:
 
 
 class Part(Protocol):
-    """A file in ``parts/``: a module with one function."""
+    """A file in ``parts/``: a module with one function.
+
+    A part whose sections can run alone lists their names in ``SECTIONS``, and its function takes ``only``, one of them.
+    A part whose cases are numbered takes ``numbers``, a range: those run, and neither fewer nor more.
+    """
 
     def run(self, *, quick: bool, seed: int) -> Outcome:
         """Try the cases; a small share of them if *quick*. The same *seed* tries the same ones."""

@@ -30,15 +30,20 @@ _HANGS_S = 900
 _KEPT = Path(tempfile.gettempdir(), "profiler-trust")
 
 
-def run(*, quick: bool, seed: int) -> Outcome:
+#: Kinds that can be read alone.
+SECTIONS = tuple(KINDS)
+
+
+def run(*, quick: bool, seed: int, only: str | None = None, numbers: range | None = None) -> Outcome:
     """Change files of every kind, and read them."""
+    kinds = {name: kind for name, kind in KINDS.items() if only in {None, name}}
     with tempfile.TemporaryDirectory() as name, chdir(name), _own_home(name):
         folder = Path(name)
         samples = write_samples(folder)
         lost, statuses, tried = [], Counter(), 0
-        for kind_name, kind in KINDS.items():
+        for kind_name, kind in kinds.items():
             times = max(3, kind.share // _QUICK) if quick else kind.share
-            for number in range(-1, times):  # the first is the sample itself
+            for number in numbers or range(-1, times):  # the first is the sample itself
                 data = changed(samples[kind_name], kind_name, seed, number)
                 status, wrong = read(kind, data, folder)
                 wrong = wrong or (f"the sample is refused: {status}" if number < 0 and status not in {0, 1} else "")
@@ -46,7 +51,7 @@ def run(*, quick: bool, seed: int) -> Outcome:
                 statuses[status] += 1
                 tried += 1
         notes = ", ".join(f"status {status}: {times:,}" for status, times in sorted(statuses.items()))
-    return Outcome(tried, f"files of {len(KINDS)} kinds, changed at random", tuple(lost), (notes,))
+    return Outcome(tried, f"files of {len(kinds)} kinds, changed at random", tuple(lost), (notes,))
 
 
 def changed(sample: bytes, kind: str, seed: int, number: int) -> bytes:

@@ -30,18 +30,19 @@ Check = Callable[[bool, Random], tuple[str, list[str]]]
 _MIB = 2**20
 
 
-def run(*, quick: bool, seed: int) -> Outcome:
-    """Run every check; each says in a note what it tried, and how long that took."""
+def run(*, quick: bool, seed: int, only: str | None = None) -> Outcome:
+    """Run every check, or one; each says in a note what it tried, and how long that took."""
     torch.set_num_threads(1)  # torch's own threads do not survive a fork
     lost, notes = [], []
-    for name, check in CHECKS.items():
+    checks = {name: check for name, check in CHECKS.items() if only in {None, name}}
+    for name, check in checks.items():
         start = time.monotonic()
         with tempfile.TemporaryDirectory() as folder, chdir(folder), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             tried, wrong = check(quick, Random(f"{name} {seed}"))  # noqa: S311 - no secret
         lost += [f"{name}: {each}" for each in wrong]
         notes.append(f"{name}: {tried} ({time.monotonic() - start:.0f} s)")
-    return Outcome(len(CHECKS), "kinds of load", tuple(lost), tuple(notes))
+    return Outcome(len(checks), "kinds of load", tuple(lost), tuple(notes))
 
 
 def _modules(quick: bool, _: Random) -> tuple[str, list[str]]:
@@ -253,3 +254,5 @@ CHECKS: dict[str, Check] = {
     "modules": _modules, "operators": _operators, "profiles": _profiles, "depth": _deep, "updates at once": _updates,
     "kills": _kills, "full disk": _full_disk, "read-only home": _read_only_home,
 }  # fmt: skip
+#: Checks that can run alone.
+SECTIONS = tuple(CHECKS)
