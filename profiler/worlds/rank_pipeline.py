@@ -71,7 +71,7 @@ def _schedule(rank: Rank, stages: list[Stage]) -> Any:
     group, device = rank.mesh.group("pp"), torch.device("cpu")
     made = [
         find("PipelineStage")(
-            stage.call,
+            stage.model,
             stage.index,
             stage.stages,
             device,

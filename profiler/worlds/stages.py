@@ -23,10 +23,8 @@ class Stage:
 
     index: int
     stages: int
-    #: The model with the blocks of this stage alone.
+    #: The model with the blocks of this stage alone, which takes and returns one tensor.
     model: nn.Module
-    #: What the schedule calls.
-    call: nn.Module
     #: One microbatch of what it takes and returns, on meta.
     takes: torch.Tensor
     returns: torch.Tensor
@@ -110,7 +108,7 @@ def _sequential_stage(
     for number, name in enumerate(children):
         if number not in kept:
             del model._modules[name]
-    return Stage(index, stages, model, model, takes if index == 0 else takes.to(dtype), returns.to(dtype))
+    return Stage(index, stages, model, takes if index == 0 else takes.to(dtype), returns.to(dtype))
 
 
 def _transformer_stage(
@@ -130,23 +128,21 @@ def _transformer_stage(
     if is_last:
         returns = torch.empty(*microbatch.shape[:2], config.vocab_size, dtype=dtype, device="meta")
     else:
-        base.norm = model.lm_head = nn.Identity()
-    call = _TransformerCall(model, is_first=is_first)
-    return Stage(index, stages, model, call, microbatch if is_first else hidden, returns)
+        base.norm, model.lm_head = nn.Identity(), None
+    _take_one_tensor(model, "input_ids" if is_first else "inputs_embeds", has_head=is_last)
+    return Stage(index, stages, model, microbatch if is_first else hidden, returns)
 
 
-class _TransformerCall(nn.Module):
-    """Calls a part of a language model with token ids, or with the hidden states of the part before.
+def _take_one_tensor(part: Any, argument: str, *, has_head: bool) -> None:
+    """Let a part of a language model take token ids, or the hidden states of the part before, and return one tensor.
 
-    A part without the head returns its hidden states where the whole model returns logits.
+    A part without the head returns its hidden states. It is not wrapped in another module: torch's schedule reduces
+    gradients once a step only if FSDP2 was applied to the module that it calls.
     """
+    forward, name = (part.forward, "logits") if has_head else (part.base_model, "last_hidden_state")
 
-    def __init__(self, part: nn.Module, *, is_first: bool) -> None:
-        super().__init__()
-        self.part = part
-        self._argument = "input_ids" if is_first else "inputs_embeds"
+    def of_one_tensor(given: torch.Tensor) -> torch.Tensor:
+        output: torch.Tensor = forward(**{argument: given}, use_cache=False)[name]
+        return output
 
-    def forward(self, given: torch.Tensor) -> torch.Tensor:
-        """Return the logits of the last part, or the hidden states of any other."""
-        logits: torch.Tensor = self.part(**{self._argument: given}, use_cache=False)["logits"]
-        return logits
+    part.forward = of_one_tensor

@@ -248,6 +248,14 @@ def test_stages_of_one_block_or_the_embedding_alone_are_checkpointed_under_fsdp(
     assert sum(p.totals.params for p in ranks) == whole.totals.params
 
 
+@pytest.mark.parametrize("rank", [0, 2])
+def test_a_stage_of_transformers_under_fsdp_reduces_its_gradients_once_a_step(rank):
+    step = Step(f"{HERE}:transformers_llama", (f"{TOKENS}:int64",), 4, train=True)
+    p = rank_of("pp=2,dp=2", rank, step=step, data_parallel="fsdp", microbatches=4)
+    gradients = 4 * p.totals.global_params
+    assert total(p, "reduce_scatter") == gradients
+
+
 def test_fsdp_gathers_in_the_dtype_that_is_asked_for_and_reduces_in_float32():
     p = rank_of("dp=2", data_parallel="fsdp", param_dtype="bfloat16")
     assert {(row.kind, row.dtype) for row in p.communication} == {
