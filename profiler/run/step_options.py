@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import partial
@@ -21,6 +21,7 @@ from profiler.trace.module_paths import parameters_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from torch.optim import Optimizer
 
@@ -89,7 +90,11 @@ def freeze(model: nn.Module, patterns: Sequence[str]) -> None:
 
 @contextmanager
 def checkpointed(
-    model: nn.Module, blocks: Iterable[nn.Module] | None = None, *, how: Checkpointing = True
+    model: nn.Module,
+    blocks: Iterable[nn.Module] | None = None,
+    *,
+    how: Checkpointing = True,
+    recompute_in: AbstractContextManager[object] | None = None,
 ) -> Iterator[list[str]]:
     """Run the top-level blocks of *model* under activation checkpointing in the block; yield their paths.
 
@@ -100,6 +105,8 @@ def checkpointed(
         model: The model.
         blocks: The blocks; None for those described above.
         how: True to run everything again; "selective" to keep what is costly.
+        recompute_in: Entered around what a backward pass runs again. A ``TorchFunctionMode`` of the forward pass has to
+            be given here: torch turns it off while it handles ``Tensor.backward`` itself.
 
     Raises:
         InputError: The model has no such blocks.
@@ -109,12 +116,26 @@ def checkpointed(
     if not chosen:
         msg = "no blocks to checkpoint: no ModuleList or Sequential contains several non-leaf modules of one class"
         raise InputError(msg)
-    options = {"context_fn": selective_contexts} if how == "selective" else {}
+    contexts = partial(_contexts, how, recompute_in or nullcontext())
     with ExitStack() as stack:
         for block in chosen:
-            block.__dict__["forward"] = partial(checkpoint, block.forward, use_reentrant=False, **options)
+            block.__dict__["forward"] = partial(checkpoint, block.forward, use_reentrant=False, context_fn=contexts)
             stack.callback(block.__dict__.pop, "forward")
         yield [named[block] for block in chosen]
+
+
+def _contexts(
+    how: Checkpointing, recompute_in: AbstractContextManager[object]
+) -> tuple[AbstractContextManager[object], AbstractContextManager[object]]:
+    """Return the contexts of the forward pass of one block, and of its recomputation."""
+    first, again = selective_contexts() if how == "selective" else (nullcontext(), nullcontext())
+    return first, _both(recompute_in, again)
+
+
+@contextmanager
+def _both(outer: AbstractContextManager[object], inner: AbstractContextManager[object]) -> Iterator[None]:
+    with outer, inner:
+        yield
 
 
 def repeated_blocks(module: nn.Module, path: str = "") -> Iterator[tuple[str, nn.Module]]:

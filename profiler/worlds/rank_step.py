@@ -25,7 +25,7 @@ from profiler.worlds.rank_findings import rank_findings
 from profiler.worlds.rank_model import Rank, allocate, build_on_meta, divide, on_cpu
 from profiler.worlds.rank_pipeline import make_pipeline
 from profiler.worlds.replicas import replicate, unreduced
-from profiler.worlds.sequences import ring_attention
+from profiler.worlds.sequences import RingAttention, check_mixing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -61,9 +61,6 @@ def profile_rank(
         InputError: The model, the step and the plan do not fit.
         ModelError: The model raised.
     """
-    if step.checkpoint and plan.mesh.size("cp") > 1:
-        msg = "recomputation runs attention outside of the ring of the axis cp; leave out --checkpoint, or that axis"
-        raise InputError(msg)
     rank = Rank(step, plan, DeviceMesh(plan), is_real, moments)
     mode = nullcontext() if is_real else fake_tensors()
     try:
@@ -134,24 +131,28 @@ def _whole_model(rank: Rank, mode: Any) -> tuple[nn.Module, Callable[[], object]
 def _profile(rank: Rank, model: nn.Module, run: Callable[[], object], mode: Any) -> Profile:
     """Profile a step in the middle of training: the optimizer has its states."""
     step = rank.step
+    ring = RingAttention(rank.mesh.group("cp")) if rank.plan.mesh.size("cp") > 1 else None
+    if ring is not None:
+        check_mixing(model)
     products = grouped_products() if rank.plan.expert_parallel > 1 else nullcontext()  # asked where nothing is fake
     with mode, ExitStack() as stack:
         optimizer = None if step.optimizer is None else make_optimizer(step.optimizer, model)
         if optimizer is not None:
             _make_states(optimizer, model)
         if step.checkpoint:
-            stack.enter_context(_checkpointed(model, step.checkpoint))
+            stack.enter_context(_checkpointed(model, step.checkpoint, ring))
         if rank.plan.mesh.size("tp") > 1:
             stack.enter_context(find("loss_parallel")())
         stack.enter_context(products)
         stack.enter_context(nullcontext() if step.train else torch.no_grad())
         if not rank.is_real:
             stack.enter_context(one_sequence_per_row())
-        ring = ring_attention(model, rank.mesh.group("cp")) if rank.plan.mesh.size("cp") > 1 else nullcontext()
-        with Session(model, moments=rank.moments) as session, ring:
+        with Session(model, moments=rank.moments) as session, ring or nullcontext():
             run()
             if optimizer is not None:
                 optimizer.step()
+        if ring is not None:
+            ring.check_calls(model)
         return tally(session.trace())
 
 
@@ -164,11 +165,11 @@ def _make_states(optimizer: torch.optim.Optimizer, model: nn.Module) -> None:
 
 
 @contextmanager
-def _checkpointed(model: nn.Module, how: Checkpointing) -> Iterator[None]:
+def _checkpointed(model: nn.Module, how: Checkpointing, ring: RingAttention | None) -> Iterator[None]:
     with ExitStack() as stack:
         for part in model if isinstance(model, nn.ModuleList) else [model]:
             if has_blocks(part):
-                stack.enter_context(checkpointed(part, blocks_of(part), how=how))
+                stack.enter_context(checkpointed(part, blocks_of(part), how=how, recompute_in=ring))
         yield
 
 

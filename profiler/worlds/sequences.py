@@ -51,43 +51,51 @@ def _check_sequence(shape: tuple[int, ...], ranks: int) -> None:
         raise InputError(msg)
 
 
-@contextmanager
-def ring_attention(model: nn.Module, group: Any) -> Iterator[None]:
-    """Let attention in the block reach the whole sequence, by exchanging keys and values over the process group.
+class RingAttention(TorchFunctionMode):
+    """Replaces scaled dot-product attention in the block by the same over the sequences of all ranks of a group.
+
+    Keys and values are exchanged over the process group.
+    """
+
+    def __init__(self, group: Any) -> None:
+        """Take the process group of the axis cp."""
+        super().__init__()
+        self._group = group
+        self._calls = 0
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Run a function of torch, or this attention in its place."""
+        if func is not _ATTENTION:
+            return func(*args, **kwargs or {})
+        self._calls += 1
+        return _attention(self._group, *args, **kwargs or {})
+
+    def check_calls(self, model: nn.Module) -> None:
+        """Raise if the ranks of the group have not exchanged anything.
+
+        Raises:
+            InputError: The model called no attention that exchanges.
+        """
+        if not self._calls:
+            msg = (
+                f"{type(model).__name__} calls no torch.nn.functional.scaled_dot_product_attention, which is where "
+                "ranks of the axis cp exchange; use another axis of the mesh"
+            )
+            raise InputError(msg)
+
+
+def check_mixing(model: nn.Module) -> None:
+    """Raise if a layer mixes along the sequence in another way than attention.
 
     Raises:
-        InputError: The model calls no attention that exchanges, or mixes along the sequence in another way.
+        InputError: There is such a layer.
     """
     for path, module in model.named_modules():
         if isinstance(module, _MIXING):
             msg = f"{path} ({type(module).__name__}) mixes along the sequence, and context parallelism exchanges in "
             raise InputError(msg + "attention alone; use another axis of the mesh")
-    mode = _RingMode(group)
-    with mode:
-        yield
-    if not mode.calls:
-        msg = (
-            f"{type(model).__name__} calls no torch.nn.functional.scaled_dot_product_attention, which is where "
-            "ranks of the axis cp exchange; use another axis of the mesh"
-        )
-        raise InputError(msg)
-
-
-class _RingMode(TorchFunctionMode):
-    """Replaces scaled dot-product attention by the same over the sequences of all ranks of a group."""
-
-    def __init__(self, group: Any) -> None:
-        super().__init__()
-        self._group = group
-        self.calls = 0
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        if func is not _ATTENTION:
-            return func(*args, **kwargs or {})
-        self.calls += 1
-        return _attention(self._group, *args, **kwargs or {})
 
 
 def _attention(

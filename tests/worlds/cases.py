@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import warnings
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -190,6 +190,7 @@ CASES = {
         "1f1b": ("pp=2", {"schedule": "1f1b", "microbatches": 4}),
         "cp": ("cp=2", {"data_parallel": "fsdp"}),
         "cp, ddp, transformers": ("cp=2", {"data_parallel": "ddp", "model": "transformers_llama"}),
+        "cp, checkpointed": ("cp=2", {"data_parallel": "fsdp", "checkpoint": True}),
         "ep": ("dp=2", {"data_parallel": "fsdp", "expert_parallel": 2, "model": "mixture"}),
         "ep, transformers": (
             "dp=2", {"data_parallel": "fsdp", "expert_parallel": 2, "model": "transformers_mixtral"},
@@ -210,6 +211,10 @@ CASES = {
         "fsdp × cp": ("dp=2,cp=2", {"data_parallel": "fsdp"}),
         "cp × tp": ("cp=2,tp=2", {"data_parallel": "fsdp", "tp_plan": TP}),
         "pp × cp": ("pp=2,cp=2", {"data_parallel": "fsdp", "schedule": "gpipe", "microbatches": 2}),
+        "pp × cp, checkpointed": (
+            "pp=2,cp=2",
+            {"data_parallel": "fsdp", "schedule": "1f1b", "microbatches": 2, "checkpoint": True},
+        ),
         "ep": ("dp=4", {"data_parallel": "fsdp", "expert_parallel": 4, "model": "mixture"}),
         "fsdp × ep": ("dp=4", {"data_parallel": "fsdp", "expert_parallel": 2, "model": "mixture"}),
         "hsdp × ep": ("replicate=2,dp=2", {"data_parallel": "hsdp", "expert_parallel": 2, "model": "mixture"}),
@@ -231,8 +236,9 @@ def case(ranks: int, name: str) -> tuple[ParallelPlan, Step]:
     mesh, options = CASES[ranks][name]
     options = dict(options)
     factory = options.pop("model", "")
+    checkpoint = options.pop("checkpoint", False)
     plan = ParallelPlan(parse_mesh(mesh, ranks), **options)
-    return plan, step_of(plan, factory)
+    return plan, replace(step_of(plan, factory), checkpoint=checkpoint)
 
 
 def step_of(plan: ParallelPlan, factory: str = "") -> Step:

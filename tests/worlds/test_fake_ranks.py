@@ -317,10 +317,27 @@ def test_sequences_and_experts_that_do_not_divide_are_refused_in_one_line(factor
         rank_of(step=step, data_parallel="fsdp", **options)
 
 
-def test_recomputation_of_shared_sequences_is_refused_in_one_line():
-    step = Step(f"{HERE}:transformers_llama", (f"{TOKENS}:int64",), 2, train=True, checkpoint=True)
-    with pytest.raises(InputError, match="leave out --checkpoint"):
-        rank_of("cp=2", step=step, data_parallel="fsdp")
+@pytest.mark.parametrize("factory", ["llama", "transformers_llama"])
+def test_recomputation_exchanges_keys_and_values_once_more(factory):
+    ways = {}
+    for checkpoint in (False, True):
+        step = Step(f"{HERE}:{factory}", (f"{TOKENS}:int64",), 2, train=True, checkpoint=checkpoint)
+        ways[checkpoint] = rank_of("cp=2", step=step, data_parallel="fsdp")
+    gathered = {phase: ring_gathers(ways[True], phase) for phase in ("forward", "recompute", "backward")}
+    assert gathered["forward"] == gathered["recompute"] == ring_gathers(ways[False], "forward") > 0
+    assert gathered["backward"] == ring_gathers(ways[False], "backward")
+    attention = {phase: attention_macs(ways[True], phase) for phase in ("forward", "recompute")}
+    assert attention["forward"] == attention["recompute"] > 0
+
+
+def ring_gathers(p, phase):
+    return sum(
+        row.payload_bytes for row in p.communication if (row.kind, row.axis, row.phase) == ("all_gather", "cp", phase)
+    )
+
+
+def attention_macs(p, phase):
+    return sum(e.macs for e in p.entries if e.record.phase == phase and "attention" in e.record.packet)
 
 
 def test_a_plan_that_names_no_module_of_the_model_is_refused(tmp_path):
