@@ -2,7 +2,8 @@
 
 ``python benchmarks/sweep_cluster.py [PATTERN…]`` runs the sweep of all models (or of the patterns) three times: with
 joblib on this machine; on a cluster of two workers, of which one is killed when a few rows are there; and once more
-after the sweep itself was stopped, with its journal. It fails unless all three tables are the same.
+after the sweep itself was stopped, with its journal. It fails unless all three tables are the same, and prints what
+differs.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from difflib import unified_diff
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -116,6 +118,7 @@ def main() -> None:
             same = "the same table" if table == first else "ANOTHER TABLE"
             print(f"{name}: {table.count(chr(10)) - 1} rows, {table.count(',ok,')} ok, {same}", flush=True)
             if table != first:
+                sys.stdout.writelines(unified_diff(first.splitlines(True), table.splitlines(True), n=0))
                 sys.exit(1)
 
 
