@@ -11,7 +11,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from profiler.projection.time_table import overlapped
+from profiler.projection.time_table import ideal_time, overlapped
 from profiler.values.projection import TimeShare
 
 if TYPE_CHECKING:
@@ -20,6 +20,16 @@ if TYPE_CHECKING:
     from profiler.devices import Device
     from profiler.projection.time_table import TimeParts, Validation
     from profiler.projection.work import Work
+
+
+#: Operations for each byte of attention up to which tables were fitted: a half of 1,400 tokens, in float16.
+_LONGEST_ATTENTION = 700
+#: Share of the peak that attention over long sequences reaches at best: 535 TFLOP/s of an H100's 989, by cuDNN with
+#: head dimension 128. The slope of the times from 512 to 16,384 tokens, forward and backward.
+#: Source: arXiv:2407.08608, Figures 5 and 6.
+_BEST_LONG_ATTENTION = 0.54
+#: Part of the time that is worth a sentence.
+_NOTABLE = 0.02
 
 
 class TimeModel(Protocol):
@@ -87,12 +97,13 @@ def estimate_pass(
     waiting = TimeShare("all operators", "launches", run_s - device_s if device_s >= launch_s else run_s)
     shares = _device_shares(kernels, waiting) if device_s >= launch_s else (waiting,)
     low, high = _range(model, device, precision)
+    spared_s = min(_spared_s(kernels, device), seconds)
     return Estimate(
         seconds,
-        None if low is None else max(seconds * low, bound_s),
+        None if low is None else max((seconds - spared_s) * low, bound_s),
         None if high is None else seconds * high,
         shares,
-        _caveats(model, device, precision, seconds),
+        _caveats(model, device, precision, seconds, spared_s),
     )
 
 
@@ -118,6 +129,18 @@ def _device_shares(kernels: Iterable[tuple[Work, TimeParts]], waiting: TimeShare
     return tuple(sorted(spent, key=lambda share: (-share.seconds, share.class_, share.resource)))
 
 
+def _spared_s(kernels: Iterable[tuple[Work, TimeParts]], device: Device) -> float:
+    """Return how much less time attention may take whose sequences are longer than those that were measured.
+
+    Attention over the short sequences of images reaches a seventh of the peak in training.
+    """
+    return math.fsum(
+        work.calls * max(parts.compute_s - ideal_time(work, device).compute_s / _BEST_LONG_ATTENTION, 0.0)
+        for work, parts in kernels
+        if work.class_ == "attention" and work.ops > _LONGEST_ATTENTION * work.bytes
+    )
+
+
 def _range(model: TimeModel, device: Device, precision: str) -> tuple[float | None, float | None]:
     """Return the range of measured ÷ estimate: that of unseen devices, if the device or the precision is unseen.
 
@@ -136,7 +159,7 @@ def _validated_range(validation: Validation, model: TimeModel, device: Device, p
     return validation.ranges.get(device.id, validation.range_elsewhere)
 
 
-def _caveats(model: TimeModel, device: Device, precision: str, seconds: float) -> tuple[str, ...]:
+def _caveats(model: TimeModel, device: Device, precision: str, seconds: float, spared_s: float) -> tuple[str, ...]:
     """Return why measurements may fall outside of the range."""
     validation = model.validation
     if validation is None:
@@ -147,6 +170,11 @@ def _caveats(model: TimeModel, device: Device, precision: str, seconds: float) -
     if not validation.fastest_ms / 3 <= 1e3 * seconds <= 3 * validation.slowest_ms:
         measured = f"{validation.fastest_ms:.3g} to {validation.slowest_ms:.3g} ms"
         caveats.append(f"the estimate is far from the passes that were measured, of {measured}")
+    if spared_s > _NOTABLE * seconds:
+        caveats.append(
+            "attention is over longer sequences than were measured; where it reaches "
+            f"{_BEST_LONG_ATTENTION:.0%} of the peak, the pass takes {spared_s / seconds:.0%} less"
+        )
     if device.bandwidth_bytes_per_s is None:
         caveats.append(f"the bandwidth of {device.id} is not known: the estimate has no time for memory traffic")
     return tuple(caveats)

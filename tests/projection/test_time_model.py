@@ -89,3 +89,24 @@ def test_where_kernels_and_launches_take_as_long_both_are_seen():
     both = projected(model=replace(MODEL, launch_us=1e6 * device_s))
     assert times(both)[1] == pytest.approx(2**0.25 * device_s)
     assert sum(share.seconds for share in both.time_shares) == pytest.approx(2**0.25 * device_s)
+
+
+class Attention(nn.Module):
+    def forward(self, x):
+        return nn.functional.scaled_dot_product_attention(x, x, x)
+
+
+@pytest.mark.parametrize(("tokens", "is_longer"), [(512, False), (16384, True)])
+def test_attention_over_long_sequences_may_be_as_fast_as_published_kernels(tokens, is_longer):
+    """An H100 runs 16 heads of 128 over 16,384 tokens backward at 516 TFLOP/s (arXiv:2407.08608, Figure 6)."""
+    x = torch.empty(1, 16, tokens, 128, dtype=torch.bfloat16, device="meta", requires_grad=True)
+    device = find_device("h100-sxm5-80gb")
+    projection = project(profiler.count_step(Attention(), x), device, mode="eager")
+    low, estimate, _ = times(projection)
+    range_ = time_table(device, "eager", "training").validation.ranges[device.id]
+    assert any("longer sequences than were measured" in note for note in projection.notes) == is_longer
+    if is_longer:
+        operations = (4 + 10) * 16 * tokens**2 * 128
+        assert low < operations / 516e12 < estimate
+    else:
+        assert low == pytest.approx(range_[0] * estimate)
