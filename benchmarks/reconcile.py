@@ -31,8 +31,8 @@ from rich.table import Table, box
 
 import profiler
 from profiler.errors import one_line
-from profiler.peers import PeerFailure, PeerResult, find_peer
-from profiler.reconcile import count_with_facts, reconcile, select_peers
+from profiler.peers import PeerFailure, PeerResult, find_peer, select_peers
+from profiler.reconcile import count_with_facts, reconcile
 from profiler.targets import build_with_inputs, list_targets
 from profiler.values.findings import TOTAL, Verdict
 

@@ -10,8 +10,8 @@ from torch import nn
 from torch.utils._pytree import tree_map_only
 
 from profiler.errors import InputError
-from profiler.peers import LiveModel
-from profiler.reconcile import compare_with_peers, count_with_facts, select_peers
+from profiler.peers import LiveModel, select_peers
+from profiler.reconcile import compare_with_peers, count_with_facts
 from profiler.run.forward import count
 from profiler.run.gather import gather
 from profiler.tally import Profile, tally

@@ -74,34 +74,35 @@ def compare(
     if saved is not None and peers.against is not None:
         msg = f"--against needs the models themselves, and {saved} is a saved profile; name the model instead"
         raise InputError(msg)
-    import_quickly("torch")
-    from profiler.compare_models import counted_row
-    from profiler.devices import find_device
-    from profiler.run.count_target import count_target
-    from profiler.tally import load
-    from profiler.targets import build_with_inputs
-    from profiler.targets.published_accuracy import published_accuracy
+    with peers.pool(*targets) as pool:
+        import_quickly("torch")
+        from profiler.compare_models import counted_row
+        from profiler.devices import find_device
+        from profiler.run.count_target import count_target
+        from profiler.tally import load
+        from profiler.targets import build_with_inputs
+        from profiler.targets.published_accuracy import published_accuracy
 
-    notify = partial(note, quiet=quiet)
-    devices = [find_device(name) for name in split_names(on)] if on is not None else []
-    where = peers.device(device, notify)
+        notify = partial(note, quiet=quiet)
+        devices = [find_device(name) for name in split_names(on)] if on is not None else []
+        where = peers.device(device, notify)
 
-    def counted(bar: Bar, target: str) -> Profile:
-        if is_saved(target):
-            return load(Path(target))
-        profile = count_target(target, specs=inputs.specs, batch=batch, dtype=dtype, device=where, notify=notify)
-        make = partial(build_with_inputs, target, inputs.specs, batch=batch, dtype=dtype, device=where)
-        bar.advance()
-        return peers.add_findings(profile, with_permissions(make), bar)
+        def counted(bar: Bar, target: str) -> Profile:
+            if is_saved(target):
+                return load(Path(target))
+            profile = count_target(target, specs=inputs.specs, batch=batch, dtype=dtype, device=where, notify=notify)
+            make = partial(build_with_inputs, target, inputs.specs, batch=batch, dtype=dtype, device=where)
+            bar.advance()
+            return peers.add_findings(profile, with_permissions(make), bar, pool)
 
-    rows, each = [], 1 + len(peers.names)
-    with counting("models counted", each * len(targets), quiet=quiet) as bar:
-        for target in targets:
-            bar.describe(f"counting {target}")
-            count = partial(counted, bar, target)
-            accuracy = None if is_saved(target) else published_accuracy(target)
-            rows.append(counted_row(target, count, devices, precision, accuracy))
-            bar.reach(each * len(rows))
+        rows, each = [], 1 + len(peers.names)
+        with counting("models counted", each * len(targets), quiet=quiet) as bar:
+            for target in targets:
+                bar.describe(f"counting {target}")
+                count = partial(counted, bar, target)
+                accuracy = None if is_saved(target) else published_accuracy(target)
+                rows.append(counted_row(target, count, devices, precision, accuracy))
+                bar.reach(each * len(rows))
     models = tuple(row for row, _ in rows)
     emit(COMPARISON_FORMATS.render(Comparison(models, tuple(profile for _, profile in rows)), format), output)
     if all(row.error for row in models):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,14 +15,18 @@ from profiler.values.findings import TOTAL, Finding, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from profiler.cli.output import Bar
+    from profiler.peers import WorkerPool
     from profiler.peers.runner import ModelFactory
     from profiler.tally import Profile
 
     Notify = Callable[[str], None]
 
 
+#: The library that a model comes from, by the prefix of its name; any other is imported when the model is known.
+_LIBRARIES = {"": "torchvision", "torchvision": "torchvision", "timm": "timm", "hf": "transformers.modeling_utils"}
 _DOCUMENTS, ALL = "documents", "all"
 _AGAINST = (
     "Compare with what others claim: FLOP counters, such as `fvcore,thop`, `documents`, or `all` that are installed."
@@ -50,7 +55,7 @@ class PeerOptions:
         counters = [word for word in self.words if word != _DOCUMENTS]
         if not counters:
             return ()
-        from profiler.reconcile import select_peers
+        from profiler.peers import select_peers
 
         return select_peers(counters)
 
@@ -96,7 +101,21 @@ class PeerOptions:
         notify("peers need real values; running on the CPU")
         return "cpu"
 
-    def add_findings(self, profile: Profile, make: ModelFactory, bar: Bar) -> Profile:
+    def pool(self, *targets: str) -> AbstractContextManager[WorkerPool | None]:
+        """Return a context manager that starts the processes of the peers, which import what *targets* need meanwhile.
+
+        Enter it before torch is imported: then both processes import at the same time. It is empty if no peer is
+        selected.
+        """
+        if not self.names:
+            return nullcontext()
+        from profiler.peers import WorkerPool
+
+        prefixes = [prefix if colon else "" for prefix, colon, _ in (target.partition(":") for target in targets)]
+        libraries = dict.fromkeys(_LIBRARIES[prefix] for prefix in prefixes if prefix in _LIBRARIES)
+        return WorkerPool(["torch", *libraries, "profiler.targets"])
+
+    def add_findings(self, profile: Profile, make: ModelFactory, bar: Bar, pool: WorkerPool | None) -> Profile:
         """Run the peers on the model that *make* returns, and add the findings to the profile.
 
         The bar advances with each answer.
@@ -106,7 +125,7 @@ class PeerOptions:
         from profiler.reconcile import count_and_compare
         from profiler.run.forward import count
 
-        return replace(profile, findings=count_and_compare(self.names, make, count, bar.advance))
+        return replace(profile, findings=count_and_compare(self.names, make, count, bar.advance, pool))
 
     def check_findings(self, profile: Profile) -> None:
         """With --strict, raise if a peer failed or a difference is unexplained.

@@ -64,13 +64,6 @@ def profile(
         target_device: The device to project onto.
         world: The ranks to count instead of a run in one process.
     """
-    import_quickly("torch")
-    from profiler.run.attention import sdpa_kernels
-    from profiler.run.autocast import under_autocast
-    from profiler.run.count_target import count_target
-    from profiler.run.forward import count_forward
-    from profiler.targets import build_with_inputs
-
     notify, specs = partial(note, quiet=quiet), inputs.specs
     target_device.check(training=step.train)
     if target_device.are_several and format != "text":
@@ -81,6 +74,7 @@ def profile(
     step.check()
     world.check()
     if world.is_given:
+        import_quickly("torch")
         _refuse_in_world(attention=attention, device=device)
         ranks = step.step(target, specs, batch, dtype)
         with working(f"tracing {world.mesh}", quiet=quiet):
@@ -93,14 +87,22 @@ def profile(
             text = world.roles_report(ranks, autocast, format, target_device)
         emit(text, output)
         return
-    device = peers.device(device, notify)
-    run = under_autocast(step.run or count_forward, autocast) if autocast else step.run
-    with working(f"profiling {target}", quiet=quiet), sdpa_kernels(attention):
-        counted = count_target(target, specs=specs, batch=batch, dtype=dtype, device=device, notify=notify, run=run)
-        counted = step.add_savings(counted, target, specs, batch, dtype, autocast)
-    make = with_permissions(partial(build_with_inputs, target, specs, batch=batch, dtype=dtype, device=device))
-    with counting("counters that answered", len(peers.names), quiet=quiet) as bar, sdpa_kernels(attention):
-        counted = peers.add_findings(counted, make, bar)
+    with peers.pool(target) as pool:
+        import_quickly("torch")
+        from profiler.run.attention import sdpa_kernels
+        from profiler.run.autocast import under_autocast
+        from profiler.run.count_target import count_target
+        from profiler.run.forward import count_forward
+        from profiler.targets import build_with_inputs
+
+        device = peers.device(device, notify)
+        run = under_autocast(step.run or count_forward, autocast) if autocast else step.run
+        with working(f"profiling {target}", quiet=quiet), sdpa_kernels(attention):
+            counted = count_target(target, specs=specs, batch=batch, dtype=dtype, device=device, notify=notify, run=run)
+            counted = step.add_savings(counted, target, specs, batch, dtype, autocast)
+        make = with_permissions(partial(build_with_inputs, target, specs, batch=batch, dtype=dtype, device=device))
+        with counting("counters that answered", len(peers.names), quiet=quiet) as bar, sdpa_kernels(attention):
+            counted = peers.add_findings(counted, make, bar, pool)
     with working(f"profiling {target}", quiet=quiet), sdpa_kernels(attention):
         is_default = step == FORWARD_ONLY and not (specs or batch or dtype or autocast)
         counted = peers.add_documents(counted, target, notify, is_default=is_default)

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from profiler.cli.subjects import TRAINING
 from profiler.errors import InputError
+from profiler.util.quick_imports import import_quickly
 
 if TYPE_CHECKING:
     from profiler.run.step_options import StepOptions
@@ -55,6 +56,7 @@ class TrainingOptions:
             msg = f"{given} needs a training step; add --train"
             raise InputError(msg)
         if self.lora is not None:
+            import_quickly("torch")
             from profiler.run.lora import parse_lora
 
             parse_lora(self.lora)

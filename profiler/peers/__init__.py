@@ -5,8 +5,9 @@ Each peer has one file in ``adapters/``. A peer runs in a process of its own and
 
 from profiler.peers.forward_pass import ForwardPass
 from profiler.peers.peer import Peer, PeerFailure, PeerResult
-from profiler.peers.registry import all_peers, find_peer
+from profiler.peers.registry import all_peers, find_peer, select_peers
 from profiler.peers.runner import LiveModel, PickledModel, run_peer, run_peers
+from profiler.peers.worker_pool import WorkerPool
 
 __all__ = [
     "ForwardPass",
@@ -15,8 +16,10 @@ __all__ = [
     "PeerFailure",
     "PeerResult",
     "PickledModel",
+    "WorkerPool",
     "all_peers",
     "find_peer",
     "run_peer",
     "run_peers",
+    "select_peers",
 ]

@@ -10,9 +10,12 @@ from profiler.peers import adapters
 from profiler.util.autoload import import_all
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from profiler.peers.peer import Peer
+
+#: The name that stands for all installed peers.
+ALL = "all"
 
 
 @cache
@@ -37,3 +40,23 @@ def find_peer(name: str) -> Peer:
         kind = "peer"
         raise UnknownNameError(kind, name, peers)
     return peers[name]
+
+
+def select_peers(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the names of peers without duplicates; "all" is replaced by every installed peer.
+
+    Raises:
+        UnknownNameError: There is no such peer.
+
+    Example:
+        >>> select_peers(["torch_profiler", "flop_counter", "torch_profiler"])
+        ('torch_profiler', 'flop_counter')
+    """
+    selected: list[str] = []
+    for name in names:
+        selected += _installed_peers() if name == ALL else [find_peer(name).name]
+    return tuple(dict.fromkeys(selected))
+
+
+def _installed_peers() -> list[str]:
+    return [name for name, peer in all_peers().items() if peer.installed]

@@ -18,13 +18,22 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
 
-def main(name: str, model_path: str, log: str, sender: Connection[dict[str, Any], Any]) -> None:
-    """Run the peer *name* and send its result or error; redirect everything that it prints to the file *log*."""
-    with Path(log).open("w", encoding="utf-8") as file:
+def main(name: str, model_path: str, log: str, workers: int, sender: Connection[dict[str, Any], Any]) -> None:
+    """Run the peer *name* and send its result or error; it reads nothing, and prints to the file *log*."""
+    with Path(os.devnull).open() as nothing, Path(log).open("w", encoding="utf-8") as file:
+        os.dup2(nothing.fileno(), 0)
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     exit_with_parent()
+    _share_cores(workers)
     sender.send(run_on_file(name, Path(model_path)))
+
+
+def _share_cores(workers: int) -> None:
+    """Use as many threads as there are cores for each of *workers* processes: with more they wait for each other."""
+    import torch  # noqa: PLC0415 - the command that lists the peers needs none
+
+    torch.set_num_threads(max(1, torch.get_num_threads() // workers))
 
 
 def run_on_file(name: str, model_path: Path) -> dict[str, Any]:

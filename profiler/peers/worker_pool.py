@@ -1,9 +1,7 @@
-"""``python -m profiler.peers.worker_pool``: the supervisor process that runs peers in worker processes.
+"""A pool of worker processes in which peers run: the side of the calling process.
 
-It reads one request, a line of JSON on stdin, starts a worker for each job, and writes one line of JSON for each
-result. It exists for two reasons: slow modules are imported once, by a fork server from which all workers are forked;
-and no worker runs the ``__main__`` of the calling process again. It leads a process group of its own. If the calling
-process ends, however it does, stdin ends; then the files of the request are removed and the whole group is killed.
+A ``WorkerPool`` starts ``python -m profiler.peers.pool_process``, sends it lines of JSON, and reads a line of JSON for
+each result. The stdin of that process stays open as long as this one lives, by which it knows that it does.
 """
 
 from __future__ import annotations
@@ -11,72 +9,130 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from multiprocessing import current_process
-from pathlib import Path
-from shutil import rmtree
-from threading import Thread
-from typing import TYPE_CHECKING, Any
+import tempfile
+from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
-from profiler.peers.runner import exit_reason
-from profiler.peers.worker import main as worker_main
-from profiler.util.processes import context_with_imports
+from profiler.peers.peer import PeerFailure, PeerResult
+from profiler.util.processes import exit_reason
 
 if TYPE_CHECKING:
-    from multiprocessing.context import ForkServerContext, SpawnContext
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+    from types import TracebackType
+
+#: Modules that take long to import. The pool imports those that this process has imported.
+_SLOW_IMPORTS = ("torch", "torchvision", "timm", "transformers.modeling_utils", "profiler.targets")
+_PEERS, _PROCESS = "profiler.peers.", "profiler.peers.pool_process"
 
 
-def main() -> None:
-    """Run all jobs of the request on stdin; write each result to stdout as soon as its worker has finished."""
-    request = json.loads(sys.stdin.readline())
-    models = {Path(model_path).parent for _, model_path in request["jobs"].values()}
-    Thread(target=_end_with_caller, args=({Path(request["folder"]), *models},), daemon=True).start()
-    current_process()._config["tempdir"] = request["folder"]  # type: ignore[attr-defined] # for multiprocessing's own files
-    sys.path[:] = request["sys_path"]  # inherited by the workers: the model's own modules can be anywhere on it
-    context = context_with_imports(["profiler.peers.worker", *request["imports"]])
-    with ThreadPoolExecutor(request["max_workers"]) as pool:
-        index_of = {
-            pool.submit(_run_worker, context, name, model_path, _log(request, index), request["timeout_s"]): int(index)
-            for index, (name, model_path) in request["jobs"].items()
-        }
-        for future in as_completed(index_of):
-            sys.stdout.write(json.dumps({"index": index_of[future]} | future.result()) + "\n")
-            sys.stdout.flush()
+class WorkerPool:
+    """A context manager: a process that runs peers in worker processes, which have its imports done.
+
+    It can be started before the model is known, and imports meanwhile what will be needed. At the end of the block it
+    is killed with all of its workers.
+    """
+
+    def __init__(self, imports: Sequence[str] = ()) -> None:
+        """Describe a pool; it is started on entry.
+
+        Args:
+            imports: Slow modules that the peers will need; those that cannot be imported are skipped. Others are
+                imported when ``run`` is called, if this process has imported them by then.
+        """
+        self._imports = imports
+        self._stack = ExitStack()
+        self._process: subprocess.Popen[str]
+        self._log: TextIO
+
+    def __enter__(self) -> Self:
+        """Start the process, in a process group of its own."""
+        with ExitStack() as stack:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="profiler-", ignore_cleanup_errors=True))
+            self._log = stack.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace"))
+            self._process = subprocess.Popen(  # noqa: S603 - our own module
+                [sys.executable, "-m", _PROCESS],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._log,
+                text=True,
+                process_group=0 if os.name == "posix" else None,
+            )
+            stack.push(self._process)
+            stack.callback(self.kill)
+            self._send({"folder": folder, "imports": [*self._imports, *_imported_here()]})
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Kill the process and its workers."""
+        with suppress(BrokenPipeError):
+            self._stack.close()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the process has neither ended nor been killed."""
+        return self._process.poll() is None
+
+    def kill(self) -> None:
+        """Kill the process and its workers; jobs that run in another thread have failed.
+
+        Its stdin is still open, so that it does not remove the files of the models.
+        """
+        if self._process.returncode is None:
+            with suppress(ProcessLookupError):
+                if hasattr(os, "killpg"):
+                    os.killpg(self._process.pid, signal.SIGKILL)
+                else:
+                    self._process.kill()
+            self._process.wait()
+
+    def run(
+        self, jobs: Mapping[int, tuple[str, Path]], *, max_workers: int, timeout_s: float
+    ) -> Iterator[tuple[int, PeerResult | PeerFailure]]:
+        """Run peers on pickled models, each in a worker of its own.
+
+        Args:
+            jobs: The name of a peer and the file of the model, by an index.
+            max_workers: The number of workers that run at the same time.
+            timeout_s: Seconds after which a worker is killed.
+
+        Yields:
+            The index of a job and its result, in the order in which the workers finish. If the process ends, its jobs
+            have failed. If the caller stops iterating, the process is killed.
+        """
+        pending = set(jobs)
+        rows = {index: (name, str(path)) for index, (name, path) in jobs.items()}
+        request = {"jobs": rows, "max_workers": max_workers, "timeout_s": timeout_s, "imports": _imported_here()}
+        try:
+            self._send(request)
+            while pending and (row := self._receive()):
+                index = row.pop("index")
+                pending.remove(index)
+                yield index, PeerFailure(row["error"]) if "error" in row else PeerResult(**row)
+            for index in sorted(pending):
+                yield index, PeerFailure(exit_reason(self._process.wait(), self._log))
+            pending.clear()
+        finally:
+            if pending:
+                self.kill()
+
+    def _send(self, message: dict[str, Any]) -> None:
+        assert self._process.stdin is not None  # noqa: S101 - it is a pipe
+        with suppress(BrokenPipeError):
+            self._process.stdin.write(json.dumps(message | {"sys_path": list(map(str, sys.path))}) + "\n")
+            self._process.stdin.flush()
+
+    def _receive(self) -> dict[str, Any] | None:
+        """Wait for the next result; return None if the process has ended."""
+        assert self._process.stdout is not None  # noqa: S101 - it is a pipe
+        line = self._process.stdout.readline()
+        return json.loads(line) if line.endswith("\n") else None
 
 
-def _end_with_caller(folders: set[Path]) -> None:
-    while os.read(sys.stdin.fileno(), 1):  # not sys.stdin.read, whose lock would block the end of this process
-        pass
-    for folder in folders:
-        rmtree(folder, ignore_errors=True)
-    if hasattr(os, "killpg"):
-        os.killpg(0, signal.SIGKILL)
-    os._exit(1)
-
-
-def _log(request: dict[str, Any], index: str) -> Path:
-    return Path(request["folder"]) / f"log-{index}"
-
-
-def _run_worker(
-    context: ForkServerContext | SpawnContext, name: str, model_path: str, log_path: Path, timeout_s: float
-) -> dict[str, Any]:
-    """Run one peer in a worker; return its result, or an error if it raised, crashed or timed out."""
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=worker_main, args=(name, model_path, str(log_path), sender))
-    process.start()
-    sender.close()
-    try:
-        return dict(receiver.recv()) if receiver.poll(timeout_s) else {"error": f"no result within {timeout_s:g} s"}
-    except EOFError:
-        process.join()
-        with log_path.open("a+", encoding="utf-8", errors="replace") as log:
-            return {"error": exit_reason(process.exitcode or 0, log)}
-    finally:
-        process.kill()
-        process.join()
-
-
-if __name__ == "__main__":
-    main()
+def _imported_here() -> list[str]:
+    """Return the slow modules, and those of the peers, that are imported here; other threads can import meanwhile."""
+    imported = tuple(sys.modules)
+    return [m for m in imported if m in _SLOW_IMPORTS or (m.startswith(_PEERS) and m != _PROCESS)]

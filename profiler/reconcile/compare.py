@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from queue import SimpleQueue
-from threading import Event
 from typing import TYPE_CHECKING
 
-from profiler.peers import PickledModel, all_peers, find_peer, run_peers
+from profiler.peers import PickledModel, WorkerPool, find_peer, run_peers, select_peers
 from profiler.reconcile.reconcile import reconcile
 from profiler.trace.module_facts import collect_module_facts
 
@@ -27,30 +26,8 @@ if TYPE_CHECKING:
     #: The name of a peer, and its answer.
     Answer = tuple[str, PeerResult | PeerFailure]
 
-#: The name that stands for all installed peers.
-ALL = "all"
 #: Each peer runs the model once, on all cores that torch uses; with more workers they only wait for each other.
 MAX_WORKERS = 2
-
-
-def select_peers(names: Iterable[str]) -> tuple[str, ...]:
-    """Return the names of peers without duplicates; "all" is replaced by every installed peer.
-
-    Raises:
-        UnknownNameError: There is no such peer.
-
-    Example:
-        >>> select_peers(["torch_profiler", "flop_counter", "torch_profiler"])
-        ('torch_profiler', 'flop_counter')
-    """
-    selected: list[str] = []
-    for name in names:
-        selected += _installed_peers() if name == ALL else [find_peer(name).name]
-    return tuple(dict.fromkeys(selected))
-
-
-def _installed_peers() -> list[str]:
-    return [name for name, peer in all_peers().items() if peer.installed]
 
 
 def count_with_facts(
@@ -108,37 +85,44 @@ def count_and_compare(
     make: ModelFactory,
     count: Callable[..., Profile],
     on_result: Callable[[str], object] = lambda _: None,
+    pool: WorkerPool | None = None,
 ) -> tuple[Finding, ...]:
     """Count a forward pass while the peers run on it, and explain how their counts differ from ours.
 
-    Arguments, result and errors are those of `compare_with_peers`; *count* is that of `count_with_facts`.
+    Arguments, result and errors are those of `compare_with_peers`; *count* is that of `count_with_facts`. The peers run
+    in *pool*, or in a pool that is started for them.
     """
     selected = select_peers(names)
-    with _answers(selected, make) as answers:
+    with _answers(selected, make, pool) as answers:
         profile, facts = count_with_facts(*make(), count)
         return _findings(selected, answers, profile, facts, on_result)
 
 
 @contextmanager
-def _answers(selected: Sequence[str], make: ModelFactory) -> Iterator[Iterator[Answer]]:
-    """Run peers while the block goes on, which may iterate over their answers; at its end they are killed."""
+def _answers(selected: Sequence[str], make: ModelFactory, pool: WorkerPool | None = None) -> Iterator[Iterator[Answer]]:
+    """Run peers while the block goes on, which may iterate over their answers; if it raises, the pool is killed."""
     answers: SimpleQueue[Answer | None] = SimpleQueue()
-    stop = Event()
 
-    def run(model: PickledModel) -> None:
+    def run(model: PickledModel, running: WorkerPool) -> None:
         try:
-            for index, result in run_peers([(name, model) for name in selected], max_workers=MAX_WORKERS, stop=stop):
+            jobs = [(name, model) for name in selected]
+            for index, result in run_peers(jobs, pool=running, max_workers=MAX_WORKERS):
                 answers.put((selected[index], result))
         finally:
             answers.put(None)
 
-    with PickledModel(make) as model, ThreadPoolExecutor(1) as thread:
-        running = thread.submit(run, model)
+    with (
+        PickledModel(make) as model,
+        nullcontext(pool) if pool is not None and pool.is_running else WorkerPool() as running,
+        ThreadPoolExecutor(1) as thread,
+    ):
+        peers = thread.submit(run, model, running)
         try:
             yield iter(answers.get, None)
-            running.result()
-        finally:
-            stop.set()
+            peers.result()
+        except BaseException:
+            running.kill()
+            raise
 
 
 def _findings(

@@ -8,7 +8,7 @@ import threading
 from contextlib import contextmanager
 from multiprocessing import get_all_start_methods, get_context, parent_process
 from multiprocessing.connection import wait
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -40,6 +40,19 @@ def exit_with_parent() -> None:
 def _exit_after(sentinel: int) -> None:
     wait([sentinel])
     os._exit(1)
+
+
+def exit_reason(status: int, log: TextIO) -> str:
+    """Describe how a process exited without a result, with the last line of its output that is not a warning.
+
+    Args:
+        status: Its exit status; negative for a signal, as in ``subprocess``.
+        log: What it wrote to stdout and stderr.
+    """
+    log.seek(0)
+    lines = [line for line in log.read().splitlines() if line[:1].strip() and "Warning: " not in line]
+    reason = f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
+    return f"{reason}: {lines[-1].strip()}" if lines else reason
 
 
 class Terminated(KeyboardInterrupt):

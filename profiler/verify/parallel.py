@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, ThreadPoolExecutor, wait
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from itertools import groupby
-from threading import Event
 from typing import TYPE_CHECKING
 
+from profiler.peers import WorkerPool
 from profiler.util.permissions import with_permissions
 from profiler.util.processes import context_with_imports, exit_with_parent
 from profiler.verify.measurement_cache import MeasurementCache
@@ -100,14 +100,14 @@ def _check_here(batch: Batch, cache: MeasurementCache, on_result: OnResult) -> l
 def _check_in_processes(batches: list[Batch], on_result: OnResult, *, use_cache: bool) -> list[ClaimResult]:
     """Check batches in several processes; those that quote peers start when the peers have answered."""
     results: dict[int, list[ClaimResult]] = {}
-    stop = Event()
+    with_peers = [i for i, (_, claims) in enumerate(batches) if any(map(_quotes_peer, claims))]
     with (
+        WorkerPool() if with_peers else nullcontext() as peers,
         ThreadPoolExecutor(1) as peer_thread,
         ProcessPoolExecutor(_PROCESSES, context_with_imports(_PRELOADED), _start_worker, (use_cache,)) as pool,
     ):
-        with_peers = [i for i, (_, claims) in enumerate(batches) if any(map(_quotes_peer, claims))]
         work, ask = with_permissions(_work), with_permissions(query_peers)
-        answers = peer_thread.submit(ask, [claim for i in with_peers for claim in batches[i][1]], stop)
+        answers = peer_thread.submit(ask, [claim for i in with_peers for claim in batches[i][1]], peers)
         indices = {pool.submit(work, batches[i], {}): i for i in range(len(batches)) if i not in with_peers}
         pending: set[Future[Any]] = {answers, *indices}
         try:
@@ -126,9 +126,9 @@ def _check_in_processes(batches: list[Batch], on_result: OnResult, *, use_cache:
             pool.shutdown(wait=False, cancel_futures=True)
             for process in processes:
                 process.kill()
+            if peers is not None:
+                peers.kill()
             raise
-        finally:
-            stop.set()
     return [result for i in range(len(batches)) for result in results[i]]
 
 

@@ -13,30 +13,30 @@ from profiler.verify.models import Key, make_model, run_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from threading import Event
 
     from profiler.derive import Point
     from profiler.documents import DocumentClaim, MeasureSpec
+    from profiler.peers import WorkerPool
     from profiler.peers.runner import ModelFactory
 
     #: The results of peers by `query_key`.
     PeerAnswers = Mapping[Key, PeerResult | PeerFailure]
 
 
-def query_peers(claims: Iterable[DocumentClaim], stop: Event | None = None) -> PeerAnswers:
+def query_peers(claims: Iterable[DocumentClaim], pool: WorkerPool | None = None) -> PeerAnswers:
     """Run the peers that claims quote, on models of fixed size; varied sizes are queried when they are known."""
     figures = [f for claim in claims for f in claim.figures if not any(".." in str(v) for v in f.variables.values())]
     return query_measures(
-        (m for figure in figures for m in figure.measures.values() if m.peer in all_peers()), {}, stop
+        (m for figure in figures for m in figure.measures.values() if m.peer in all_peers()), {}, pool
     )
 
 
-def query_measures(measures: Iterable[MeasureSpec], point: Point, stop: Event | None = None) -> PeerAnswers:
+def query_measures(measures: Iterable[MeasureSpec], point: Point, pool: WorkerPool | None = None) -> PeerAnswers:
     """Run the peers of measures at one setting, on the CPU: some peers cannot run on meta."""
     queries = {query_key(measure, point): measure for measure in measures}
     with ExitStack() as stack:
         subjects = [(m.peer or "", stack.enter_context(PickledModel(_factory(m, point)))) for m in queries.values()]
-        answers = dict(run_peers(subjects, stop=stop))
+        answers = dict(run_peers(subjects, pool=pool))
     return {key: answers[index] for index, key in enumerate(queries)}
 
 

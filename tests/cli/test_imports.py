@@ -77,7 +77,7 @@ def test_a_profile_needs_neither_sympy_nor_the_registry_of_torch(folder):
     modules = imported(folder, "nets.py:net", "--input", "4")
     assert "torch" in modules
     assert not {"profiler.derive", "profiler.expressions", "profiler.verify", "torch.utils.flop_counter"} & modules
-    assert not {"timm", "torchvision", "transformers"} & modules
+    assert not {"timm", "torchvision", "transformers", "profiler.peers.worker_pool"} & modules
 
 
 def test_a_report_needs_no_device_and_no_document(folder):
@@ -85,3 +85,41 @@ def test_a_report_needs_no_device_and_no_document(folder):
     rooms = {"profiler.devices.device", "profiler.projection", "profiler.documents", "profiler.guard.budgets"}
     assert "profiler.report.formats.text" in modules
     assert not {"pydantic", "jinja2", "plotly", "scipy", *rooms} & modules
+
+
+STARTS = """
+import sys
+from profiler.peers import WorkerPool
+
+def enter(pool):
+    sys.stderr.write(f"imports {pool._imports}, torch {'torch' in sys.modules}\\n")
+    sys.exit(7)
+
+WorkerPool.__enter__ = enter
+from profiler.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "libraries"),
+    [
+        ("resnet18", ["torchvision"]),
+        ("torchvision:resnet18", ["torchvision"]),
+        ("timm:vit_tiny_patch16_224", ["timm"]),
+        ("hf:gpt2", ["transformers.modeling_utils"]),
+        ("nets.py:net", []),
+        ("compare resnet18 timm:vit_tiny_patch16_224 resnet50", ["torchvision", "timm"]),
+    ],
+)
+def test_the_processes_of_peers_start_before_torch_is_imported(words, libraries):
+    command = [sys.executable, "-c", STARTS, *words.split(), "--against", "all"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stderr.splitlines()[0] == f"imports {['torch', *libraries, 'profiler.targets']}, torch False"
+
+
+@pytest.mark.parametrize("words", ["resnet18 --against fvcor", "resnet18 --on l5 --against all", "resnet18 --fps 30"])
+def test_a_mistake_in_the_options_is_found_before_torch_is_imported(words):
+    done = subprocess.run([sys.executable, "-c", PROGRAM, *words.split()], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "torch" not in done.stderr.splitlines()[-1].split()

@@ -29,6 +29,13 @@ class Slow(nn.Linear):
 def net():
     return Slow(4, 4)
 """
+SLOW = """
+import os, time
+from pathlib import Path
+
+(Path(os.environ["RUNNING"]) / "imports").touch()
+time.sleep(300)
+"""
 CLAIMS = 'title = "t"\nlanguage = "en"\norigin = "o"\n' + "".join(
     f"""
 [[claims]]
@@ -66,8 +73,9 @@ def wait_until(condition, within_s):
 
 @pytest.fixture
 def start(tmp_path):
-    """Return a function that starts a command and waits until a peer runs the model."""
+    """Return a function that starts a command and waits, by default until a peer runs the model."""
     (tmp_path / "nets.py").write_text(MODEL)
+    (tmp_path / "slow.py").write_text(SLOW)
     (tmp_path / "claims.toml").write_text(CLAIMS)
     temporary, running = Path(tempfile.mkdtemp(prefix="t-")), tmp_path / "running"  # a socket's path must be short
     running.mkdir()
@@ -76,7 +84,7 @@ def start(tmp_path):
     environment |= dict([marker.split("=")])
     started = []
 
-    def start(*words):
+    def start(*words, until=lambda: list(running.iterdir())):
         process = subprocess.Popen(
             [sys.executable, "-m", "profiler", *words],
             cwd=tmp_path,
@@ -86,11 +94,10 @@ def start(tmp_path):
             text=True,
         )
         started.append(process)
-        assert wait_until(lambda: list(running.iterdir()) or process.poll() is not None, 90), "no peer has started"
-        assert process.poll() is None, process.stderr.read()
-        assert len(processes(marker)) > 2
+        assert wait_until(lambda: until() or process.poll() is not None, 90), "no peer has started"
         return process, marker, temporary
 
+    start.marker = marker
     yield start
     for process in started:
         process.kill()
@@ -117,6 +124,8 @@ VERIFY = ("verify", "claims.toml", "-q")
 )
 def test_nothing_is_left(start, words, number, status, message):
     process, marker, temporary = start(*words)
+    assert process.poll() is None, process.stderr.read()
+    assert len(processes(marker)) > 2
     process.send_signal(number)
     _, error = process.communicate(timeout=30)
     assert process.returncode == status
@@ -126,3 +135,36 @@ def test_nothing_is_left(start, words, number, status, message):
     assert wait_until(lambda: not [p for p in temporary.iterdir() if p.name[:5] not in left], 2), list(
         temporary.iterdir()
     )
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGKILL, -9)])
+def test_nothing_is_left_of_a_command_that_ends_before_its_model_is_there(start, number, status):
+    process, marker, temporary = start("slow:net", *AGAINST[1:])
+    assert process.poll() is None, process.stderr.read()
+    assert any(b"pool_process" in line for _, line in processes(marker))
+    process.send_signal(number)
+    process.communicate(timeout=30)
+    assert process.returncode == status
+    assert wait_until(lambda: not processes(marker), 10), processes(marker)
+    assert not list(temporary.iterdir())
+
+
+@pytest.mark.parametrize("delay_s", [0.0, 0.5, 1.0, 2.0, 3.0])
+def test_nothing_is_left_of_a_command_that_is_killed_while_all_import(start, delay_s):
+    def imports():
+        return any(b"pool_process" in line for _, line in processes(start.marker))
+
+    process, marker, temporary = start(*AGAINST, until=imports)
+    time.sleep(delay_s)
+    process.kill()
+    process.communicate(timeout=30)
+    assert wait_until(lambda: not processes(marker), 20), processes(marker)
+    assert not list(temporary.iterdir())
+
+
+def test_nothing_is_left_where_the_model_has_no_such_name(start):
+    process, marker, temporary = start("nets:nte", "--against", "fvcore", "-q", until=lambda: False)
+    assert process.returncode == 2
+    assert "nte" in process.stderr.read()
+    assert wait_until(lambda: not processes(marker), 5), processes(marker)
+    assert not list(temporary.iterdir())

@@ -10,8 +10,8 @@ from torch import nn
 
 import profiler
 from profiler.errors import UnknownNameError
-from profiler.peers import LiveModel, Peer, PeerFailure, PeerResult, all_peers, find_peer, registry
-from profiler.reconcile import compare_with_peers, count_with_facts, reconcile, select_peers
+from profiler.peers import LiveModel, Peer, PeerFailure, PeerResult, all_peers, find_peer, registry, select_peers
+from profiler.reconcile import compare_with_peers, count_with_facts, reconcile
 from profiler.values.findings import CauseKind, Contribution, Verdict
 
 
