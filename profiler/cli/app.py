@@ -65,9 +65,9 @@ def main(words: Sequence[str] | None = None) -> int:
     if words is None:  # the process is ours
         keep_imports()
     tokens = list(sys.argv[1:] if words is None else words)
-    restore_docstrings(_load_commands(next((token for token in tokens if not token.startswith("-")), "")))
     try:
         with raise_when_terminated():
+            restore_docstrings(_load_commands(next((token for token in tokens if not token.startswith("-")), "")))
             _run(tokens)
     except CycloptsError as error:
         return _fail(str(error), ProfilerError.exit_status)

@@ -145,6 +145,15 @@ def test_an_interrupt_is_one_line(capsys, here):
     assert (status, err) == (130, "error: interrupted\n")
 
 
+def test_an_interrupt_while_the_commands_are_loaded_is_one_line(capsys, here, monkeypatch):
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys.modules["profiler.cli.app"], "_load_commands", interrupted)
+    status, _, err = run(capsys, "devices")
+    assert (status, err) == (130, "error: interrupted\n")
+
+
 def test_debug_shows_the_traceback(capsys, here):
     status, _, err = run(capsys, "nets.py:Raises", "--input", "8", "--debug")
     assert status == 3
