@@ -73,6 +73,13 @@ def test_tokens_on_a_device_of_unknown_bandwidth_have_no_bound():
     assert unbounded.critical_batch is None
 
 
+@pytest.mark.parametrize(("rate", "passes_per_s"), [("per_s = 30", 30), ("every_s = 4", 0.25)])
+def test_a_stage_runs_so_often_per_second_or_once_in_so_many(tmp_path, rate, passes_per_s):
+    path = tmp_path / "p.toml"
+    path.write_text(GOOD.replace("per_s = 30", rate))
+    assert read_pipeline(str(path)).stages[0].passes_per_s == passes_per_s
+
+
 @pytest.mark.parametrize("name", list_pipelines())
 def test_what_is_shipped_can_be_read(name):
     assert read_pipeline(name).stages

@@ -54,10 +54,12 @@ def test_the_tests_of_its_own_room_come_first(package):
     assert mutants.covering(mutant(8), package, 1) == ["tests/tally/t.py::one"]
 
 
-def test_a_case_of_each_test_comes_before_a_second_one_and_short_ones_before_long_ones():
+def test_a_case_of_each_test_comes_before_a_second_one_and_the_likeliest_and_shortest_first():
     durations = {"tests/tally/t.py::a[1]": 3.0, "tests/tally/t.py::a[2]": 3.0, "tests/tally/t.py::b": 1.0}
+    durations["tests/tally/test_live_totals.py::d"] = 9.0
     tests = [*durations, "tests/trace/t.py::c"]
-    assert mutants._in_turn(tests, "/tally/", durations) == [
+    assert mutants._in_turn(tests, "profiler/tally/live_totals.py", durations) == [
+        "tests/tally/test_live_totals.py::d",
         "tests/tally/t.py::b",
         "tests/tally/t.py::a[1]",
         "tests/trace/t.py::c",
