@@ -49,7 +49,14 @@ def _written_piece_by_piece(device):
     return shapes.prod(1).sum()
 
 
+def _selected_of_equals(device):
+    positions = torch.arange(2, device=device)
+    sevens = torch.full((4,), 7, device=device)
+    return sevens.index_select(0, positions) * 10 + sevens.gather(0, positions) + sevens[positions]
+
+
 PROGRAMS = {
+    "selected of equals": _selected_of_equals,
     "piece by piece": _written_piece_by_piece,
     "views and writes": _written_through_a_view,
     "literals": _literals,
