@@ -41,8 +41,9 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("formulas", "tally", "reconcile", "trace", "projection")
 SAMPLE = 500
-#: A mutant that computes longer than this is taken to hang, which is noticed; one that only waits is ended later.
-LIMIT_S, WAIT_S = 300, 3600
+#: A mutant that computes for so many seconds, and so many times as long as its tests took when they were measured, is
+#: taken to hang, which is noticed; one that only waits is ended later.
+LIMIT_S, LIMIT_TIMES, WAIT_S = 40, 4, 3600
 #: Of the tests that run one mutant, so many are tried at most, and no more than take so many seconds together.
 MOST_TESTS, MOST_S = 60, 60.0
 #: Tests that fail when they are measured or run together with nothing changed, or that watch the source itself.
@@ -228,7 +229,7 @@ def _lines(node: ast.stmt) -> range:
     return range(min([node.lineno, *decorators]), (node.end_lineno or node.lineno) + 1)
 
 
-def try_mutant(mutant: Mutant, copy: Path, tests: list[str]) -> dict[str, object]:
+def try_mutant(mutant: Mutant, copy: Path, tests: list[str], limit_s: float = LIMIT_S) -> dict[str, object]:
     """Run the tests of a mutant in a copy of the repository, and return what became of it."""
     file = copy / mutant.path
     row: dict[str, object] = {"name": mutant.name, "diff": mutant.diff(), "tests": len(tests)}
@@ -237,7 +238,7 @@ def try_mutant(mutant: Mutant, copy: Path, tests: list[str]) -> dict[str, object
     before, times, start = file.read_text(encoding="utf-8"), file.stat(), time.monotonic()
     try:
         file.write_text(mutant.source(), encoding="utf-8")
-        status, output = _run_tests(copy, tests)
+        status, output = _run_tests(copy, tests, limit_s)
     finally:
         row["seconds"] = round(time.monotonic() - start, 1)
         file.write_text(before, encoding="utf-8")
@@ -247,12 +248,12 @@ def try_mutant(mutant: Mutant, copy: Path, tests: list[str]) -> dict[str, object
     return row | {"outcome": "killed" if status != 0 else "survived", "by": by}
 
 
-def _run_tests(copy: Path, tests: list[str]) -> tuple[int | None, str]:
+def _run_tests(copy: Path, tests: list[str], limit_s: float) -> tuple[int | None, str]:
     """Run tests until one fails, in a child that has torch already; return the status, or None if they hang."""
     output = copy / "mutant-output.txt"
     child = os.fork()
     if child == 0:
-        _be_child(copy, tests, output)
+        _be_child(copy, tests, output, int(limit_s))
     deadline = time.monotonic() + WAIT_S
     while time.monotonic() < deadline:
         done, status = os.waitpid(child, os.WNOHANG)
@@ -264,10 +265,10 @@ def _run_tests(copy: Path, tests: list[str]) -> tuple[int | None, str]:
     return None, ""
 
 
-def _be_child(copy: Path, tests: list[str], output: Path) -> NoReturn:
+def _be_child(copy: Path, tests: list[str], output: Path, limit_s: int) -> NoReturn:
     """Run pytest in a child, and end it."""
     status = 1
-    resource.setrlimit(resource.RLIMIT_CPU, (LIMIT_S, LIMIT_S))
+    resource.setrlimit(resource.RLIMIT_CPU, (limit_s, limit_s))
     try:
         with output.open("w", encoding="utf-8") as file:
             os.dup2(file.fileno(), 1)
@@ -325,7 +326,9 @@ def run_mutants(
     shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".git", ".venv", ".matrix"), dirs_exist_ok=True)
     for mutant in mutants:
         if mutant.name not in known:
-            known[mutant.name] = try_mutant(mutant, copy, covering(mutant, data, most, most_s))
+            tests = covering(mutant, data, most, most_s)
+            limit_s = LIMIT_S + LIMIT_TIMES * sum(_durations(data).get(test, 0.0) for test in tests)
+            known[mutant.name] = try_mutant(mutant, copy, tests, limit_s)
             results.write_text(json.dumps(list(known.values()), indent=1), encoding="utf-8")
     return [known[mutant.name] for mutant in mutants]
 

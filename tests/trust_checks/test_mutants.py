@@ -84,12 +84,19 @@ def test_durations_are_those_that_pytest_wrote(tmp_path):
 
 def test_a_changed_file_is_put_back_as_it_was(package, monkeypatch):
     monkeypatch.setattr(Mutant, "source", lambda _self: "changed")
-    monkeypatch.setattr(mutants, "_run_tests", lambda copy, _tests: (1, (copy / "profiler/tally/a.py").read_text()))
+    monkeypatch.setattr(mutants, "_run_tests", lambda copy, *_: (1, (copy / "profiler/tally/a.py").read_text()))
     before = (package / "profiler/tally/a.py").stat().st_mtime_ns
     row = mutants.try_mutant(mutant(8), package, ["t"])
     assert (row["outcome"], row["by"]) == ("killed", "status 1")
     assert (package / "profiler/tally/a.py").read_text() == SOURCE
     assert (package / "profiler/tally/a.py").stat().st_mtime_ns == before
+
+
+def test_a_mutant_that_computes_without_end_is_noticed(tmp_path):
+    (tmp_path / "test_a.py").write_text("def test_endless():\n    while True: pass\n")
+    status, _ = mutants._run_tests(tmp_path, ["test_a.py"], 1)
+    assert status is not None
+    assert status < 0
 
 
 @pytest.mark.parametrize(
