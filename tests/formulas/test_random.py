@@ -68,14 +68,14 @@ def test_a_bernoulli_variable_is_a_number_compared_with_its_probability(run, rea
 @pytest.mark.parametrize(
     ("samples", "replacement", "flops"),
     [
-        (1, False, 4 + 3),  # divides, and the maximum of four
-        (1, True, 4 + 3),
-        (3, False, 4 + 4 * 2),  # divides, and the three largest: ⌈log₂ 4⌉ compares per weight
-        (6, True, 3 + 4 + 6 * 2),  # adds, divides, and six searches among four
+        (1, False, 5 + 4),  # divides, and the maximum of five
+        (1, True, 5 + 4),
+        (3, False, 5 + 5 * 2),  # divides, and the three largest: ⌈log₂ 4⌉ compares per weight
+        (6, True, 4 + 5 + 6 * 3),  # adds, divides, and six searches among five
     ],
 )
 def test_a_category_is_selected_by_its_weight(samples, replacement, flops):
     with profiler.profile() as p:
-        torch.multinomial(X, samples, replacement)
+        torch.multinomial(torch.ones(3, 5), samples, replacement)
     cost = next(e for e in p.entries if e.record.packet == "aten.multinomial")
     assert cost.other_flops == 3 * flops
