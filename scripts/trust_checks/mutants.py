@@ -182,12 +182,14 @@ def _tests_by_line(data: Path) -> dict[str, dict[int, list[str]]]:
 def covering(mutant: Mutant, data: Path, most: int = MOST_TESTS, most_s: float = MOST_S) -> list[str]:
     """Return the tests that run the changed statement, in the order in which they are tried, *most* of them.
 
-    A statement that runs at import, such as a table, has the tests that run anything in its file.
+    A head that runs at import, such as a decorator, has the tests that run its body; any other statement that does,
+    such as a table, those that run anything in its file.
     """
     by_line = _tests_by_line(data).get(mutant.path, {})
-    found = {test for line in _statement(mutant) for test in _names(by_line.get(line, []))}
-    if not found:
-        found = {test for tests in by_line.values() for test in _names(tests)}
+    head, whole = _statement(mutant)
+    for lines in (head, whole, by_line):
+        if found := {test for line in lines for test in _names(by_line.get(line, []))}:
+            break
     tests = sorted(test for test in found if not test.startswith(_NOT_TRIED))
     Random(mutant.name).shuffle(tests)  # noqa: S311
     durations = _durations(data)
@@ -215,13 +217,13 @@ def _names(contexts: list[str]) -> set[str]:
     return {context.rpartition("|")[0] for context in contexts if context}
 
 
-def _statement(mutant: Mutant) -> range:
-    """Return the lines of the smallest statement around the change; of a block, those before its body."""
+def _statement(mutant: Mutant) -> tuple[range, range]:
+    """Return the lines of the smallest statement around the change: those before its body, and all."""
     tree = ast.parse((ROOT / mutant.path).read_text(encoding="utf-8"))
     lines = [_lines(node) for node in ast.walk(tree) if isinstance(node, ast.stmt)]
     smallest = min((each for each in lines if mutant.line in each), key=len)
-    head = [each.start for each in lines if each.start in smallest and len(each) < len(smallest)]
-    return range(smallest.start, min([*head, smallest.stop]))
+    inner = [each.start for each in lines if each.start in smallest and len(each) < len(smallest)]
+    return range(smallest.start, min([*inner, smallest.stop])), smallest
 
 
 def _lines(node: ast.stmt) -> range:

@@ -45,9 +45,15 @@ def test_a_block_has_the_tests_of_its_head(package):
     assert mutants.covering(mutant(7), package) == ["tests/tally/t.py::one"]
 
 
-@pytest.mark.parametrize("line", [2, 3])
-def test_what_runs_at_import_has_the_tests_of_its_file(package, line):
-    assert len(mutants.covering(mutant(line), package)) == 2
+def test_a_table_has_the_tests_of_its_file(package):
+    assert len(mutants.covering(mutant(2), package)) == 2
+
+
+def test_a_decorator_has_the_tests_of_what_it_decorates(package):
+    more = package / "profiler/tally/a.py"
+    more.write_text(SOURCE + "@dataclass\ndef g():\n    return 7\n")
+    mutants._tests_by_line(package)["profiler/tally/a.py"][13] = ["tests/tally/t.py::three|run"]
+    assert mutants.covering(mutant(11), package) == ["tests/tally/t.py::three"]
 
 
 def test_the_tests_of_its_own_room_come_first(package):
