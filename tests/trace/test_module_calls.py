@@ -107,3 +107,22 @@ def test_a_function_that_replaced_the_call_inside_the_block_stays():
         assert model(X).shape == (2, 4)
     finally:
         nn.Module._call_impl = ours
+
+
+@pytest.mark.parametrize(
+    ("register", "own"),
+    [
+        (module_hooks.register_module_forward_pre_hook, {"0": 32 + 16}),
+        (module_hooks.register_module_forward_hook, {"0": 32, "": 16}),
+    ],
+)
+def test_a_global_pre_hook_works_for_the_module_and_a_global_hook_for_its_caller(register, own):
+    """Hooks that were there before the block run between the profile's and the module."""
+    model = nn.Sequential(nn.Linear(4, 4), nn.ReLU())
+    handle = register(lambda module, *_: (module is model[0] and X @ X.T, None)[1])
+    try:
+        with profiler.profile(model) as p:
+            model(X)
+    finally:
+        handle.remove()
+    assert {path: node.own.macs for path, node in p.nodes.items() if node.own.macs} == own
