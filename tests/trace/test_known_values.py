@@ -155,3 +155,16 @@ def test_a_model_error_stays_its_own():
     with known_values(), pytest.raises(RuntimeError) as caught:
         add("meta")
     assert str(caught.value) == str(alone.value)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda x: x.to_sparse(),
+        lambda x: x.as_subclass(type("Own", (torch.Tensor,), {})),
+    ],
+)
+def test_a_tensor_without_elements_of_its_own_has_no_known_value(make):
+    with known_values():
+        assert known_value(make(torch.ones(3))) is None
+        assert known_value(torch.ones(3)).tolist() == [1, 1, 1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -184,6 +185,37 @@ def test_a_call_that_outlives_the_block_counts_until_its_end_and_leaves_nothing(
         assert pool.submit(lambda: _get_current_dispatch_mode_stack() == []).result()
     assert p.totals.macs == PRODUCT
     assert not hooks
+
+
+def test_a_call_on_a_thread_with_a_queue_of_its_own_outlives_the_block_and_leaves_no_hook():
+    """The hook that tells of the end of calls is removed by the last call that ends; the first one leaves it."""
+    begun, ends = [threading.Event() for _ in range(2)], [threading.Event() for _ in range(2)]
+
+    class Waits(nn.Module):
+        def forward(self, i):
+            begun[i].set()
+            ends[i].wait(10)
+            return X @ torch.ones(8, 8)
+
+    model = nn.Sequential(Waits())
+    model[0].register_forward_hook(lambda *_: None)  # so that the profile uses global hooks
+    hooks = nn.modules.module._global_forward_hooks
+    calls = [queue.SimpleQueue() for _ in ends]
+    threads = [threading.Thread(target=lambda call=call: call.get()()) for call in calls]
+    for thread in threads:
+        thread.start()
+    with profiler.profile(model) as p:
+        for i, call in enumerate(calls):
+            call.put(lambda i=i: model(i))
+            begun[i].wait(10)
+    left = []
+    for end, thread in zip(ends, threads, strict=True):
+        left.append(len(hooks))
+        end.set()
+        thread.join()
+    assert left == [1, 1]
+    assert not hooks
+    assert p.totals.macs == 0
 
 
 def test_two_profiles_on_two_threads_count_their_own_work(pool):
