@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -50,9 +51,10 @@ def test_a_latent_is_shared_by_all_heads():
     assert KVCache.of_config(Config()).bytes_for(1) == 61 * (512 + 64) * 2
 
 
-def test_a_model_without_attention_keeps_nothing_to_count():
+@pytest.mark.parametrize("config", [SimpleNamespace(), SimpleNamespace(num_hidden_layers=4, hidden_size=64)])
+def test_a_model_without_attention_keeps_nothing_to_count(config):
     with pytest.raises(PlanError, match="has no attention layers"):
-        KVCache.of_config(object())
+        KVCache.of_config(config)
 
 
 #: 10 GB of weights, a cache of 1 GB, 1 TFLOP a token; 100 TFLOP/s and 1 TB/s.

@@ -9,6 +9,7 @@ from torch.nn import functional
 
 import profiler
 from profiler.devices import find_device
+from profiler.projection.memory_formats import is_channels_last
 from profiler.projection.precision import choose_precision
 from profiler.projection.time_table import TimeTable, ideal_times
 from profiler.projection.work import operator_work
@@ -125,3 +126,11 @@ def test_the_class_of_a_layer_whose_shape_kernels_depend_on(layer, class_):
 @pytest.mark.parametrize(("features", "class_"), [([64], "layer_norm_short"), ([65], "norm"), ([8, 9], "norm")])
 def test_a_short_layer_norm_has_a_class(features, class_):
     assert class_ in {work.class_ for work in works(nn.LayerNorm(features), 2, *features)}
+
+
+@pytest.mark.parametrize("rows", [(8 * 14 * 14, 64), (8, 14 * 14, 64)])
+def test_an_image_of_rows_of_features_has_its_channels_last(rows):
+    features = torch.ones(rows)
+    image = features.view(8, 14, 14, 64).permute(0, 3, 1, 2)
+    assert is_channels_last(tuple(image.shape), rows, False) == image.is_contiguous(memory_format=torch.channels_last)
+    assert not is_channels_last(tuple(image.shape), (*rows[:-1], 32), False)

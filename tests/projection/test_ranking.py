@@ -26,3 +26,15 @@ def test_a_rate_is_held_up_to_the_worst_of_the_range_and_perhaps_up_to_the_estim
     assert estimate.estimate_s.value < estimate.estimate_high_s.value
     asked = row(times / getattr(estimate, end).value)
     assert (asked.holds, asked.may_hold) == (holds, may_hold)
+
+
+def test_the_cheapest_is_of_those_that_have_a_price_and_hold_the_rate():
+    def cheapest(fps, **prices):
+        devices = map(find_device, ("l4", "t4", "h100-sxm5-80gb"))
+        ranking = rank(counted("resnet18", batch=8), devices, precision="fp16", fps=fps, prices=prices)
+        return ranking.cheapest and ranking.cheapest.device.id
+
+    assert cheapest(1) is None
+    assert cheapest(1, l4=2500) == "l4"
+    assert cheapest(1, l4=2500, t4=900) == "t4"
+    assert cheapest(1e9, l4=2500, t4=900) is None

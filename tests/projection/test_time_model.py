@@ -13,7 +13,7 @@ import profiler
 from profiler.devices import find_device
 from profiler.projection import project
 from profiler.projection.time_table import Validation
-from profiler.projection.time_table_files import time_table
+from profiler.projection.time_table_files import device_kind, time_table
 from profiler.report.projection_tables import answer
 
 N = 1024
@@ -110,3 +110,11 @@ def test_attention_over_long_sequences_may_be_as_fast_as_published_kernels(token
         assert low < operations / 516e12 < estimate
     else:
         assert low == pytest.approx(range_[0] * estimate)
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [("edge SoC", "GPU"), ("consumer GPU", "GPU"), ("wafer-scale NPU", "NPU"), ("TPU", "NPU"), ("server CPU", "CPU")],
+)
+def test_a_device_is_timed_as_what_its_rates_are_of(kind, expected):
+    assert device_kind(replace(find_device("rk3588"), kind=kind)) == expected

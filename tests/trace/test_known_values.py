@@ -88,6 +88,10 @@ def _unknown_operand(device):
     return ones(3, device=device) + torch.empty(3, device=device)
 
 
+def _added_to_unknown(device):
+    return torch.empty(3, device=device).add_(1)
+
+
 def _overwritten(device):
     base = ones(3, device=device)
     base[1:].copy_(torch.empty(2, device=device))
@@ -117,7 +121,16 @@ def _reinterpreted(device):
 
 
 @pytest.mark.parametrize(
-    "program", [_unknown_operand, _overwritten, _overwritten_beside, _overwritten_in_part, _random, _reinterpreted]
+    "program",
+    [
+        _unknown_operand,
+        _added_to_unknown,
+        _overwritten,
+        _overwritten_beside,
+        _overwritten_in_part,
+        _random,
+        _reinterpreted,
+    ],
 )
 def test_what_does_not_follow_from_known_values_is_not_known(program):
     with known_values():
