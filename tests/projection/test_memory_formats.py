@@ -74,6 +74,12 @@ def test_the_class_of_a_depthwise_convolution_is_that_of_its_strides(before):
     assert {work.class_.endswith("_channels_last") for work in depthwise} == {block.is_last}
 
 
+def test_only_depthwise_convolutions_have_a_class_by_their_strides():
+    classes = {work.class_ for work in works(Block(BEFORE["permuted, then pointwise"]), 2, 3, 16, 16)}
+    assert {class_ for class_ in classes if class_.endswith("_channels_last")} == {"depthwise_7x7_channels_last"}
+    assert "pointwise" in classes
+
+
 def test_a_converted_model_has_one_class():
     assert {work.class_ for work in works(Block(BEFORE["permuted"]), 2, 3, 16, 16, mode="channels_last")} >= {
         "depthwise_7x7"

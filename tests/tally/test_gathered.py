@@ -21,3 +21,7 @@ def test_a_module_that_only_the_ranks_run_has_a_row_and_one_that_nobody_works_in
 def test_a_module_that_only_the_ranks_run_without_products_has_a_row_too():
     ranks = Gathered((counted(nn.ReLU(), nn.Identity()),) * 2)
     assert ranks.compare(counted(nn.Identity(), nn.Identity())) == (ModuleShare("0", 0, 0, 2 * 12, 0),)
+
+
+def test_the_parameters_of_the_whole_are_those_of_the_rank_that_knows_most():
+    assert Gathered((counted(nn.Linear(4, 4)), counted(nn.Linear(4, 4), nn.Linear(4, 2)))).global_params == 20 + 10

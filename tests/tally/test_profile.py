@@ -111,6 +111,23 @@ def test_a_lazy_parameter_counts_once_it_is_there():
     assert (before, p.totals.params) == (0, 40)
 
 
+def test_a_lazy_parameter_that_is_never_made_counts_nothing():
+    net = nn.Sequential(nn.Linear(2, 2))
+    net.other = nn.LazyLinear(5)
+    with profiler.profile(net) as p:
+        net[0](torch.ones(1, 2))
+    assert (p.totals.params, p.totals.trainable_params) == (6, 6)
+
+
+def test_what_is_filled_is_written_and_not_read():
+    x, others = torch.ones(4, 4), [torch.ones(3), torch.ones(5)]
+    with profiler.profile() as p:
+        x.fill_(3)
+        x.zero_()
+        torch._foreach_zero_(others)
+    assert [(entry.bytes_read, entry.bytes_written) for entry in p.entries] == [(0, 64), (0, 64), (0, 32)]
+
+
 def test_what_has_no_formula_is_uncounted_and_makes_the_total_a_bound():
     library = torch.library.Library("profiler_test_uncounted", "DEF")
     library.define("mystery(Tensor x) -> Tensor")
