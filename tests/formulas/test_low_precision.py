@@ -113,6 +113,14 @@ def test_groups_of_unknown_ends_use_all(form):
     assert entry("aten._grouped_mm", lambda: torch._grouped_mm(a, b, offs=offsets)).macs == known.macs
 
 
+def test_products_summed_over_groups_end_with_the_last_group():
+    """Columns and rows beyond the last of the ends belong to no group."""
+    ends = TensorSpec((3,), "int32", 3, values=(8, 16, 20))
+    out = (spec(3, 16, 24, dtype="bfloat16"),)
+    cost = entry_of("aten._grouped_mm.default", out, self=spec(16, 32), mat2=spec(32, 24), offs=ends, bias=None)
+    assert cost.macs == sum(products(torch.mm, ones(16, n), ones(n, 24)) for n in (8, 8, 4))
+
+
 def test_scaled_experts_are_scaled_in_the_results():
     ends = TensorSpec((E,), "int32", E, values=(8, 16, 32))
     shapes = {"self": spec(32, 16, dtype="float8_e4m3fn"), "mat2": spec(E, 16, 24, dtype="float8_e4m3fn")}

@@ -104,6 +104,13 @@ def test_a_compiled_model_moves_no_more_bytes():
     assert bytes_of["compiled"] < bytes_of["eager"]
 
 
+def test_a_kernel_of_several_operators_has_their_names_and_another_its_own():
+    model = nn.Sequential(nn.Linear(N, N), nn.ReLU(), nn.Sigmoid()).to("meta")
+    profile = profiler.count(model, X)
+    works = operator_work(profile, choose_precision(profile, TOY, None), "compiled")
+    assert [work.operator for work in works] == ["relu + sigmoid", "aten.addmm"]
+
+
 def test_a_profile_without_a_data_flow_runs_as_it_is():
     profile = profiler.count(nn.Sequential(nn.ReLU(), nn.Tanh()), X)
     assert fuse(profile + profile) == []

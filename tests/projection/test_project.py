@@ -157,6 +157,22 @@ def test_weights_alone_compute_in_sixteen_bits():
     assert projection.bound_s.value == pytest.approx(2 * 4096**3 / 4e12)
 
 
+def test_the_precision_of_a_model_is_that_of_most_products_and_without_any_that_of_most_parameters():
+    class Mixed(nn.Module):
+        def __init__(self, multiplies):
+            super().__init__()
+            self.wide, self.narrow = nn.Embedding(100, 8), nn.Embedding(100, 4, dtype=torch.float16)
+            self.multiplies = multiplies
+
+        def forward(self, rows):
+            narrow = self.narrow(rows)
+            return self.wide(rows), narrow @ narrow.mT if self.multiplies else narrow
+
+    rows = torch.zeros(4, 6, dtype=torch.long)
+    names = [choose_precision(profiler.count(Mixed(multiplies), rows), TOY, None).name for multiplies in (True, False)]
+    assert names == ["fp16", "fp32"]
+
+
 def test_what_a_device_lacks_is_computed_in_the_next_wider_precision_and_named():
     rows = {row.precision: row.computes_in for row in project(linear(8, 8), TOY).what_if}
     assert rows == {

@@ -118,3 +118,15 @@ def test_attention_over_long_sequences_may_be_as_fast_as_published_kernels(token
 )
 def test_a_device_is_timed_as_what_its_rates_are_of(kind, expected):
     assert device_kind(replace(find_device("rk3588"), kind=kind)) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "step", "why"),
+    [
+        ("l4", "eager", "training", ""),
+        ("l4", "compiled", "training", "training compiled on a GPU: the estimate uses those of training eager on a GPU"),
+        ("rk3588", "eager", "inference", "inference eager on a NPU: the estimate uses those of inference eager on a GPU"),
+    ],
+)
+def test_a_table_that_stands_in_says_for_what(name, mode, step, why):
+    assert time_table(find_device(name), mode, step).stands_in == (why and f"no measurements of {why}")
