@@ -282,3 +282,14 @@ def test_a_method_whose_steps_depend_on_the_values_is_listed_as_uncounted(run):
     with profiler.profile() as p:
         run(diagonally_heavy(N, N))
     assert not p.is_complete
+
+
+def test_a_batch_of_batches_of_triangular_systems_costs_each_of_them():
+    def flops(*batch):
+        a, b = torch.eye(4).expand(*batch, 4, 4), torch.ones(*batch, 4, 5)
+        return entry(
+            "aten.linalg_solve_triangular", lambda: torch.linalg.solve_triangular(a, b, upper=True)
+        ).other_flops
+
+    assert flops() > 0
+    assert flops(2, 3) == 6 * flops()

@@ -20,7 +20,10 @@ from formulas.array_operations import (
     rsqrt,
     spec,
 )
+from torch import nn
 from torch.nn import functional as F  # noqa: N812 - its usual name
+
+import profiler
 
 aten = torch.ops.aten
 EPS = 1e-5
@@ -57,6 +60,34 @@ def test_layer_norm_costs_its_definition(shape, with_weight, with_bias):
     y = affine(standardised(t.array(x), axes), *(p if p is None else t.array(p) for p in (w, b)))
     assert_agree([y], [F.layer_norm(x, shape, w, b, EPS)])
     assert counts(entry("aten.native_layer_norm", lambda: F.layer_norm(x, shape, w, b))) == t.counts
+
+
+@pytest.mark.parametrize("backward", [False, True])
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+def test_layer_norm_of_a_nested_tensor_costs_what_its_parts_do(backward):
+    """No row that only pads the shorter part counts."""
+    layer, parts = nn.LayerNorm(4), [torch.ones(2, 4), torch.ones(3, 4)]
+
+    def cost(x):
+        with profiler.profile() as p:
+            out = layer(x.requires_grad_(backward))
+            if backward:
+                torch.autograd.grad(out, x, torch.ones_like(out))
+        rows = [row for row in p.entries if "layer_norm" in row.record.packet]
+        assert len(rows) == 1 + backward
+        return [(row.other_flops, row.transcendentals, row.bytes_written) for row in rows]
+
+    each = [cost(part) for part in parts]
+    sums = [tuple(map(sum, zip(*rows, strict=True))) for rows in zip(*each, strict=True)]
+    assert cost(torch.nested.nested_tensor(parts)) == sums
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (7, 9)])
+def test_layer_norm_writes_its_result_and_two_statistics_a_row(shape):
+    x = torch.ones(shape)
+    results = aten.native_layer_norm(x, shape[1:], None, None, EPS)
+    written = sum(result.numel() * result.itemsize for result in results)
+    assert entry("aten.native_layer_norm", lambda: F.layer_norm(x, shape[1:])).bytes_written == written
 
 
 @pytest.mark.parametrize(("mask", "with_weight"), [*((mask, True) for mask in MASKS), ((True, False, False), False)])

@@ -135,3 +135,9 @@ def test_a_group_norm_joins_what_it_reads_as_a_layer_norm_does():
     profile = profiler.count(model, torch.empty(2, 8, 4, 4, device="meta"))
     works = operator_work(profile, choose_precision(profile, TOY, None), "compiled")
     assert sum(work.calls for work in works if work.is_kernel) == 1
+
+
+def test_a_product_of_three_is_a_matrix_product():
+    with profiler.profile() as p:
+        nn.Bilinear(4, 4, 3)(torch.ones(2, 4), torch.ones(2, 4))
+    assert [classify(entry) for entry in p.entries if entry.macs] == ["matmul"]

@@ -173,6 +173,23 @@ def test_the_precision_of_a_model_is_that_of_most_products_and_without_any_that_
     assert names == ["fp16", "fp32"]
 
 
+def test_a_projection_says_where_its_figures_come_from():
+    projection = project(linear(1024, 1024), TOY, model=replace(TABLE, launch_us=1e6))
+    assert projection.precision.source == "of most of the model's MACs"
+    assert projection.limit.source == "100% of the estimate is the launching of all operators"
+    assert not any("not counted" in note for note in projection.notes)
+    with profiler.profile() as p:
+        torch.linalg.svd(torch.ones(3, 3))
+    assert any("some operators are not counted" in note for note in project(p.result, TOY, model=TABLE).notes)
+
+
+def test_the_times_of_the_entries_add_up_to_the_estimate():
+    model = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 8)).to("meta")
+    device_pass = device_pass_of(profiler.count(model, torch.empty(8, 64, device="meta")), TOY)
+    assert sum(device_pass.entry_seconds) == pytest.approx(device_pass.estimate.seconds)
+    assert all(seconds > 0 for seconds in device_pass.entry_seconds)
+
+
 def test_what_a_device_lacks_is_computed_in_the_next_wider_precision_and_named():
     rows = {row.precision: row.computes_in for row in project(linear(8, 8), TOY).what_if}
     assert rows == {

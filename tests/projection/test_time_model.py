@@ -124,8 +124,18 @@ def test_a_device_is_timed_as_what_its_rates_are_of(kind, expected):
     ("name", "mode", "step", "why"),
     [
         ("l4", "eager", "training", ""),
-        ("l4", "compiled", "training", "training compiled on a GPU: the estimate uses those of training eager on a GPU"),
-        ("rk3588", "eager", "inference", "inference eager on a NPU: the estimate uses those of inference eager on a GPU"),
+        (
+            "l4",
+            "compiled",
+            "training",
+            "training compiled on a GPU: the estimate uses those of training eager on a GPU",
+        ),
+        (
+            "rk3588",
+            "eager",
+            "inference",
+            "inference eager on a NPU: the estimate uses those of inference eager on a GPU",
+        ),
     ],
 )
 def test_a_table_that_stands_in_says_for_what(name, mode, step, why):

@@ -87,7 +87,8 @@ def runs_whole(side):
 
 @pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch has no oneDNN here")
 @pytest.mark.parametrize(
-    ("steps", "batch", "inputs", "hidden"), [(1, 1, 1, 1), (4, 2, 3, 5), (33, 16, 96, 64), (3, 8, 256, 64)]
+    ("steps", "batch", "inputs", "hidden"),
+    [(1, 1, 1, 1), (4, 2, 3, 5), (33, 16, 96, 64), (3, 8, 256, 64), (3, 8, 64, 128)],
 )
 def test_the_workspace_is_that_of_onednn(steps, batch, inputs, hidden):
     biases = [torch.zeros(4 * hidden)] * 2

@@ -14,7 +14,7 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING
 
-from profiler.formulas.element_counts import reduction_ops
+from profiler.formulas.element_counts import numel, reduction_ops
 from profiler.formulas.families.reductions import norm_cost
 from profiler.formulas.registry import formula
 from profiler.values.records import ITEMSIZE, Cost
@@ -32,7 +32,7 @@ def layer_norm(input: TensorSpec, normalized_shape: Shape, weight: TensorSpec | 
 
     Source: Ba, Kiros and Hinton, "Layer Normalization", arXiv:1607.06450, equations 3 and 4.
     """
-    return _normalise(input, groups(input.shape, normalized_shape), weight, bias)
+    return _normalise(input, groups(input, normalized_shape), weight, bias)
 
 
 @formula("aten::native_group_norm")
@@ -50,7 +50,7 @@ def rms_norm(input: TensorSpec, normalized_shape: Shape, weight: TensorSpec | No
 
     Source: Zhang and Sennrich, "Root Mean Square Layer Normalization", arXiv:1910.07467, equation 4.
     """
-    n, r = prod(input.shape), groups(input.shape, normalized_shape)
+    n, r = numel(input), groups(input, normalized_shape)
     return Cost(
         other_flops=3 * n + r + n * present(weight),
         transcendentals=r,
@@ -63,7 +63,7 @@ def layer_norm_backward(
     grad_out: TensorSpec, input: TensorSpec, normalized_shape: Shape, weight: TensorSpec | None, output_mask: Mask
 ) -> Cost:
     """Count the gradients in *output_mask*; the gradient of each parameter is a sum over the R groups."""
-    r, k = groups(input.shape, normalized_shape), prod(normalized_shape)
+    r, k = groups(input, normalized_shape), prod(normalized_shape)
     return _normalise_backward(grad_out, input, weight, output_mask, r, k)
 
 
@@ -86,7 +86,7 @@ def rms_norm_backward(
     grad_out: TensorSpec, input: TensorSpec, normalized_shape: Shape, weight: TensorSpec | None, output_mask: Mask
 ) -> Cost:
     """Count ``dw = Σ dy·x̂`` and ``dx = r·(g − x̂·mean(g·x̂))``, with ``x̂ = x·r`` and ``g = dy·w``."""
-    n, r, k = prod(input.shape), groups(input.shape, normalized_shape), prod(normalized_shape)
+    n, r, k = numel(input), groups(input, normalized_shape), prod(normalized_shape)
     of_input, of_weight = output_mask
     return Cost(
         other_flops=n * any(output_mask) + of_weight * (n + reduction_ops(n, k)) + of_input * n * (5 + present(weight)),
@@ -125,9 +125,11 @@ def weight_norm_backward(grad_w: TensorSpec, saved_v: TensorSpec, saved_g: Tenso
     )
 
 
-def groups(shape: Shape, normalized_shape: Shape) -> int:
-    """Return the number of groups: the product of the leading dimensions, which are not normalised over."""
-    return prod(shape[: len(shape) - len(normalized_shape)])
+def groups(input: TensorSpec, normalized_shape: Shape) -> int:
+    """Return the number of groups: the product of the leading dimensions; of a nested tensor, the rows of its parts."""
+    if input.layout == "nested":
+        return numel(input) // max(prod(normalized_shape), 1)
+    return prod(input.shape[: len(input.shape) - len(normalized_shape)])
 
 
 def standardise(n: int, r: int) -> int:
@@ -155,7 +157,7 @@ _FLOAT = int(ITEMSIZE["float32"])
 
 def _normalise(input: TensorSpec, r: int, weight: TensorSpec | None, bias: TensorSpec | None) -> Cost:
     """Count a normalisation in R groups, which writes its result, R means and R reciprocal standard deviations."""
-    n = prod(input.shape)
+    n = numel(input)
     return Cost(
         other_flops=standardise(n, r) + n * present(weight, bias),
         transcendentals=r,
@@ -173,7 +175,7 @@ def _normalise_backward(
     - ``dw = Σ dy·x̂``: 2N − K
     - ``db = Σ dy``: N − K
     """
-    n = prod(input.shape)
+    n = numel(input)
     of_input, of_weight, of_bias = output_mask
     standardised = 2 * n * (of_input or of_weight)
     of_parameters = of_weight * (n + reduction_ops(n, k)) + of_bias * reduction_ops(n, k)
