@@ -46,7 +46,7 @@ def layouts(
     """Rank the meshes of a world for training a model.
 
     Tries every mesh of the axes pp (a 1F1B pipeline), dp (FSDP2) and tp (tensor parallelism within a server), with
-    microbatches of one sequence. What does not fit is dropped.
+    microbatches of one sequence; the experts of a mixture whole, and divided (ep). What does not fit is dropped.
 
     Args:
         target: The model, as for the default command: of transformers, or an `nn.Sequential`.
@@ -88,7 +88,7 @@ def _report(search: Search, found: Layouts) -> LayoutReport:
 
     rows = [
         LayoutRow(
-            mesh=str(layout.mesh),
+            mesh=str(layout.division),
             checkpoint=layout.checkpoint,
             microbatches=layout.microbatches,
             ranks=layout.mesh.world,
@@ -106,7 +106,7 @@ def _report(search: Search, found: Layouts) -> LayoutReport:
         )
         for layout in found.ranked
     ]
-    dropped = [DroppedRow(str(one.mesh), one.checkpoint, one.reason) for one in found.dropped]
+    dropped = [DroppedRow(str(one.division), one.checkpoint, one.reason) for one in found.dropped]
     return LayoutReport(_heading(search, found), rows, dropped, _method(found))
 
 

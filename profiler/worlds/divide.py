@@ -10,13 +10,14 @@ from torch import nn
 
 from profiler.run.step_options import repeated_blocks
 from profiler.worlds.experts import divided_experts
-from profiler.worlds.mesh import Mesh
+from profiler.worlds.mesh import expert_mesh
 from profiler.worlds.private_names import find
 from profiler.worlds.tensor_plans import tensor_styles
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from profiler.worlds.mesh import Mesh
     from profiler.worlds.plan import ParallelPlan
 
 
@@ -37,9 +38,9 @@ class DeviceMesh:
         self._groups = {"cp": _subgroup(plan.mesh, "cp")} if plan.mesh.size("cp") > 1 else {}
         self._experts: Any = None
         if plan.expert_parallel > 1:
-            sizes = _with_experts(plan)
-            self._experts = _torch_mesh(sizes)
-            self._groups["ep"] = _subgroup(Mesh(tuple(sizes.items())), "ep")
+            experts = expert_mesh(plan.mesh, plan.expert_parallel)
+            self._experts = _torch_mesh(dict(experts.sizes))
+            self._groups["ep"] = _subgroup(experts, "ep")
 
     @property
     def has_tensor_parallel(self) -> bool:
@@ -71,13 +72,6 @@ def _with_shards(plan: ParallelPlan, shards: dict[str, int]) -> dict[str, int]:
     for axis, size in plan.mesh.sizes:
         sizes |= shards if axis in {"dp", "cp"} else {axis: size}
     return sizes
-
-
-def _with_experts(plan: ParallelPlan) -> dict[str, int]:
-    """Return the sizes of the axes for experts: those of dp, cp and tp are divided into edp and ep."""
-    outer = {axis: size for axis, size in plan.mesh.sizes if axis not in {"dp", "cp", "tp"}}
-    ranks = plan.shards * plan.mesh.size("tp")
-    return outer | {"edp": ranks // plan.expert_parallel, "ep": plan.expert_parallel}
 
 
 def _torch_mesh(sizes: dict[str, int]) -> Any:

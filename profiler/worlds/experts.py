@@ -39,7 +39,7 @@ def divide_experts(model: nn.Module, group: Any, tensor_mesh: Any = None) -> int
     Raises:
         InputError: The model has no experts, or they do not divide.
     """
-    layers = {path: module for path, module in model.named_modules() if _has_experts(module)}
+    layers = expert_layers(model)
     if not layers:
         msg = f"--expert-parallel divides experts, and {type(model).__name__} has none that are known; {_WHAT}"
         raise InputError(msg)
@@ -49,6 +49,11 @@ def divide_experts(model: nn.Module, group: Any, tensor_mesh: Any = None) -> int
             raise InputError(msg)
         _keep_own(layer, group, tensor_mesh)
     return sum((group.size() - 1) * p.numel() for layer in layers.values() for p in layer.parameters())
+
+
+def expert_layers(model: nn.Module) -> dict[str, Any]:
+    """Return the layers of experts, by their path."""
+    return {path: module for path, module in model.named_modules() if _has_experts(module)}
 
 
 def divided_experts(model: nn.Module) -> Iterator[nn.Module]:

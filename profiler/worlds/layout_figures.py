@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from profiler.projection.communication import StepTime
+    from profiler.worlds.division import Division
     from profiler.worlds.extension import Verified
     from profiler.worlds.mesh import Mesh
     from profiler.worlds.rank_figures import RankFigures
@@ -43,9 +44,9 @@ class RankLayout:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A mesh, and how it trains a model."""
+    """A division over a world, and how it trains a model."""
 
-    mesh: Mesh
+    division: Division
     checkpoint: bool
     microbatches: int
     roles: tuple[RankLayout, ...]
@@ -54,6 +55,11 @@ class Layout:
     #: FLOPs of forward and backward of all ranks, without what checkpointing runs again.
     model_flops: int
     peak_ops_per_s: float
+
+    @property
+    def mesh(self) -> Mesh:
+        """The mesh."""
+        return self.division.mesh
 
     @property
     def slowest(self) -> RankLayout:
@@ -103,24 +109,25 @@ class Layout:
 
 
 def evaluate(
-    mesh: Mesh,
+    division: Division,
     parts: Sequence[tuple[Family, Verified, int]],
     microbatches: int,
     microbatch_tokens: int,
     device: str,
 ) -> Layout:
-    """Return the layout of a mesh.
+    """Return the layout of a division.
 
     Args:
-        mesh: The mesh.
+        division: The mesh, and the ranks that divide experts.
         parts: The families of its ranks, their extensions, and the blocks that each rank holds.
         microbatches: Those of a data-parallel rank.
         microbatch_tokens: Tokens (or samples) of one of them.
         device: The id of the device.
     """
-    roles = tuple(_role(mesh, *part, microbatches, device) for part in parts)
+    mesh = division.mesh
+    roles = tuple(_role(division, *part, microbatches, device) for part in parts)
     return Layout(
-        mesh,
+        division,
         parts[0][0].checkpoint,
         microbatches,
         roles,
@@ -130,12 +137,15 @@ def evaluate(
     )
 
 
-def _role(mesh: Mesh, family: Family, extension: Verified, blocks: int, microbatches: int, device: str) -> RankLayout:
+def _role(
+    division: Division, family: Family, extension: Verified, blocks: int, microbatches: int, device: str
+) -> RankLayout:
+    mesh = division.mesh
     sizes = family.sizes(blocks, mesh.size("pp"), microbatches, mesh.size("dp"))
     figures, is_sure = extension.at(sizes)
     if microbatches == 1:
         figures = replace(figures, levels={n: v for n, v in figures.levels.items() if not n.startswith(LATER)})
-    exchanged = _exchanges(mesh, _stage(family.part, mesh), figures)
+    exchanged = _exchanges(division, _stage(family.part, mesh), figures)
     compute_s, bound_s = _compute_s(figures.seconds)
     return RankLayout(
         family.part,
@@ -177,14 +187,16 @@ def _compute_s(seconds: dict[str, float]) -> tuple[float, float]:
     return max(overlapped(seconds["device"], seconds["launch"]), bound_s), bound_s
 
 
-def _exchanges(mesh: Mesh, stage: int, figures: RankFigures) -> list[Communication]:
+def _exchanges(division: Division, stage: int, figures: RankFigures) -> list[Communication]:
     """Return what the first rank of a stage exchanges, with the groups of the mesh."""
+    mesh = division.mesh
     rank = stage * mesh.size("dp") * mesh.size("tp")
     rows = []
-    for (kind, axis, dtype, payload), calls in figures.exchanges.items():
-        group = mesh.group(rank, axis)
-        wire = calls * wire_bytes(kind, payload, len(group))
-        rows.append(Communication(kind, axis, len(group), group, dtype, calls, calls * payload, wire, "", "forward"))
+    for (kind, axis, dtype, each), (calls, rest) in figures.exchanges.items():
+        group = division.group(rank, axis)
+        payload = calls * each + rest
+        wire = wire_bytes(kind, payload, len(group)) if rest else calls * wire_bytes(kind, each, len(group))
+        rows.append(Communication(kind, axis, len(group), group, dtype, calls, payload, wire, "", "forward"))
     return rows
 
 

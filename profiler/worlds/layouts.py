@@ -7,6 +7,7 @@ at further points; the times are estimates.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import product
 from math import lcm
 from typing import TYPE_CHECKING
 
@@ -14,12 +15,13 @@ from profiler.devices import find_device
 from profiler.devices.server import server_of
 from profiler.errors import InputError, ProfilerError
 from profiler.projection.device_memory import usable_bytes
+from profiler.worlds.division import Division
 from profiler.worlds.layout_figures import Layout, evaluate
 from profiler.worlds.mesh import AXES, Mesh
 from profiler.worlds.plan import ParallelPlan
 from profiler.worlds.role_families import SHARDS, Family, Part, trace_families, traced_points
 from profiler.worlds.saved_activations import saved_bytes
-from profiler.worlds.shortened import divides_evenly, stack_of
+from profiler.worlds.shortened import divides_evenly, experts_of, stack_of
 from profiler.worlds.stages import block_range
 
 if TYPE_CHECKING:
@@ -35,9 +37,9 @@ _MOST_RANKS = 2**17
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A mesh and a way to run it, not yet known to fit."""
+    """A division and a way to run it, not yet known to fit."""
 
-    mesh: Mesh
+    division: Division
     checkpoint: bool
     #: Microbatches of a data-parallel rank, of the step's batch each.
     microbatches: int
@@ -47,9 +49,9 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """A mesh that does not train the model, and why."""
+    """A division that does not train the model, and why."""
 
-    mesh: Mesh
+    division: Division
     checkpoint: bool
     reason: str
 
@@ -104,7 +106,8 @@ class Search:
 def find_layouts(search: Search) -> Layouts:
     """Return the meshes of a world, by estimated tokens per second.
 
-    The axes are pp (1F1B), dp (FSDP2) and tp (within a server); a microbatch is one sequence.
+    The axes are pp (1F1B), dp (FSDP2) and tp (within a server); the experts of a mixture are whole on every rank, or
+    divided over as many ranks as can be. A microbatch is one sequence.
 
     Args:
         search: What is searched for.
@@ -128,7 +131,7 @@ def find_layouts(search: Search) -> Layouts:
         if isinstance(outcome, Layout):
             layouts.append(outcome)
         else:
-            dropped.append(Dropped(one.mesh, one.checkpoint, outcome))
+            dropped.append(Dropped(one.division, one.checkpoint, outcome))
     return Layouts(
         tuple(sorted(layouts, key=lambda layout: (-layout.tokens_per_s, layout.memory_bytes))),
         (*dropped, *too_large),
@@ -151,7 +154,7 @@ def _outcome(
             return extension
         parts.append((family, extension, blocks))
     try:
-        layout = evaluate(one.mesh, parts, one.microbatches, search.microbatch_tokens, search.device)
+        layout = evaluate(one.division, parts, one.microbatches, search.microbatch_tokens, search.device)
     except ProfilerError as error:
         return str(error)
     if usable is not None and layout.memory_bytes > usable:
@@ -168,29 +171,30 @@ def _without_hopeless(
     """
     if usable is None:
         return candidates, []
-    degrees = sorted({one.mesh.size("tp") for one in candidates if not one.checkpoint})
+    degrees = sorted({one.division.mesh.size("tp") for one in candidates if not one.checkpoint})
     saved = saved_bytes(search.step, degrees, search.device)
     left, dropped = [], []
     for one in candidates:
-        size = 0 if one.checkpoint else len(stack.paths) * saved[one.mesh.size("tp")]
+        size = 0 if one.checkpoint else len(stack.paths) * saved[one.division.mesh.size("tp")]
         if size > usable:
             reason = f"the saved activations alone need {size / 2**30:.1f} GiB of {usable / 2**30:.1f} GiB"
-            dropped.append(Dropped(one.mesh, one.checkpoint, reason))
+            dropped.append(Dropped(one.division, one.checkpoint, reason))
         else:
             left.append(one)
     return left, dropped
 
 
 def _candidates(search: Search, stack: Stack, domain: int) -> tuple[list[Candidate], list[Dropped]]:
-    """Return the meshes that divide the world, and those that do not divide the model or the batch."""
+    """Return the divisions of the world, and those that do not divide the model or the batch."""
     candidates, dropped = [], []
     choices = (False, True) if search.checkpoint is None else (search.checkpoint,)
+    experts = experts_of(search.step.target, search.step.dtype)
     for mesh in _meshes(search.world, domain, stack.units):
-        for checkpoint in choices:
+        for division, checkpoint in product(_divisions(mesh, experts, domain), choices):
             try:
-                candidates.append(_candidate(mesh, search, stack, checkpoint=checkpoint))
+                candidates.append(_candidate(division, search, stack, checkpoint=checkpoint))
             except InputError as error:
-                dropped.append(Dropped(mesh, checkpoint, str(error)))
+                dropped.append(Dropped(division, checkpoint, str(error)))
     return candidates, dropped
 
 
@@ -201,13 +205,27 @@ def _meshes(world: int, domain: int, units: int) -> Iterator[Mesh]:
             yield Mesh(tuple((axis, sizes[axis]) for axis in AXES if sizes.get(axis, 1) > 1 or axis == "dp"))
 
 
-def _candidate(mesh: Mesh, search: Search, stack: Stack, *, checkpoint: bool) -> Candidate:
+def _divisions(mesh: Mesh, experts: int, domain: int) -> list[Division]:
+    """Return a mesh with whole layers of experts, and with experts over the most ranks of a server, and of the world.
+
+    Example:
+        >>> [str(one) for one in _divisions(Mesh((("dp", 64),)), 16, 8)]
+        ['dp=64', 'dp=64,ep=8', 'dp=64,ep=16']
+    """
+    ranks, tp = mesh.size("dp") * mesh.size("tp"), mesh.size("tp")
+    counts = [n for n in range(2, experts + 1) if experts % n == 0 and ranks % n == 0 and n % tp == 0]
+    within = [n for n in counts if n <= domain]
+    return [Division(mesh, count) for count in sorted({1, *within[-1:], *counts[-1:]})]
+
+
+def _candidate(division: Division, search: Search, stack: Stack, *, checkpoint: bool) -> Candidate:
     """Return a candidate.
 
     Raises:
         InputError: The batch has too few sequences, or the heads, features or blocks do not divide.
     """
-    dp, pp = mesh.size("dp"), mesh.size("pp")
+    mesh, ep = division.mesh, division.expert_parallel
+    dp, pp, tp = (mesh.size(axis) for axis in ("dp", "pp", "tp"))
     exact = search.batch_tokens / search.microbatch_tokens / dp
     microbatches = round(exact)
     if exact < 1 / 2:
@@ -216,10 +234,12 @@ def _candidate(mesh: Mesh, search: Search, stack: Stack, *, checkpoint: bool) ->
     microbatches = max(1, microbatches)
     if pp > 1:
         ParallelPlan(mesh, "fsdp", None, "1f1b", microbatches)
-    shards = None if divides_evenly(search.step, mesh, lcm(dp, *SHARDS)) else dp
-    family = Family("whole", mesh.size("tp"), checkpoint, stack.others, shards)
+    is_even = divides_evenly(search.step, division, lcm(dp, *SHARDS))
+    # how FSDP2 shards divided experts depends on how many ranks have the same ones
+    shards = None if is_even and ep == 1 else dp
+    family = Family("whole", tp, checkpoint, stack.others, shards, ep)
     parts = tuple((replace(family, part=part), blocks) for part, blocks in _parts(stack, pp))
-    return Candidate(mesh, checkpoint, microbatches, parts)
+    return Candidate(division, checkpoint, microbatches, parts)
 
 
 def _parts(stack: Stack, pp: int) -> Sequence[tuple[Part, int]]:

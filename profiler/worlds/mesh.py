@@ -10,6 +10,8 @@ from profiler.escaping import quoted
 
 #: The axes in the order in which ranks are numbered, the slowest first: tensor parallelism is among neighbours.
 AXES = ("pp", "replicate", "dp", "cp", "tp")
+#: The axes whose ranks divide experts.
+_EXPERT_AXES = frozenset({"dp", "cp", "tp"})
 _EXAMPLE = "write for example --mesh dp=8,tp=8,pp=16"
 #: The most ranks of a world: torch makes a process group for each row of the mesh.
 _MAX_RANKS = 2**17
@@ -75,6 +77,18 @@ class Mesh:
     def __str__(self) -> str:
         """Return the axes as they are written on the command line."""
         return ",".join(f"{name}={size}" for name, size in self.sizes)
+
+
+def expert_mesh(mesh: Mesh, expert_parallel: int) -> Mesh:
+    """Return the mesh of the parameters of experts: the axes dp, cp and tp are divided into edp and ep.
+
+    Example:
+        >>> str(expert_mesh(Mesh((("pp", 2), ("dp", 8), ("tp", 2))), 4))
+        'pp=2,edp=4,ep=4'
+    """
+    outer = tuple((axis, size) for axis, size in mesh.sizes if axis not in _EXPERT_AXES)
+    ranks = prod(size for axis, size in mesh.sizes if axis in _EXPERT_AXES)
+    return Mesh((*outer, ("edp", ranks // expert_parallel), ("ep", expert_parallel)))
 
 
 def parse_mesh(text: str, world: int | None = None, context_parallel: int = 1) -> Mesh:

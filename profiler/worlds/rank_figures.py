@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 #: Collectives of one kind: kind, axis, dtype, and the payload of one call in bytes.
 Exchange = tuple[Kind, str, str, int]
-_EXCHANGE = "exchange"
+_EXCHANGE, _REST = "exchange", "rest of exchange"
 #: The part of a step that one of a single microbatch does not have.
 LATER = "later"
 #: Blocks that have levels of their own, from each end: those between are like the second from an end.
@@ -54,14 +54,15 @@ class RankFigures:
         return max(self.levels.values(), default=0)
 
     @property
-    def exchanges(self) -> dict[Exchange, int]:
-        """The calls of each kind of collective."""
-        rows: dict[Exchange, int] = {}
+    def exchanges(self) -> dict[Exchange, tuple[int, int]]:
+        """The calls of each kind of collective, and the bytes of their payloads beyond that of one, times the calls."""
+        rows: dict[Exchange, tuple[int, int]] = {}
         for name, calls in self.counts.items():
-            kind, _, rest = name.partition(":")
+            kind, _, what = name.partition(":")
             if kind == _EXCHANGE and calls:
-                what, axis, dtype, payload = rest.split(":")
-                rows[cast("Kind", what), axis, dtype, int(payload)] = calls
+                collective, axis, dtype, payload = what.split(":")
+                rest = self.counts.get(f"{_REST}:{what}", 0)
+                rows[cast("Kind", collective), axis, dtype, int(payload)] = calls, rest
         return rows
 
 
@@ -88,11 +89,10 @@ def _calls(rows: Iterable[Communication]) -> Counter[str]:
     calls: Counter[str] = Counter()
     for row in rows:
         each, rest = divmod(row.payload_bytes, row.calls)
-        # calls of different sizes cannot be told apart in a row: a part of a byte would make the extension fail
-        name = f"{_EXCHANGE}:{row.kind}:{row.axis}:{row.dtype}:{each}"
-        calls[name] += row.calls
-        if rest:
-            calls[f"uneven {name}"] += rest
+        what = f"{row.kind}:{row.axis}:{row.dtype}:{each}"
+        calls[f"{_EXCHANGE}:{what}"] += row.calls
+        if rest:  # calls of different sizes cannot be told apart in a row
+            calls[f"{_REST}:{what}"] += rest
     return calls
 
 

@@ -1,4 +1,4 @@
-"""Families of ranks whose figures are traced once and extended: one for each role, tensor-parallel degree and step.
+"""Families of ranks whose figures are traced once and extended: one for each role, degrees of tp and ep, and step.
 
 The ranks of a family differ in how many blocks they hold, in the microbatches, in the stages of the pipeline and in the
 ranks over which parameters are sharded.
@@ -46,6 +46,8 @@ class Family:
     others: int
     #: The only number of shards of the family; None if parameters divide evenly, so that any number can be extended to.
     shards: int | None
+    #: Ranks that divide the experts of a layer.
+    expert_parallel: int = 1
 
     @property
     def stages(self) -> int:
@@ -114,7 +116,7 @@ class Family:
         units = sizes.blocks * stages
         axes = {"pp": stages, "dp": sizes.shards, "tp": self.tp}
         mesh = Mesh(tuple((axis, axes[axis]) for axis in AXES if axes.get(axis, 1) > 1 or axis == "dp"))
-        plan = ParallelPlan(mesh, "fsdp", None, "1f1b", sizes.microbatches, "bfloat16")
+        plan = ParallelPlan(mesh, "fsdp", None, "1f1b", sizes.microbatches, "bfloat16", self.expert_parallel)
         blocks = units if self.part == "whole" else units - self.others
         batch = sizes.microbatches * (step.batch or 1)
         own = replace(step, blocks=blocks, batch=batch, checkpoint=self.checkpoint)

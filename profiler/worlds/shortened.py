@@ -13,6 +13,7 @@ from profiler.errors import InputError
 from profiler.run.step_options import repeated_blocks
 from profiler.targets import build_called, resolve
 from profiler.worlds.divide import styles_for
+from profiler.worlds.experts import expert_layers
 from profiler.worlds.plan import ParallelPlan
 from profiler.worlds.private_names import find
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Container
 
     from profiler.targets import Target
-    from profiler.worlds.mesh import Mesh
+    from profiler.worlds.division import Division
     from profiler.worlds.step import Step
 
 
@@ -102,15 +103,16 @@ def longest_sequence(target: str, dtype: str | None) -> int | None:
     return most if isinstance(most, int) and most > 0 else None
 
 
-def divides_evenly(step: Step, mesh: Mesh, shards: int) -> bool:
+def divides_evenly(step: Step, division: Division, shards: int) -> bool:
     """Return whether the first dimension of every parameter divides over so many *shards*, after the axis tp.
 
     Raises:
         InputError: The layers do not divide over the axis tp, or no plan is known.
     """
     model, _ = _whole(step.target, step.dtype)
+    mesh, ep = division.mesh, division.expert_parallel
     tp = mesh.size("tp")
-    styles = styles_for(model, ParallelPlan(mesh, "fsdp", microbatches=mesh.size("pp")))
+    styles = styles_for(model, ParallelPlan(mesh, "fsdp", microbatches=mesh.size("pp"), expert_parallel=ep))
     for name, parameter in model.named_parameters():
         module = name.rpartition(".")[0]
         is_rowwise = isinstance(model.get_submodule(module), nn.Embedding)
@@ -119,6 +121,12 @@ def divides_evenly(step: Step, mesh: Mesh, shards: int) -> bool:
         if not parameter.dim() or parameter.shape[0] % (shards * divided):
             return False
     return True
+
+
+def experts_of(target: str, dtype: str | None) -> int:
+    """Return the experts of each layer of experts; 1 if a model has none, or layers with different numbers of them."""
+    counts = {layer.num_experts for layer in expert_layers(_whole(target, dtype)[0]).values()}
+    return counts.pop() if len(counts) == 1 else 1
 
 
 def block_paths(target: str, dtype: str | None, blocks: int) -> tuple[str, ...]:

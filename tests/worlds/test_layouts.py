@@ -15,6 +15,7 @@ from profiler.errors import InputError
 from profiler.projection import project
 from profiler.projection.communication import step_time
 from profiler.report.layout_tables import DroppedRow, LayoutReport, LayoutRow, layouts_csv, layouts_json, layouts_text
+from profiler.worlds.division import Division
 from profiler.worlds.extension import Basis, Extension, Sizes, Verified, verify
 from profiler.worlds.fake_world import fake_ranks
 from profiler.worlds.figures_worker import SmallRank, figures_of
@@ -36,6 +37,10 @@ LLAMA = {
     "model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": 128, "intermediate_size": 256,
     "num_attention_heads": 8, "num_key_value_heads": 4, "num_hidden_layers": 12, "vocab_size": 512,
     "max_position_embeddings": 256,
+}  # fmt: skip
+MIXTRAL = LLAMA | {
+    "model_type": "mixtral", "architectures": ["MixtralForCausalLM"], "num_hidden_layers": 8, "num_local_experts": 4,
+    "num_experts_per_tok": 2,
 }  # fmt: skip
 NETS = """
 from torch import nn
@@ -72,9 +77,17 @@ def plain():
 
 @pytest.fixture
 def llama(tmp_path):
-    folder = tmp_path / "llama"
+    return target_of(LLAMA, tmp_path / "llama")
+
+
+@pytest.fixture
+def mixtral(tmp_path):
+    return target_of(MIXTRAL, tmp_path / "mixtral")
+
+
+def target_of(config, folder):
     folder.mkdir()
-    (folder / "config.json").write_text(json.dumps(LLAMA))
+    (folder / "config.json").write_text(json.dumps(config))
     return f"hf:{folder}/config.json"
 
 
@@ -100,9 +113,9 @@ def extension_of(family, step):
     return verified
 
 
-def whole_profile(step, mesh, microbatches, rank=0):
+def whole_profile(step, mesh, microbatches, rank=0, expert_parallel=1):
     """Return the profile of a rank of the whole model, traced as ``profiler TARGET --mesh`` does."""
-    plan = ParallelPlan(parse_mesh(mesh), "fsdp", None, "1f1b", microbatches, "bfloat16")
+    plan = ParallelPlan(parse_mesh(mesh), "fsdp", None, "1f1b", microbatches, "bfloat16", expert_parallel)
     with fake_ranks(rank, plan.mesh.world):
         return profile_rank(replace(step, batch=microbatches), plan)
 
@@ -130,7 +143,7 @@ def test_a_sharded_model_of_nine_blocks_is_extended_to_what_its_whole_trace_has(
     family = Family("whole", 1, checkpoint=False, others=2, shards=None)
     extension = extension_of(family, step)
     for mesh, microbatches in (("dp=2", 5), ("dp=8", 1)):
-        layout = evaluate(parse_mesh(mesh), [(family, extension, 9)], microbatches, 1, DEVICE)
+        layout = evaluate(Division(parse_mesh(mesh)), [(family, extension, 9)], microbatches, 1, DEVICE)
         profile = whole_profile(step, mesh, microbatches)
         assert_is_the_trace(layout.roles[0], profile)
         assert layout.tokens == microbatches * parse_mesh(mesh).world
@@ -141,8 +154,20 @@ def test_a_sharded_model_of_nine_blocks_is_extended_to_what_its_whole_trace_has(
 def test_a_llama_of_twelve_blocks_is_extended_to_what_its_whole_trace_has(llama):
     step = search_of(llama, 8, DEVICE, 10_000, sequence=32).step
     family = Family("whole", 2, checkpoint=True, others=0, shards=None)
-    layout = evaluate(parse_mesh("dp=4,tp=2"), [(family, extension_of(family, step), 12)], 3, 32, DEVICE)
+    layout = evaluate(Division(parse_mesh("dp=4,tp=2")), [(family, extension_of(family, step), 12)], 3, 32, DEVICE)
     assert_is_the_trace(layout.roles[0], whole_profile(replace(step, checkpoint=True), "dp=4,tp=2", 3))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:FSDP2-wrapped module")  # of torch, for a language model's logits
+@pytest.mark.parametrize("mesh", ["dp=8", "dp=2,tp=2"])
+def test_a_mixture_whose_experts_are_divided_is_extended_to_what_its_whole_trace_has(mixtral, mesh):
+    step = search_of(mixtral, 8, DEVICE, 10_000, sequence=32).step
+    division = Division(parse_mesh(mesh), expert_parallel=4)
+    dp, tp = (division.mesh.size(axis) for axis in ("dp", "tp"))
+    family = Family("whole", tp, checkpoint=False, others=0, shards=dp, expert_parallel=4)
+    layout = evaluate(division, [(family, extension_of(family, step), 8)], 3, 32, DEVICE)
+    assert_is_the_trace(layout.roles[0], whole_profile(step, mesh, 3, expert_parallel=4))
 
 
 @pytest.mark.slow
@@ -150,7 +175,7 @@ def test_a_llama_of_twelve_blocks_is_extended_to_what_its_whole_trace_has(llama)
 def test_a_stage_of_a_pipeline_is_extended_to_what_its_whole_trace_has(nets, part, rank):
     step = Step(f"{nets}:long", ("8",), 1, train=True, optimizer="adamw")
     family = Family(part, 1, checkpoint=False, others=2, shards=None)
-    role = evaluate(parse_mesh("pp=2,dp=2"), [(family, extension_of(family, step), 6)], 5, 1, DEVICE).roles[0]
+    role = evaluate(Division(parse_mesh("pp=2,dp=2")), [(family, extension_of(family, step), 6)], 5, 1, DEVICE).roles[0]
     profile = whole_profile(step, "pp=2,dp=2", 5, rank)
     assert (role.macs, role.params) == (profile.totals.macs, profile.totals.params)
     assert role.sent_bytes == sum(row.wire_bytes for row in profile.communication)
@@ -228,8 +253,8 @@ def test_a_search_that_cannot_be_is_refused_in_one_line(nets, capsys, words, mes
 
 def test_parameters_divide_evenly_or_not(nets):
     step = Step(f"{nets}:net")
-    assert divides_evenly(step, parse_mesh("dp=8"), 8)
-    assert not divides_evenly(step, parse_mesh("dp=16"), 16)  # the last layer has 8 rows
+    assert divides_evenly(step, Division(parse_mesh("dp=8")), 8)
+    assert not divides_evenly(step, Division(parse_mesh("dp=16")), 16)  # the last layer has 8 rows
 
 
 def test_the_groups_of_a_rank_are_those_that_torch_makes():
@@ -241,12 +266,24 @@ def test_meshes_that_fit_are_ranked_and_the_others_have_a_reason(nets, monkeypat
     monkeypatch.setattr("profiler.worlds.role_families.cpu_count", lambda: 1)
     search = Search(Step(f"{nets}:net", ("8",), 1, train=True, optimizer="sgd"), 2, DEVICE, 16, 1, checkpoint=False)
     found = find_layouts(search)
-    assert [str(layout.mesh) for layout in found.ranked] == ["dp=2"]
+    assert [str(layout.division) for layout in found.ranked] == ["dp=2"]
     assert found.ranked[0].tokens == 16
     assert found.ranked[0].mfu > 0
-    reasons = {str(one.mesh): one.reason for one in found.dropped}
+    reasons = {str(one.division): one.reason for one in found.dropped}
     assert reasons["dp=1,tp=2"].startswith("no tensor-parallel plan is known for Sequential")
     assert "11 blocks do not divide into 2 stages" in reasons["pp=2,dp=1"]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:FSDP2-wrapped module")  # of torch, for a language model's logits
+def test_a_mixture_is_also_laid_out_with_its_experts_divided(mixtral):
+    found = find_layouts(search_of(mixtral, 2, DEVICE, 1024, sequence=32, checkpoint=False))
+    layouts = {str(one.division): one for one in found.ranked}
+    assert {"dp=2", "dp=2,ep=2", "dp=1,tp=2,ep=2"} <= layouts.keys()
+    divided, whole = (layouts[name].roles[0] for name in ("dp=2,ep=2", "dp=2"))
+    assert divided.macs == whole.macs, "routing is balanced"
+    reasons = {str(one.division): one.reason for one in found.dropped}
+    assert "experts" in reasons["dp=1,tp=2"], "transformers' plan divides each expert, which torch has no style for"
 
 
 def rows():
