@@ -161,18 +161,23 @@ def read_prices(path: Path) -> dict[str, float]:
         InputError: The file cannot be read, lacks a column, or has a price that is no number.
     """
     reader = csv.DictReader(io.StringIO(read_text(path, InputError, _PRICE_HINT, _MAX_BYTES)))
-    missing = [column for column in ("device", "price") if column not in (reader.fieldnames or [])]
+    try:
+        fields, rows = reader.fieldnames or [], [(reader.line_num, row) for row in reader]
+    except csv.Error as error:
+        msg = f"{path}, line {reader.line_num + 1}: {error}; give {_PRICE_HINT}"
+        raise InputError(msg) from error
+    missing = [column for column in ("device", "price") if column not in fields]
     if missing:
         msg = f"{path} has no column {' and no column '.join(missing)}; give {_PRICE_HINT}"
         raise InputError(msg)
     prices: dict[str, float] = {}
-    for row in reader:
+    for line, row in rows:
         try:
             prices[(row["device"] or "").strip()] = price = float(row["price"] or "")
         except ValueError as error:
-            msg = f"{path}, line {reader.line_num}: the price is {row['price']!r}; write a number"
+            msg = f"{path}, line {line}: the price is {row['price']!r}; write a number"
             raise InputError(msg) from error
         if not 0 <= price < float("inf"):
-            msg = f"{path}, line {reader.line_num}: the price is {price:g}; write a number that is not negative"
+            msg = f"{path}, line {line}: the price is {price:g}; write a number that is not negative"
             raise InputError(msg)
     return prices

@@ -97,19 +97,19 @@ def read_measured_passes(path: Path, *, mode: Mode, step: Step) -> list[Measured
         InputError: The file cannot be read, lacks a column, or has a value that is no number.
     """
     reader = csv.DictReader(io.StringIO(read_text(path, InputError, _HINT, _MAX_BYTES)))
-    columns = reader.fieldnames or []
-    missing = [column for column in _NEEDED if column not in columns]
-    if missing:
-        msg = f"{path} has no column {' and no column '.join(missing)}; give {_HINT}"
-        raise InputError(msg)
     try:
+        columns = reader.fieldnames or []
+        missing = [column for column in _NEEDED if column not in columns]
+        if missing:
+            msg = f"{path} has no column {' and no column '.join(missing)}; give {_HINT}"
+            raise InputError(msg)
         rows = [
             _measured_pass(row, f"{path}, line {reader.line_num}")
             for row in reader
             if (row.get("mode") or mode) == mode and (row.get("step") or step) == step
         ]
     except csv.Error as error:
-        msg = f"{path}, line {reader.line_num}: {error}; give {_HINT}"
+        msg = f"{path}, line {reader.line_num + 1}: {error}; give {_HINT}"
         raise InputError(msg) from error
     return rows
 

@@ -72,6 +72,8 @@ def test_what_was_fitted_to_times_in_another_unit_can_be_read(capsys, tmp_path, 
         ("target,ms,precision\nresnet18,1,int7\n", "there is no precision 'int7'"),
         ("target,ms\nresnet18,1\nalexnet,1\nvgg11,2\n", "too few to fit to"),
         ("target,ms,batch\nresnet18,1,2.5\n", "batch is '2.5'; write a whole number"),
+        ("target,m\rs\nresnet18,1\n", "line 1: new-line character"),
+        ("target,ms\nresnet18,1\nalexnet,9\r0\n", "line 3: new-line character"),
         ("target,ms\nresnet99,1\n", "0 measurements could be used"),
     ],
 )

@@ -149,3 +149,16 @@ def on_cuda():
 def test_every_kernel_of_cuda_is_counted_or_known_to_be_uncounted():
     uncounted = {operator.split(".")[1] for operator in on_cuda() if rule_for(operator) is None}
     assert uncounted <= UNCOUNTED_ON_CUDA
+
+
+@pytest.mark.parametrize(
+    ("operator", "is_free"),
+    [
+        ("aten._dimI.default", True),
+        ("aten._coalesced_.default", True),
+        ("aten.mm.default", False),
+        ("torchvision._dimI.default", False),
+    ],
+)
+def test_what_only_asks_or_notes_is_free_in_torchs_own_library(operator, is_free):
+    assert free.is_free(operator) == is_free
