@@ -12,6 +12,7 @@ from torch import nn
 import profiler
 from profiler.projection import project
 from profiler.projection.device_pass import DevicePass, ProfileWork
+from profiler.projection.roofline import RooflineTime
 
 N = 1024
 #: Without a bandwidth, so that compute alone counts. Vectors: 1 TFLOP/s, and twice that in pairs of 16 bits.
@@ -77,3 +78,9 @@ def test_a_deployed_model_keeps_narrow_activations_between_its_operators():
     """Under int8, a product of N³ reads N² weights and N² inputs and writes N², a byte each."""
     (work,) = project_layer(nn.Linear(N, N, bias=False), N, N, device=TOY, precision="int8", mode="deployed").works
     assert (work.bytes, work.quantise_bytes) == (3 * N**2, 0)
+
+
+@pytest.mark.parametrize(("compute_s", "memory_s", "limit"), [(2.0, 1.0, "compute"), (1.0, 2.0, "bandwidth")])
+def test_the_longer_of_two_times_that_overlap_is_the_limit(compute_s, memory_s, limit):
+    time = RooflineTime(compute_s, memory_s)
+    assert (time.seconds, time.limit) == (2.0, limit)
