@@ -157,20 +157,29 @@ def test_weights_alone_compute_in_sixteen_bits():
     assert projection.bound_s.value == pytest.approx(2 * 4096**3 / 4e12)
 
 
-def test_the_precision_of_a_model_is_that_of_most_products_and_without_any_that_of_most_parameters():
+@pytest.mark.parametrize(
+    ("widths", "multiplies", "precision"), [((8, 4), True, "fp16"), ((8, 4), False, "fp32"), ((4, 8), False, "fp16")]
+)
+def test_the_precision_of_a_model_is_that_of_most_products_or_else_of_most_parameters(widths, multiplies, precision):
     class Mixed(nn.Module):
-        def __init__(self, multiplies):
+        def __init__(self):
             super().__init__()
-            self.wide, self.narrow = nn.Embedding(100, 8), nn.Embedding(100, 4, dtype=torch.float16)
-            self.multiplies = multiplies
+            self.wide = nn.Embedding(100, widths[0])
+            self.narrow = nn.Embedding(100, widths[1], dtype=torch.float16)
 
         def forward(self, rows):
-            narrow = self.narrow(rows)
-            return self.wide(rows), narrow @ narrow.mT if self.multiplies else narrow
+            half = self.narrow(rows)
+            return self.wide(rows), half @ half.mT if multiplies else half
 
-    rows = torch.zeros(4, 6, dtype=torch.long)
-    names = [choose_precision(profiler.count(Mixed(multiplies), rows), TOY, None).name for multiplies in (True, False)]
-    assert names == ["fp16", "fp32"]
+    profile = profiler.count(Mixed(), torch.zeros(4, 6, dtype=torch.long))
+    assert choose_precision(profile, TOY, None).name == precision
+
+
+def test_a_device_of_integers_alone_is_projected_in_the_precisions_that_it_has():
+    device = replace(TOY, peak_ops_per_s={"int8": TOY.peak_ops_per_s["int8"]})
+    projection = project(linear(64, 64), device, precision="int8", model=TABLE)
+    assert "int8" in [row.precision for row in projection.what_if]
+    assert "fp32" not in [row.precision for row in projection.what_if]
 
 
 def test_a_projection_says_where_its_figures_come_from():
