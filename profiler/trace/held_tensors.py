@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from profiler.trace.frozen_scripts import frozen_weights
 from profiler.trace.module_paths import walk
-from profiler.trace.sharded_parameters import gathered_copies, kept_parameters, shards_of
+from profiler.trace.sharded_parameters import gathered_copies, kept_parameters, shards_of, unreduced_gradients
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +31,7 @@ class Holdings:
         """List what *model* holds; None holds nothing."""
         #: The modules with each of their paths, parents first.
         self.places = list(walk(model)) if model is not None else []
-        modules = list(dict.fromkeys([module for _, module in self.places]))
+        self._modules = modules = list(dict.fromkeys([module for _, module in self.places]))
         shards = shards_of(modules)
         #: The gathered copies that stand in the place of shards.
         self.copies = list(gathered_copies(modules, shards))
@@ -52,6 +52,12 @@ class Holdings:
             self.rows.append((path, module, True, parameters, buffers))
             self.parameters += parameters
             self.buffers += buffers
+
+    @property
+    def gradients(self) -> Iterator[torch.Tensor]:
+        """Yield the gradients of the parameters, and those that FSDP2 has yet to reduce."""
+        yield from (parameter.grad for parameter in self.parameters if parameter.grad is not None)
+        yield from unreduced_gradients(self._modules)
 
     @property
     def tensors(self) -> Iterator[torch.Tensor]:

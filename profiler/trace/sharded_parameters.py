@@ -21,13 +21,7 @@ Shards = dict[tuple[int, str], "torch.Tensor"]
 
 def shards_of(modules: Iterable[nn.Module]) -> Shards:
     """Return the shards of the parameters that FSDP2 manages; empty if none of the *modules* is sharded by it."""
-    sharded: Any = getattr(sys.modules.get("torch.distributed.fsdp"), "FSDPModule", None)
-    if sharded is None:
-        return {}
-    states = [module._get_fsdp_state() for module in modules if isinstance(module, sharded)]
-    return {
-        slot: parameter.sharded_param for state in states for parameter in _managed(state) for slot in _slots(parameter)
-    }
+    return {slot: parameter.sharded_param for parameter in _managed_of(modules) for slot in _slots(parameter)}
 
 
 def kept_parameters(module: nn.Module, shards: Shards) -> list[torch.Tensor | None]:
@@ -41,6 +35,28 @@ def gathered_copies(modules: Iterable[nn.Module], shards: Shards) -> Iterator[to
         for name, parameter in module._parameters.items():
             if parameter is not None and shards.get((id(module), name), parameter) is not parameter:
                 yield parameter
+
+
+def unreduced_gradients(modules: Iterable[nn.Module]) -> Iterator[torch.Tensor]:
+    """Yield the whole gradients that FSDP2 accumulates over microbatches, until it reduces them to shards.
+
+    Source: FSDPParam in torch/distributed/fsdp/_fully_shard/_fsdp_param.py.
+    """
+    for parameter in _managed_of(modules):
+        whole = getattr(parameter, "_unsharded_param", None)  # since the first gather
+        before_2_15 = getattr(parameter, "unsharded_accumulated_grad", None)
+        for gradient in (before_2_15, None if whole is None else whole.grad):
+            if gradient is not None:
+                yield gradient
+
+
+def _managed_of(modules: Iterable[nn.Module]) -> Iterator[Any]:
+    """Yield what FSDP knows of each parameter of the *modules* that it shards."""
+    sharded: Any = getattr(sys.modules.get("torch.distributed.fsdp"), "FSDPModule", None)
+    if sharded is not None:
+        for module in modules:
+            if isinstance(module, sharded):
+                yield from _managed(module._get_fsdp_state())
 
 
 def _managed(state: Any) -> Iterator[Any]:

@@ -65,8 +65,7 @@ class StorageMarks:
 
     def mark_gradients(self, holdings: Holdings | None = None) -> None:
         """Mark the current gradients of the model's own parameters."""
-        parameters = (holdings or Holdings(self._model)).parameters
-        self._mark([gradient for parameter in parameters if (gradient := parameter.grad) is not None], "gradient")
+        self._mark(list((holdings or Holdings(self._model)).gradients), "gradient")
 
     def mark_optimizer_states(self, optimizer: torch.optim.Optimizer, *, begins: bool) -> None:
         """Mark the states of an optimizer and the gradients of its parameters. What is new when it *begins* existed."""

@@ -254,6 +254,7 @@ def test_a_stage_of_transformers_under_fsdp_reduces_its_gradients_once_a_step(ra
     p = rank_of("pp=2,dp=2", rank, step=step, data_parallel="fsdp", microbatches=4)
     gradients = 4 * p.totals.global_params
     assert total(p, "reduce_scatter") == gradients
+    assert p.totals.peak_memory["gradient"] == gradients, "whole ones, until the last microbatch"
 
 
 def test_fsdp_gathers_in_the_dtype_that_is_asked_for_and_reduces_in_float32():
