@@ -159,7 +159,10 @@ def megatron_flops_per_token(shape: dict[str, int], sequence: int) -> float:
 
 def main() -> None:
     """Print the table."""
-    cases = [case for case in published_runs() if not sys.argv[1:] or case["id"] in sys.argv[1:]]
+    wanted, runs = sys.argv[1:], published_runs()
+    if unknown := {*wanted} - {case["id"] for case in runs}:
+        sys.exit(f"{RUNS.name} has no run {', '.join(sorted(unknown))}")
+    cases = [case for case in runs if not wanted or case["id"] in wanted]
     print(f"{'case':32} {'bound':>7} {'estimate':>8} {'range':>12} {'published':>9} {'ratio':>5} {'in range':>8}")
     rows = []
     for case in cases:

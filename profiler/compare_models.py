@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 #: A model, its positional arguments, and if needed its keyword arguments.
 Call = tuple[Any, ...]
+_LENGTHS_OF_CALL = range(1, 4)
 
 
 def compare(
@@ -52,7 +53,7 @@ def compare(
 
     devices = [find_device(name) for name in on]
     for name, entry in models.items():
-        if not isinstance(entry, Profile) and not (isinstance(entry, tuple) and 1 <= len(entry) <= 3):  # noqa: PLR2004 - model, args, kwargs
+        if not isinstance(entry, Profile) and not (isinstance(entry, tuple) and len(entry) in _LENGTHS_OF_CALL):
             msg = f"{name!r} is neither a profile nor (model, args) or (model, args, kwargs)"
             raise InputError(msg)
     counted = [counted_row(name, partial(_profile, entry), devices, precision) for name, entry in models.items()]

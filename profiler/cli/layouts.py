@@ -15,7 +15,8 @@ from profiler.values.modes import Mode
 
 if TYPE_CHECKING:
     from profiler.report.layout_tables import LayoutReport
-    from profiler.worlds.layouts import Layouts, Search
+    from profiler.worlds.layout_candidates import Search
+    from profiler.worlds.layouts import Layouts
 
 
 @app.command(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from profiler.errors import InputError
 from profiler.targets import TensorInput, resolve
 from profiler.targets.input_specs import Spec, parse
-from profiler.worlds.layouts import Search
+from profiler.worlds.layout_candidates import Search
 from profiler.worlds.shortened import longest_sequence
 from profiler.worlds.step import Step
 

@@ -19,9 +19,10 @@ from profiler.worlds.division import Division
 from profiler.worlds.extension import Basis, Extension, Sizes, Verified, verify
 from profiler.worlds.fake_world import fake_ranks
 from profiler.worlds.figures_worker import SmallRank, figures_of
+from profiler.worlds.layout_candidates import Search
 from profiler.worlds.layout_figures import evaluate
 from profiler.worlds.layout_step import search_of
-from profiler.worlds.layouts import Search, find_layouts
+from profiler.worlds.layouts import find_layouts
 from profiler.worlds.mesh import Mesh, parse_mesh
 from profiler.worlds.plan import ParallelPlan
 from profiler.worlds.rank_figures import RankFigures
@@ -72,6 +73,13 @@ def two_stacks():
 
 def plain():
     return nn.Linear(8, 8)
+
+class Raising(Block):
+    def forward(self, x):
+        raise ValueError("no luck")
+
+def raising():
+    return nn.Sequential(*(Raising() for _ in range(4)))
 """
 
 
@@ -284,6 +292,14 @@ def test_a_mixture_is_also_laid_out_with_its_experts_divided(mixtral):
     assert divided.macs == whole.macs, "routing is balanced"
     reasons = {str(one.division): one.reason for one in found.dropped}
     assert "experts" in reasons["dp=1,tp=2"], "transformers' plan divides each expert, which torch has no style for"
+
+
+def test_a_model_that_raises_is_an_error_and_not_a_model_that_does_not_fit(nets, capsys):
+    words = ["layouts", f"{nets}:raising", "--world", "1", "--on", DEVICE, "--batch-tokens", "1", "--input", "16", "-q"]
+    status, out, err = run(capsys, *words)
+    assert (status, out) == (3, "")
+    assert "raised ValueError: no luck" in err
+    assert err.count("\n") == 1
 
 
 def rows():
