@@ -96,11 +96,15 @@ class OperatorPlan(NamedTuple):
     #: Runs it: for a plain operator torch's own function, without the layers of Python around it; for some, such as the
     #: recurrent layers of oneDNN, one that returns on ``meta`` what the CPU returns.
     run: Callable[..., Any]
+    #: Whether it returns views only. Flags are read while the model runs: a member of an enumeration takes longer.
+    is_view: bool
     kind: DispatchKind
     readers: ValueReaders | None
     #: Maps the number of positional arguments to the positions, among these, of those that may be or contain tensors.
     tensor_positions: tuple[tuple[int, ...], ...]
     effect: Effect
+    #: Whether its result is left unwritten, or filled with zeros.
+    is_allocation: bool
     exchange: ExchangeBuffers | None
     #: Keeps the operator alive, so that no other has its ``id``.
     operator: Any
@@ -119,7 +123,18 @@ def plan_of(func: Any) -> OperatorPlan:
         kind, readers, positions, effect = classify(func)
         is_plain = type(func) is OpOverload and kind in _PLAIN and readers is None and not _is_special(func)
         run = _REPLACED.get(func) or (func._op if is_plain else func)
-        plan = PLANS[id(func)] = OperatorPlan(is_plain, run, kind, readers, positions, effect, exchange_of(func), func)
+        plan = PLANS[id(func)] = OperatorPlan(
+            is_plain=is_plain,
+            run=run,
+            is_view=kind is DispatchKind.VIEW,
+            kind=kind,
+            readers=readers,
+            tensor_positions=positions,
+            effect=effect,
+            is_allocation=effect in {Effect.ALLOCATES, Effect.ZEROS},
+            exchange=exchange_of(func),
+            operator=func,
+        )
     return plan
 
 

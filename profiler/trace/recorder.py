@@ -150,7 +150,7 @@ class Recorder(PlainDispatchMode):
             path, phase = state.current, state.phase  # the module that created the last node goes on
         else:
             path, phase = self._locate(plan, args)
-        if plan.kind is not DispatchKind.VIEW:
+        if not plan.is_view:
             with self._lock:
                 self._record((func, path, phase), plan, args, kwargs, result)
         return result
@@ -190,7 +190,7 @@ class Recorder(PlainDispatchMode):
             self._before_overwrite((*args, *kwargs.values()))
         result = plan.run(*args, **kwargs)
         path, phase = self._locate(plan, args)
-        if plan.kind is not DispatchKind.VIEW:
+        if not plan.is_view:
             with self._lock:
                 self._record((func, path, phase), plan, args, kwargs, result)
         elif func is LIFT:
@@ -228,16 +228,16 @@ class Recorder(PlainDispatchMode):
         if producer[0] is _BATCH_NORM and args[0].is_meta and not args[5]:
             tracked = 1  # the batch statistics in evaluation mode: empty on other devices, allocated on meta
         read = storages.read(items, positions, producer[0], specs)
-        if plan.exchange is ExchangeBuffers.WAITS:
+        exchange = plan.exchange
+        if exchange is not None and exchange is ExchangeBuffers.WAITS:
             hand_over(storages.storages, read, results)
         written = storages.write(results, producer, specs, tracked)
-        if plan.exchange is not None:
-            mark_exchanged(storages.storages, plan.exchange, read, written)
+        if exchange is not None:
+            mark_exchanged(storages.storages, exchange, read, written)
         if plan.readers is not None:
             specs.read_values(plan.readers, args, kwargs or {}, items)
-        effect = plan.effect
-        if storages.unproven or effect is Effect.ALLOCATES or effect is Effect.ZEROS:
-            self.unseen.on_operator(producer, effect, args, kwargs, result)
+        if storages.unproven or plan.is_allocation:
+            self.unseen.on_operator(producer, plan, args, kwargs, result)
         names = tuple(kwargs) if kwargs else ()
         if not self._modules.thread.state.whole_calls:
             self._waiting.append((producer, items, names, results if is_sequence else results[0], (read, written)))

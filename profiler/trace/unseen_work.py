@@ -32,6 +32,7 @@ from profiler.trace.storage_ref import Contents
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from profiler.trace.dispatch_kind import OperatorPlan
     from profiler.trace.module_stack import ModuleStack
     from profiler.trace.storage_ref import Producer, StorageRef
     from profiler.trace.storage_tracker import StorageTracker
@@ -116,7 +117,7 @@ class UnseenWork:
         else:
             self._storages.adopt(tensor, None, "input")
 
-    def on_operator(self, producer: Producer, effect: Effect, args: Any, kwargs: Any, result: Any) -> None:
+    def on_operator(self, producer: Producer, plan: OperatorPlan, args: Any, kwargs: Any, result: Any) -> None:
         """Look at the operands that nothing is known to have written; note what the operator leaves unwritten."""
         func, _, phase = producer
         unproven = list(self._storages.unproven)
@@ -125,11 +126,10 @@ class UnseenWork:
             targets = set(map(id, tensors_in(overwritten(func, args, kwargs))))
             for tensor, storage in unproven:
                 self._look_at(func, tensor, storage, is_overwritten=id(tensor) in targets)
-        if effect in {Effect.ALLOCATES, Effect.ZEROS} and (self._modules.scope() is not None or phase == "backward"):
-            if self._modules.is_whole:
-                return
+        is_inside = plan.is_allocation and (phase == "backward" or self._modules.scope() is not None)
+        if is_inside and not self._modules.is_whole:
             for tensor in tensors_in(result):
-                self._on_allocation(func, effect, tensor)
+                self._on_allocation(func, plan.effect, tensor)
 
     def on_output(self, output: Any) -> None:
         """Look at what the model returns."""
