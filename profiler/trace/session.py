@@ -17,6 +17,7 @@ from profiler.trace.held_tensors import Holdings
 from profiler.trace.inventory import take_inventory
 from profiler.trace.memory_timeline import MAX_MOMENTS
 from profiler.trace.module_stack import ModuleStack
+from profiler.trace.module_tally import plain_shapes
 from profiler.trace.operator_calls import to_record
 from profiler.trace.overlaps import find_overlap
 from profiler.trace.process_groups import resolve_groups
@@ -175,8 +176,8 @@ class Session:
             inventory=self._inventory or take_inventory(self.model),
             records=self._records(),
             calls=dict(self._modules.calls.counts),
-            arguments=dict(self._modules.calls.inputs),
-            outputs=dict(self._modules.calls.outputs),
+            arguments=plain_shapes(self._modules.calls.inputs),
+            outputs=plain_shapes(self._modules.calls.outputs),
             memory=self._storages.memory(),
             flow=self._recorder.flow,
             groups=self._process_groups() if self._inventory is None else self._groups,
