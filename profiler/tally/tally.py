@@ -104,7 +104,7 @@ def _operands(values: Iterable[tuple[_K, Value]]) -> list[tuple[_K, TensorSpec]]
     for key, value in values:
         if type(value) is TensorSpec:
             operands.append((key, value))
-        elif type(value) is tuple:
+        elif type(value) is tuple and value and type(value[0]) is not int:  # strides and paddings hold integers alone
             operands += [(key, spec) for spec in tensors(value)]
     return operands
 

@@ -26,10 +26,6 @@ class OperatorCall(NamedTuple):
     kwargs: tuple[tuple[str, Any], ...]
     results: Any
 
-    def anywhere(self) -> OperatorCall:
-        """Return the call without the module and the phase, on which its cost does not depend."""
-        return OperatorCall(self[0], "", "forward", *self[3:])
-
 
 class UnseenKernel(NamedTuple):
     """In the place of an operator: a kernel that is none."""

@@ -194,13 +194,14 @@ class Session:
         self._reject_overlap()
         inventory = self._inventory or take_inventory(self.model)
         paths = {module.path for module in inventory.modules} | {"", OUTSIDE}
-        calls: dict[OperatorCall, int] = {}
+        calls: dict[tuple[Any, ...], tuple[OperatorCall, int]] = {}
         for call, times in self._recorder.calls.items():
             if call.module not in paths:
                 return None
-            key = call.anywhere()
-            calls[key] = calls.get(key, 0) + times
-        records = tuple([to_record(call, times) for call, times in calls.items()])
+            key = id(call.operator), *call[3:]  # the cost does not depend on the module and the phase
+            known, before = calls.get(key, (call, 0))
+            calls[key] = known, before + times
+        records = tuple([to_record(call, times) for call, times in calls.values()])
         return CallCounts(records, inventory, self._storages.storages.peak())
 
     def _records(self) -> tuple[OpRecord, ...]:
