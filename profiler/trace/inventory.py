@@ -64,7 +64,7 @@ def inventory_of(holdings: Holdings) -> ModelInventory:
     """Count the parameters and buffers of a model by module, as `take_inventory` does."""
     if not holdings.rows:
         return ModelInventory(())
-    sums = _Sums()
+    sums, packing = _Sums(), packing_kinds(holdings)
     modes: set[bool] = set()
     modules = []
     for path, module, is_first, parameters, buffers in holdings.rows:
@@ -73,7 +73,7 @@ def inventory_of(holdings: Holdings) -> ModelInventory:
         if parameters:
             params, trainable = sums.add_parameters(parameters)
         kind = type(module)
-        if is_first and packs_weights(kind.__module__, kind.__name__):
+        if is_first and kind in packing:
             packed = packed_weights(module)
             sums.add_packed(module, packed)
             params += sum(map(elements_here, packed))
@@ -173,8 +173,13 @@ def _identity(tensor: torch.Tensor) -> object:
         return id(tensor)
 
 
+def packing_kinds(holdings: Holdings) -> set[type]:
+    """Return the classes among those of the modules whose layers may keep their weights packed."""
+    return {kind for kind in set(map(type, holdings.modules)) if _packs_weights(kind.__module__, kind.__name__)}
+
+
 @cache
-def packs_weights(defined_in: str, name: str) -> bool:
+def _packs_weights(defined_in: str, name: str) -> bool:
     """Return whether layers of a class may keep their weights packed; not the submodule that unpacks them.
 
     Args:
@@ -190,7 +195,7 @@ def packed_weights(module: nn.Module) -> list[torch.Tensor]:
     Each call makes new tensors. To count a shared module once, compare the modules and not these tensors.
     """
     kind = type(module)
-    if not packs_weights(kind.__module__, kind.__name__):
+    if not _packs_weights(kind.__module__, kind.__name__):
         return []
     unpack = getattr(module, "_weight_bias", None)
     if unpack is None:

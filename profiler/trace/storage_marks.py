@@ -10,7 +10,7 @@ import torch
 from profiler.trace.argument_specs import TENSORS
 from profiler.trace.held_tensors import Holdings
 from profiler.trace.inner_tensors import inner_tensors, sparse_parts
-from profiler.trace.inventory import packed_weights, packs_weights
+from profiler.trace.inventory import packed_weights, packing_kinds
 from profiler.trace.live_storages import NO_STORAGE
 from profiler.trace.nested_tensors import tensors_in
 
@@ -47,9 +47,9 @@ class StorageMarks:
     def mark_packed_weights(self, holdings: Holdings) -> None:
         """Count the weights that quantized layers keep packed, in objects without a storage, from now on."""
         self._packed.clear()
-        for _, module, is_first, *_ in holdings.rows:
-            kind = type(module)
-            if not (is_first and packs_weights(kind.__module__, kind.__name__)):
+        packing = packing_kinds(holdings)
+        for module in holdings.modules if packing else ():
+            if type(module) not in packing:
                 continue
             size = sum(weight.nbytes for weight in packed_weights(module))
             if size:
