@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 
 import pytest
@@ -140,6 +141,16 @@ def test_inputs_are_named_as_forward_names_them():
 def test_the_first_output_shape_is_kept():
     p = profiler.count(nn.Sequential(nn.Linear(4, 7)), X)
     assert p.nodes["0"].module.outputs == ((2, 7),)
+
+
+@pytest.mark.parametrize("layout", [torch.strided, torch.jagged])
+def test_a_nested_tensor_has_no_shape(layout):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # nested tensors are a prototype
+        nested = torch.nested.nested_tensor([torch.ones(2, 4), torch.ones(3, 4)], layout=layout)
+    p = profiler.count(nn.Sequential(nn.Linear(4, 7)), nested)
+    assert (p.nodes["0"].module.inputs, p.nodes["0"].module.outputs) == ((), ())
+    assert p.totals.macs == 5 * 4 * 7
 
 
 @pytest.mark.parametrize("wrap", [torch.jit.script, lambda m: torch.jit.trace(m, X)])
