@@ -12,6 +12,7 @@ in unclear cases:
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack, contextmanager
@@ -212,7 +213,7 @@ class ModuleStack:
                 state.push(module, path)
             if WANTED and class_with_formula(type(module)) is not None:
                 state.whole_calls += 1
-                state.whole_modules.append((module, args, kwargs))
+                state.whole_modules.append((module, args, kwargs, sys.exception()))
             return True
 
         def leave(module: nn.Module, output: Any) -> None:
@@ -234,13 +235,14 @@ class ModuleStack:
 
     def _report_return(self, state: ThreadState, report: OnReturn, module: nn.Module, output: Any) -> None:
         """Report the end of a call of the model, or of one that is counted whole, before it is left."""
-        if output is not None and module is self._model and torch._C._get_tracing_state() is None:
+        if module is self._model and torch._C._get_tracing_state() is None:
             report(module, None, None, output)
         if state.whole_modules and state.whole_modules[-1][0] is module:
-            call = state.whole_modules.pop()
+            _, args, kwargs, handled = state.whole_modules.pop()
             state.whole_calls -= 1
-            if output is not None and not state.whole_calls:
-                report(*call, output)
+            has_raised = output is None and sys.exception() is not handled
+            if not has_raised and not state.whole_calls:
+                report(module, args, kwargs, output)
 
     def detach(self) -> None:
         """Remove the hooks and clear the stack."""

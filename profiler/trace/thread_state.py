@@ -98,8 +98,8 @@ class ThreadState:
         self._exports: tuple[object, list[Any]] = None, []
         #: How many calls run now that are counted whole: by a formula of their class.
         self.whole_calls = 0
-        #: The modules among them, and the arguments of their calls.
-        self.whole_modules: list[tuple[object, Any, dict[str, Any]]] = []
+        #: The modules among them, the arguments of their calls, and the exception that was being handled at the call.
+        self.whole_modules: list[tuple[object, Any, dict[str, Any], BaseException | None]] = []
         #: The path of the innermost running module; OUTSIDE in an optimizer step.
         self.current = OUTSIDE
         #: The module to which the nodes that are created now belong: in a backward pass, not the running module.

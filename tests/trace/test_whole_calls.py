@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import numpy as np
 import pytest
 import torch
@@ -155,6 +157,74 @@ def test_the_formula_of_a_module_takes_its_arguments_and_its_attributes():
         model(X)
         model[1](x=X, scale=2.0)
     assert twice.totals.macs == nested.totals.macs == 2 * p.totals.macs
+
+
+@pytest.mark.parametrize("has_hooks", [False, True])
+def test_what_a_module_with_a_formula_writes_to_its_arguments_is_counted_with_it(has_hooks):
+    """It returns nothing, and runs while an exception is handled."""
+
+    class Fill(nn.Module):
+        def forward(self, x, into):
+            into.numpy()[:] = np.tanh(x.numpy())
+
+    class Filled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fill = Fill()
+            if has_hooks:
+                self.fill.register_forward_pre_hook(lambda *_: None)
+
+        def forward(self, x):
+            into = torch.empty(10, 64)
+            try:
+                int("")
+            except ValueError:
+                self.fill(x, into)
+            return into + 1
+
+    assert [row.operator for row in profiler.count(Filled(), X).uncounted] == ["unseen work"]
+    profiler.formula(Fill)(lambda x: Cost(transcendentals=x.elements))
+    p = profiler.count(Filled(), X)
+    assert (p.uncounted, p.totals.transcendentals) == ((), 640)
+
+
+def test_data_of_the_host_after_a_module_with_a_formula_is_no_unseen_work():
+    class Tanh(nn.Module):
+        def forward(self, x):
+            return torch.from_numpy(np.tanh(x.numpy()))
+
+    class Shifted(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.tanh, self.shift = Tanh(), np.ones((10, 64), np.float32)
+
+        def forward(self, x):
+            return self.tanh(x) + torch.from_numpy(self.shift * 1)
+
+    profiler.formula(Tanh)(lambda x: Cost(transcendentals=x.elements))
+    assert profiler.count(Shifted(), X).uncounted == ()
+
+
+@pytest.mark.parametrize("has_hooks", [False, True])
+def test_a_module_with_a_formula_that_raises_is_not_counted(has_hooks):
+    class Fails(nn.Module):
+        def forward(self, x):
+            raise ArithmeticError
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fails = Fails()
+            if has_hooks:
+                self.fails.register_forward_pre_hook(lambda *_: None)
+
+        def forward(self, x):
+            with suppress(ArithmeticError):
+                self.fails(x)
+            return x
+
+    profiler.formula(Fails)(lambda x: Cost(macs=x.elements))
+    assert profiler.count(Net(), X).macs == 0
 
 
 def test_the_methods_of_a_function_are_as_before():
