@@ -63,9 +63,10 @@ class SavedTensor:
     def _restore_values(self) -> None:
         """Write the values back if they have changed. The version of the tensor is what it was for the same values."""
         if self._values is not None:
-            target = _dense(self._target())
+            # a copy into another tensor with the same sparse parts would give parts of its own to that one alone
+            target = self._tensor if self._tensor.layout is torch.sparse_coo else _dense(self._target())
             if not _equal(target, self._values):
-                with torch.inference_mode(self._tensor.is_inference()):
+                with torch.inference_mode(self._tensor.is_inference()), torch.no_grad():
                     target.copy_(self._values)
         if self._version is not None and self._tensor._version != self._version:
             _set_versions((self._tensor,), (self._version,))

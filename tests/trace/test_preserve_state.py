@@ -163,6 +163,18 @@ def test_an_optimizer_keeps_its_own_tensors_and_settings():
     assert pickle.dumps([{k: v for k, v in g.items() if k != "params"} for g in optimizer.param_groups]) == settings
 
 
+def test_an_optimizer_whose_kernel_is_no_operator_leaves_the_parameters_as_they_were():
+    class Foreign(torch.optim.SGD):
+        def step(self, closure=None):
+            for parameter in self.param_groups[0]["params"]:
+                parameter.detach().numpy()[:] -= 1
+
+    model = nn.Linear(3, 2)
+    before = model.weight.tolist(), model.bias.tolist()
+    profiler.count_step(model, X, optimizer=Foreign(model.parameters(), lr=1.0))
+    assert (model.weight.tolist(), model.bias.tolist()) == before
+
+
 def test_a_first_step_leaves_the_optimizer_without_state():
     model = nn.Linear(3, 2)
     optimizer = torch.optim.Adam(model.parameters())
@@ -193,6 +205,32 @@ def test_a_buffer_that_repeats_its_elements_is_restored():
     model = Repeats()
     profiler.count(model, X)
     assert model.wide.tolist() == [[0.0] * 3] * 4
+
+
+@pytest.mark.parametrize(
+    "change", [lambda table: table.mul_(2), lambda table: table.add_(torch.ones(3, 3).to_sparse())]
+)
+def test_a_sparse_buffer_is_restored(change):
+    class Sparse(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("table", torch.eye(3).to_sparse())
+
+        def forward(self, x):
+            change(self.table)
+            return x
+
+    model = Sparse()
+    profiler.count(model, X)
+    assert model.table.to_dense().tolist() == torch.eye(3).tolist()
+
+
+def test_a_sparse_gradient_is_restored():
+    model, rows = nn.Embedding(4, 2, sparse=True), torch.tensor([1, 3])
+    model(rows).sum().backward()
+    before = model.weight.grad.to_dense().tolist()
+    profiler.count_step(model, rows, optimizer=torch.optim.SGD(model.parameters(), lr=1.0))
+    assert model.weight.grad.to_dense().tolist() == before
 
 
 def test_a_model_made_in_inference_mode_can_be_counted_outside():
