@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
 #: The figures of an entry that a row of a record has.
 ENTRY_FIGURES = ("kind", "dtype", *WORK)
+#: How numbers are written that JSON has not: the order of a norm, or the value of a mask.
+_INFINITE = {math.inf: "Infinity", -math.inf: "-Infinity"}
+_INFINITE_OF = {text: number for number, text in _INFINITE.items()}
 
 
 def row_of(profile: Profile) -> ProfileRow:
@@ -113,6 +117,8 @@ def _plain(value: Value) -> Any:
             values=values,
             kept=value.unmasked,
         )
+    if isinstance(value, float):
+        return _INFINITE.get(value, value)
     return [_plain(item) for item in value] if isinstance(value, tuple) else value
 
 
@@ -173,4 +179,6 @@ def _value(value: Any) -> Value:
     if isinstance(value, TensorRow):
         values = None if value.values is None else tuple(value.values)
         return TensorSpec(tuple(value.shape), value.dtype, value.elements, value.layout, values, value.kept)
+    if isinstance(value, str):
+        return _INFINITE_OF.get(value, value)
     return tuple(_value(item) for item in value) if isinstance(value, list) else value

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from functools import cache
 from itertools import chain
-from math import prod
+from math import inf, prod
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,9 +17,9 @@ from profiler.values.records import ITEMSIZE, TensorSpec
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-#: Floats that a formula can depend on (exponents, dropout probabilities of 0 and 1). Any other becomes None, so that
-#: a learning-rate schedule does not add a new record at every step.
-_SIGNIFICANT_FLOATS = frozenset({-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0, 3.0, 4.0})
+#: Floats that a formula can depend on (exponents, orders of norms, dropout probabilities of 0 and 1). Any other becomes
+#: None, so that a learning-rate schedule does not add a new record at every step.
+_SIGNIFICANT_FLOATS = frozenset({-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0, 3.0, 4.0, inf, -inf})
 #: The classes of plain tensors.
 TENSORS = frozenset({torch.Tensor, torch.nn.Parameter})
 #: Types whose values are their own specs.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import accumulate
 
 import pytest
@@ -101,6 +102,14 @@ REDUCTIONS = [
     ("linalg_vector_norm", lambda x: torch.linalg.vector_norm(x, 2.5, 1), norm(2.5)),
     ("linalg_vector_norm", lambda x: torch.linalg.vector_norm(x, 0, 1),
      lambda row: total(as_number(x != 0, x) for x in row)),
+    ("linalg_vector_norm", lambda x: torch.linalg.vector_norm(x, math.inf, 1),
+     lambda row: total(map(absolute, row), maximum)),
+    ("linalg_vector_norm", lambda x: torch.linalg.vector_norm(x, -math.inf, 1),
+     lambda row: total(map(absolute, row), minimum)),
+    ("norm", lambda x: torch.ops.aten.norm.ScalarOpt_dim(x, 4.0, [1]), norm(4)),
+    ("norm", lambda x: torch.ops.aten.norm.ScalarOpt_dim(x, 0.5, [1]), norm(0.5)),
+    ("norm", lambda x: torch.ops.aten.norm.ScalarOpt_dim(x, math.inf, [1]),
+     lambda row: total(map(absolute, row), maximum)),
     ("norm", lambda x: torch.ops.aten.norm.ScalarOpt_dim(x, None, [1]), lambda row: sqrt(total(x * x for x in row))),
     ("norm", lambda x: torch.ops.aten.norm.ScalarOpt_dim(x, 1, [1]), lambda row: total(absolute(x) for x in row)),
     ("cumsum", lambda x: x.cumsum(1), lambda row: [*accumulate(row)]),
@@ -144,6 +153,21 @@ def test_a_reduction_costs_what_its_definition_computes(name, run, define):
 )
 def test_n_elements_to_m_results_take_n_minus_m(run, flops):
     assert count_operations(lambda: run(torch.rand(2, 3, 4))) == (flops, 0)
+
+
+@pytest.mark.parametrize(
+    ("p", "define"),
+    [
+        (2.0, lambda row: sqrt(total(x * x for x in row))),
+        (3.0, norm(3.0)),
+        (math.inf, lambda row: total(map(absolute, row), maximum)),
+    ],
+)
+def test_a_norm_of_a_sparse_tensor_is_that_of_what_it_stores(p, define):
+    x, tally, result = torch.tensor(ROW, dtype=torch.float64), Tally(), []
+    cost = entry("aten.norm", lambda: result.append(torch.norm(x.to_sparse(), p)))
+    assert matches([define(tally.numbers(x[x != 0]))], result[0].reshape(1))
+    assert counts(cost) == tally.counts
 
 
 def test_a_distance_is_the_norm_of_a_difference():

@@ -27,6 +27,15 @@ def test_a_profile_equals_its_reloaded_self(p, tmp_path):
     assert profiler.load(tmp_path / "a.json") == p
 
 
+def test_an_infinite_argument_is_a_text_in_the_file_and_a_number_again(tmp_path):
+    with profiler.profile() as p:
+        torch.linalg.vector_norm(torch.ones(3), -torch.inf)
+    p.save(tmp_path / "a.json")
+    saved = json.loads((tmp_path / "a.json").read_text(), parse_constant=pytest.fail)
+    assert [row["arguments"].get("ord") for row in saved["records"]] == [None, "-Infinity"]
+    assert profiler.load(tmp_path / "a.json") == p.result
+
+
 def test_the_same_run_writes_the_same_bytes():
     net = nn.Linear(4, 4)
     first, second = (to_json(profiler.count(net, torch.ones(1, 4))) for _ in range(2))

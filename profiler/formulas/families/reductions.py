@@ -93,7 +93,7 @@ def vector_norm(self: TensorSpec, ord: float | None, out: TensorSpec) -> Cost:
 
 @formula("aten::norm", "aten::native_norm")
 def norm(self: TensorSpec, p: float | None, out: TensorSpec) -> Cost:
-    """Count a vector norm; without *p* it is the Euclidean norm."""
+    """Count a vector norm; without *p* it is the Euclidean norm, and so is one whose p was not recorded."""
     return norm_cost(numel(self), numel(out), 2 if p is None else p)
 
 
