@@ -17,6 +17,8 @@ FILES = sorted(ROOT.rglob("*.py"))
 
 #: The one import from above: printing a ``Profile`` renders it.
 EXCEPTIONS = {("tally/presentation.py", "report")}
+#: Data classes that are filled step by step.
+MUTABLE = {"ModuleGraph", "_Decomposition", "_Node"}
 #: What it needs inside functions: what renders a ``Profile``, and what saves one; and for types, ``Profile`` itself.
 CIRCULAR = {"profiler.tally.presentation": {"profiler.report", "profiler.tally.saved", "profiler.tally.profile"}}
 
@@ -116,6 +118,25 @@ def private_uses(path: Path) -> list[str]:
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.relative_to(ROOT).as_posix())
 def test_no_module_uses_the_private_names_of_another(path):
     assert not private_uses(path)
+
+
+def dataclasses(path: Path) -> list[tuple[str, set[str], bool]]:
+    """List the data classes of a file, with what their decorators set to true, and whether they cache a property."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for decorator in getattr(node, "decorator_list", ()) if isinstance(node, ast.ClassDef) else ():
+            if re.match(r"dataclass\b", ast.unparse(decorator)):
+                options = {word.arg for word in getattr(decorator, "keywords", ()) if ast.unparse(word.value) == "True"}
+                found.append((node.name, options, "@cached_property" in ast.unparse(node)))
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_values_are_frozen_and_have_slots_unless_they_cache(path):
+    for name, options, caches in dataclasses(path):
+        if name not in MUTABLE:
+            assert "frozen" in options, name
+            assert caches or "slots" in options, name
 
 
 def test_what_the_package_exports_is_documented():
