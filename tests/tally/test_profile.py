@@ -42,6 +42,31 @@ def test_flops_are_two_for_each_mac_and_the_rest(p):
     assert p.totals.flops == 2 * p.totals.macs + p.totals.other_flops
 
 
+@pytest.mark.parametrize("mode", ["eval", "train", "mixed"])
+def test_the_mode_is_that_of_all_modules_or_mixed(mode):
+    net = model().train(mode != "eval")
+    net[1].train(mode == "train")
+    with profiler.profile(net) as p:
+        net(X)
+    assert p.mode == mode
+
+
+def test_a_block_without_a_model_has_no_calls_and_holds_nothing():
+    with profiler.profile() as p:
+        torch.ones(3) @ torch.ones(3)
+    assert (p.macs, p.tree.module.calls) == (3, 0)
+    assert (p.params, p.totals.trainable_params, p.totals.buffers) == (0, 0, 0)
+
+
+def test_what_a_model_gets_after_the_block_is_not_its_own():
+    net = model()
+    params = sum(parameter.numel() for parameter in net.parameters())
+    with profiler.profile(net) as p:
+        net(X)
+    net.append(nn.Linear(5, 5))
+    assert (p.params, len(p.modules)) == (params, 7)
+
+
 def test_profiles_of_one_model_add_up():
     net = model()
     one, other = profiler.count(net, X), profiler.count(net, torch.ones(3, 3, 8, 8))

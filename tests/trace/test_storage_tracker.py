@@ -206,6 +206,13 @@ def test_what_comes_from_outside_later_is_an_input_too():
     assert peak_bytes(p) == {"input": 8 * 20, "temporary": 8, "total": 8 * 20 + 8}
 
 
+def test_what_is_copied_from_outside_is_an_input_too():
+    outside = torch.ones(10)
+    with profiler.profile() as p:
+        torch.empty(10).copy_(outside)
+    assert peak_bytes(p) == {"input": F4 * 10, "temporary": F4 * 10, "total": 2 * F4 * 10}
+
+
 def test_nothing_of_ours_outlives_the_block():
     model, x = net(), torch.ones(3, 10)
     with profiler.profile(model) as p:
@@ -215,6 +222,14 @@ def test_nothing_of_ours_outlives_the_block():
     with p:
         model(x)
     assert p.totals.peak_memory["parameter"] == PARAMS
+
+
+def test_the_timeline_of_a_short_run_has_its_start_and_every_allocation():
+    with profiler.profile() as p:
+        held = [torch.zeros(n) for n in (10, 20)]
+        held.pop()
+        held.append(torch.zeros(5))
+    assert [moment.total for moment in p.memory.timeline] == [0, F4 * 10, F4 * 30, F4 * 15]
 
 
 def test_the_timeline_never_exceeds_the_peak_and_reaches_it():

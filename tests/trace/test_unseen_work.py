@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -114,10 +115,15 @@ def function(self, x):
     return Function.apply(x, self.weight)
 
 
+def in_another_thread(self, x):
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(numpy_result, self, x).result()
+
+
 UNSEEN = [
     numpy_result, as_tensor, copied_by_torch_tensor, taken_over_without_a_copy, by_dlpack, written_to_an_empty_buffer,
     written_to_an_empty_buffer_and_added_to, written_to_zeros, written_in_place, written_in_place_by_numpy,
-    taken_back_after_a_change, function,
+    taken_back_after_a_change, function, in_another_thread,
 ]  # fmt: skip
 
 
@@ -154,6 +160,14 @@ def test_memory_that_is_filled_on_meta_is_no_unseen_work(compute):
         return out.copy_(compute(x))
 
     assert profiler.count(Calls(inner).to("meta"), X.to("meta")).is_complete
+
+
+def test_the_address_of_a_tensor_on_meta_hands_nothing_out():
+    def inner(self, x):
+        x.data_ptr()
+        return x * torch.from_numpy(self.host).to(x.device)
+
+    assert profiler.count(Calls(inner).to("meta"), X.to("meta")).uncounted == ()
 
 
 def constant(self, x):
@@ -219,6 +233,11 @@ def nothing(self, x):
     return torch.cat([x, torch.empty(0, 4), torch.from_numpy(np.empty((0, 4), np.float32))])
 
 
+def nothing_of_what_was_handed_out(self, x):
+    values = x.detach().numpy()[:0]
+    return torch.cat([x, torch.from_dlpack(values.copy()), torch.from_numpy(values * 2)])
+
+
 def shapes_alone(self, x):
     return x + torch.ones_like(torch.empty(10, 4)) + torch.zeros_like(torch.empty_like(x))
 
@@ -234,7 +253,8 @@ def dropout(self, x):
 
 SEEN = [
     constant, constant_of_numpy, host_data, host_data_by_index, logged, a_single_number, round_trip, same_memory,
-    weights_flattened, random, out_variant, parts, zeros, nothing, shapes_alone, new_layer, dropout,
+    weights_flattened, random, out_variant, parts, zeros, nothing, nothing_of_what_was_handed_out, shapes_alone,
+    new_layer, dropout,
 ]  # fmt: skip
 
 
