@@ -53,6 +53,18 @@ def test_a_step_reads_weights_and_caches_and_little_more(capsys):
     assert weights_s < plan["token_s"]["value"] < 2 * (weights_s + cache_s)
 
 
+def test_the_ranges_are_those_of_the_passes_around_the_estimates(capsys):
+    """An FP8 cache makes a step shorter, and both ends of its range by the same factor."""
+    (plan,) = plans(capsys, *GPT2, "--on", "l4", "--precision", "bf16")
+    (narrow,) = plans(capsys, *GPT2, "--on", "l4", "--precision", "bf16", "--kv-precision", "fp8")
+    for name in ("first_token", "token"):
+        low, high = plan[f"{name}_range_s"]
+        assert low < plan[f"{name}_s"]["value"] < high
+    shorter = narrow["token_s"]["value"] / plan["token_s"]["value"]
+    assert shorter < 1
+    assert narrow["token_range_s"] == pytest.approx([shorter * end for end in plan["token_range_s"]])
+
+
 def test_a_step_of_grouped_heads_reads_each_head_once(capsys):
     """Llama 3.1 8B: 8 key-value heads of 128 in 32 layers; its cache is not copied for the 32 heads of the queries."""
     words = ("serve", "hf:llama-3.1-8b", "--users", "2", "--context", "1000", "--output-tokens", "48", "--quiet")

@@ -145,6 +145,16 @@ def test_backward_of_a_weighted_bag_is_two_products():
     assert of_weights.bytes_read == 8 * 4 + 2 * 6 * 8 + 24 * 4
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_the_dense_backward_of_a_bag_may_be_called_by_itself(mode):
+    arguments = {"grad": spec(2, WIDTH), "indices": spec(6, dtype="int64"), "scale_grad_by_freq": False,
+                 "mode": MODES[mode], "per_sample_weights": None}  # fmt: skip
+    costs = [entry_of(f"aten._embedding_bag_{name}backward.default", (spec(ROWS, WIDTH),), **arguments, **sparse)
+             for name, sparse in (("dense_", {}), ("", {"sparse": False}))]  # fmt: skip
+    assert numbers(costs[0]) == numbers(costs[1])
+    assert counts(costs[0]) == ({"sum": 6 * 4, "mean": 6 * 4 + 2 * 4, "max": 2 * 4}[mode], 0)
+
+
 @pytest.mark.parametrize(("mode", "weighted", "flops"), [("sum", False, 0), ("mean", False, 8), ("sum", True, 24)])
 def test_a_sparse_gradient_of_a_bag_adds_nothing(mode, weighted, flops):
     # Two bags of four are divided by their size; or each of six rows of four is weighted.

@@ -172,6 +172,7 @@ def test_the_gradients_of_a_fused_cell_sum_its_biases(bias):
     assert lstm.other_flops == BATCH * HIDDEN * 22 + bias * (BATCH - 1) * 4 * HIDDEN
     assert gru.other_flops == BATCH * HIDDEN * 16 + 2 * bias * (BATCH - 1) * 3 * HIDDEN
     assert (lstm.transcendentals, gru.transcendentals) == (BATCH * HIDDEN, 0)
+    assert (lstm.macs, gru.macs) == (0, 0)
 
 
 def _evaluate(expression, **values):

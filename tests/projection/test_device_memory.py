@@ -29,6 +29,15 @@ def test_half_the_bits_need_half_the_bytes():
     assert memory_needed(linear(1000), parse_precision("fp16")).value == memory_needed(linear(1000), FP32).value / 2
 
 
+@pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor", "ignore:torch.ao.quantization is deprecated")
+def test_the_activations_of_a_quantized_model_stay_as_they_were_traced():
+    """Weights of 8 bits, a bias of 16, and float32 around the layer."""
+    model = torch.ao.quantization.quantize_dynamic(nn.Sequential(nn.Linear(64, 32)), {nn.Linear})
+    with profiler.profile(model) as p:
+        model(torch.ones(8, 64))
+    assert memory_needed(p.result, parse_precision("fp16")).value == 64 * 32 + 2 * 32 + 4 * 8 * (64 + 32)
+
+
 def test_an_l40s_gives_what_it_shows_with_ecc_on():
     assert usable_bytes(find_device("l40s")) == 46068 * 2**20
 

@@ -28,6 +28,13 @@ def rates(monkeypatch):
     return benchmark(CPU)
 
 
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_sizes_ascend_as_the_interpolation_between_them_needs(device):
+    for sizes in (microbenchmarks._SIDES[device], microbenchmarks._COPIES[device]):
+        assert len(sizes) > 1
+        assert list(sizes) == sorted(set(sizes))
+
+
 def test_every_rate_is_one_a_second(rates):
     curves = [*rates["gemm"].values(), rates["convolution"], rates["depthwise"], rates["bandwidth"]]
     assert len(curves) == 6

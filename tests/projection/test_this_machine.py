@@ -57,6 +57,12 @@ def test_what_was_kept_of_another_machine_or_cut_short_is_measured_anew(benchmar
     assert len(benchmark_calls) == 2
 
 
+def test_a_cache_is_made_with_the_folders_above_it(benchmark_calls, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home" / ".cache"))
+    assert measure_this_machine() == measure_this_machine()
+    assert len(benchmark_calls) == 1
+
+
 def test_it_is_measured_anew_when_asked(benchmark_calls):
     measure_this_machine()
     measure_this_machine(remeasure=True)

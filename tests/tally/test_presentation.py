@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import pickle
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -142,6 +144,19 @@ def test_the_tables_of_pandas_sum_to_the_totals(make, level):
     assert table[column].sum() == p.macs
     if level == "modules":
         assert table.set_index("path").loc["", "total_flops"] == p.flops
+
+
+@pytest.mark.parametrize("make", [counted, ran])
+@pytest.mark.parametrize(("level", "column"), [("modules", "self"), ("operators", ""), ("entries", "")])
+def test_the_rows_that_pandas_is_given_sum_to_the_totals(make, level, column, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", SimpleNamespace(DataFrame=list))
+    p = make()
+    rows = p.to_pandas(level)
+    for name in ("macs", "other_flops", "bytes_read"):
+        assert sum(row[f"{column}_{name}".lstrip("_")] for row in rows) == getattr(p.totals, name)
+    if level == "modules":
+        root = {row["path"]: row for row in rows}[""]
+        assert (root["self_macs"], root["total_macs"], root["total_params"]) == (0, p.macs, p.params)
 
 
 def test_another_level_is_refused():
