@@ -118,8 +118,7 @@ class ModuleStack:
             else:
                 path = state.current if origin is None else self._creator(origin, state)
         state.creator = path
-        if node is not None or torch.is_grad_enabled():
-            state.nodes.record(path)
+        state.nodes.record(path)
         return place_of_exchange(self._paths.of, path, phase) if self._is_sharded else (path, phase)
 
     def place_of_caller(self) -> Callable[[], AbstractContextManager[None]]:

@@ -38,8 +38,6 @@ def resolve_groups(records: Iterable[OpRecord], tensors: Iterable[torch.Tensor])
         for name, value in record.arguments
         if name in _GROUP_ARGUMENTS and isinstance(value, str)
     )
-    if not names or not torch.distributed.is_initialized():
-        return ()
     axes = _mesh_axes(tensors)
     return tuple(group for group in (_resolve(name, axes) for name in names) if group is not None)
 
@@ -49,7 +47,7 @@ def _resolve(name: str, axes: dict[str, str]) -> ProcessGroup | None:
     try:
         group = c10d._resolve_process_group(name)
         ranks = tuple(torch.distributed.get_process_group_ranks(group))
-    except (RuntimeError, KeyError, ValueError):
+    except (RuntimeError, KeyError):
         return None
     description = str(group.group_desc or "")
     own = description.removeprefix(_MESH) if description not in _DEFAULT else _WORLD

@@ -54,8 +54,8 @@ def _mode_flags() -> Iterator[None]:
         for name, value in flags.items():
             setattr(_python_dispatch, name, value)
         set_flag = getattr(_python_dispatch, _SET_FLAG_OF_COMPILER, None)
-        if set_flag is not None:
-            set_flag(flags.get(_DISPATCH_FLAGS[-1], False))
+        if set_flag is not None and _DISPATCH_FLAGS[-1] in flags:
+            set_flag(flags[_DISPATCH_FLAGS[-1]])
 
 
 @contextmanager

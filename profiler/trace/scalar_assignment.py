@@ -34,7 +34,7 @@ def assigned_scalar(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], fr
     """
     if func is not SCALAR_TENSOR or kwargs.get("device") != _META:
         return None
-    if frame.f_lasti < 0 or frame.f_code.co_code[frame.f_lasti] != _ASSIGNMENT:
+    if frame.f_code.co_code[frame.f_lasti] != _ASSIGNMENT:
         return None
     scalar: torch.Tensor = func(*args, **{**kwargs, "device": _CPU})
     return scalar

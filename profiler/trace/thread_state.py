@@ -135,7 +135,7 @@ class ThreadState:
         Calls above it are dropped: an exception that the model caught has ended them.
         """
         frames = self._frames
-        if not frames or (frames[-1][0] is not owner and not self.is_running(owner)):
+        if not frames or (frames[-1][0] is not owner and all(frame[0] is not owner for frame in frames)):
             return None
         while True:
             if _next_number() - 1 > self.nodes.last:
@@ -161,11 +161,6 @@ class ThreadState:
     def running(self) -> tuple[str, ...]:
         """The paths of the running modules, outermost first; an optimizer step is left out."""
         return tuple(path for path in (*(frame[1] for frame in self._frames), self.current) if path != OUTSIDE)
-
-    def is_running(self, owner: object) -> bool:
-        """Return whether a call of *owner* has not ended."""
-        frames = self._frames
-        return bool(frames) and (frames[-1][0] is owner or any(frame[0] is owner for frame in frames))
 
     @property
     def innermost(self) -> object | None:
