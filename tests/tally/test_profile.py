@@ -55,7 +55,8 @@ def test_a_block_without_a_model_has_no_calls_and_holds_nothing():
     with profiler.profile() as p:
         torch.ones(3) @ torch.ones(3)
     assert (p.macs, p.tree.module.calls) == (3, 0)
-    assert (p.params, p.totals.trainable_params, p.totals.buffers) == (0, 0, 0)
+    for totals in (p.totals, p.tree.total):
+        assert (totals.params, totals.trainable_params, totals.buffers) == (0, 0, 0)
 
 
 def test_what_a_model_gets_after_the_block_is_not_its_own():

@@ -86,6 +86,17 @@ def runs_whole(side):
 
 
 @pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch has no oneDNN here")
+@pytest.mark.parametrize("options", [{}, {"num_layers": 2, "bidirectional": True}, {"num_layers": 3, "bias": False}])
+def test_each_layer_on_meta_is_told_of_the_stack_what_it_is_told_on_the_cpu(options):
+    told = []
+    for device in ("cpu", "meta"):
+        p = profiler.count(nn.LSTM(3, 5, device=device, **options), torch.empty(4, 2, 3, device=device))
+        layers = [dict(entry.record.arguments) for entry in p.entries if "rnn_layer" in entry.record.operator]
+        told.append([(row["num_layers"], row["has_biases"], row["bidirectional"], row["reverse"]) for row in layers])
+    assert told[0] == told[1] != []
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch has no oneDNN here")
 @pytest.mark.parametrize(
     ("steps", "batch", "inputs", "hidden"),
     [(1, 1, 1, 1), (4, 2, 3, 5), (33, 16, 96, 64), (3, 8, 256, 64), (3, 8, 64, 128)],

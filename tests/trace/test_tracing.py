@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.functional_tensor import FunctionalTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn.attention.flex_attention import create_block_mask
 
@@ -27,6 +28,11 @@ def small() -> nn.Sequential:
 def fake(model):
     with FakeTensorMode():
         small()(torch.ones(2, 8))
+
+
+def functional(model):
+    with FunctionalTensorMode():
+        model(X)
 
 
 def symbolic(model):
@@ -50,6 +56,7 @@ RUNS = {
     "make_fx on symbolic shapes": proxies_on_fake_tensors,
     "torch.fx": symbolic,
     "a fake mode": fake,
+    "a functional mode": functional,
 }
 
 
