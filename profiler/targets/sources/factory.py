@@ -11,9 +11,10 @@ import sys
 from contextlib import contextmanager
 from functools import partial, reduce
 from importlib import import_module
-from importlib.util import module_from_spec, spec_from_file_location
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import nn
@@ -27,7 +28,8 @@ from profiler.util.text_files import is_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from types import ModuleType
+    from importlib.machinery import ModuleSpec
+    from types import CodeType, ModuleType
 
 _WITH_INPUTS = "or (model, args), (model, kwargs) or (model, args, kwargs), with a tuple and a dict"
 #: Modules that come with the installed packages, and whose attributes only build modules.
@@ -127,18 +129,27 @@ def _import_file(path: Path) -> ModuleType:
     if not is_file(path):
         msg = f"no file {str(path)!r}"
         raise TargetError(msg)
-    spec = spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
-        msg = f"{str(path)!r} is not a Python file"
-        raise TargetError(msg)
-    module = module_from_spec(spec)
+    loader = _UncachedLoader(path.stem, str(path))
+    module = module_from_spec(cast("ModuleSpec", spec_from_loader(path.stem, loader)))
     try:
-        spec.loader.exec_module(module)
+        loader.exec_module(module)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # as above
         raise ModelError(_import_failure(str(path), error)) from error
     return module
+
+
+class _UncachedLoader(SourceFileLoader):
+    """Import what is in the file now, and write nothing beside it.
+
+    A cached bytecode file is also taken for a file that was changed within the same second and to the same size.
+    """
+
+    def get_code(self, fullname: str) -> CodeType:
+        """Compile the file."""
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
 
 
 def _import_failure(place: str, error: BaseException) -> str:

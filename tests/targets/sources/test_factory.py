@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import pytest
@@ -62,6 +63,17 @@ def test_a_file_may_be_anywhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "sub")
     assert build(resolve("../nets.py:net")).out_features == 4
     assert build(resolve(f"{tmp_path}/nets.py:net")).out_features == 4
+
+
+def test_a_file_is_imported_as_it_is_now(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    file = tmp_path / "nets.py"
+    build(resolve("nets.py:net"))
+    before = file.stat()
+    file.write_text(NETS.replace("Linear(WIDTH, 4)", "Linear(WIDTH, 7)"))
+    os.utime(file, (before.st_atime, before.st_mtime))  # as if it had been changed within the same second
+    assert build(resolve("nets.py:net")).out_features == 7
+    assert not list(tmp_path.glob("__pycache__/nets.*"))
 
 
 def test_the_search_path_is_put_back():
