@@ -24,6 +24,8 @@ class ForwardPass:
 
     entries: tuple[Entry, ...]
     facts: tuple[ModuleFacts, ...]
+    #: What the peer counted for products of two sizes; see `PeerResult.size_products`.
+    size_products: int = 0
 
     @cached_property
     def composite_calls(self) -> tuple[CompositeCall, ...]:

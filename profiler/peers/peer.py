@@ -30,6 +30,8 @@ class PeerResult:
     #: The parameters of the model and of its modules, if the peer counts them.
     params: Number | None = None
     module_params: dict[str, Number] = field(default_factory=dict)
+    #: What it counted for products of two sizes that it traced, such as ``h * w``: no operator runs for these.
+    size_products: int = 0
 
 
 @dataclass(frozen=True, slots=True)

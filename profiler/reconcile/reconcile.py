@@ -36,7 +36,7 @@ def reconcile(
     if isinstance(result, PeerFailure):
         claim = Claim(peer.name, peer.version, TOTAL, peer.unit, None, result.error)
         return (Finding(claim, _ours(profile.totals, peer.unit)),)
-    forward_pass = ForwardPass(profile.entries, facts)
+    forward_pass = ForwardPass(profile.entries, facts, result.size_products)
     work = _findings(profile, peer, peer.unit, result.total, result.modules, _causes(peer, forward_pass, "work"))
     if result.params is None:
         return tuple(work)

@@ -153,6 +153,13 @@ CASES = {
     ("torchprofile", "autograd function"): (
         lambda: call(Product.apply, ones(1, 2, 3), ones(1, 3, 4)), 0, {"TP-FUNCTION": 24},
     ),
+    # a size times a size and a constant: 2 products of sizes; the reshape itself is free
+    ("torchprofile", "sizes"): (
+        lambda: call(lambda x: x.reshape(x.shape[0] * x.shape[1] * 2, -1), ones(2, 3, 4)), 2, {"TP-SIZES": -2},
+    ),
+    ("torchprofile", "product of numbers"): (
+        lambda: call(lambda x, n: x * (n * n), ones(2, 3), torch.tensor(2)), 7, {"TP-MUL": -7},
+    ),
     ("torchprofile", "unused"): (lambda: call(unused, ones(1, 3, 3)), 0, {"TP-UNUSED": 27}),
 }  # fmt: skip
 PEERS = ("torchinfo", "calflops", "torchprofile")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from profiler.peers.emulation.jit_trace import has_named_padding
 from profiler.peers.emulation.torchprofile_handlers import HANDLERS, claimed_macs
+from profiler.peers.emulation.traced_sizes import size_products
 from profiler.peers.forward_pass import composite_macs
 from profiler.peers.peer import Peer, PeerResult
 from profiler.values.findings import CauseKind, Contribution
@@ -37,12 +38,24 @@ _VERSIONS = "0.1.0"
 @PEER.runs
 def run(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> PeerResult:
     """Trace the model, wrapped to take positional tensors only, and return the total."""
-    from torchprofile import profile_macs  # noqa: PLC0415 - the peer itself
+    from torchprofile import profile  # noqa: PLC0415 - the peer itself
 
     from profiler.peers.emulation.flat_model import FlatModel  # noqa: PLC0415 - imports torch
 
     flat = FlatModel(model, args, kwargs)
-    return PeerResult(profile_macs(flat, tuple(flat.tensors.values())))
+    nodes: list[Any] = []
+
+    def trace(*arguments: Any) -> Any:
+        graph = peers_trace(*arguments)
+        nodes.extend(graph.nodes)
+        return graph
+
+    peers_trace, profile.trace = profile.trace, trace
+    try:
+        macs = profile.profile_macs(flat, tuple(flat.tensors.values()), reduction=None)
+    finally:
+        profile.trace = peers_trace
+    return PeerResult(sum(macs.values()), size_products=sum(macs.get(node, 0) for node in size_products(nodes)))
 
 
 def _family(call: CompositeCall) -> str:
@@ -87,6 +100,19 @@ _add_family(
     CauseKind.UNSUPPORTED,
     "has no handler for these operators (mm, GRU, RNN, …) and counts them as 0",
 )
+
+
+@PEER.deviates(
+    "TP-SIZES",
+    CauseKind.SPURIOUS,
+    "adds 1 for each product of two sizes that the model computes while it is traced",
+    where="torchprofile/handlers.py: _mul",
+    versions=_VERSIONS,
+)
+def _sizes(forward_pass: ForwardPass) -> Iterator[Contribution]:
+    yield Contribution("", "sizes", -forward_pass.size_products)
+
+
 _add_family("TP-COMPLEX", CauseKind.DTYPE, "counts a complex multiply-add as one instead of four")
 _add_family(
     "TP-CONVT",

@@ -84,7 +84,8 @@ def unfused(forward_pass: ForwardPass, *, hooks: bool) -> ForwardPass:
     removed = set(map(id, fused))
     entries = [entry for entry in forward_pass.entries if id(entry) not in removed]
     entries += [cost_record(record) for decomposition in decompositions for record in decomposition.records]
-    return ForwardPass(tuple(entries), tuple(_with_calls(facts, decompositions) for facts in forward_pass.facts))
+    facts = tuple(_with_calls(facts, decompositions) for facts in forward_pass.facts)
+    return replace(forward_pass, entries=tuple(entries), facts=facts)
 
 
 def moved_macs(forward_pass: ForwardPass, *, hooks: bool) -> Iterator[Contribution]:
