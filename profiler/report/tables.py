@@ -19,13 +19,15 @@ if TYPE_CHECKING:
 Side = Literal["left", "right"]
 WIDTH = 80
 _NARROWEST = 20
-_GAP = 2  # between columns
+_GAP, _NARROW_GAP = 2, 1  # between columns; and where a line would be too long
 
 
 def table(
     columns: Mapping[str, Side], rows: Sequence[Sequence[str]], width: int = WIDTH, narrowest: int = _NARROWEST
 ) -> str:
     """Return rows under their headings; the first cell of a line longer than *width* is cut, to *narrowest* at least.
+
+    If that is not enough, columns are one space apart, and not two.
 
     Example:
         >>> print(table({"module": "left", "MACs": "right"}, [("conv1", "+1")]))
@@ -35,14 +37,15 @@ def table(
     """
     cells = [tuple(map(plain, row)) for row in rows]
     natural = [max(len(heading), *(len(row[i]) for row in cells), 0) for i, heading in enumerate(columns)]
-    others = sum(natural[1:]) + _GAP * (len(natural) - 1)
-    natural[0] = min(natural[0], max(narrowest, width - others))
-    grid = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    others, gaps = sum(natural[1:]), len(natural) - 1
+    gap = _GAP if min(natural[0], narrowest) + others + _GAP * gaps <= width else _NARROW_GAP
+    natural[0] = min(natural[0], max(narrowest, width - others - gap * gaps))
+    grid = Table(box=box.SIMPLE_HEAD, padding=(0, gap - 1, 0, 0), pad_edge=False, show_edge=False)
     for (heading, side), wide in zip(columns.items(), natural, strict=True):
         grid.add_column(Text(heading), justify=side, no_wrap=True, overflow="ellipsis", width=wide)
     for row in cells:
         grid.add_row(*map(Text, row))
-    console = Console(file=StringIO(), width=sum(natural) + _GAP * len(natural), color_system=None, highlight=False)
+    console = Console(file=StringIO(), width=sum(natural) + gap * len(natural), color_system=None, highlight=False)
     with console.capture() as capture:
         console.print(grid)
     return "\n".join(line.rstrip() for line in capture.get().splitlines())
