@@ -27,7 +27,7 @@ def table(
 ) -> str:
     """Return rows under their headings; the first cell of a line longer than *width* is cut, to *narrowest* at least.
 
-    If that is not enough, columns are one space apart, and not two.
+    If it fits only with one space between the columns, there is one, and not two.
 
     Example:
         >>> print(table({"module": "left", "MACs": "right"}, [("conv1", "+1")]))
@@ -38,7 +38,8 @@ def table(
     cells = [tuple(map(plain, row)) for row in rows]
     natural = [max(len(heading), *(len(row[i]) for row in cells), 0) for i, heading in enumerate(columns)]
     others, gaps = sum(natural[1:]), len(natural) - 1
-    gap = _GAP if min(natural[0], narrowest) + others + _GAP * gaps <= width else _NARROW_GAP
+    least = min(natural[0], narrowest) + others
+    gap = _NARROW_GAP if least + _NARROW_GAP * gaps <= width < least + _GAP * gaps else _GAP
     natural[0] = min(natural[0], max(narrowest, width - others - gap * gaps))
     grid = Table(box=box.SIMPLE_HEAD, padding=(0, gap - 1, 0, 0), pad_edge=False, show_edge=False)
     for (heading, side), wide in zip(columns.items(), natural, strict=True):

@@ -14,6 +14,7 @@ import profiler
 from profiler.errors import UnknownNameError
 from profiler.report import PROFILE_FORMATS, render
 from profiler.report.report import Report
+from profiler.report.tables import Side, table
 
 
 def blocks(count: int) -> nn.Module:
@@ -41,6 +42,23 @@ def test_the_text_fits_eighty_columns(depth):
     text = render(profiler.count(net.to("meta"), torch.ones(4, 1024, 512, device="meta")), depth=depth)
     assert max(map(len, text.splitlines())) <= 80
     assert "\x1b" not in text
+
+
+def test_the_name_of_an_operator_stays_whole_where_narrow_gaps_leave_room():
+    net = nn.Sequential(nn.Conv2d(64, 64, 3), nn.MaxPool2d(2)).to("meta")
+    text = render(profiler.count(net, torch.empty(8, 64, 224, 224, device="meta")))
+    rows = [line.split() for line in text.splitlines() if line.startswith("aten.")]
+    assert [row[0] for row in rows] == ["aten.convolution", "aten.max_pool2d_with_indices"]
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_the_columns_of_a_table_are_narrow_only_where_it_fits_then():
+    def gap(*cells: str) -> int:
+        columns: dict[str, Side] = {"name": "left", "a": "left", "b": "left"}
+        line = table(columns, [("n", *cells)], width=20).splitlines()[-1]
+        return line.index(cells[1]) - line.index(cells[0]) - len(cells[0])
+
+    assert (gap("x", "y"), gap("x" * 7, "y" * 7), gap("x" * 12, "y" * 12)) == (2, 1, 2)
 
 
 def test_a_long_name_gives_way_and_no_number_does():

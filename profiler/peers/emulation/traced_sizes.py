@@ -1,7 +1,7 @@
 """Arithmetic on the sizes of tensors, which a ``torch.jit`` trace shows as operators on tensors of one element.
 
-While torch traces, ``x.shape[0]`` is such a tensor, and ``h * w`` an ``aten::mul``. In a run they are integers of Python,
-and no operator runs.
+While torch traces, ``x.shape[0]`` is such a tensor, and ``h * w`` an ``aten::mul``. In a run they are integers of
+Python, and no operator runs.
 """
 
 from __future__ import annotations

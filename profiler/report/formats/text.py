@@ -80,12 +80,16 @@ def renderable(report: Report, width: int) -> RenderableType:
 def _table(width: int, columns: tuple[str, ...], rows: Iterable[tuple[str | Text, ...]]) -> Table:
     """Return a table of rows; in lines longer than *width* the first cell is cut, numbers never are.
 
-    An operator's name, which one copies to register a formula, is not cut but continued on the next line.
+    An operator's name, which one copies to register a formula, is not cut: columns are one space apart if it fits then,
+    and otherwise it is continued on the next line.
     """
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, header_style="bold")
     cells = [tuple(map(_cell, row)) for row in rows]
     widths = [max([len(column), *(len(row[i]) for row in cells)]) for i, column in enumerate(columns)]
-    widths[0] = min(widths[0], max(_NARROWEST, width - sum(widths[1:]) - _GAP * len(columns)))
+    gaps, least = len(columns) - 1, sum(widths)
+    gap = 1 if "operator" in columns[0] and least + gaps <= width < least + _GAP * gaps else _GAP
+    widths[0] = min(widths[0], max(_NARROWEST, width - sum(widths[1:]) - gap * gaps))
+    padding = (0, gap - 1, 0, 0)
+    table = Table(box=box.SIMPLE_HEAD, padding=padding, pad_edge=False, show_edge=False, header_style="bold")
     for column, wide in zip(columns, widths, strict=True):
         justify: JustifyMethod = "left" if column in _LEFT_ALIGNED else "right"
         overflow: OverflowMethod = "fold" if "operator" in column else "ellipsis"
