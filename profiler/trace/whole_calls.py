@@ -59,7 +59,7 @@ class WholeCalls:
             return
         arguments = bind(module.forward, args, kwargs)
         wanted = {name: getattr(module, name, None) for name in wanted_by(kind) if name not in {*arguments, "out"}}
-        held = {name: value for name, value in wanted.items() if value is not None and hasattr(module, name)}
+        held = {name: value for name, value in wanted.items() if value is not None}
         self.record(name_of(kind), arguments | held, output)
 
     def record(self, name: str, arguments: Arguments, result: Any) -> None:
