@@ -147,6 +147,19 @@ def test_a_parameter_that_its_forward_overwrites_has_its_values_back():
     assert (model.weight.tolist(), model.bias.tolist()) == (weight, bias)
 
 
+@pytest.mark.parametrize("before", [True, False])
+def test_a_parameter_that_its_forward_freezes_or_trains_is_as_before(before):
+    class Switches(nn.Linear):
+        def forward(self, x):
+            self.weight.requires_grad_(not self.weight.requires_grad)
+            return super().forward(x)
+
+    model = Switches(3, 2)
+    model.weight.requires_grad_(before)
+    profiler.count(model, X)
+    assert model.weight.requires_grad is before
+
+
 def test_an_optimizer_keeps_its_own_tensors_and_settings():
     model = nn.Linear(3, 2)
     optimizer = torch.optim.AdamW(model.parameters(), amsgrad=True)
@@ -191,15 +204,17 @@ def test_a_graph_made_before_can_still_run_backward():
     assert model[0].weight.grad is not None
 
 
-def test_a_buffer_that_repeats_its_elements_is_restored():
+@pytest.mark.parametrize("holds_base", [True, False])
+def test_a_buffer_that_repeats_its_elements_is_restored(holds_base):
     class Repeats(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.base = torch.zeros(1, 3)
-            self.register_buffer("wide", self.base.expand(4, 3))
+            base = torch.zeros(1, 3)
+            self.base = base if holds_base else None
+            self.register_buffer("wide", base.expand(4, 3))
 
         def forward(self, x):
-            self.base += 1
+            self.wide[0].add_(1)
             return x + self.wide[:2]
 
     model = Repeats()
