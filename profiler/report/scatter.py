@@ -52,7 +52,10 @@ class Scatter:
 
     @property
     def drawn(self) -> tuple[Axis, Axis]:
-        """The axes that are drawn at first; the first two if those have no values."""
+        """The axes that are drawn at first; if those have no values, the first and the last that have some."""
+        if not self.axes:
+            unknown = (None,) * len(self.names)
+            return Axis(self.across, "count", unknown), Axis(self.up, "count", unknown)
         by_label = {axis.label: axis for axis in self.axes}
         return by_label.get(self.across, self.axes[0]), by_label.get(self.up, self.axes[-1])
 

@@ -126,6 +126,14 @@ def test_names_from_outside_are_text(form):
             ET.fromstring(text)  # noqa: S314 - our own
 
 
+@pytest.mark.parametrize("form", COMPARISON_FORMATS.names())
+def test_every_format_says_that_no_model_could_be_counted(capsys, tmp_path, form):
+    (tmp_path / "nets.py").write_text("def net(): raise KeyError('no')\n")
+    status, out, err = run(capsys, "compare", f"{tmp_path}/nets.py:net", "--format", form)
+    assert (status, err.splitlines()) == (1, ["error: none of 1 models could be counted"])
+    assert out
+
+
 def texts(image: str) -> set[str]:
     return {text.text for text in ET.fromstring(image).iter(f"{SVG}text")}  # noqa: S314 - our own
 
