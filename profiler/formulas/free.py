@@ -36,6 +36,9 @@ FREE = frozenset(
     """.split()
 )
 
+#: Operators of other libraries that cost nothing. Torchvision asks for the version of CUDA while it is imported.
+_FREE_ELSEWHERE = frozenset({("torchvision", "_cuda_version")})
+
 #: Operators of ``aten`` that only move data, by functional name.
 DATA_MOVEMENT = frozenset(
     """
@@ -71,7 +74,7 @@ DATA_MOVEMENT = frozenset(
 def is_free(operator: str) -> bool:
     """Return whether an operator costs nothing."""
     library, name = _split(operator)
-    return library in {"prim", "profiler"} or (library == "aten" and name in FREE)
+    return library in {"prim", "profiler"} or (library == "aten" and name in FREE) or (library, name) in _FREE_ELSEWHERE
 
 
 def is_data_movement(operator: str) -> bool:

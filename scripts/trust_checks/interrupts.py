@@ -36,7 +36,8 @@ def interrupted_at(
             left -= 1
             if left == 0:
                 sys.settrace(None)
-                signal.raise_signal(number)
+                if signal.getsignal(number) is not signal.SIG_DFL:  # which ends the process, as it does a command
+                    signal.raise_signal(number)
         return trace
 
     sys.settrace(trace)

@@ -158,6 +158,7 @@ def test_every_kernel_of_cuda_is_counted_or_known_to_be_uncounted():
         ("aten._coalesced_.default", True),
         ("aten.mm.default", False),
         ("torchvision._dimI.default", False),
+        ("torchvision._cuda_version.default", True),
     ],
 )
 def test_what_only_asks_or_notes_is_free_in_torchs_own_library(operator, is_free):

@@ -47,8 +47,10 @@ name = json.load(open("name.json"))
 def net(width=4):
     kind = type(name.replace("\\0", "0").encode("utf-8", "replace").decode(), (nn.Linear,), {})
     model = nn.Sequential()
-    model.add_module(name.replace(".", "_") or "_", kind(8, width))
-    model.register_buffer(name.replace(".", "_") + "b", ones(2))
+    path = name.replace(".", "_") or "_"
+    path = path + "_" if hasattr(model, path) else path
+    model.add_module(path, kind(8, width))
+    model.register_buffer(path + "b", ones(2))
     return model
 def wide(): return net(16)
 """
@@ -147,6 +149,7 @@ def _json(text: str) -> str:
 
 
 def _csv(text: str) -> str:
+    csv.field_size_limit(2 * len(text) + 1)  # a spreadsheet's limit may be lower
     rows = list(csv.reader(io.StringIO(text)))
     formulas = [cell for row in rows for cell in row if cell.startswith(("=", "+", "@", "\t", "\r"))]
     if len({len(row) for row in rows}) != 1:
