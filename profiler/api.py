@@ -21,7 +21,7 @@ from profiler.tally.presentation import summary
 from profiler.trace import Session
 from profiler.trace.preserve_state import eval_mode
 from profiler.trace.require_module import require_module
-from profiler.util.interrupts import guarded
+from profiler.util.interrupts import guarded, interruptible, uninterrupted
 from profiler.values.renamed import warn_renamed
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ class profile(ProfileProperties):  # noqa: N801 - used as `with profiler.profile
         """
         select_peers(names)
         live = self._first_call()
-        with eval_mode(live.model):
+        with uninterrupted(), eval_mode(live.model), interruptible():
             counted = count_with_facts(live.model, live.args, live.kwargs, count)
             findings = compare_with_peers(names or ("all",), live, *counted)
         sources = {finding.claim.source for finding in findings}

@@ -20,6 +20,7 @@ from profiler.errors import InputError
 from profiler.run.forward import count
 from profiler.trace.module_paths import walk
 from profiler.trace.preserve_state import eval_mode
+from profiler.util.interrupts import interruptible, uninterrupted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -92,7 +93,8 @@ def get_model_complexity_info(
     _check_config(backend_specific_config)
     is_ignored = _ignored(model, ignore_modules, name)
     args, kwargs = _inputs(model, input_res, input_constructor)
-    with eval_mode(model), _unfused(disabled=bool(ignore_modules)):
+    unfused = _unfused(disabled=bool(ignore_modules))
+    with uninterrupted(), eval_mode(model), unfused, interruptible():
         profile = count(model, *args, **kwargs)
     _write(profile, ost, report=print_per_layer_stat, warnings=verbose)
     batch = _batch_size(args[0]) if args and name == "pytorch" else 1

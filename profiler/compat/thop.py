@@ -14,6 +14,7 @@ from profiler.compat.unsupported import reject_unsupported
 from profiler.run.forward import count
 from profiler.tally.tree import iter_nodes
 from profiler.trace.preserve_state import eval_mode
+from profiler.util.interrupts import interruptible, uninterrupted
 
 if TYPE_CHECKING:
     from torch import nn
@@ -65,7 +66,7 @@ def profile_origin(
 
 def _count(model: nn.Module, inputs: Any, custom_ops: Any, *, verbose: bool) -> Profile:
     reject_unsupported("custom_ops", custom_ops)
-    with eval_mode(model):
+    with uninterrupted(), eval_mode(model), interruptible():
         result = count(model, *inputs)
     if verbose:
         lines = (

@@ -57,7 +57,8 @@ def run_preserving(model: nn.Module, run: Callable[[], _Result]) -> _Result:
 def eval_mode(model: nn.Module) -> Iterator[None]:
     """Switch every module to eval mode; restore the mode of each when the block ends.
 
-    The flag is set directly: ``eval()`` calls ``train(False)``, which a wrapper may have made its training loop.
+    The flag is set directly: ``eval()`` calls ``train(False)``, which a wrapper may have made its training loop. Enter
+    and leave it in a block ``with uninterrupted()``.
     """
     modes = {module: module.training for module in modules_of(model) if hasattr(module, "training")}
     try:

@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn.modules import module as module_hooks
 from torch.optim import optimizer as optimizer_hooks
 from torch.utils import _python_dispatch
-from trust_checks.interrupts import interrupted_at
+from trust_checks.interrupts import interrupted_at, lines_of
 
 import profiler
 from profiler.util.interrupts import interruptible, uninterrupted
@@ -80,6 +80,25 @@ def test_an_interrupt_at_any_line_leaves_nothing(run, step):
         line += step
     assert line > 100
     assert lost <= 1
+
+
+def as_thop(model: nn.Module) -> None:
+    profiler.compat.thop.profile(model, (X,), verbose=False)
+
+
+def as_ptflops(model: nn.Module) -> None:
+    inputs = {"input_constructor": lambda _: {"input": X}, "print_per_layer_stat": False}
+    profiler.compat.ptflops.get_model_complexity_info(model, (4,), **inputs)
+
+
+@pytest.mark.parametrize("run", [as_thop, as_ptflops])
+def test_an_interrupt_while_modes_are_changed_or_restored_leaves_none(run):
+    model = small().train()
+    run(model)
+    lines = lines_of(lambda: run(model))
+    for line in (*range(1, 120, 2), *range(lines - 150, lines, 2)):
+        interrupted_at(line, lambda: run(model))
+        assert all(module.training for module in model.modules()), f"line {line}"
 
 
 def test_a_handler_of_another_signal_that_raises_waits_too():

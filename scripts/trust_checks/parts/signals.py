@@ -39,7 +39,20 @@ _MODELS = (
 )
 _COMMANDS = (
     ("nets.py:net", "--input", "8", "--output", "out.txt"),
-    ("nets.py:net", "--input", "8", "--train", "--on", "l4", "--format", "html", "--output", "out.html"),
+    (
+        "nets.py:net",
+        "--input",
+        "8",
+        "--batch",
+        "2",
+        "--train",
+        "--on",
+        "l4",
+        "--format",
+        "html",
+        "--output",
+        "out.html",
+    ),
     ("check", "budgets.toml", "--update"),
     ("diff", "nets.py:net", "nets.py:net", "--input", "8"),
 )
