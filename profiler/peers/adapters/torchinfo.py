@@ -9,6 +9,7 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING, Any
 
+from profiler.peers.emulation.parameters import PARAMETER, num_elements
 from profiler.peers.emulation.torchinfo_layers import claimed_macs, leaves
 from profiler.peers.forward_pass import mac_contributions
 from profiler.peers.peer import Peer, PeerResult
@@ -55,6 +56,8 @@ def run(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Peer
 def _family(facts: ModuleFacts) -> str:
     """Return the code of the deviation that a leaf module belongs to."""
     class_name = facts.type.rpartition(".")[2]
+    if facts.packed:
+        return "TI-FUNC"
     if "Conv" in class_name:
         return "TI-CONVT" if facts.setting("transposed") else "TI-CONV"
     if facts.is_a("Linear"):
@@ -152,3 +155,17 @@ def params(forward_pass: ForwardPass) -> Iterator[Contribution]:
             if param.key in counted:
                 yield Contribution(facts.path, param.name, -prod(param.shape))
             counted.add(param.key)
+
+
+@PEER.deviates(
+    "TI-PACKED",
+    CauseKind.PARAMETERS,
+    "does not see the weights that a quantized layer keeps packed",
+    where=_STATISTICS,
+    versions=_VERSIONS,
+    quantity="params",
+)
+def packed(forward_pass: ForwardPass) -> Iterator[Contribution]:
+    """Yield the packed weights and biases of each layer."""
+    for facts in forward_pass.facts:
+        yield Contribution(facts.path, PARAMETER, num_elements(facts.packed))
