@@ -20,6 +20,7 @@ from profiler.tally.entry import UNCOUNTED
 from profiler.tally.tally import cost_record
 from profiler.trace import Session
 from profiler.trace.composite_calls import record_composite_calls
+from profiler.util.interrupts import uninterrupted
 from profiler.values.records import OUTSIDE, tensors
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def record_named_calls(
 
     with _warnings(warning_mode):
         try:
-            with model_errors(model), Session(model):
+            with model_errors(model), uninterrupted(), Session(model):
                 calls = record_composite_calls(model, lambda: model(*inputs), place)
         except ModelError:
             return tuple(_plain(entry, canonical) for entry in count(model, *inputs).entries)

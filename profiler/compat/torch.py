@@ -7,9 +7,10 @@ formula registered with ``torch.utils.flop_counter.register_flop_formula``, or 0
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from functools import cache, wraps
 from inspect import signature
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch.utils import flop_counter
@@ -19,9 +20,11 @@ from profiler.tally.tally import cost_record
 from profiler.trace.argument_specs import SpecCache
 from profiler.trace.operator_calls import OperatorCall, to_record
 from profiler.trace.value_readers import value_readers_of
+from profiler.util.interrupts import guarded, intercepted, uninterrupted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import TracebackType
 
 __all__ = ["FlopCounterMode"]
 
@@ -47,6 +50,30 @@ class FlopCounterMode(flop_counter.FlopCounterMode):
         custom = set(signature(super().__init__).bind(*args, **kwargs).arguments.get("custom_mapping") or {})
         registry = {op: f for op, f in self.flop_registry.items() if op in custom or _overload(op) is None}
         self.flop_registry = _FormulaRegistry(registry)
+        #: What leaving the block undoes.
+        self._attached = ExitStack()
+
+    def __enter__(self) -> Self:
+        """Start to count. An interrupt waits until it has started, and ends it again."""
+        try:
+            with uninterrupted(), ExitStack() as stack:
+                stack.enter_context(intercepted())
+                super().__enter__()  # type: ignore[no-untyped-call]
+                stack.push(super().__exit__)
+                self._attached = stack.pop_all()
+            return self  # noqa: TRY300 - an interrupt may arrive here too
+        except BaseException:
+            with uninterrupted():
+                self._attached.close()
+            raise
+
+    @guarded
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> Any:
+        """Stop to count, and print the table if it is wanted."""
+        with uninterrupted():
+            return self._attached.__exit__(kind, error, trace)
 
 
 class _FormulaRegistry(dict[Any, Any]):

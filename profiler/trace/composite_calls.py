@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from contextlib import ExitStack
 from dataclasses import dataclass, fields, is_dataclass
 from itertools import chain
 from operator import attrgetter
@@ -18,6 +19,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.nn.modules.module import register_module_forward_hook
 from torch.utils._pytree import tree_leaves
 
+from profiler.trace import dispatch_stack
 from profiler.trace.argument_specs import SpecCache
 from profiler.trace.dispatch_kind import DispatchKind, classify, has_backend_kernel, has_own_dispatch
 from profiler.trace.meta_recurrent import decompose
@@ -71,24 +73,21 @@ def record_composite_calls(
         place: Returns the ``module`` of the record of a call: the path of the innermost running module, if not given.
     """
     modules, log = ModuleStack(model), _CallLog()
+    mode = _CompositeMode(modules, log, place)
 
     def on_forward(module: nn.Module, _args: Any, output: Any) -> None:
         if module is model:
             log.mark_output(output)
 
-    modules.attach()
-    handle = register_module_forward_hook(on_forward)
-    try:
-        with (
-            uninterrupted(),
-            torch.enable_grad(),
-            torch._C._AutoDispatchBelowAutograd(),
-            _CompositeMode(modules, log, place),
-        ):
-            run_preserving(model, run)
-    finally:
-        handle.remove()
-        modules.detach()
+    with uninterrupted(), ExitStack() as stack:
+        stack.callback(modules.detach)
+        modules.attach()
+        stack.callback(register_module_forward_hook(on_forward).remove)
+        stack.enter_context(torch.enable_grad())
+        stack.enter_context(torch._C._AutoDispatchBelowAutograd())
+        stack.callback(dispatch_stack.remove, mode)
+        dispatch_stack.enter(mode)
+        run_preserving(model, run)
     return log.composite_calls()
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -19,6 +20,7 @@ from profiler.trace.dispatch_kind import DispatchKind, classify
 from profiler.trace.module_stack import ModuleStack
 from profiler.trace.operator_calls import OperatorCall, to_record
 from profiler.util.dispatch_modes import PlainDispatchMode
+from profiler.util.interrupts import interruptible, uninterrupted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,12 +43,11 @@ def record_distributed_calls(model: nn.Module, run: Callable[[], object]) -> tup
         return ()
     modules = ModuleStack(model)
     mode = _DistributedMode(modules, kind)
-    modules.attach()
-    try:
-        with mode:
+    with uninterrupted(), ExitStack() as stack:
+        stack.callback(modules.detach)
+        modules.attach()
+        with mode, interruptible():
             run()
-    finally:
-        modules.detach()
     return tuple(
         CompositeCall(to_record(call, times), tuple(to_record(*part) for part in parts), used=True)
         for (call, parts), times in mode.calls.items()

@@ -8,6 +8,7 @@ Source: check_attn_mask in aten/src/ATen/native/transformers/sdp_utils_cpp.cpp o
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -54,10 +55,9 @@ def learned_masks(model: nn.Module, run: Callable[[], object]) -> frozenset[str]
                     paths.add(modules.current)
             return func(*args, **kwargs)
 
-    modules.attach()
-    try:
-        with uninterrupted(), torch.enable_grad(), LearnedMaskMode():
+    with uninterrupted(), ExitStack() as stack:
+        stack.callback(modules.detach)
+        modules.attach()
+        with torch.enable_grad(), LearnedMaskMode():
             run_preserving(model, run)
-    finally:
-        modules.detach()
     return frozenset(paths)

@@ -18,6 +18,8 @@ from torch import nn
 from torch.nn.modules import module as module_hooks
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
+from profiler.util.interrupts import uninterrupted
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -134,7 +136,7 @@ def _stop_telling(follower: Follower) -> None:
 
 
 def _switch_to_hooks() -> None:
-    with _lock:
+    with uninterrupted(), _lock:
         for use_hooks in tuple(_switches.values()):
             use_hooks()
 

@@ -6,6 +6,7 @@ A counter that hooks modules counts from these. To explain its number we need th
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -21,6 +22,7 @@ from profiler.trace.inventory import packed_weights
 from profiler.trace.learned_masks import has_float_mask, learned_masks
 from profiler.trace.module_paths import walk
 from profiler.trace.module_stack import ModuleStack
+from profiler.util.interrupts import interruptible, uninterrupted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -123,15 +125,13 @@ def _record_calls(
         if module in calls and get_ident() == thread:
             calls[module][ModuleCall(detach(specs.specs(args)), detach(specs.spec(_as_list(output))))] += 1
 
-    stack = ModuleStack(model)
-    stack.attach()
-    handle = register_module_forward_hook(on_forward)
-    try:
-        with record_function_calls(lambda: stack.current) as function_calls:
+    running = ModuleStack(model)
+    with uninterrupted(), ExitStack() as stack:
+        stack.callback(running.detach)
+        running.attach()
+        stack.callback(register_module_forward_hook(on_forward).remove)
+        with record_function_calls(lambda: running.current) as function_calls, interruptible():
             run()
-    finally:
-        handle.remove()
-        stack.detach()
     return calls, function_calls
 
 

@@ -128,8 +128,12 @@ class Session:
 
     def __enter__(self) -> Self:
         """Start recording."""
-        self.start()
-        return self
+        try:
+            self.start()
+            return self  # noqa: TRY300 - an interrupt may arrive here too
+        except BaseException:
+            self.abandon()
+            raise
 
     @guarded
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:

@@ -101,6 +101,26 @@ def test_an_interrupt_while_modes_are_changed_or_restored_leaves_none(run):
         assert all(module.training for module in model.modules()), f"line {line}"
 
 
+def as_fvcore(model: nn.Module) -> None:
+    profiler.compat.fvcore.FlopCountAnalysis(model, X).total()
+
+
+def as_flop_counter(model: nn.Module) -> None:
+    with profiler.compat.torch.FlopCounterMode(display=False):
+        pass
+
+
+@pytest.mark.parametrize(("run", "lines"), [(as_flop_counter, range(1, 400)), (as_fvcore, range(1200, 3000, 7))])
+def test_an_interrupt_of_a_replacement_leaves_no_hook(run, lines):
+    model = small().train()
+    for _ in range(2):
+        run(model)
+    before = process()
+    for line in lines:
+        interrupted_at(line, lambda: run(model))
+        assert process() == before, f"line {line}"
+
+
 def test_a_handler_of_another_signal_that_raises_waits_too():
     def raises(*_args):
         raise TimeoutError
