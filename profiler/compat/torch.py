@@ -24,7 +24,6 @@ from profiler.util.interrupts import guarded, intercepted, uninterrupted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
 
 __all__ = ["FlopCounterMode"]
 
@@ -68,12 +67,10 @@ class FlopCounterMode(flop_counter.FlopCounterMode):
             raise
 
     @guarded
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> Any:
+    def __exit__(self, *args: Any) -> Any:  # noqa: PYI036 - as in the original
         """Stop to count, and print the table if it is wanted."""
         with uninterrupted():
-            return self._attached.__exit__(kind, error, trace)
+            return self._attached.__exit__(*args)
 
 
 class _FormulaRegistry(dict[Any, Any]):
