@@ -85,16 +85,16 @@ def record(
     with uninterrupted(), preserve_state(model, optimizer, trains=trains) as snapshot:
         gradients = [(parameter, parameter.grad) for parameter in parameters_of(model)] if optimizer is not None else []
         states = _state_count(optimizer)
-        session = _run(model, run, snapshot)
+        session = record_once(model, run, snapshot)
         if _state_count(optimizer) > states:
             for parameter, gradient in gradients:
                 parameter.grad = gradient
-            session = _run(model, run, snapshot)
+            session = record_once(model, run, snapshot)
     return tally(session.trace())
 
 
-def _run(model: nn.Module, run: Callable[[], object], snapshot: Snapshot) -> Session:
-    """Return the session that recorded *run*."""
+def record_once(model: nn.Module, run: Callable[[], object], snapshot: Snapshot) -> Session:
+    """Return the session that recorded *run*. The *snapshot* copies what is overwritten, and is not restored here."""
     session = Session(model, snapshot.before_overwrite)
     with model_errors(model), session, interruptible():
         run()

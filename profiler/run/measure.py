@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from profiler.errors import InputError
-from profiler.run.forward import count, model_errors
+from profiler.run.forward import model_errors, record_once
+from profiler.tally import tally
 from profiler.trace.module_paths import tensors_of
-from profiler.trace.preserve_state import run_preserving
+from profiler.trace.preserve_state import preserve_state
 from profiler.trace.require_module import require_module
-from profiler.util.interrupts import uninterrupted
+from profiler.util.interrupts import interruptible, uninterrupted
 from profiler.util.timing import time_calls
 from profiler.util.uncompiled import uncompiled
 from profiler.values.projection import Figure
@@ -90,11 +91,11 @@ def measure(model: nn.Module, *args: Any, runs: int = _RUNS, warm: int = _WARMUP
     """
     require_module(model)
     device = _device(model, runs)
-    with uninterrupted(), torch.no_grad(), model_errors(model):
-        profile = count(model, *args, **kwargs)
-        time = partial(time_calls, lambda: model(*args, **kwargs), device, runs=runs, warmup_runs=warm)
-        times_s = run_preserving(model, time)
-    totals = profile.totals
+    run = partial(model, *args, **kwargs)
+    with uninterrupted(), torch.no_grad(), preserve_state(model) as snapshot:
+        totals = tally(record_once(model, run, snapshot).trace()).totals
+        with model_errors(model), interruptible():
+            times_s = time_calls(run, device, runs=runs, warmup_runs=warm)
     return Measurement(times_s, totals.flops, totals.bytes_read + totals.bytes_written, str(device))
 
 

@@ -25,9 +25,9 @@ from profiler.trace.dispatch_kind import DispatchKind, classify, has_backend_ker
 from profiler.trace.meta_recurrent import decompose
 from profiler.trace.module_stack import ModuleStack
 from profiler.trace.operator_calls import OperatorCall, to_record
-from profiler.trace.preserve_state import run_preserving
+from profiler.trace.preserve_state import preserve_state
 from profiler.util.dispatch_modes import PlainDispatchMode
-from profiler.util.interrupts import uninterrupted
+from profiler.util.interrupts import interruptible, uninterrupted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -73,13 +73,13 @@ def record_composite_calls(
         place: Returns the ``module`` of the record of a call: the path of the innermost running module, if not given.
     """
     modules, log = ModuleStack(model), _CallLog()
-    mode = _CompositeMode(modules, log, place)
 
     def on_forward(module: nn.Module, _args: Any, output: Any) -> None:
         if module is model:
             log.mark_output(output)
 
-    with uninterrupted(), ExitStack() as stack:
+    with uninterrupted(), preserve_state(model) as snapshot, ExitStack() as stack:
+        mode = _CompositeMode(modules, log, place, snapshot.before_overwrite)
         stack.callback(modules.detach)
         modules.attach()
         stack.callback(register_module_forward_hook(on_forward).remove)
@@ -87,7 +87,8 @@ def record_composite_calls(
         stack.enter_context(torch._C._AutoDispatchBelowAutograd())
         stack.callback(dispatch_stack.remove, mode)
         dispatch_stack.enter(mode)
-        run_preserving(model, run)
+        with interruptible():
+            run()
     return log.composite_calls()
 
 
@@ -146,10 +147,17 @@ class _CallLog:
 class _CompositeMode(PlainDispatchMode):
     """Logs the operators that Python calls, and the parts of each."""
 
-    def __init__(self, modules: ModuleStack, log: _CallLog, place: Callable[[ModuleStack], str]) -> None:
+    def __init__(
+        self,
+        modules: ModuleStack,
+        log: _CallLog,
+        place: Callable[[ModuleStack], str],
+        before_overwrite: Callable[[Iterable[Any]], None],
+    ) -> None:
         super().__init__()
         self._modules = modules
         self._place = place
+        self._before_overwrite = before_overwrite
         self._log = log
         self._specs = SpecCache()
         #: What has run so far for the current call; None between calls.
@@ -180,6 +188,8 @@ class _CompositeMode(PlainDispatchMode):
         if composite or (kind is DispatchKind.DEVICE_DEPENDENT and not args[0].is_meta):
             with self:
                 return decompose(func, args, kwargs)
+        if _is_mutable(func):
+            self._before_overwrite((*args, *kwargs.values()))
         result = func(*args, **kwargs)
         if kind is not DispatchKind.VIEW and self._parts is not None:
             _, readers, *_ = classify(func)

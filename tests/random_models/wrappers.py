@@ -130,15 +130,20 @@ class OtherThread(Around):
     """A body that runs in a thread of its own."""
 
     def forward(self, x):
-        results, grad = [], torch.is_grad_enabled()
+        results, errors, grad = [], [], torch.is_grad_enabled()
 
         def run() -> None:
-            with torch.set_grad_enabled(grad):
-                results.append(self.body(x))
+            try:
+                with torch.set_grad_enabled(grad):
+                    results.append(self.body(x))
+            except BaseException as error:  # noqa: BLE001 - raised again by the thread that waits
+                errors.append(error)
 
         thread = threading.Thread(target=run)
         thread.start()
         thread.join()
+        if errors:
+            raise errors[0]
         return results[0]
 
 

@@ -275,3 +275,19 @@ def test_two_references_to_one_buffer_stay_one():
     profiler.count(model, X)
     assert model.b.running_mean is model.a.running_mean
     assert model.a.running_mean.tolist() == [0.0] * 3
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        profiler.count,
+        lambda model, x: profiler.measure(model, x, runs=1, warm=0),
+        lambda model, x: profiler.compat.fvcore.FlopCountAnalysis(model, x).total(),
+    ],
+    ids=["count", "measure", "compat.fvcore"],
+)
+def test_a_parameter_that_the_forward_overwrites_has_its_values_back(call):
+    model = nn.Embedding(5, 3, max_norm=0.1)
+    before = model.weight.detach().clone()
+    call(model, torch.tensor([1, 2]))
+    assert torch.equal(model.weight, before)
