@@ -93,6 +93,8 @@ def _with_flop_counter(case: Case) -> None:
     except (AssertionError, TypeError) as error:  # torch's own counter raises them too, for some models
         if not re.search("Expected gradient function|sym_is_contiguous", str(error)):
             raise
+        msg = "torch's own counter raises too"
+        raise profiler.errors.ModelError(msg) from error
 
 
 def _ignore(_: object) -> None:
@@ -162,7 +164,7 @@ def attempt(build: Callable[[], Case], name: str, fault: str, random: Random) ->
         changed = [each for each in changed if each != "generators"]
     else:
         changed += differences(model, model_state(case.model))
-    if after_own_call is not None and _held(case.model) != after_own_call:
+    if after_own_call is not None and error is None and _held(case.model) != after_own_call:
         changed.append("what the user's own call does")
     return ", ".join([*changed, *_unexpected(error, planned)])
 
