@@ -92,9 +92,9 @@ def vector_norm(self: TensorSpec, ord: float | None, out: TensorSpec) -> Cost:
 
 
 @formula("aten::norm", "aten::native_norm")
-def norm(self: TensorSpec, p: float | None, out: TensorSpec) -> Cost:
-    """Count a vector norm; without *p* it is the Euclidean norm, and so is one whose p was not recorded."""
-    return norm_cost(numel(self), numel(out), 2 if p is None else p)
+def norm(self: TensorSpec, p: float | None, out: TensorSpec) -> Cost | None:
+    """Count a vector norm. None is the Euclidean norm here, and any p that is not recorded, such as 1.5: uncounted."""
+    return None if p is None else norm_cost(numel(self), numel(out), p)
 
 
 @formula("aten::linalg__powsum")
