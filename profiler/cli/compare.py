@@ -105,6 +105,9 @@ def compare(
                 bar.reach(each * len(rows))
     models = tuple(row for row, _ in rows)
     emit(COMPARISON_FORMATS.render(Comparison(models, tuple(profile for _, profile in rows)), format), output)
-    if all(row.error for row in models):
+    failed = [row for row in models if row.error]
+    if len(failed) == len(models):
         msg = f"none of {len(rows)} models could be counted"
         raise CheckFailedError(msg)
+    for row in failed:  # a picture has no place for them
+        notify(f"not counted: {row.name}: {row.error}")

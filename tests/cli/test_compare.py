@@ -98,6 +98,17 @@ def test_what_is_no_call_is_refused(entry):
         profiler.compare({"x": entry})
 
 
+@pytest.mark.parametrize("form", ["text", "svg"])
+def test_a_model_that_is_left_out_is_noted(capsys, form):
+    status, out, err = run(capsys, "compare", "squeezenet1_1", "resnet99", "--format", form)
+    notes = [line for line in err.splitlines() if "not counted" in line]
+    assert (status, [note.partition(";")[0] for note in notes]) == (
+        0,
+        ["note: not counted: resnet99: no torchvision model named 'resnet99'"],
+    )
+    assert out
+
+
 def test_no_model_that_can_be_counted_fails(capsys):
     assert run(capsys, "compare", "resnet99", "--quiet")[0] == 1
     status, out, err = run(capsys, "compare", "--quiet")
