@@ -21,7 +21,7 @@ from torch.utils._pytree import tree_leaves
 
 from profiler.trace import dispatch_stack
 from profiler.trace.argument_specs import SpecCache
-from profiler.trace.dispatch_kind import DispatchKind, classify, has_backend_kernel, has_own_dispatch
+from profiler.trace.dispatch_kind import DispatchKind, classify, has_backend_kernel, has_own_dispatch, is_mutable
 from profiler.trace.meta_recurrent import decompose
 from profiler.trace.module_stack import ModuleStack
 from profiler.trace.operator_calls import OperatorCall, to_record
@@ -175,7 +175,7 @@ class _CompositeMode(PlainDispatchMode):
         path, self._parts = self._place(self._modules), Counter()
         try:
             result = self._run(func, kind, args, kwargs or {})
-            written = tree_leaves((result, args, kwargs) if _is_mutable(func) else result)
+            written = tree_leaves((result, args, kwargs) if is_mutable(func) else result)
             call = OperatorCall(func, path, "forward", *self._specs.call_specs(None, args, kwargs or {}, result))
             self._log.append(call, self._parts, tree_leaves((args, kwargs)), written)
         finally:
@@ -188,7 +188,7 @@ class _CompositeMode(PlainDispatchMode):
         if composite or (kind is DispatchKind.DEVICE_DEPENDENT and not args[0].is_meta):
             with self:
                 return decompose(func, args, kwargs)
-        if _is_mutable(func):
+        if is_mutable(func):
             self._before_overwrite((*args, *kwargs.values()))
         result = func(*args, **kwargs)
         if kind is not DispatchKind.VIEW and self._parts is not None:
@@ -209,12 +209,6 @@ def tensors_in(value: Any) -> Iterator[torch.Tensor]:
         yield from tensors_in(list(value.values()))
     elif is_dataclass(value):
         yield from tensors_in([getattr(value, field.name) for field in fields(value)])
-
-
-def _is_mutable(func: Any) -> bool:
-    """Return whether an operator overwrites an argument."""
-    schema = getattr(func, "_schema", None)
-    return schema is not None and bool(schema.is_mutable)
 
 
 def _autograd_functions(base: type = torch.autograd.Function) -> Iterator[tuple[CodeType, str]]:

@@ -96,8 +96,6 @@ class OperatorPlan(NamedTuple):
     #: Runs it: for a plain operator torch's own function, without the layers of Python around it; for some, such as the
     #: recurrent layers of oneDNN, one that returns on ``meta`` what the CPU returns.
     run: Callable[..., Any]
-    #: Whether it returns views only. Flags are read while the model runs: a member of an enumeration takes longer.
-    is_view: bool
     kind: DispatchKind
     readers: ValueReaders | None
     #: Maps the number of positional arguments to the positions, among these, of those that may be or contain tensors.
@@ -126,7 +124,6 @@ def plan_of(func: Any) -> OperatorPlan:
         plan = PLANS[id(func)] = OperatorPlan(
             is_plain=is_plain,
             run=run,
-            is_view=kind is DispatchKind.VIEW,
             kind=kind,
             readers=readers,
             tensor_positions=positions,
@@ -170,7 +167,7 @@ def _effect(func: Any) -> Effect:
         return Effect.ALLOCATES
     if name in _ZEROS:
         return Effect.ZEROS
-    return Effect.OVERWRITES if hasattr(func, "_schema") and func._schema.is_mutable else Effect.NONE
+    return Effect.OVERWRITES if is_mutable(func) else Effect.NONE
 
 
 def _kind(func: Any) -> DispatchKind:
@@ -216,3 +213,9 @@ def has_own_dispatch(tensor_class: type) -> bool:
     """Return whether a tensor class runs other operators in its ``__torch_dispatch__`` (jagged, distributed …)."""
     handler = getattr(tensor_class, "__torch_dispatch__", None)
     return handler is not torch.Tensor.__torch_dispatch__ and not issubclass(tensor_class, FakeTensor)
+
+
+def is_mutable(func: Any) -> bool:
+    """Return whether an operator overwrites an argument."""
+    schema = getattr(func, "_schema", None)
+    return schema is not None and bool(schema.is_mutable)

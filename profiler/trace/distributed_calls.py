@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.utils._pytree import tree_leaves
 
+from profiler.trace import dispatch_stack
 from profiler.trace.argument_specs import SpecCache
 from profiler.trace.composite_calls import CompositeCall
 from profiler.trace.dispatch_kind import DispatchKind, classify
 from profiler.trace.module_stack import ModuleStack
 from profiler.trace.operator_calls import OperatorCall, to_record
+from profiler.trace.preserve_state import run_preserving
 from profiler.util.dispatch_modes import PlainDispatchMode
-from profiler.util.interrupts import interruptible, uninterrupted
+from profiler.util.interrupts import uninterrupted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,18 +38,23 @@ def record_distributed_calls(model: nn.Module, run: Callable[[], object]) -> tup
 
     Args:
         model: The model; without a distributed parameter nothing runs.
-        run: Runs one forward pass of it.
+        run: Runs one forward pass of it. The model and the random state are restored.
     """
     kind: Any = getattr(sys.modules.get("torch.distributed.tensor"), "DTensor", None)
     if kind is None or not any(isinstance(parameter, kind) for parameter in model.parameters()):
         return ()
     modules = ModuleStack(model)
     mode = _DistributedMode(modules, kind)
+
+    def run_recorded() -> None:  # inside of what restores the model, which then sees the operators on shards
+        with mode:
+            run()
+
     with uninterrupted(), ExitStack() as stack:
         stack.callback(modules.detach)
         modules.attach()
-        with mode, interruptible():
-            run()
+        stack.callback(dispatch_stack.remove, mode)
+        run_preserving(model, run_recorded)
     return tuple(
         CompositeCall(to_record(call, times), tuple(to_record(*part) for part in parts), used=True)
         for (call, parts), times in mode.calls.items()

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
+from profiler.trace import dispatch_stack
 from profiler.trace.dispatch_stack import hidden
 from profiler.trace.module_paths import modules_of
+from profiler.trace.overwrite_mode import OverwriteMode
 from profiler.trace.snapshot import Snapshot
 from profiler.util.interrupts import interruptible, uninterrupted
 from profiler.util.random_state import save_random_state
@@ -49,8 +51,14 @@ def preserve_state(model: nn.Module, optimizer: Optimizer | None = None, *, trai
 
 def run_preserving(model: nn.Module, run: Callable[[], _Result]) -> _Result:
     """Return the result of *run*. The model and the random state are restored, also if it raises or is interrupted."""
-    with uninterrupted(), preserve_state(model), interruptible():
-        return run()
+    with uninterrupted(), preserve_state(model) as snapshot:
+        mode = OverwriteMode(snapshot.before_overwrite)
+        try:
+            dispatch_stack.enter(mode)
+            with interruptible():
+                return run()
+        finally:
+            dispatch_stack.remove(mode)
 
 
 @contextmanager

@@ -277,17 +277,44 @@ def test_two_references_to_one_buffer_stay_one():
     assert model.a.running_mean.tolist() == [0.0] * 3
 
 
+class Renormalized(nn.Module):
+    """Overwrites two weights in its forward, and has a learned mask, so that a comparison runs it once more."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words = nn.Embedding(5, 4, max_norm=0.1)
+        self.scale = nn.Parameter(torch.ones(4))
+        self.mask = nn.Parameter(torch.zeros(4, 4))
+
+    def forward(self, indices):
+        with torch.no_grad():
+            self.scale.mul_(2)
+        x = self.words(indices)[None, None] * self.scale
+        return nn.functional.scaled_dot_product_attention(x, x, x, attn_mask=self.mask)
+
+
+def compared(model, x):
+    """Compare with a counter after a call of the user's own, which leaves its mark."""
+    with torch.no_grad(), profiler.profile(model) as p:
+        model(x)
+    values = {name: value.clone() for name, value in model.state_dict().items()}
+    p.compare("flop_counter")
+    return values
+
+
 @pytest.mark.parametrize(
     "call",
     [
         profiler.count,
         lambda model, x: profiler.measure(model, x, runs=1, warm=0),
         lambda model, x: profiler.compat.fvcore.FlopCountAnalysis(model, x).total(),
+        compared,
     ],
-    ids=["count", "measure", "compat.fvcore"],
+    ids=["count", "measure", "compat.fvcore", "compare"],
 )
-def test_a_parameter_that_the_forward_overwrites_has_its_values_back(call):
-    model = nn.Embedding(5, 3, max_norm=0.1)
-    before = model.weight.detach().clone()
-    call(model, torch.tensor([1, 2]))
-    assert torch.equal(model.weight, before)
+def test_parameters_that_the_forward_overwrites_have_their_values_back(call):
+    model = Renormalized()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    result = call(model, torch.tensor([1, 2, 3, 4]))
+    before = result if call is compared else before
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
