@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 Side = Literal["left", "right"]
 WIDTH = 80
 _NARROWEST = 20
-_GAP, _NARROW_GAP = 2, 1  # between columns; and where a line would be too long
+#: The spaces between columns.
+GAP, _NARROW_GAP = 2, 1
 
 
 def table(
@@ -38,8 +39,7 @@ def table(
     cells = [tuple(map(plain, row)) for row in rows]
     natural = [max(len(heading), *(len(row[i]) for row in cells), 0) for i, heading in enumerate(columns)]
     others, gaps = sum(natural[1:]), len(natural) - 1
-    least = min(natural[0], narrowest) + others
-    gap = _NARROW_GAP if least + _NARROW_GAP * gaps <= width < least + _GAP * gaps else _GAP
+    gap = gap_between(gaps, min(natural[0], narrowest) + others, width)
     natural[0] = min(natural[0], max(narrowest, width - others - gap * gaps))
     grid = Table(box=box.SIMPLE_HEAD, padding=(0, gap - 1, 0, 0), pad_edge=False, show_edge=False)
     for (heading, side), wide in zip(columns.items(), natural, strict=True):
@@ -50,6 +50,16 @@ def table(
     with console.capture() as capture:
         console.print(grid)
     return "\n".join(line.rstrip() for line in capture.get().splitlines())
+
+
+def gap_between(gaps: int, cells: int, width: int) -> int:
+    """Return the spaces between columns: 1 if a line of *cells* characters and so many *gaps* fits only then, else 2.
+
+    Example:
+        >>> gap_between(3, 70, 80), gap_between(3, 76, 80), gap_between(3, 90, 80)
+        (2, 1, 2)
+    """
+    return _NARROW_GAP if cells + _NARROW_GAP * gaps <= width < cells + GAP * gaps else GAP
 
 
 def signed(change: int, *, binary: bool = False) -> str:

@@ -19,11 +19,6 @@ EQUAL = torch.ops.aten.equal.default
 _CALL = nn.Module._call_impl.__code__
 
 
-def is_script(kind: type) -> bool:
-    """Return whether modules of a class are scripts."""
-    return issubclass(kind, RecursiveScriptModule)
-
-
 def is_frozen(module: nn.Module) -> bool:
     """Return whether a module is a script that was frozen: it has no flag ``training`` any more."""
     return isinstance(module, RecursiveScriptModule) and not hasattr(module, "training")

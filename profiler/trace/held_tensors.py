@@ -9,7 +9,7 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from profiler.trace.frozen_scripts import frozen_weights, is_script
+from profiler.trace.frozen_scripts import frozen_weights
 from profiler.trace.module_paths import walk
 from profiler.trace.sharded_parameters import gathered_copies, kept_parameters, shards_of, unreduced_gradients
 
@@ -33,7 +33,7 @@ class Holdings:
         self.places = list(walk(model)) if model is not None else []
         #: The modules, each once.
         self.modules = modules = list(dict.fromkeys([module for _, module in self.places]))
-        shards, has_scripts = shards_of(modules), any(map(is_script, set(map(type, modules))))
+        shards = shards_of(modules)
         #: The gathered copies that stand in the place of shards.
         self.copies = list(gathered_copies(modules, shards))
         #: A row for each of the places.
@@ -48,9 +48,7 @@ class Holdings:
                 continue
             seen.add(module)
             own = kept_parameters(module, shards) if shards else module._parameters.values()
-            parameters = tuple([p for p in own if p is not None]) if own else ()
-            if has_scripts and not own:
-                parameters = frozen_weights(module)
+            parameters = tuple([p for p in own if p is not None]) if own else frozen_weights(module)
             buffers = tuple([b for b in module._buffers.values() if b is not None]) if module._buffers else ()
             self.rows.append((path, module, True, parameters, buffers))
             self.parameters += parameters

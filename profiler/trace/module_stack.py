@@ -12,7 +12,6 @@ in unclear cases:
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack, contextmanager
@@ -211,13 +210,12 @@ class ModuleStack:
                 on_module(path, args, kwargs)
                 state.push(module, path)
             if WANTED and class_with_formula(type(module)) is not None:
-                state.whole_calls += 1
-                state.whole_modules.append((module, args, kwargs, sys.exception()))
+                state.begin_whole_call(module, args, kwargs)
             return True
 
         def leave(module: nn.Module, output: Any) -> None:
             state = thread.state
-            if module is model or state.whole_modules:
+            if module is model or state.whole_calls:
                 self._report_return(state, on_return, module, output)
             path = state.pop(module)
             if path is not None and output is not None and path not in outputs:
@@ -236,12 +234,9 @@ class ModuleStack:
         """Report the end of a call of the model, or of one that is counted whole, before it is left."""
         if module is self._model and torch._C._get_tracing_state() is None:
             report(module, None, None, output)
-        if state.whole_modules and state.whole_modules[-1][0] is module:
-            _, args, kwargs, handled = state.whole_modules.pop()
-            state.whole_calls -= 1
-            has_raised = output is None and sys.exception() is not handled
-            if not has_raised and not state.whole_calls:
-                report(module, args, kwargs, output)
+        arguments = state.end_whole_call(module, output)
+        if arguments is not None:
+            report(module, *arguments, output)
 
     def detach(self) -> None:
         """Remove the hooks and clear the stack."""

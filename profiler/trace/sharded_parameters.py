@@ -50,16 +50,13 @@ def unreduced_gradients(modules: Iterable[nn.Module]) -> Iterator[torch.Tensor]:
                 yield gradient
 
 
-def _managed_of(modules: Iterable[Any]) -> Iterator[Any]:
+def _managed_of(modules: Iterable[nn.Module]) -> Iterator[Any]:
     """Yield what FSDP knows of each parameter of the *modules* that it shards."""
     sharded: Any = getattr(sys.modules.get("torch.distributed.fsdp"), "FSDPModule", None)
-    if sharded is None:
-        return
-    modules = list(modules)
-    kinds = {kind for kind in set(map(type, modules)) if issubclass(kind, sharded)}
-    for module in modules if kinds else ():
-        if type(module) in kinds:
-            yield from _managed(module._get_fsdp_state())
+    if sharded is not None:
+        for module in modules:
+            if isinstance(module, sharded):
+                yield from _managed(module._get_fsdp_state())
 
 
 def _managed(state: Any) -> Iterator[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from bisect import bisect_left
 from typing import Any, NamedTuple
 
@@ -77,6 +78,7 @@ class ThreadState:
     __slots__ = (
         "_exports",
         "_frames",
+        "_whole_modules",
         "creator",
         "current",
         "graph_task",
@@ -88,7 +90,6 @@ class ThreadState:
         "place",
         "rerun_node",
         "whole_calls",
-        "whole_modules",
     )
 
     def __init__(self) -> None:
@@ -99,7 +100,7 @@ class ThreadState:
         #: How many calls run now that are counted whole: by a formula of their class.
         self.whole_calls = 0
         #: The modules among them, the arguments of their calls, and the exception that was being handled at the call.
-        self.whole_modules: list[tuple[object, Any, dict[str, Any], BaseException | None]] = []
+        self._whole_modules: list[tuple[object, Any, dict[str, Any], BaseException | None]] = []
         #: The path of the innermost running module; OUTSIDE in an optimizer step.
         self.current = OUTSIDE
         #: The module to which the nodes that are created now belong: in a backward pass, not the running module.
@@ -147,6 +148,20 @@ class ThreadState:
             if popped is owner:
                 return path
 
+    def begin_whole_call(self, module: object, args: Any, kwargs: dict[str, Any]) -> None:
+        """Enter a call of a module that is counted whole, by a formula of its class."""
+        self.whole_calls += 1
+        self._whole_modules.append((module, args, kwargs, sys.exception()))
+
+    def end_whole_call(self, module: object, output: Any) -> tuple[Any, dict[str, Any]] | None:
+        """End such a call. Return its arguments if it is to be counted: it is the outermost one, and has not raised."""
+        if not self._whole_modules or self._whole_modules[-1][0] is not module:
+            return None
+        _, args, kwargs, handled = self._whole_modules.pop()
+        self.whole_calls -= 1
+        has_raised = output is None and sys.exception() is not handled
+        return None if has_raised or self.whole_calls else (args, kwargs)
+
     @property
     def is_idle(self) -> bool:
         """Whether neither a module nor an optimizer runs."""
@@ -185,5 +200,5 @@ class ThreadState:
         self._frames.clear()
         self._exports = None, []
         self.whole_calls = 0
-        self.whole_modules.clear()
+        self._whole_modules.clear()
         self.current, self.creator, self.graph_task, self.phase = OUTSIDE, OUTSIDE, -1, "forward"

@@ -18,6 +18,12 @@ X = torch.ones(10, 64)
 PRODUCT = 10 * 64 * 64
 
 
+def with_hook(module: nn.Module) -> nn.Module:
+    """Give a module a forward pre-hook: calls of such a module are followed in another way."""
+    module.register_forward_pre_hook(lambda *_: None)
+    return module
+
+
 def make_function(*, has_setup: bool):
     """Return a Function that multiplies by a weight, in NumPy; each test registers formulas of its own."""
 
@@ -170,9 +176,7 @@ def test_what_a_module_with_a_formula_writes_to_its_arguments_is_counted_with_it
     class Filled(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.fill = Fill()
-            if has_hooks:
-                self.fill.register_forward_pre_hook(lambda *_: None)
+            self.fill = with_hook(Fill()) if has_hooks else Fill()
 
         def forward(self, x):
             into = torch.empty(10, 64)
@@ -214,9 +218,7 @@ def test_a_module_with_a_formula_that_raises_is_not_counted(has_hooks):
     class Net(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.fails = Fails()
-            if has_hooks:
-                self.fails.register_forward_pre_hook(lambda *_: None)
+            self.fails = with_hook(Fails()) if has_hooks else Fails()
 
         def forward(self, x):
             with suppress(ArithmeticError):

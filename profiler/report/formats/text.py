@@ -15,6 +15,7 @@ from profiler.escaping import plain, plain_lines
 from profiler.report import communication_tables, document_findings, finding_tables, projection_tables
 from profiler.report.profile_formats import PROFILE_FORMATS
 from profiler.report.savings import SAVINGS
+from profiler.report.tables import GAP, gap_between
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 WIDTH = 80
 _OPERATORS_SHOWN = 12
 _NARROWEST = 16
-_GAP = 2  # between columns
 _LEFT_ALIGNED = frozenset(
     {
         "module",
@@ -85,9 +85,8 @@ def _table(width: int, columns: tuple[str, ...], rows: Iterable[tuple[str | Text
     """
     cells = [tuple(map(_cell, row)) for row in rows]
     widths = [max([len(column), *(len(row[i]) for row in cells)]) for i, column in enumerate(columns)]
-    gaps, least = len(columns) - 1, sum(widths)
-    gap = 1 if "operator" in columns[0] and least + gaps <= width < least + _GAP * gaps else _GAP
-    widths[0] = min(widths[0], max(_NARROWEST, width - sum(widths[1:]) - gap * gaps))
+    gap = gap_between(len(columns) - 1, sum(widths), width) if "operator" in columns[0] else GAP
+    widths[0] = min(widths[0], max(_NARROWEST, width - sum(widths[1:]) - gap * (len(columns) - 1)))
     padding = (0, gap - 1, 0, 0)
     table = Table(box=box.SIMPLE_HEAD, padding=padding, pad_edge=False, show_edge=False, header_style="bold")
     for column, wide in zip(columns, widths, strict=True):
@@ -157,7 +156,7 @@ def _more_columns(report: Report) -> dict[str, list[str]]:
 
 def _width(heading: str, cells: Iterable[str | Text]) -> int:
     """Return the width of a column with the gap behind it."""
-    return max([len(heading), *map(len, cells)]) + _GAP
+    return max([len(heading), *map(len, cells)]) + GAP
 
 
 def _step(report: Report, width: int) -> tuple[RenderableType, ...]:
