@@ -10,10 +10,7 @@ from dataclasses import replace
 
 from profiler.formulas.families.activations import ACTIVATIONS
 from profiler.formulas.scalar_expressions import operations
-from profiler.values.records import Cost, TensorSpec
-
-#: A scalar factor such as α or β; None is a float whose value was not recorded.
-Factor = int | float | None
+from profiler.values.records import Cost, Number, TensorSpec
 
 #: Expressions of activations that fused operators name differently from torch, and of binary operations.
 _EXPRESSIONS = {
@@ -29,7 +26,7 @@ _EXPRESSIONS = {
 _ARGUMENTS = {"negative_slope": None, "min_val": None, "max_val": None}
 
 
-def weighted_sum(macs: int, results: int, beta: Factor, alpha: Factor, *operands: TensorSpec) -> Cost:
+def weighted_sum(macs: int, results: int, beta: Number, alpha: Number, *operands: TensorSpec) -> Cost:
     """Return the cost of ``β·self + α·product``, where the product of *operands* takes *macs*.
 
     The sum takes R adds, and R multiplies for each of β and α that is not 1. If β = 0, ``self`` is neither added nor

@@ -47,11 +47,11 @@ def operations(expression: str, arguments: Mapping[str, Value]) -> Operations:
 
     Args:
         expression: See the module docstring.
-        arguments: The operator's arguments, in lowercase. One that is missing or None, because its value was not
-            recorded, is assumed to be a number other than 0 and 1.
+        arguments: The operator's arguments, in lowercase. One that is missing, None or ``FLOAT`` is assumed to be a
+            number other than 0 and 1.
 
     Example:
-        >>> operations("x + ALPHA * y", {"alpha": 1}), operations("x + ALPHA * y", {"alpha": None})
+        >>> operations("x + ALPHA * y", {"alpha": 1}), operations("x + ALPHA * y", {"alpha": "<float>"})
         (Operations(flops=1, transcendentals=0), Operations(flops=2, transcendentals=0))
     """
     return _count(expression, tuple((name, arguments.get(name.lower())) for name in _parameters(expression)))

@@ -7,13 +7,14 @@ not used.
 
 from __future__ import annotations
 
+import math
 import sys
 from typing import TYPE_CHECKING, Any
 
 from profiler.errors import FormulaError, one_line
 from profiler.formulas import registry
 from profiler.util.lazy_imports import LazyModule
-from profiler.values.records import Cost, OpRecord, TensorSpec
+from profiler.values.records import FLOAT, Cost, OpRecord, TensorSpec
 
 if TYPE_CHECKING:
     import torch
@@ -59,9 +60,9 @@ def _find(operator: str) -> Any:
 
 
 def _to_meta(value: Any) -> Any:
-    """Replace specs by ``meta`` tensors, also inside lists."""
+    """Replace specs by ``meta`` tensors, also inside lists, and a float whose value is not kept by NaN."""
     if isinstance(value, TensorSpec):
         return torch.empty(value.shape, dtype=getattr(torch, value.dtype), device="meta")
     if isinstance(value, tuple):
         return [_to_meta(item) for item in value]
-    return value
+    return math.nan if value == FLOAT else value

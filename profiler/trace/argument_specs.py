@@ -12,13 +12,13 @@ import torch
 
 from profiler.trace.process_groups import group_name
 from profiler.trace.value_readers import ValueReaders, with_values
-from profiler.values.records import ITEMSIZE, TensorSpec
+from profiler.values.records import FLOAT, ITEMSIZE, TensorSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 #: Floats that a formula can depend on (exponents, orders of norms, dropout probabilities of 0 and 1). Any other becomes
-#: None, so that a learning-rate schedule does not add a new record at every step.
+#: ``FLOAT``, so that a learning-rate schedule does not add a new record at every step.
 _SIGNIFICANT_FLOATS = frozenset({-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0, 3.0, 4.0, inf, -inf})
 #: The classes of plain tensors.
 TENSORS = frozenset({torch.Tensor, torch.nn.Parameter})
@@ -105,8 +105,8 @@ class SpecCache:
     def spec(self, value: Any) -> Any:  # noqa: PLR0911 - one return for each type
         """Return the spec of one argument or result.
 
-        A tensor becomes a `TensorSpec`, a sequence a tuple of specs, a float that no formula depends on None, a process
-        group its name, and an object of an unknown type the name of its type.
+        A tensor becomes a `TensorSpec`, a sequence a tuple of specs, a float that no formula depends on ``FLOAT``, a
+        process group its name, and an object of an unknown type the name of its type.
         """
         kind = type(value)
         if kind in PLAIN:
@@ -114,7 +114,7 @@ class SpecCache:
         if isinstance(value, torch.Tensor):
             return _tensor_spec(value)
         if kind is float:
-            return value if value in _SIGNIFICANT_FLOATS else None
+            return value if value in _SIGNIFICANT_FLOATS else FLOAT
         if isinstance(value, (list, tuple)):
             return self.specs(value)
         if kind is torch.SymInt:

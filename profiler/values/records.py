@@ -75,7 +75,11 @@ ITEMSIZE: dict[str, int | float] = {
     "float4_e2m1fn_x2": 1, "quint8": 1, "qint8": 1, "qint32": 4, "quint4x2": 0.5, "quint2x4": 0.25,
 }  # fmt: skip
 
-#: A recorded argument: a tensor, a list, or a plain value. None also stands for a float, on which no formula depends.
+#: Stands for a float whose value is not kept, since no formula depends on it: an epsilon, a learning rate.
+FLOAT = "<float>"
+#: A recorded number: its value, or ``FLOAT``.
+Number = int | float | str
+#: A recorded argument: a tensor, a list, or a plain value. None is an argument that was not given.
 Value = TensorSpec | tuple["Value", ...] | bool | int | float | str | None
 
 

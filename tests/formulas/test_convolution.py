@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812 - its usual name
 
 import profiler
+from profiler.values.records import FLOAT
 
 #: Operator, input, weight, and what else it is told.
 UNPADDED = {
@@ -189,7 +190,7 @@ def test_a_convolution_of_another_device_counts_the_same(operator):
     assert cost.other_flops == ELSEWHERE[operator] * prod(OUT2.shape)
 
 
-@pytest.mark.parametrize(("alpha", "flops"), [(None, 3), (1, 3), (1.0, 3), (2, 4)])
+@pytest.mark.parametrize(("alpha", "flops"), [(None, 3), (1, 3), (1.0, 3), (2, 4), (FLOAT, 4)])
 def test_a_scale_of_one_is_no_scale(alpha, flops):
     cost = entry_of(
         "aten.cudnn_convolution_add_relu.default", (OUT2,), self=spec(2, 4, 9, 9), weight=spec(6, 4, 3, 3),

@@ -124,6 +124,10 @@ CASES = [
         lambda x: torch.clamp(x, -1, 2), lambda x, MIN, MAX: minimum(MAX, maximum(MIN, x)), {"MIN": -1, "MAX": 2})),
     ("clamp", Elementwise(lambda x: torch.clamp(x, min=1), lambda x, MIN, MAX: maximum(x, 1), {"MIN": 1, "MAX": None})),
     ("clamp", Elementwise(lambda x: torch.clamp(x, max=1), lambda x, MIN, MAX: minimum(x, 1), {"MIN": None, "MAX": 1})),
+    ("clamp", Elementwise(
+        lambda x: x.clamp(0.3, 0.7), lambda x, MIN, MAX: minimum(MAX, maximum(MIN, x)), {"MIN": 0.3, "MAX": 0.7})),
+    ("clamp", Elementwise(
+        lambda x: torch.clamp(x, min=0.3), lambda x, MIN, MAX: maximum(x, MIN), {"MIN": 0.3, "MAX": None})),
     ("clip", Elementwise(
         lambda x: torch.clip(x, -1, 2), lambda x, MIN, MAX: minimum(MAX, maximum(MIN, x)), {"MIN": -1, "MAX": 2},
         traced=False)),
@@ -154,6 +158,9 @@ CASES = [
     ("logaddexp", Elementwise(torch.logaddexp, lambda x, y: log(exp(x) + exp(y)))),
     ("logaddexp2", Elementwise(torch.logaddexp2, lambda x, y: log2(exp2(x) + exp2(y)))),
     ("logit", Elementwise(torch.logit, lambda x, EPS: log(x / (1 - x)), {"EPS": None}, low=0.1, high=0.9)),
+    ("logit", Elementwise(
+        lambda x: torch.logit(x, 1e-6), lambda x, EPS: log((z := minimum(maximum(x, EPS), 1 - EPS)) / (1 - z)),
+        {"EPS": 1e-6}, low=0.1, high=0.9)),
     ("logit_backward", Elementwise(
         aten.logit_backward, lambda grad, x: grad / (x * (1 - x)), low=0.1, high=0.9)),
     ("nan_to_num", Elementwise(

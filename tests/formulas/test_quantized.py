@@ -229,6 +229,12 @@ def test_an_elementwise_operator_is_that_of_dequantized_elements(operator):
     assert entry(f"quantized.{operator}", lambda: run(*operands)).other_flops == operations * 4 * 6
 
 
+@pytest.mark.parametrize("bounds", [{"min": 0.1}, {"max": 0.1}, {"min": 0.1, "max": 0.3}])
+def test_a_clamp_takes_a_compare_for_each_bound(bounds):
+    clamp = entry("quantized.clamp", lambda: ops.clamp(_quantized(4, 6), **bounds))
+    assert clamp.other_flops == len(bounds) * 4 * 6
+
+
 def test_a_sigmoid_of_quantized_elements_is_transcendental_too():
     cost = entry("quantized.sigmoid", lambda: ops.sigmoid(_quantized(4, 6), 0.1, 3))
     floating = totals(torch.sigmoid, torch.rand(4, 6))

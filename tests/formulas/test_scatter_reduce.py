@@ -38,6 +38,7 @@ def zeros():
         (lambda: torch.segment_reduce(SOURCE[0], "sum", lengths=torch.tensor([1, 3])), 2),
         (lambda: torch.segment_reduce(SOURCE[0], "mean", lengths=torch.tensor([1, 3])), 4),
         (lambda: torch.segment_reduce(SOURCE[0], "max", lengths=torch.tensor([1, 3]), initial=0.5), 4),
+        (lambda: torch.segment_reduce(SOURCE[0], "max", lengths=torch.tensor([1, 3]), initial=0.3), 4),
     ],
 )  # fmt: skip
 @pytest.mark.filterwarnings("ignore:The reduce argument of torch.scatter", "ignore:index_reduce")

@@ -23,7 +23,7 @@ from math import prod
 from profiler.formulas.attention_windows import visible_pairs
 from profiler.formulas.element_counts import reduction_ops
 from profiler.formulas.registry import formula
-from profiler.values.records import Cost, Shape, TensorSpec
+from profiler.values.records import Cost, Number, Shape, TensorSpec
 
 #: How many keys before and after its own position a query attends to; None for all.
 Window = tuple[int | None, int | None]
@@ -103,7 +103,7 @@ def backward(scores: Scores, key_width: int, value_width: int, *, mask: bool, dr
     "aten::_scaled_dot_product_attention_math_for_mps",
 )
 def masked_attention(
-    query: Shape, key: Shape, value: Shape, attn_mask: TensorSpec | None, dropout_p: float | None, is_causal: bool
+    query: Shape, key: Shape, value: Shape, attn_mask: TensorSpec | None, dropout_p: Number, is_causal: bool
 ) -> Cost:
     """Count attention on ``(B, H, L, E)`` with a mask; if causal, query i attends to keys j ≤ i."""
     scores = _dense(query, key, is_causal, attn_mask)
@@ -112,7 +112,7 @@ def masked_attention(
 
 
 @formula("aten::_scaled_dot_product_flash_attention")
-def flash_attention(query: Shape, key: Shape, value: Shape, dropout_p: float | None, is_causal: bool) -> Cost:
+def flash_attention(query: Shape, key: Shape, value: Shape, dropout_p: Number, is_causal: bool) -> Cost:
     """Count attention on ``(B, H, L, E)`` without an explicit mask."""
     return masked_attention(query, key, value, None, dropout_p, is_causal)
 
@@ -123,7 +123,7 @@ def flash_attention(query: Shape, key: Shape, value: Shape, dropout_p: float | N
     "aten::_scaled_dot_product_fused_attention_overrideable",
 )
 def biased_attention(
-    query: Shape, key: Shape, value: Shape, attn_bias: TensorSpec | None, dropout_p: float | None, is_causal: bool
+    query: Shape, key: Shape, value: Shape, attn_bias: TensorSpec | None, dropout_p: Number, is_causal: bool
 ) -> Cost:
     """Count attention on ``(B, H, L, E)`` with an additive mask."""
     return masked_attention(query, key, value, attn_bias, dropout_p, is_causal)
@@ -131,7 +131,7 @@ def biased_attention(
 
 @formula("aten::_scaled_dot_product_flash_attention_for_cpu_backward")
 def masked_attention_backward(
-    query: Shape, key: Shape, value: Shape, attn_mask: TensorSpec | None, dropout_p: float | None, is_causal: bool
+    query: Shape, key: Shape, value: Shape, attn_mask: TensorSpec | None, dropout_p: Number, is_causal: bool
 ) -> Cost:
     """Count the gradients of queries, keys and values."""
     scores = _dense(query, key, is_causal, attn_mask)
@@ -141,7 +141,7 @@ def masked_attention_backward(
 
 
 @formula("aten::_scaled_dot_product_flash_attention_backward")
-def flash_attention_backward(query: Shape, key: Shape, value: Shape, dropout_p: float | None, is_causal: bool) -> Cost:
+def flash_attention_backward(query: Shape, key: Shape, value: Shape, dropout_p: Number, is_causal: bool) -> Cost:
     """Count the gradients of queries, keys and values, without an explicit mask."""
     return masked_attention_backward(query, key, value, None, dropout_p, is_causal)
 
@@ -152,7 +152,7 @@ def flash_attention_backward(query: Shape, key: Shape, value: Shape, dropout_p: 
     "aten::_scaled_dot_product_fused_attention_overrideable_backward",
 )
 def biased_attention_backward(
-    query: Shape, key: Shape, value: Shape, attn_bias: TensorSpec | None, dropout_p: float | None, is_causal: bool
+    query: Shape, key: Shape, value: Shape, attn_bias: TensorSpec | None, dropout_p: Number, is_causal: bool
 ) -> Cost:
     """Count the gradients of queries, keys and values; the gradient of the mask is that of the scores."""
     return masked_attention_backward(query, key, value, attn_bias, dropout_p, is_causal)

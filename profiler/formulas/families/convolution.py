@@ -16,9 +16,9 @@ from dataclasses import replace
 from math import prod
 
 from profiler.formulas.element_counts import reduction_ops
-from profiler.formulas.epilogues import Factor, with_activation, with_bias
+from profiler.formulas.epilogues import with_activation, with_bias
 from profiler.formulas.registry import formula
-from profiler.values.records import Cost, Shape, TensorSpec
+from profiler.values.records import Cost, Number, Shape, TensorSpec
 
 
 def positions(grid: Shape, dimensions: int) -> int:
@@ -73,7 +73,7 @@ def convolution_relu(weight: Shape, bias: Shape | None, stride: Shape, out: Shap
 
 
 @formula("aten::cudnn_convolution_add_relu", "aten::miopen_convolution_add_relu")
-def convolution_add_relu(weight: Shape, bias: Shape | None, stride: Shape, alpha: Factor, out: Shape) -> Cost:
+def convolution_add_relu(weight: Shape, bias: Shape | None, stride: Shape, alpha: Number | None, out: Shape) -> Cost:
     """Count ``relu(convolution + bias + α·z)``; α is 1 if it is None."""
     results = prod(out)
     scaled = with_activation(Cost(), results, "mul" if alpha not in {None, 1} else "none")

@@ -2,7 +2,7 @@
 
 Legend: pairs of vectors of M elements. The counts follow the definition; checks for a zero distance are not counted.
 ``_euclidean_dist`` computes distances by a matrix product, whose MACs count. The other operators sum powers of
-differences, which are not MACs. A p of None was not recorded, and counts as a general exponent.
+differences, which are not MACs. A p whose value is not kept counts as a general exponent.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from profiler.formulas.registry import formula
 from profiler.values.records import Cost
 
 if TYPE_CHECKING:
-    from profiler.values.records import Shape
+    from profiler.values.records import Number, Shape
 
 
 @formula("aten::_cdist_forward")
-def cdist(x1: Shape, p: float | None, out: Shape) -> Cost:
+def cdist(x1: Shape, p: Number, out: Shape) -> Cost:
     """Count the difference of each pair of ``(P, M)`` and ``(R, M)``, and its norm."""
     return _distances(prod(out), x1[-1], p)
 
 
 @formula("aten::_pdist_forward")
-def pdist(self: Shape, p: float | None, out: Shape) -> Cost:
+def pdist(self: Shape, p: Number, out: Shape) -> Cost:
     """Count the differences of the n(n − 1)/2 pairs of n vectors, and their norms."""
     return _distances(prod(out), self[-1], p)
 
@@ -45,25 +45,25 @@ def euclidean_dist(x1: Shape, x2: Shape, out: Shape) -> Cost:
 
 
 @formula("aten::_cdist_backward")
-def cdist_backward(x1: Shape, p: float | None, cdist: Shape, out: Shape) -> Cost:
+def cdist_backward(x1: Shape, p: Number, cdist: Shape, out: Shape) -> Cost:
     """Count the gradient of x1: a term per pair and element, summed over the second vectors."""
     return _gradients(prod(cdist), x1[-1], p, prod(out))
 
 
 @formula("aten::_pdist_backward")
-def pdist_backward(self: Shape, p: float | None, pdist: Shape) -> Cost:
+def pdist_backward(self: Shape, p: Number, pdist: Shape) -> Cost:
     """Count a term per pair and element, added to the gradient of one vector and subtracted from that of the other."""
     return _gradients(prod(pdist), self[-1], p, prod(self), sides=2)
 
 
-def _distances(pairs: int, m: int, p: float | None) -> Cost:
+def _distances(pairs: int, m: int, p: Number) -> Cost:
     """Count the norm of each pair's difference; for p = 0 the elements are compared directly."""
     norms = norm_cost(pairs * m, pairs, p)
     differences = 0 if p == 0 else pairs * m
     return Cost(other_flops=norms.other_flops + differences, transcendentals=norms.transcendentals)
 
 
-def _gradients(pairs: int, m: int, p: float | None, results: int, sides: int = 1) -> Cost:
+def _gradients(pairs: int, m: int, p: Number, results: int, sides: int = 1) -> Cost:
     """Count the terms of all pairs, with ``d = a − b``, and their sums into *results* elements.
 
     - p = 0: no terms
@@ -74,7 +74,7 @@ def _gradients(pairs: int, m: int, p: float | None, results: int, sides: int = 1
     """
     if p == 0:
         return Cost()
-    per_element, per_pair, powers = _TERMS.get(p, (4, 1, 1)) if p is not None else (4, 1, 1)
+    per_element, per_pair, powers = _TERMS.get(p, (4, 1, 1))
     return Cost(
         other_flops=pairs * (m * per_element + per_pair) + reduction_ops(sides * pairs * m, results),
         transcendentals=powers * pairs * (m + 1),
@@ -82,4 +82,4 @@ def _gradients(pairs: int, m: int, p: float | None, results: int, sides: int = 1
 
 
 #: By p: FLOPs per element of a pair, FLOPs per pair, and the number of powers per element and per pair.
-_TERMS: dict[float, tuple[int, int, int]] = {1: (3, 0, 0), 2: (2, 1, 0), inf: (5, 0, 0)}
+_TERMS: dict[Number, tuple[int, int, int]] = {1: (3, 0, 0), 2: (2, 1, 0), inf: (5, 0, 0)}

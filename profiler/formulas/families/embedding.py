@@ -17,7 +17,7 @@ from profiler.formulas.registry import formula
 from profiler.values.records import Cost
 
 if TYPE_CHECKING:
-    from profiler.values.records import Shape, TensorSpec
+    from profiler.values.records import Number, Shape, TensorSpec
 
 _MEAN, _MAX = 1, 2
 
@@ -36,7 +36,7 @@ def embedding_dense_backward(grad_output: Shape, indices: Shape, scale_grad_by_f
 
 
 @formula("aten::embedding_renorm")
-def embedding_renorm(self: TensorSpec, indices: TensorSpec, norm_type: float | None) -> Cost:
+def embedding_renorm(self: TensorSpec, indices: TensorSpec, norm_type: Number) -> Cost:
     """Count scaling the selected rows down to a norm of ``max_norm``: an upper bound, as if every row exceeded it.
 
     Each row takes its norm, a compare, an add and a divide for the factor, and a multiply per element. Every index is

@@ -18,7 +18,7 @@ from profiler.values.records import Cost, TensorSpec
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from profiler.values.records import Value
+    from profiler.values.records import Number, Value
 
 Tensors = tuple[TensorSpec, ...]
 
@@ -44,7 +44,7 @@ STEPS: Mapping[str, str] = {
 @formula("aten::_fused_adam_")
 def fused_adam(
     self: Tensors, grads: Tensors, exp_avgs: Tensors, exp_avg_sqs: Tensors, max_exp_avg_sqs: Tensors,
-    weight_decay: float | None, amsgrad: bool, maximize: bool, grad_scale: TensorSpec | None,
+    weight_decay: Number, amsgrad: bool, maximize: bool, grad_scale: TensorSpec | None,
 ) -> Cost:  # fmt: skip
     """Count an Adam step: 12 FLOPs and a square root per parameter, and 2 more FLOPs with weight decay."""
     arguments = {"weight_decay": weight_decay, "amsgrad": amsgrad, "maximize": maximize, "grad_scale": grad_scale}
@@ -54,7 +54,7 @@ def fused_adam(
 @formula("aten::_fused_adamw_")
 def fused_adamw(
     self: Tensors, grads: Tensors, exp_avgs: Tensors, exp_avg_sqs: Tensors, max_exp_avg_sqs: Tensors,
-    weight_decay: float | None, amsgrad: bool, maximize: bool, grad_scale: TensorSpec | None,
+    weight_decay: Number, amsgrad: bool, maximize: bool, grad_scale: TensorSpec | None,
 ) -> Cost:  # fmt: skip
     """Count an AdamW step: 12 FLOPs and a square root per parameter, and 1 more FLOP with weight decay."""
     arguments = {"weight_decay": weight_decay, "amsgrad": amsgrad, "maximize": maximize, "grad_scale": grad_scale}
@@ -63,8 +63,8 @@ def fused_adamw(
 
 @formula("aten::_fused_sgd_")
 def fused_sgd(
-    self: Tensors, grads: Tensors, momentum_buffer_list: Tensors, weight_decay: float | None, momentum: float | None,
-    dampening: float | None, nesterov: bool, maximize: bool, is_first_step: bool, grad_scale: TensorSpec | None,
+    self: Tensors, grads: Tensors, momentum_buffer_list: Tensors, weight_decay: Number, momentum: Number,
+    dampening: Number, nesterov: bool, maximize: bool, is_first_step: bool, grad_scale: TensorSpec | None,
 ) -> Cost:  # fmt: skip
     """Count an SGD step: 2 FLOPs per parameter, and the operations of momentum and weight decay."""
     arguments = {
@@ -76,7 +76,7 @@ def fused_sgd(
 
 @formula("aten::_fused_adagrad_")
 def fused_adagrad(
-    self: Tensors, grads: Tensors, state_sums: Tensors, weight_decay: float | None, maximize: bool,
+    self: Tensors, grads: Tensors, state_sums: Tensors, weight_decay: Number, maximize: bool,
     grad_scale: TensorSpec | None,
 ) -> Cost:  # fmt: skip
     """Count an Adagrad step: 6 FLOPs and a square root per parameter, and 2 more FLOPs with weight decay."""
@@ -91,7 +91,7 @@ def unscale(self: Tensors) -> Cost:
 
 
 @formula("aten::_foreach_norm")
-def foreach_norm(self: Tensors, ord: float | None) -> Cost:
+def foreach_norm(self: Tensors, ord: Number) -> Cost:
     """Count the norm of each tensor."""
     costs = [norm_cost(numel(tensor), 1, ord) for tensor in self]
     return Cost(
@@ -100,7 +100,7 @@ def foreach_norm(self: Tensors, ord: float | None) -> Cost:
 
 
 @formula("aten::_foreach_powsum")
-def foreach_powsum(self: Tensors, ord: float | None) -> Cost:
+def foreach_powsum(self: Tensors, ord: Number) -> Cost:
     """Count the norm of each tensor without its root."""
     cost = foreach_norm(self, ord)
     return Cost(other_flops=cost.other_flops, transcendentals=max(cost.transcendentals - len(self), 0))

@@ -11,7 +11,7 @@ import math
 from profiler.formulas.element_counts import numel, reduction_ops
 from profiler.formulas.families.sorting import log2_ceiling
 from profiler.formulas.registry import formula
-from profiler.values.records import Cost, TensorSpec
+from profiler.values.records import Cost, Number, TensorSpec
 
 #: FLOPs to compute the bin of an element, for bins of equal width.
 _BIN_FLOPS = 5
@@ -24,7 +24,7 @@ def bincount(self: TensorSpec) -> Cost:
 
 
 @formula("aten::histc")
-def histc(self: TensorSpec, min: float | None, max: float | None) -> Cost:
+def histc(self: TensorSpec, min: Number, max: Number) -> Cost:
     """Count binning N elements; if *min* and *max* are both 0, also the minimum and maximum of the elements."""
     n, ranged = numel(self), not min == max == 0
     return Cost(other_flops=(_BIN_FLOPS + 1) * n + (0 if ranged else 2 * reduction_ops(n, 1)))

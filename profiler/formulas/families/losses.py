@@ -22,7 +22,7 @@ from profiler.values.records import Cost
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from profiler.values.records import Shape, TensorSpec, Value
+    from profiler.values.records import Number, Shape, TensorSpec, Value
 
 #: Expressions per element; x is the input, t the target, grad the incoming gradient.
 _SQUARED = "(x - t) ** 2"
@@ -54,25 +54,25 @@ def mse_loss_backward(out: Shape, reduction: int) -> Cost:
 
 
 @formula("aten::smooth_l1_loss")
-def smooth_l1_loss(self: Shape, target: Shape, reduction: int, beta: float | None) -> Cost:
+def smooth_l1_loss(self: Shape, target: Shape, reduction: int, beta: Number) -> Cost:
     """Count ``(x − t)²/2β`` and ``|x − t| − β/2``, and the compare that selects one."""
     return _loss(_SMOOTH_L1, (self, target), reduction, {"beta": beta})
 
 
 @formula("aten::smooth_l1_loss_backward")
-def smooth_l1_loss_backward(out: Shape, reduction: int, beta: float | None) -> Cost:
+def smooth_l1_loss_backward(out: Shape, reduction: int, beta: Number) -> Cost:
     """Count ``(x − t)/β``, clamped to ±1, times grad."""
     return _backward(_SMOOTH_L1_BACKWARD, out, reduction, {"beta": beta})
 
 
 @formula("aten::huber_loss")
-def huber_loss(self: Shape, target: Shape, reduction: int, delta: float | None) -> Cost:
+def huber_loss(self: Shape, target: Shape, reduction: int, delta: Number) -> Cost:
     """Count ``(x − t)²/2`` and ``δ·(|x − t| − δ/2)``, and the compare that selects one."""
     return _loss(_HUBER, (self, target), reduction, {"delta": delta})
 
 
 @formula("aten::huber_loss_backward")
-def huber_loss_backward(out: Shape, reduction: int, delta: float | None) -> Cost:
+def huber_loss_backward(out: Shape, reduction: int, delta: Number) -> Cost:
     """Count ``x − t``, clamped to ±δ, times grad."""
     return _backward(_HUBER_BACKWARD, out, reduction, {"delta": delta})
 

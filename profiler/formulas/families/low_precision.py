@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import replace
 from math import prod
 
-from profiler.formulas.epilogues import Factor, weighted_sum, with_bias
+from profiler.formulas.epilogues import weighted_sum, with_bias
 from profiler.formulas.families.quantization import dynamic_quantization_flops
 from profiler.formulas.registry import formula
-from profiler.values.records import Cost, Shape, TensorSpec
+from profiler.values.records import Cost, Number, Shape, TensorSpec
 
 
 def unpacked_shape(operand: TensorSpec) -> Shape:
@@ -43,7 +43,7 @@ def scaled_mm_v2(self: TensorSpec, mat2: Shape, bias: Shape | None, out: Shape) 
 
 
 @formula("aten::_scaled_addmm")
-def scaled_addmm(mat1: TensorSpec, mat2: Shape, beta: Factor, alpha: Factor, out: Shape) -> Cost:
+def scaled_addmm(mat1: TensorSpec, mat2: Shape, beta: Number, alpha: Number, out: Shape) -> Cost:
     """Count ``β·self + α·product`` of scaled operands."""
     total = weighted_sum(prod(unpacked_shape(mat1)) * mat2[1], prod(out), beta, alpha)
     return replace(total, other_flops=total.other_flops + 2 * prod(out))

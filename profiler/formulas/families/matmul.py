@@ -14,9 +14,9 @@ from __future__ import annotations
 from math import prod
 
 from profiler.formulas.element_counts import numel, reduction_ops
-from profiler.formulas.epilogues import Factor, weighted_sum, with_activation, with_bias
+from profiler.formulas.epilogues import weighted_sum, with_activation, with_bias
 from profiler.formulas.registry import formula
-from profiler.values.records import Cost, Shape, TensorSpec
+from profiler.values.records import Cost, Number, Shape, TensorSpec
 
 
 def products(left: TensorSpec, right: TensorSpec) -> int:
@@ -42,7 +42,7 @@ def foreach_mm(self: tuple[TensorSpec, ...], mat2: tuple[TensorSpec, ...]) -> Co
 
 
 @formula("aten::addmm")
-def addmm(mat1: TensorSpec, mat2: TensorSpec, beta: Factor, alpha: Factor, out: Shape) -> Cost | None:
+def addmm(mat1: TensorSpec, mat2: TensorSpec, beta: Number, alpha: Number, out: Shape) -> Cost | None:
     """Count ``β·self + α·(M, K) @ (K, N)``; unknown (None) for sparse @ sparse, as in ``mm``."""
     if _is_sparse(mat1) and _is_sparse(mat2):
         return None
@@ -51,7 +51,7 @@ def addmm(mat1: TensorSpec, mat2: TensorSpec, beta: Factor, alpha: Factor, out: 
 
 @formula("aten::_addmm_activation")
 def addmm_activation(
-    mat1: TensorSpec, mat2: TensorSpec, beta: Factor, alpha: Factor, use_gelu: bool, out: Shape
+    mat1: TensorSpec, mat2: TensorSpec, beta: Number, alpha: Number, use_gelu: bool, out: Shape
 ) -> Cost:
     """Count ``addmm``, then ReLU or the exact (erf) GELU on each result."""
     product = weighted_sum(products(mat1, mat2), prod(out), beta, alpha, mat1, mat2)
@@ -59,7 +59,7 @@ def addmm_activation(
 
 
 @formula("aten::baddbmm", "aten::addbmm")
-def baddbmm(batch1: TensorSpec, batch2: TensorSpec, beta: Factor, alpha: Factor, out: Shape) -> Cost:
+def baddbmm(batch1: TensorSpec, batch2: TensorSpec, beta: Number, alpha: Number, out: Shape) -> Cost:
     """Count ``β·self + α·(B, M, K) @ (B, K, N)``; ``addbmm`` also sums over the batch, within the same MACs."""
     return weighted_sum(products(batch1, batch2), prod(out), beta, alpha, batch1, batch2)
 
@@ -71,7 +71,7 @@ def mv(self: TensorSpec) -> Cost:
 
 
 @formula("aten::addmv")
-def addmv(mat: TensorSpec, vec: TensorSpec, beta: Factor, alpha: Factor, out: Shape) -> Cost:
+def addmv(mat: TensorSpec, vec: TensorSpec, beta: Number, alpha: Number, out: Shape) -> Cost:
     """Count ``β·self + α·(M, K) @ (K)``."""
     return weighted_sum(numel(mat), prod(out), beta, alpha, mat, vec)
 
@@ -83,7 +83,7 @@ def dot(self: Shape) -> Cost:
 
 
 @formula("aten::addr")
-def addr(vec1: TensorSpec, vec2: TensorSpec, beta: Factor, alpha: Factor, out: Shape) -> Cost:
+def addr(vec1: TensorSpec, vec2: TensorSpec, beta: Number, alpha: Number, out: Shape) -> Cost:
     """Count ``β·self + α·vec1 ⊗ vec2``: R multiplies for the outer product (no MACs), plus the scaling and the sum."""
     rest = weighted_sum(0, prod(out), beta, alpha, vec1, vec2)
     return Cost(other_flops=prod(out) + rest.other_flops, bytes_read=rest.bytes_read)

@@ -13,7 +13,7 @@ from math import prod
 from profiler.formulas.families import attention
 from profiler.formulas.families.attention import Scores, Window
 from profiler.formulas.registry import formula
-from profiler.values.records import Cost, Shape, TensorSpec
+from profiler.values.records import Cost, Number, Shape, TensorSpec
 
 #: A tensor of sequence lengths, or of cumulative offsets.
 Lengths = TensorSpec | None
@@ -26,7 +26,7 @@ _CAUSAL_FROM_TOP_LEFT, _CAUSAL_FROM_BOTTOM_RIGHT = 1, 2
 @formula("aten::_flash_attention_forward", "aten::_flash_attention_forward_no_dropout_inplace")
 def flash_attention(
     query: Shape, key: Shape, value: Shape, cum_seq_q: Lengths, cum_seq_k: Lengths, max_k: int, seqused_k: Lengths,
-    dropout_p: float | None, is_causal: bool, window_size_left: int | None, window_size_right: int | None,
+    dropout_p: Number, is_causal: bool, window_size_left: int | None, window_size_right: int | None,
 ) -> Cost:  # fmt: skip
     """Count attention; a causal mask or window aligns the last query with the last key."""
     window = _window(window_size_left, window_size_right, causal=is_causal)
@@ -37,7 +37,7 @@ def flash_attention(
 @formula("aten::_flash_attention_backward")
 def flash_attention_backward(
     query: Shape, key: Shape, value: Shape, cum_seq_q: Lengths, cum_seq_k: Lengths, max_k: int,
-    dropout_p: float | None, is_causal: bool, window_size_left: int | None, window_size_right: int | None,
+    dropout_p: Number, is_causal: bool, window_size_left: int | None, window_size_right: int | None,
 ) -> Cost:  # fmt: skip
     """Count the gradients of query, key and value."""
     window = _window(window_size_left, window_size_right, causal=is_causal)
@@ -70,7 +70,7 @@ def varlen_attention_backward(
 @formula("aten::_efficient_attention_forward")
 def efficient_attention(
     query: Shape, key: Shape, value: Shape, bias: TensorSpec | None, cu_seqlens_q: Lengths, cu_seqlens_k: Lengths,
-    max_seqlen_k: int | None, seqlen_k: Lengths, dropout_p: float | None, custom_mask_type: int,
+    max_seqlen_k: int | None, seqlen_k: Lengths, dropout_p: Number, custom_mask_type: int,
     window_size: int | None,
 ) -> Cost:  # fmt: skip
     """Count attention with a bias, a causal mask (aligned with the first or last key) and a window."""
@@ -84,7 +84,7 @@ def efficient_attention(
 @formula("aten::_efficient_attention_backward")
 def efficient_attention_backward(
     query: Shape, key: Shape, value: Shape, bias: TensorSpec | None, cu_seqlens_q: Lengths, cu_seqlens_k: Lengths,
-    max_seqlen_k: int, dropout_p: float | None, custom_mask_type: int, window_size: int | None,
+    max_seqlen_k: int, dropout_p: Number, custom_mask_type: int, window_size: int | None,
 ) -> Cost:  # fmt: skip
     """Count the gradients of query, key and value."""
     window, lower_right = _mask_of_type(custom_mask_type, window_size)
@@ -97,7 +97,7 @@ def efficient_attention_backward(
 @formula("aten::_cudnn_attention_forward", "aten::_cudnn_attention_forward_no_dropout_inplace")
 def cudnn_attention(
     query: Shape, key: Shape, value: Shape, cum_seq_q: Lengths, cum_seq_k: Lengths, max_k: int, is_causal: bool,
-    attn_bias: TensorSpec | None = None, dropout_p: float | None = 0, seqused_k: Lengths = None,
+    attn_bias: TensorSpec | None = None, dropout_p: Number = 0, seqused_k: Lengths = None,
 ) -> Cost:  # fmt: skip
     """Count attention on packed sequences, or on ``(B, H, L, E)`` if there are no offsets.
 
@@ -115,7 +115,7 @@ def cudnn_attention(
 @formula("aten::_cudnn_attention_backward")
 def cudnn_attention_backward(
     query: Shape, key: Shape, value: Shape, attn_bias: TensorSpec | None, cum_seq_q: Lengths, cum_seq_k: Lengths,
-    max_k: int, dropout_p: float | None, is_causal: bool,
+    max_k: int, dropout_p: Number, is_causal: bool,
 ) -> Cost:  # fmt: skip
     """Count the gradients of query, key and value."""
     if cum_seq_q is None:

@@ -17,7 +17,7 @@ from profiler.formulas.families.quantization import DEQUANTIZE_FLOPS, quantize_f
 from profiler.formulas.families.softmax import softmax
 from profiler.formulas.registry import formula
 from profiler.formulas.scalar_expressions import operations
-from profiler.values.records import Cost, Shape, TensorSpec
+from profiler.values.records import Cost, Number, Shape, TensorSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -49,12 +49,11 @@ _UNARY: Mapping[str, str] = {
 }
 #: Expressions of operators that run on the integers.
 _INTEGER: Mapping[str, str] = {
-    "clamp": "min(max(x, MIN), MAX)",
     "relu6": "min(max(x, 0), 6)",
     "threshold": "where(x > THRESHOLD, x, VALUE)",
 }
 #: Arguments of activations whose values are not recorded.
-_UNKNOWN = {"alpha": None, "scale": None, "input_scale": None, "negative_slope": None, "min": None, "max": None}
+_UNKNOWN = {"alpha": None, "scale": None, "input_scale": None, "negative_slope": None}
 
 
 def _elementwise(expression: str, conversion: int) -> Callable[..., Cost]:
@@ -77,6 +76,12 @@ for _operands, _table in ((2, _BINARY), (1, _UNARY)):
         formula(f"quantized::{_name}")(_elementwise(_expression, _operands * DEQUANTIZE_FLOPS + quantize_flops()))
 for _name, _expression in _INTEGER.items():
     formula(f"quantized::{_name}")(_elementwise(_expression, 0))
+
+
+@formula("quantized::clamp")
+def clamp(min: Number | None, max: Number | None, out: Shape) -> Cost:
+    """Count a compare per element and bound, on the integers."""
+    return Cost(other_flops=prod(out) * ((min is not None) + (max is not None)))
 
 
 @formula("aten::quantized_batch_norm")

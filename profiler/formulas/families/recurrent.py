@@ -18,7 +18,7 @@ from profiler.formulas.element_counts import numel, reduction_ops
 from profiler.formulas.families.activations import ACTIVATIONS
 from profiler.formulas.registry import formula
 from profiler.formulas.scalar_expressions import operations
-from profiler.values.records import Cost, Shape, TensorSpec
+from profiler.values.records import Cost, Number, Shape, TensorSpec
 
 Weights = tuple[TensorSpec, ...]
 
@@ -91,7 +91,7 @@ def mkldnn_layer_backward(
 @formula("aten::_cudnn_rnn", "aten::miopen_rnn")
 def device_rnn(
     input: Shape, weight: Weights, weight_stride0: int, mode: int, hidden_size: int,
-    num_layers: int, dropout: float | None, train: bool, bidirectional: bool,
+    num_layers: int, dropout: Number, train: bool, bidirectional: bool,
 ) -> Cost:  # fmt: skip
     """Count all layers and directions; dropout in training adds three FLOPs per element between two layers."""
     tokens, directions = prod(input[:-1]), 1 + bidirectional

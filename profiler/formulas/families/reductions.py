@@ -17,7 +17,7 @@ from profiler.formulas.registry import formula
 from profiler.values.records import Cost, TensorSpec
 
 if TYPE_CHECKING:
-    from profiler.values.records import Shape
+    from profiler.values.records import Number, Shape
 
 
 @formula(
@@ -72,11 +72,11 @@ def logsumexp(self: TensorSpec, out: TensorSpec) -> Cost:
     return Cost(other_flops=2 * reduction_ops(n, m) + n + m, transcendentals=n + m)
 
 
-def norm_cost(n: int, m: int, p: float | None) -> Cost:
+def norm_cost(n: int, m: int, p: Number) -> Cost:
     """Return the cost of M p-norms over N elements.
 
     p = 0 compares each element with zero; p = 1 and ±∞ take absolute values; p = 2 takes squares and M roots. Any other
-    p takes a power per element and a root per result, and so does an unknown p (None).
+    p takes a power per element and a root per result, and so does a p whose value is not kept.
     """
     if p in {0, 1, math.inf, -math.inf}:
         return Cost(other_flops=n + reduction_ops(n, m))
@@ -86,26 +86,26 @@ def norm_cost(n: int, m: int, p: float | None) -> Cost:
 
 
 @formula("aten::linalg_vector_norm")
-def vector_norm(self: TensorSpec, ord: float | None, out: TensorSpec) -> Cost:
+def vector_norm(self: TensorSpec, ord: Number, out: TensorSpec) -> Cost:
     """Count ``(Σ|x|^p)^(1/p)``; see ``norm_cost``."""
     return norm_cost(numel(self), numel(out), ord)
 
 
 @formula("aten::norm", "aten::native_norm")
-def norm(self: TensorSpec, p: float | None, out: TensorSpec) -> Cost | None:
-    """Count a vector norm. None is the Euclidean norm here, and any p that is not recorded, such as 1.5: uncounted."""
-    return None if p is None else norm_cost(numel(self), numel(out), p)
+def norm(self: TensorSpec, p: Number | None, out: TensorSpec) -> Cost:
+    """Count a vector norm; without *p* it is the Euclidean norm."""
+    return norm_cost(numel(self), numel(out), 2 if p is None else p)
 
 
 @formula("aten::linalg__powsum")
-def powsum(self: TensorSpec, ord: float | None, out: TensorSpec) -> Cost:
+def powsum(self: TensorSpec, ord: Number, out: TensorSpec) -> Cost:
     """Count ``Σ|x|^p``: a norm without the root."""
     cost = norm_cost(numel(self), numel(out), ord)
     return Cost(other_flops=cost.other_flops, transcendentals=max(cost.transcendentals - numel(out), 0))
 
 
 @formula("aten::dist")
-def dist(self: TensorSpec, other: TensorSpec, p: float | None) -> Cost:
+def dist(self: TensorSpec, other: TensorSpec, p: Number) -> Cost:
     """Count the p-norm of ``self − other``, which are broadcast."""
     n = math.prod(torch.broadcast_shapes(self.shape, other.shape))
     cost = norm_cost(n, 1, p)
@@ -113,7 +113,7 @@ def dist(self: TensorSpec, other: TensorSpec, p: float | None) -> Cost:
 
 
 @formula("aten::renorm")
-def renorm(self: TensorSpec, p: float | None, dim: int) -> Cost:
+def renorm(self: TensorSpec, p: Number, dim: int) -> Cost:
     """Count the scaling of M slices to at most a maximum norm.
 
     Each slice takes its norm, a compare and the factor ``maxnorm / (norm + ε)``; each of N elements takes a multiply.

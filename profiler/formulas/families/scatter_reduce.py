@@ -14,7 +14,7 @@ from profiler.formulas.registry import formula
 from profiler.values.records import Cost, TensorSpec
 
 if TYPE_CHECKING:
-    from profiler.values.records import Shape
+    from profiler.values.records import Number, Shape
 
 
 @formula("aten::scatter_add", "aten::scatter.reduce", "aten::scatter.value_reduce",
@@ -43,13 +43,13 @@ def scatter_reduce_(self: TensorSpec, index: TensorSpec, reduce: str) -> Cost:
 
 
 @formula("aten::index_add")
-def index_add(source: TensorSpec, alpha: float | None) -> Cost:
+def index_add(source: TensorSpec, alpha: Number) -> Cost:
     """Count one add per source element, and one multiply for an *alpha* other than 1."""
     return Cost(other_flops=numel(source) * (1 if alpha == 1 else 2))
 
 
 @formula("aten::index_add_")
-def index_add_(self: TensorSpec, index: TensorSpec, source: TensorSpec, alpha: float | None) -> Cost:
+def index_add_(self: TensorSpec, index: TensorSpec, source: TensorSpec, alpha: Number) -> Cost:
     """Count ``index_add``; only the indexed slices are read and written."""
     return _in_place(numel(source) * (1 if alpha == 1 else 2), numel(source), self, index)
 
@@ -99,7 +99,7 @@ def coalesce(self: TensorSpec, out: TensorSpec) -> Cost:
 
 
 @formula("aten::segment_reduce")
-def segment_reduce(data: TensorSpec, reduce: str, initial: float | None, out: TensorSpec) -> Cost:
+def segment_reduce(data: TensorSpec, reduce: str, initial: Number | None, out: TensorSpec) -> Cost:
     """Count N − M operations for N elements in M segments, M divides for a mean, and M more for an initial value."""
     extra = (reduce == "mean") + (initial is not None)
     return Cost(other_flops=reduction_ops(numel(data), numel(out)) + extra * numel(out))

@@ -13,17 +13,17 @@ from __future__ import annotations
 from math import prod
 
 from profiler.formulas.element_counts import numel
-from profiler.formulas.epilogues import Factor, weighted_sum, with_activation, with_bias
+from profiler.formulas.epilogues import weighted_sum, with_activation, with_bias
 from profiler.formulas.families.matmul import products
 from profiler.formulas.registry import formula
-from profiler.values.records import Cost, Shape, TensorSpec
+from profiler.values.records import Cost, Number, Shape, TensorSpec
 
 #: Reductions of ``torch.sparse.mm`` that are sums; the others take a minimum or maximum.
 _SUMS = frozenset({"sum", "mean"})
 
 
 @formula("aten::_sparse_addmm", "aten::sspaddmm")
-def sparse_addmm(mat1: TensorSpec, mat2: TensorSpec, beta: Factor, alpha: Factor, out: TensorSpec) -> Cost:
+def sparse_addmm(mat1: TensorSpec, mat2: TensorSpec, beta: Number, alpha: Number, out: TensorSpec) -> Cost:
     """Count ``β·self + α·(M, K) @ (K, N)`` with a sparse left matrix; the sum is dense or sparse."""
     return weighted_sum(products(mat1, mat2), numel(out), beta, alpha, mat1, mat2)
 
@@ -35,7 +35,7 @@ def hspmm(mat1: TensorSpec, mat2: TensorSpec) -> Cost:
 
 
 @formula("aten::sparse_sampled_addmm")
-def sampled_addmm(self: TensorSpec, mat1: Shape, beta: Factor, alpha: Factor) -> Cost:
+def sampled_addmm(self: TensorSpec, mat1: Shape, beta: Number, alpha: Number) -> Cost:
     """Count ``β·self + α·(M, K) @ (K, N)`` at only the n stored positions of *self*: n·K MACs."""
     sampled = weighted_sum(self.elements * mat1[-1], self.elements, beta, alpha)
     return Cost(macs=sampled.macs, other_flops=sampled.other_flops)
@@ -66,7 +66,7 @@ def semi_structured_mm(mat1: Shape, mat2: Shape) -> Cost:
 
 
 @formula("aten::_sparse_semi_structured_addmm")
-def semi_structured_addmm(mat1: Shape, mat2: Shape, beta: Factor, alpha: Factor, out: Shape) -> Cost:
+def semi_structured_addmm(mat1: Shape, mat2: Shape, beta: Number, alpha: Number, out: Shape) -> Cost:
     """Count ``β·input + α·(M, K) @ (K, N)`` whose left matrix is passed as its stored elements, ``(M, K/2)``."""
     return weighted_sum(prod(mat1) * mat2[-1], prod(out), beta, alpha)
 
