@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _CLAMP = "max(x, MIN) if MAX is None else min(x, MAX) if MIN is None else min(max(x, MIN), MAX)"
 _FAKE_QUANTIZE = "(min(max(round(x / SCALE) + ZERO_POINT, QUANT_MIN), QUANT_MAX) - ZERO_POINT) * SCALE"
 
-#: Expressions of operators that are not a single operation, per element of the result; by operator or overload.
+#: Expressions of operators that are not a single operation, per element of the result; by operator.
 ARITHMETIC: Mapping[str, str] = {
     "_add_relu": "max(x + ALPHA * y, 0)",
     "_fake_quantize_learnable_per_channel_affine": _FAKE_QUANTIZE,
@@ -46,16 +46,14 @@ ARITHMETIC: Mapping[str, str] = {
     "clip": _CLAMP,
     "clone": "x",
     "dequantize": "(x - zero_point) * scale",
-    "div.Scalar_mode": "floor(x / y)",
-    "div.Tensor_mode": "floor(x / y)",
+    "div": "x / y if ROUNDING_MODE is None else floor(x / y)",
     "fake_quantize_per_channel_affine_cachemask": _FAKE_QUANTIZE,
     "fake_quantize_per_tensor_affine_cachemask": _FAKE_QUANTIZE,
     "floor_divide": "floor(x / y)",
     "hamming_window": "0.54 - 0.46 * cos(n * (2 * PI / WINDOW_LENGTH))",
     "hann_window": "0.5 - 0.5 * cos(n * (2 * PI / WINDOW_LENGTH))",
     "hypot": "sqrt(x * x + y * y)",
-    "kaiser_window": "i0(12 * sqrt(1 - (t := n * (2 / WINDOW_LENGTH) - 1) * t)) / i0(12)",
-    "kaiser_window.beta": "i0(BETA * sqrt(1 - (t := n * (2 / WINDOW_LENGTH) - 1) * t)) / i0(BETA)",
+    "kaiser_window": "i0(BETA * sqrt(1 - (t := n * (2 / WINDOW_LENGTH) - 1) * t)) / i0(BETA)",
     "lerp": "x + w * (y - x)",
     "logaddexp": "log(exp(x) + exp(y))",
     "logaddexp2": "log2(exp2(x) + exp2(y))",
@@ -90,7 +88,7 @@ _UNTAGGED = frozenset("""
     reciprocal remainder round sign trunc
 """.split())  # fmt: skip
 #: Pointwise operators by name; more are recognised by ``torch.Tag.pointwise``.
-LISTED = TRANSCENDENTAL | _UNTAGGED | {name.partition(".")[0] for name in EXPRESSIONS}
+LISTED = TRANSCENDENTAL | _UNTAGGED | EXPRESSIONS.keys()
 _FOREACH = "_foreach_"
 
 
@@ -106,13 +104,19 @@ def is_pointwise(operator: str) -> bool:
 
 def cost(record: OpRecord) -> Cost:
     """Count the operations per element times the elements of the result."""
-    _, name, overload = _split(record.operator)
+    _, name, _ = _split(record.operator)
     calls = _foreach_calls(record) if name.startswith(_FOREACH) else [_single_call(record)]
-    counts = [(numel(result), _per_element(name.removeprefix(_FOREACH), overload, args)) for result, args in calls]
+    counts = [(numel(result), _per_element(name.removeprefix(_FOREACH), args)) for result, args in calls]
     return Cost(
         other_flops=sum(elements * each.flops for elements, each in counts),
         transcendentals=sum(elements * each.transcendentals for elements, each in counts),
     )
+
+
+@formula("aten::conj_physical", "aten::conj_physical_")
+def conj_physical(self: TensorSpec, out: TensorSpec) -> Cost:
+    """Count a negation per complex number; real numbers are copied."""
+    return Cost(other_flops=numel(out) if self.is_complex else 0)
 
 
 @formula("aten::mvlgamma")
@@ -133,8 +137,8 @@ def _overloads(name: str, overload: str) -> list[OpOverload]:
     return [op for form in (name, f"{name}_") for op in registry.overloads(f"aten.{form}.{overload}")]
 
 
-def _per_element(name: str, overload: str, arguments: Mapping[str, Value]) -> Operations:
-    expression = EXPRESSIONS.get(f"{name}.{overload}", EXPRESSIONS.get(name))
+def _per_element(name: str, arguments: Mapping[str, Value]) -> Operations:
+    expression = EXPRESSIONS.get(name)
     if expression is not None:
         return operations(expression, arguments)
     special = name in TRANSCENDENTAL or name.startswith("special_")

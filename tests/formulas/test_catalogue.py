@@ -46,6 +46,28 @@ def test_an_operator_has_its_kind_and_its_file(operator, kind, file):
     assert (BY_NAME[operator].kind, BY_NAME[operator].file) == (kind, file)
 
 
+def dispatched():
+    """List the operators of the installed torch that are recorded: those that are not made of others."""
+    for name in torch._C._dispatch_get_all_op_names():
+        if not torch._C._dispatch_has_kernel_for_dispatch_key(name, "CompositeImplicitAutograd"):
+            library, _, rest = name.partition("::")
+            yield f"{library}.{rest if '.' in rest else f'{rest}.default'}"
+
+
+def test_every_overload_has_the_arguments_that_its_formula_asks_for():
+    missing, formulas = {}, 0
+    for operator in dispatched():
+        rule = rule_for(operator)
+        if rule is None or not isinstance(rule.cost, registry.Formula):
+            continue
+        formulas += 1
+        given = {argument.name for argument in overloads(operator)[0]._schema.arguments} | {"out"} | rule.cost.optional
+        if unknown := {name for name, _ in rule.cost.parameters} - given:
+            missing[operator] = unknown
+    assert missing == {}
+    assert formulas > 500
+
+
 def test_overloads_with_different_rules_are_listed_one_by_one():
     assert "aten.max" not in BY_NAME
     assert BY_NAME["aten.max.dim"].kind is RuleKind.FORMULA

@@ -46,7 +46,7 @@ def batch_norm(
     return batch_norm_evaluation(input, weight, bias)
 
 
-@formula("aten::_native_batch_norm_legit.no_stats")
+@formula("aten::_native_batch_norm_legit.no_stats", "aten::_native_batch_norm_legit.no_stats_out")
 def batch_norm_without_running(input: TensorSpec, weight: TensorSpec | None, bias: TensorSpec | None) -> Cost:
     """Count a batch norm without running statistics, as instance norm is dispatched."""
     return batch_norm_training(input, weight, bias, None, None)
