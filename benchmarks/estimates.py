@@ -47,7 +47,11 @@ from profiler.projection.time_table_files import device_kind, packaged_tables, t
 from profiler.run.measured_passes import MeasuredPass
 
 _NAME = re.compile(r"benchmark-(infer|train)-(\w+)-(nchw|nhwc)-pt\d+-(?:cu\d+-)?(?:cpu-)?(.+?)(-dynamo)?$")
-_PRECISIONS = {"amp": "amp", "fp32": "float32", "fp16": "float16", "bf16": "bfloat16", "float16": "float16"}
+#: A table under autocast to bfloat16 is held against the estimate under autocast to float16: their rates are the same.
+_PRECISIONS = {
+    "amp": "amp", "amp_bf16": "amp", "fp32": "float32", "float32": "float32", "fp16": "float16", "float16": "float16",
+    "bf16": "bfloat16", "bfloat16": "bfloat16",
+}  # fmt: skip
 #: One model in so many is kept back.
 _KEPT_BACK = 5
 #: Standard deviation of the logarithm of a class's own factor in a fit to few models, and how many those are.
@@ -91,7 +95,7 @@ def main(*folders: Path, models: int = 60, fit: Path | None = None, jobs: int = 
     """
     warnings.filterwarnings("ignore")
     paths = [path for folder in folders for path in sorted(folder.glob("*.csv"))]
-    tables = [table for path in paths for table in read_tables(path)]
+    tables = [table for path in paths for table in _tables(path)]
     if not tables:
         sys.exit("there is no CSV file; name a folder that has some")
     if fit is not None:
@@ -102,11 +106,27 @@ def main(*folders: Path, models: int = 60, fit: Path | None = None, jobs: int = 
             group.precisions |= {"fp32" if row.precision == "float32" else "fp16" for row in table.rows}
         write_tables(groups, fit)
     unseen = {table.name: _samples(table, models, jobs, seconds, kept_back=True) for table in tables}
-    Console(width=140).print(result_table(tables, unseen))
+    Console(width=160).print(result_table(tables, unseen))
+
+
+def _tables(path: Path) -> list[Table]:
+    """Read the tables of a file; one that cannot be read is named on stderr, and the others are read all the same."""
+    try:
+        return read_tables(path)
+    except KeyError as error:
+        print(f"{path.name}: left out: it has no column {error}", file=sys.stderr)
+    except ValueError as error:
+        print(f"{path.name}: left out: {error}", file=sys.stderr)
+    return []
 
 
 def read_tables(path: Path) -> list[Table]:
-    """Read one of timm's tables, or those in a file of ``benchmarks/measured_times.py``."""
+    """Read one of timm's tables, or those in a file of ``benchmarks/measured_times.py``.
+
+    Raises:
+        ValueError: Its precision or its device is unknown, or a number is none.
+        KeyError: A column is missing.
+    """
     match = _NAME.match(path.stem)
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -114,7 +134,8 @@ def read_tables(path: Path) -> list[Table]:
         return _own_tables(path.stem, rows)
     kind, precision, layout, device, dynamo = match.groups()
     if precision not in _PRECISIONS:
-        sys.exit(f"{path.name} is of the precision {precision!r}, which is none of {', '.join(_PRECISIONS)}")
+        msg = f"its precision {precision!r} is none of {', '.join(_PRECISIONS)}"
+        raise ValueError(msg)
     known = set(timm.list_models())
     passes = [
         MeasuredPass(
@@ -130,7 +151,7 @@ def read_tables(path: Path) -> list[Table]:
     ]
     random.Random(7).shuffle(passes)  # noqa: S311 - the same models in every run
     mode: Mode = "compiled" if dynamo else "channels_last" if layout == "nhwc" else "eager"
-    fast = kind == "infer" and precision == "amp"
+    fast = kind == "infer" and _PRECISIONS[precision] == "amp"
     return [Table(path.stem, _device(device), mode, passes[0].step, tuple(passes), fast)] if passes else []
 
 
@@ -151,19 +172,21 @@ def _own_tables(name: str, rows: list[dict[str, str]]) -> list[Table]:
 
 
 def _device(name: str) -> Device:
-    """Return the device that a file's name means; of several parts the one of workstations, or the first."""
+    """Return the device that a file's name means; of several parts that of workstations, or the shortest name.
+
+    Raises:
+        ValueError: The catalogue has none.
+    """
     try:
         return find_device(name)
     except (AmbiguousNameError, UnknownNameError):
-        matches = [device for device in all_devices().values() if _letters(name) in _letters(device.id)]
-        matches.sort(key=lambda device: "workstation" not in device.id)
+        words = re.findall(r"[a-z]+|\d+", name.lower())
+        parts = re.compile(".*".join(rf"(?<!\d){word}(?!\d)" if word.isdigit() else word for word in words))
+        matches = [device for device in all_devices().values() if parts.search(re.sub(r"\W", "", device.id))]
     if not matches:
-        sys.exit(f"the catalogue has no device {name!r}; add it to profiler/devices")
-    return matches[0]
-
-
-def _letters(name: str) -> str:
-    return re.sub(r"[\W_]", "", name).lower()
+        msg = f"the catalogue has no device {name!r}; add it to profiler/devices"
+        raise ValueError(msg)
+    return min(matches, key=lambda d: ("workstation" not in d.id, not d.id.startswith(words[0]), len(d.id)))
 
 
 def is_kept_back(target: str) -> bool:
@@ -197,7 +220,8 @@ def result_table(tables: list[Table], unseen: dict[str, list[Sample]]) -> RichTa
     """Return the table of errors, of models that no table was fitted to."""
     shown = RichTable(title="models not used in any fit")
     for column in _COLUMNS:
-        shown.add_column(column, justify="left" if column in _COLUMNS[:2] else "right")
+        is_name = column in _COLUMNS[:2]
+        shown.add_column(column, justify="left" if is_name else "right", no_wrap=is_name)
     for table in tables:
         samples = unseen[table.name]
         if samples:
