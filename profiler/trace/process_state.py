@@ -12,6 +12,7 @@ from profiler.trace.eager_control_flow import plain_control_flow
 from profiler.trace.force_eager import force_eager
 from profiler.trace.meta_attention import fused_attention_on_meta
 from profiler.trace.meta_composites import whole_composites_on_meta
+from profiler.trace.meta_encoder import encoder_fast_paths_on_meta
 from profiler.trace.meta_recurrent import recurrent_layers_on_meta
 from profiler.util.shared_context import SharedContext
 
@@ -68,6 +69,7 @@ def _process_state() -> Iterator[None]:
         stack.enter_context(whole_composites_on_meta())
         stack.enter_context(plain_control_flow())
         stack.enter_context(recurrent_layers_on_meta())
+        stack.enter_context(encoder_fast_paths_on_meta())
         yield
 
 
