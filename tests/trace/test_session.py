@@ -249,6 +249,7 @@ def test_a_model_that_raises_is_one_line_with_its_cause():
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.filterwarnings("ignore:Guards may run slower on Python 3.13.0")
 def test_a_compiled_model_counts_as_its_eager_program_and_keeps_its_cache():
     from torch._dynamo.utils import counters
 
