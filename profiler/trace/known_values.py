@@ -19,6 +19,7 @@ from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 from torch.utils.weak import WeakIdKeyDictionary
 
 from profiler.trace.known_literals import Literals
+from profiler.trace.unseen_literals import unseen_literals
 from profiler.trace.value_rules import (
     FILLS,
     OVERWRITES,
@@ -53,7 +54,7 @@ def known_values() -> Iterator[None]:
     mode = _KnownValues()
     token = _ACTIVE.set(mode)
     try:
-        with mode, Literals(mode):
+        with mode, Literals(mode), unseen_literals():
             yield
     finally:
         _ACTIVE.reset(token)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import nn
+from torch import nn, overrides
+from torch.nn.modules import module as module_hooks
+from torch.overrides import BaseTorchFunctionMode
 from torch.utils import backend_registration
 
 import profiler
+from profiler.trace.known_values import known_values
 
 X, PADDING = (2, 7, 16), (2, 7)
 
@@ -78,6 +81,43 @@ def test_padding_whose_lengths_are_not_known_on_meta_is_computed():
         model.to("meta"), torch.zeros(X, device="meta"), torch.zeros(PADDING, dtype=torch.bool, device="meta")
     )
     assert on_meta.totals.macs == on_cpu.totals.macs
+
+
+class Raises(nn.MultiheadAttention):
+    def forward(self, *args, **kwargs):
+        assert overrides.has_torch_function is not ASKS
+        raise ZeroDivisionError
+
+
+ASKS = overrides.has_torch_function
+
+
+def operators(context, model):
+    x = torch.zeros(X, device="meta")
+    with context, torch.no_grad(), profiler.profile(model) as p:
+        model(x)
+    return [row.operator for row in p.operators]
+
+
+def test_the_fast_path_is_taken_where_values_are_known_too():
+    """So the command runs models. Someone else's mode takes the other path, as it does on the CPU."""
+    model = nn.Sequential(layer(), layer()).to("meta").eval()
+    assert operators(known_values(), model) == ["aten._transformer_encoder_layer_fwd"]
+    assert "aten.native_layer_norm" in operators(BaseTorchFunctionMode(), model)
+    assert overrides.has_torch_function is ASKS
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script. is deprecated")
+def test_torch_is_asked_as_before_after_a_layer_that_raises():
+    hooks = len(module_hooks._global_forward_hooks)
+    with known_values():
+        model = nn.Sequential(nn.Identity(), Raises(16, 4))
+        for _ in range(2):
+            with pytest.raises(ZeroDivisionError):
+                model(torch.zeros(X, device="meta"))
+            assert overrides.has_torch_function is ASKS
+        torch.jit.script(nn.MultiheadAttention(16, 4))
+    assert len(module_hooks._global_forward_hooks) == hooks
 
 
 def test_torch_is_as_it_was_afterwards(monkeypatch):
