@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import tarfile
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
 from hatchling.builders.sdist import SdistBuilder
 from hatchling.builders.wheel import WheelBuilder
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
 #: What the package reads at run time, each from a test of its own that it is there.
@@ -65,3 +68,17 @@ def test_the_wheel_says_what_it_needs_and_installs_the_command(wheel):
     scripts = described["entry_points.txt"]
     assert "profiler = profiler.cli:main" in scripts
     assert "profiler = profiler.testing.plugin" in scripts
+
+
+def test_the_versions_that_were_tested_are_named_for_all_that_is_required():
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    tested = {
+        canonicalize_name(name): version
+        for name, _, version in (line.partition("==") for line in lines if "==" in line)
+    }
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = [line for extra in project["optional-dependencies"].values() for line in extra]
+    required = [line for line in map(Requirement, project["dependencies"] + extras) if line.name != "profiler"]
+    assert len(required) > 20
+    for line in required:
+        assert line.specifier.contains(tested[canonicalize_name(line.name)]), line
