@@ -1,13 +1,31 @@
-"""Small modules that claims of documents measure, where torch has no class for them."""
+"""Small modules that claims of documents measure, where torch has no class for them.
+
+Attention and blocks are computed by their parts: claims are about these, and in eval mode torch would fuse them.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from profiler.util.generation_cache import cache_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextmanager
+def _by_parts() -> Iterator[None]:
+    """Run the block without the fast path of attention and encoder layers."""
+    enabled = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(value=False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(enabled)
 
 
 class FeedForward(nn.Sequential):
@@ -27,7 +45,8 @@ class Attention(nn.MultiheadAttention):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
         """Compute unmasked attention of *x* to itself."""
-        result: torch.Tensor = super().forward(x, x, x, need_weights=False)[0]
+        with _by_parts():
+            result: torch.Tensor = super().forward(x, x, x, need_weights=False)[0]
         return result
 
 
@@ -50,6 +69,12 @@ class Block(nn.TransformerEncoderLayer):
     def __init__(self, width: int, heads: int = 4) -> None:
         """Create the layers; the feed-forward network is four times as wide."""
         super().__init__(width, heads, 4 * width, batch_first=True, activation="gelu", norm_first=True)
+
+    def forward(self, src: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+        """Compute attention of *src* to itself, and the feed-forward network."""
+        with _by_parts():
+            result: torch.Tensor = super().forward(src)
+        return result
 
 
 class Matmul(nn.Module):

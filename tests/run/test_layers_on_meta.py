@@ -161,15 +161,10 @@ def figures(name, device, *, train):
     }
 
 
-FAST_PATH = "the CPU runs the whole layer, or its attention, in one kernel without gradients; meta has no such kernel"
 DROPOUT = "attention with dropout has no fused kernel on the CPU; meta counts the fused one that the GPU runs"
 INDEX_ARRAYS = "the CPU keeps arrays of indices that no other device needs; meta allocates those of the GPU"
 #: What differs: the layer, whether it trains, the figures, and the cause.
 DEPARTURES = {
-    ("TransformerEncoderLayer", False): ("other_flops bytes_read bytes_written peak", FAST_PATH),
-    ("TransformerEncoderLayer with dropout", False): ("other_flops bytes_read bytes_written peak", FAST_PATH),
-    ("TransformerDecoderLayer", False): ("other_flops bytes_read bytes_written", FAST_PATH),
-    ("Transformer", False): ("other_flops bytes_read bytes_written", FAST_PATH),
     ("TransformerEncoderLayer with dropout", True): (
         "macs other_flops transcendentals bytes_read bytes_written peak", DROPOUT,
     ),

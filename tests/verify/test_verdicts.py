@@ -148,7 +148,7 @@ def test_a_formula_is_held_against_the_closed_form_term_by_term(tmp_path, expres
 
 def test_a_missing_term_is_named_by_what_makes_it(tmp_path):
     finding = the_finding(tmp_path, ATTENTION + 'expression = "8*B*S*E**2"\n')
-    assert "lacks 4·B·E·S² (aten._native_multi_head_attention in the model)" in finding.causes[0].why
+    assert "lacks 4·B·E·S² (several operators in the model)" in finding.causes[0].why
 
 
 ONE = 'printed = "1"\n'
