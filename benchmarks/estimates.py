@@ -152,7 +152,10 @@ def read_tables(path: Path) -> list[Table]:
     random.Random(7).shuffle(passes)  # noqa: S311 - the same models in every run
     mode: Mode = "compiled" if dynamo else "channels_last" if layout == "nhwc" else "eager"
     fast = kind == "infer" and _PRECISIONS[precision] == "amp"
-    return [Table(path.stem, _device(device), mode, passes[0].step, tuple(passes), fast)] if passes else []
+    if not passes:
+        msg = "it has no row of a model that the installed timm has"
+        raise ValueError(msg)
+    return [Table(path.stem, _device(device), mode, passes[0].step, tuple(passes), fast)]
 
 
 def _own_tables(name: str, rows: list[dict[str, str]]) -> list[Table]:

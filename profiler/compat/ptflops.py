@@ -8,7 +8,7 @@ out functions that it does not patch. Parameters are all of the model's, frozen 
 from __future__ import annotations
 
 import sys
-from contextlib import contextmanager
+from contextlib import nullcontext
 from enum import Enum
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -20,10 +20,11 @@ from profiler.errors import InputError
 from profiler.run.forward import count
 from profiler.trace.module_paths import walk
 from profiler.trace.preserve_state import eval_mode
+from profiler.util.encoder_fast_path import no_fast_path
 from profiler.util.interrupts import interruptible, uninterrupted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from torch import nn
 
@@ -93,8 +94,8 @@ def get_model_complexity_info(
     _check_config(backend_specific_config)
     is_ignored = _ignored(model, ignore_modules, name)
     args, kwargs = _inputs(model, input_res, input_constructor)
-    unfused = _unfused(disabled=bool(ignore_modules))
-    with uninterrupted(), eval_mode(model), unfused, interruptible():
+    by_module = no_fast_path() if ignore_modules else nullcontext()  # so that each can be ignored
+    with uninterrupted(), eval_mode(model), by_module, interruptible():
         profile = count(model, *args, **kwargs)
     _write(profile, ost, report=print_per_layer_stat, warnings=verbose)
     batch = _batch_size(args[0]) if args and name == "pytorch" else 1
@@ -170,17 +171,6 @@ def _batch_size(first: Any) -> int:
         msg = "the first input has no samples to average over; give one with a batch dimension, or backend='aten'"
         raise InputError(msg)
     return size
-
-
-@contextmanager
-def _unfused(*, disabled: bool) -> Iterator[None]:
-    """Run encoder layers operator by operator and module by module, so that each of them can be ignored."""
-    enabled = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(enabled and not disabled)
-    try:
-        yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(enabled)
 
 
 def _write(profile: Profile, ost: TextIO, *, report: bool, warnings: bool) -> None:

@@ -5,27 +5,13 @@ Attention and blocks are computed by their parts: claims are about these, and in
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import nn
 
+from profiler.util.encoder_fast_path import no_fast_path
 from profiler.util.generation_cache import cache_name
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
-@contextmanager
-def _by_parts() -> Iterator[None]:
-    """Run the block without the fast path of attention and encoder layers."""
-    enabled = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(value=False)
-    try:
-        yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(enabled)
 
 
 class FeedForward(nn.Sequential):
@@ -45,7 +31,7 @@ class Attention(nn.MultiheadAttention):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
         """Compute unmasked attention of *x* to itself."""
-        with _by_parts():
+        with no_fast_path():
             result: torch.Tensor = super().forward(x, x, x, need_weights=False)[0]
         return result
 
@@ -72,7 +58,7 @@ class Block(nn.TransformerEncoderLayer):
 
     def forward(self, src: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
         """Compute attention of *src* to itself, and the feed-forward network."""
-        with _by_parts():
+        with no_fast_path():
             result: torch.Tensor = super().forward(src)
         return result
 

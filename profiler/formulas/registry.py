@@ -27,6 +27,9 @@ R = TypeVar("R", bound="Callable[..., Cost | None]")
 _FORMULAS: dict[str, Formula] = {}
 
 
+_OPTIONAL_COUNT = frozenset({int, type(None)})
+
+
 @dataclass(frozen=True, slots=True)
 class Formula:
     """A function that computes the cost of one call from its arguments.
@@ -58,8 +61,12 @@ class Formula:
         except Exception as error:
             msg = f"the formula of {record.operator} raised {one_line(error)} on {_describe(record)}"
             raise FormulaError(msg) from error
-        if cost is not None and not isinstance(cost, Cost):
-            msg = f"the formula of {record.operator} returned {quoted(cost)}; return a Cost, or None"
+        if cost is not None and not (
+            isinstance(cost, Cost)
+            and type(cost.macs) is type(cost.other_flops) is type(cost.transcendentals) is int
+            and _OPTIONAL_COUNT.issuperset((type(cost.masked_macs), type(cost.bytes_read), type(cost.bytes_written)))
+        ):
+            msg = f"the formula of {record.operator} returned {quoted(cost)}; return a Cost of integers, or None"
             raise FormulaError(msg)
         return cost
 
@@ -69,8 +76,9 @@ def formula(*operators: str | OpOverload | OpOverloadPacket | type, backward: bo
 
     The function's parameters are names of arguments in the operator's schema, and only those on which the cost depends.
     A parameter annotated ``Shape`` receives the shape of a tensor; one annotated ``TensorSpec`` its shape, dtype,
-    layout and storage; a list of tensors arrives as a tuple of specs. A parameter ``out`` receives the first result. A
-    parameter with a default may be missing from the schema.
+    layout and storage; a list of tensors arrives as a tuple of specs. Of floats only −2, −1, ±0.5, 0, 1, 2, 3, 4 and ±∞
+    are kept; any other arrives as the text ``"<float>"``. A parameter ``out`` receives the first result. A parameter
+    with a default may be missing from the schema.
 
     A formula for ``library::name`` holds for all overloads, for the in-place operator ``name_``, and for ``out``
     variants, unless one of these has a formula of its own.

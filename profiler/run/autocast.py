@@ -20,6 +20,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from profiler.errors import InputError
+from profiler.util.encoder_fast_path import no_fast_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -91,13 +92,8 @@ def cuda_autocast(dtype: torch.dtype) -> Iterator[None]:
         ...     y.dtype, y.softmax(-1).dtype
         (torch.bfloat16, torch.float32)
     """
-    fast_path = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(value=False)
-    try:
-        with _Casts(dtype):
-            yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast_path)
+    with no_fast_path(), _Casts(dtype):
+        yield
 
 
 def under_autocast(run: Run, name: str) -> Run:

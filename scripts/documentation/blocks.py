@@ -24,6 +24,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from unittest import mock
 
+import torch
+
 from profiler.cli import main
 
 if TYPE_CHECKING:
@@ -159,10 +161,14 @@ def _shell(command: str) -> str:
 
 @contextmanager
 def _terminal(folder: Path) -> Iterator[None]:
-    """Work in *folder*, as in a terminal of 80 columns."""
+    """Work in *folder*, as in a terminal of 80 columns. What a page sets for its process is set back."""
     rest = {name: value for name, value in os.environ.items() if name not in _UNSET}
-    with mock.patch.dict(os.environ, rest | _ENVIRONMENT, clear=True), chdir(folder):
-        yield
+    fast_path = torch.backends.mha.get_fastpath_enabled()
+    try:
+        with mock.patch.dict(os.environ, rest | _ENVIRONMENT, clear=True), chdir(folder):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast_path)
 
 
 def without_versions(text: str) -> str:

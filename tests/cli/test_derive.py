@@ -6,11 +6,11 @@ import json
 import re
 
 import pytest
-import torch
 from cli.command import run
 
 from profiler.derive.quantities import QUANTITIES
 from profiler.report.closed_form_formats import CLOSED_FORM_FORMATS
+from profiler.util.encoder_fast_path import no_fast_path
 
 NETS = """
 import torch
@@ -40,14 +40,6 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.fixture
-def unfused():
-    """Take no fast path, so that each product of a layer is in a module of its own."""
-    torch.backends.mha.set_fastpath_enabled(False)
-    yield
-    torch.backends.mha.set_fastpath_enabled(True)
-
-
 def derive(capsys, *words):
     return run(capsys, "derive", *words)
 
@@ -66,10 +58,10 @@ def test_a_transformer_layer_has_its_textbook_contractions(here, capsys):
     assert "verified at 5 others" in out
 
 
-@pytest.mark.usefixtures("unfused")
 def test_its_pointwise_terms_are_separate_and_reported_as_missing(here, capsys):
     """QKV and output biases 4E, FFN biases 4E + E, ReLU 4E, two residuals 2E, two norms 14E + 2, softmax per head."""
-    status, out, err = derive(capsys, *LAYER, "--with", "24*B*S*E**2 + 4*B*S**2*E", "--format", "json")
+    with no_fast_path():
+        status, out, err = derive(capsys, *LAYER, "--with", "24*B*S*E**2 + 4*B*S**2*E", "--format", "json")
     document = json.loads(out)
     parts = document["pieces"][0]["parts"]
     assert status == 1

@@ -251,8 +251,12 @@ def test_bad_formulas_of_classes_are_refused_in_one_line():
     with pytest.raises(FormulaError, match=r"^a module has no backward of its own; register one for the autograd.Func"):
         profiler.formula(nn.Identity, backward=True)(lambda out: Cost())
     profiler.formula(function)(lambda x: 5)
-    with pytest.raises(FormulaError, match=r"returned .5.; return a Cost, or None$"):
+    with pytest.raises(FormulaError, match=r"returned .5.; return a Cost of integers, or None$"):
         profiler.count(Net(function), X)
+    for inexact in (Cost(macs=1.5), Cost(other_flops=2.0), Cost(transcendentals="4"), Cost(bytes_read=0.5)):
+        profiler.formula(function)(lambda x, inexact=inexact: inexact)
+        with pytest.raises(FormulaError, match=r"return a Cost of integers, or None$"):
+            profiler.count(Net(function), X)
     profiler.formula(function)(lambda x: x.rows)
     with pytest.raises(FormulaError, match=r"^the formula of class:\S+Combined raised AttributeError"):
         profiler.count(Net(function), X)
