@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch.utils.flop_counter import flop_registry, register_flop_formula
@@ -21,6 +23,22 @@ def operator():
     register_flop_formula(packet)(lambda _x, _factor, *, out_shape=None, **_: 6 * out_shape.numel())
     yield scaled
     del flop_registry[packet]
+
+
+def test_a_float_whose_value_is_not_kept_is_not_a_number(operator):
+    given = []
+
+    def flops(_x, factor, *, out_shape=None, **_):
+        given.append(factor)
+        return 6
+
+    flop_registry[torch.ops.torch_registry_tests.scaled] = flops
+    for factor in (2.0, 0.3):
+        with profiler.profile() as p:
+            operator(torch.ones(3, 5), factor)
+        assert p.totals.flops == 6
+    assert given[0] == 2.0
+    assert math.isnan(given[1])
 
 
 def test_its_flops_are_those_of_the_formula(operator):

@@ -104,6 +104,8 @@ def test_the_fast_path_is_taken_where_values_are_known_too():
     model = nn.Sequential(layer(), layer()).to("meta").eval()
     assert operators(known_values(), model) == ["aten._transformer_encoder_layer_fwd"]
     assert "aten.native_layer_norm" in operators(BaseTorchFunctionMode(), model)
+    with BaseTorchFunctionMode():
+        assert "aten.native_layer_norm" in operators(known_values(), model)
     assert overrides.has_torch_function is ASKS
 
 

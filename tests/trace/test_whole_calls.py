@@ -253,7 +253,13 @@ def test_bad_formulas_of_classes_are_refused_in_one_line():
     profiler.formula(function)(lambda x: 5)
     with pytest.raises(FormulaError, match=r"returned .5.; return a Cost of integers, or None$"):
         profiler.count(Net(function), X)
-    for inexact in (Cost(macs=1.5), Cost(other_flops=2.0), Cost(transcendentals="4"), Cost(bytes_read=0.5)):
+    for inexact in (
+        Cost(macs=1.5),
+        Cost(other_flops=2.0),
+        Cost(transcendentals="4"),
+        Cost(bytes_read=0.5),
+        Cost(1.0, 1.0, 1.0),
+    ):
         profiler.formula(function)(lambda x, inexact=inexact: inexact)
         with pytest.raises(FormulaError, match=r"return a Cost of integers, or None$"):
             profiler.count(Net(function), X)
