@@ -97,7 +97,7 @@ def main(*folders: Path, models: int = 60, fit: Path | None = None, jobs: int = 
     paths = [path for folder in folders for path in sorted(folder.glob("*.csv"))]
     tables = [table for path in paths for table in _tables(path)]
     if not tables:
-        sys.exit("there is no CSV file; name a folder that has some")
+        sys.exit("there is no table to hold the estimates against; name a folder of CSV files")
     if fit is not None:
         groups: defaultdict[Key, Group] = defaultdict(Group)
         for table in tables:

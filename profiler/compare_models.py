@@ -6,8 +6,10 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from profiler.devices import find_device
 from profiler.errors import DeviceError, InputError, ProfilerError
 from profiler.escaping import message_line
+from profiler.projection import project
 from profiler.report.comparisons import Comparison
 from profiler.run.forward import count
 from profiler.tally import Profile
@@ -49,8 +51,6 @@ def compare(
         >>> [row.macs for row in profiler.compare(models).rows]
         [640, 6400]
     """
-    from profiler.devices import find_device  # noqa: PLC0415 - imported when used: reading the catalogue takes time
-
     devices = [find_device(name) for name in on]
     for name, entry in models.items():
         if not isinstance(entry, Profile) and not (isinstance(entry, tuple) and len(entry) in _LENGTHS_OF_CALL):
@@ -112,8 +112,6 @@ def _totals(profile: Profile) -> list[Any]:
 
 def _projection(profile: Profile, device: Device, precision: str | None) -> Projection | None:
     """Return the projection of a pass; None if the device lacks the precision."""
-    from profiler.projection import project  # noqa: PLC0415 - imported when used: a comparison without devices needs none of it
-
     try:
         return project(profile, device, precision=precision)
     except DeviceError:

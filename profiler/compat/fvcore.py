@@ -18,11 +18,15 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
 from profiler.compat.fvcore_analysis import Analysis
+from profiler.util.lazy_imports import LazyModule
 
 if TYPE_CHECKING:
+    from fvcore import nn as fvcore_nn
     from torch import nn
 
     from profiler.compat.operator_calls import NamedCall
+else:
+    fvcore_nn = LazyModule("fvcore.nn")  # takes more than a second to import
 
 __all__ = [
     "ActivationCountAnalysis",
@@ -117,28 +121,20 @@ def flop_count_table(
     show_param_shapes: bool = True,
 ) -> str:
     """Return fvcore's table of parameters and MACs by module, and of activations if given."""
-    from fvcore.nn import flop_count_table as table  # noqa: PLC0415 - imported when used: fvcore takes time to import
-
-    return str(table(flops, max_depth, activations, show_param_shapes))
+    return str(fvcore_nn.flop_count_table(flops, max_depth, activations, show_param_shapes))
 
 
 def flop_count_str(flops: FlopCountAnalysis, activations: ActivationCountAnalysis | None = None) -> str:
     """Return the representation of the model with fvcore's annotations: parameters, MACs, and activations if given."""
-    from fvcore.nn import flop_count_str as text  # noqa: PLC0415 - imported when used: fvcore takes time to import
-
-    return str(text(flops, activations))
+    return str(fvcore_nn.flop_count_str(flops, activations))
 
 
 def parameter_count(model: nn.Module) -> defaultdict[str, int]:
     """Return the elements of every parameter, and of the parameters of every module, by name; "" is the model."""
-    from fvcore.nn import parameter_count as count  # noqa: PLC0415 - the same numbers
-
-    counts: defaultdict[str, int] = count(model)
+    counts: defaultdict[str, int] = fvcore_nn.parameter_count(model)
     return counts
 
 
 def parameter_count_table(model: nn.Module, max_depth: int = 3) -> str:
     """Return fvcore's table of parameters by module."""
-    from fvcore.nn import parameter_count_table as table  # noqa: PLC0415 - imported when used: fvcore takes time to import
-
-    return str(table(model, max_depth))
+    return str(fvcore_nn.parameter_count_table(model, max_depth))
