@@ -25,7 +25,6 @@ import warnings
 import zlib
 from collections import defaultdict
 from dataclasses import dataclass, replace
-from itertools import product
 from pathlib import Path
 from statistics import fmean, median
 
@@ -39,12 +38,12 @@ from rich.table import Table as RichTable
 from scipy.stats import spearmanr
 
 from profiler.devices import Device, all_devices, find_device
-from profiler.errors import AmbiguousNameError, UnknownNameError
+from profiler.errors import AmbiguousNameError, InputError, UnknownNameError
 from profiler.projection.fit import Sample, errors, fit, ratios
 from profiler.projection.mode import Mode, Step
 from profiler.projection.time_table import TimeTable
 from profiler.projection.time_table_files import device_kind, packaged_tables, time_table
-from profiler.run.measured_passes import MeasuredPass
+from profiler.run.measured_passes import MeasuredPass, read_measured_passes
 
 _NAME = re.compile(r"benchmark-(infer|train)-(\w+)-(nchw|nhwc)-pt\d+-(?:cu\d+-)?(?:cpu-)?(.+?)(-dynamo)?$")
 #: A table under autocast to bfloat16 is held against the estimate under autocast to float16: their rates are the same.
@@ -103,7 +102,7 @@ def main(*folders: Path, models: int = 60, fit: Path | None = None, jobs: int = 
         for table in tables:
             group = groups[table.key]
             group.samples[table.device.id] += _samples(table, models, jobs, seconds, kept_back=False)
-            group.precisions |= {"fp32" if row.precision == "float32" else "fp16" for row in table.rows}
+            group.precisions |= {row.compute_precision for row in table.rows}
         write_tables(groups, fit)
     unseen = {table.name: _samples(table, models, jobs, seconds, kept_back=True) for table in tables}
     Console(width=160).print(result_table(tables, unseen))
@@ -115,7 +114,7 @@ def _tables(path: Path) -> list[Table]:
         return read_tables(path)
     except KeyError as error:
         print(f"{path.name}: left out: it has no column {error}", file=sys.stderr)
-    except ValueError as error:
+    except (InputError, ValueError) as error:
         print(f"{path.name}: left out: {error}", file=sys.stderr)
     return []
 
@@ -128,10 +127,10 @@ def read_tables(path: Path) -> list[Table]:
         KeyError: A column is missing.
     """
     match = _NAME.match(path.stem)
+    if match is None:
+        return _own_tables(path)
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    if match is None:
-        return _own_tables(path.stem, rows)
     kind, precision, layout, device, dynamo = match.groups()
     if precision not in _PRECISIONS:
         msg = f"its precision {precision!r} is none of {', '.join(_PRECISIONS)}"
@@ -158,20 +157,18 @@ def read_tables(path: Path) -> list[Table]:
     return [Table(path.stem, _device(device), mode, passes[0].step, tuple(passes), fast)]
 
 
-def _own_tables(name: str, rows: list[dict[str, str]]) -> list[Table]:
-    """Return a table for each mode and step of a file of our own."""
-    modes: tuple[Mode, ...] = ("eager", "compiled")
-    steps: tuple[Step, ...] = ("inference", "training")
-    tables = []
-    for mode, step in product(modes, steps):
-        passes = tuple(
-            MeasuredPass(r["target"], r["input"], int(r["batch"]), r["precision"], float(r["ms"]) / 1e3, step)
-            for r in rows
-            if (r["mode"], r.get("step")) == (mode, step)
-        )
-        if passes:
-            tables.append(Table(f"{name}-{mode}-{step}", _device(rows[0]["device"]), mode, step, passes))
-    return tables
+def _own_tables(path: Path) -> list[Table]:
+    """Return a table for each device, mode and step of a file that names them in each row."""
+    groups: defaultdict[tuple[str, Mode, Step], list[MeasuredPass]] = defaultdict(list)
+    for one in read_measured_passes(path, step="inference"):
+        if one.device is None or one.mode is None:
+            msg = "a row has no device or no mode"
+            raise ValueError(msg)
+        groups[one.device, one.mode, one.step].append(one)
+    return [
+        Table(f"{device}-{mode}-{step}", find_device(device), mode, step, tuple(passes))
+        for (device, mode, step), passes in groups.items()
+    ]
 
 
 def _device(name: str) -> Device:

@@ -33,7 +33,7 @@ def calibrate(
     /,
     *,
     on: str,
-    mode: Mode = "eager",
+    mode: Mode | None = None,
     step: Step = "inference",
     format: Annotated[Format, Parameter(alias="-f", group=OUTPUT)] = "text",
     output: Annotated[Path | None, Parameter(alias="-o", group=OUTPUT)] = None,
@@ -45,9 +45,9 @@ def calibrate(
 
     Args:
         measured: A CSV file with a row per pass: the columns `target` and `ms`, and if needed `batch`, `input`,
-            `precision` (fp32, fp16, bf16, amp), `mode` and `step`.
-        on: The device that was measured; see `--on` of the default command.
-        mode: The mode in which the models ran; rows that name another are left out.
+            `precision` (fp32, fp16, bf16, amp, int8 …), `mode`, `step` and `device`.
+        on: The device that was measured; see `--on` of the default command. Rows that name another are left out.
+        mode: The mode in which the models ran; rows that name another are left out. By default that of the first row.
         step: Whether they ran inference or training steps; rows that name the other are left out.
         format: Output format.
         output: File to write the time table to, for `--efficiency`.
@@ -56,13 +56,17 @@ def calibrate(
     from profiler.projection.this_machine import find_device_and_model
     from profiler.projection.time_table_files import format_time_table
     from profiler.run.calibrate import calibrate as fit_table
-    from profiler.run.measured_passes import read_measured_passes
+    from profiler.run.measured_passes import comparable, first_mode, read_measured_passes
 
     device, _ = find_device_and_model(on)
-    passes = read_measured_passes(measured, mode=mode, step=step)
+    rows = read_measured_passes(measured, step=step)
+    mode = mode or first_mode(rows, device)
+    passes = comparable(rows, device, mode, step)
+    warn = partial(note, quiet=quiet)
+    if len(passes) < len(rows):
+        warn(f"{len(rows) - len(passes)} of {len(rows)} rows are of another device, mode or step, and left out")
     with working(f"counting {len(passes)} passes", quiet=quiet):
         calibration = fit_table(passes, device, mode, step, source=measured.name)
-    warn = partial(note, quiet=quiet)
     for warning in calibration.warnings:
         warn(warning)
     if output is not None:

@@ -102,13 +102,14 @@ class DevicePass:
         return self.profile.totals.flops / (seconds * self.peak_ops_per_s) if seconds else 0.0
 
 
-def default_mode(device: Device, scheme: PrecisionScheme) -> Mode:
+def default_mode(device: Device, scheme: PrecisionScheme | None) -> Mode:
     """Return the mode in which a model runs if none is given.
 
     It is ``eager``, but ``deployed`` on an NPU, which runs no eager PyTorch, and in a precision that quantises
     activations, for which inference engines are used.
     """
-    return "deployed" if device_kind(device) == "NPU" or scheme.quantises else "eager"
+    quantises = scheme is not None and scheme.quantises
+    return "deployed" if device_kind(device) == "NPU" or quantises else "eager"
 
 
 def step_of(profile: Profile) -> Step:

@@ -82,13 +82,12 @@ def _validation(
     samples: Sequence[Sample], estimates: Sequence[float], device: Device, passes: Sequence[MeasuredPass], source: str
 ) -> Validation:
     held, held_out = errors(samples, estimates), range_of(ratios(samples, estimates))
-    precisions = {"amp": "fp16", "float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
     return Validation(
         source=source,
         date=f"{datetime.now(UTC):%Y-%m-%d}",
         ranges={device.id: held_out},
         range_elsewhere=held_out,
-        precisions=tuple(dict.fromkeys(precisions[measured.precision] for measured in passes)),
+        precisions=tuple(dict.fromkeys(measured.compute_precision for measured in passes)),
         passes=len(samples),
         mean_error=round(fmean(held), 4),
         median_error=round(median(held), 4),

@@ -11,7 +11,7 @@ from cli.command import run
 
 from profiler.devices import find_device
 from profiler.projection.time_table_files import time_table
-from profiler.run.measured_passes import MeasuredPass
+from profiler.run.measured_passes import MeasuredPass, read_measured_passes
 
 MODELS = ("alexnet", "resnet18", "squeezenet1_1", "mobilenet_v3_small", "shufflenet_v2_x0_5")
 
@@ -61,9 +61,50 @@ def test_what_was_fitted_to_times_in_another_unit_can_be_read(capsys, tmp_path, 
     assert max(json.loads(table.read_text())["compute"].values()) < 20, "no device is 20 times as fast as its peak"
 
 
+def test_times_in_int8_on_an_npu_are_of_a_deployed_model(capsys, tmp_path):
+    device = find_device("rk3588")
+    table = time_table(device, "deployed", "inference")
+    samples = [MeasuredPass(name, None, 1, "int8", 1.0).sample(device, "deployed") for name in MODELS]
+    times = [2e3 * table.pass_seconds(sample.ideals, device) for sample in samples]
+    rows = [f"{name},int8,{ms}" for name, ms in zip(MODELS, times, strict=True)]
+    measured, fitted = tmp_path / "m.csv", tmp_path / "table.json"
+    measured.write_text("\n".join(["target,precision,ms", *rows]) + "\n", encoding="utf-8")
+    status, out, err = run(capsys, "calibrate", str(measured), "--on", "rk3588", "-o", str(fitted))
+    assert (status, err) == (0, "")
+    assert out.startswith("rk3588, deployed, inference: 5 passes")
+    assert json.loads(fitted.read_text())["validation"]["precisions"] == ["int8"]
+    words = ("resnet18", "--on", "rk3588", "--precision", "int8", "-f", "json", "--quiet", "--efficiency", str(fitted))
+    estimate_s = json.loads(run(capsys, *words)[1])["projection"]["estimate_s"]["value"]
+    assert 1e3 * estimate_s == pytest.approx(times[MODELS.index("resnet18")], rel=0.05)
+
+
+def test_rows_without_a_step_are_of_the_step_that_is_asked_for(tmp_path):
+    measured = tmp_path / "m.csv"
+    rows = [f"{name},16,amp,100" for name in MODELS]
+    measured.write_text("\n".join(["target,batch,precision,ms", *rows]) + "\n", encoding="utf-8")
+    passes = read_measured_passes(measured, step="training")
+    assert {one.step for one in passes} == {"training"}
+    steps = passes[1].count().entries
+    assert any(entry.record.phase == "backward" for entry in steps)
+
+
+def test_rows_of_another_device_are_left_out(capsys, tmp_path, times):
+    measured = tmp_path / "m.csv"
+    rows = [f"{name},16,amp,{ms},rtx-3090" for name, ms in times.items()]
+    others = [f"{name},16,amp,{100 * ms},l4" for name, ms in times.items()]
+    measured.write_text("\n".join(["target,batch,precision,ms,device", *rows, *others]) + "\n", encoding="utf-8")
+    status, out, err = run(capsys, "calibrate", str(measured), "--on", "rtx-3090")
+    assert status == 0
+    assert "5 of 10 rows are of another device, mode or step, and left out" in err
+    assert out.startswith("rtx-3090, eager, inference: 5 passes")
+
+
 @pytest.mark.parametrize(
     ("text", "part"),
     [
+        ("target,ms,mode\nresnet18,1,eagr\n", "line 2: there is no mode 'eagr'; write eager, channels_last"),
+        ("target,ms,step\nresnet18,1,train\n", "line 2: there is no step 'train'; write inference, training"),
+        ("target,ms,device\nresnet18,1,h1000\n", "line 2: no device named 'h1000'"),
         ("target,batch\nresnet18,1\n", "has no column ms"),
         ("a,b\n1,2\n", "no column target and no column ms"),
         ("", "no column target"),
