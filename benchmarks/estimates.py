@@ -39,7 +39,7 @@ from scipy.stats import spearmanr
 
 from profiler.devices import Device, all_devices, find_device
 from profiler.errors import AmbiguousNameError, InputError, UnknownNameError
-from profiler.projection.fit import Sample, errors, fit, ratios
+from profiler.projection.fit import LEAST, Sample, errors, fit, ratios
 from profiler.projection.mode import Mode, Step
 from profiler.projection.time_table import TimeTable
 from profiler.projection.time_table_files import device_kind, packaged_tables, time_table
@@ -105,6 +105,10 @@ def main(*folders: Path, models: int = 60, fit: Path | None = None, jobs: int = 
             group.precisions |= {row.compute_precision for row in table.rows}
         write_tables(groups, fit)
     unseen = {table.name: _samples(table, models, jobs, seconds, kept_back=True) for table in tables}
+    few = [table.name for table in tables if len(unseen[table.name]) < LEAST]
+    if few:
+        print(f"fewer than {LEAST} models that were kept back: {', '.join(few)}", file=sys.stderr)
+    tables = [table for table in tables if table.name not in few]
     Console(width=160).print(result_table(tables, unseen))
 
 
@@ -224,9 +228,8 @@ def result_table(tables: list[Table], unseen: dict[str, list[Sample]]) -> RichTa
         shown.add_column(column, justify="left" if is_name else "right", no_wrap=is_name)
     for table in tables:
         samples = unseen[table.name]
-        if samples:
-            own = time_table(table.device, table.mode, table.step)
-            shown.add_row(table.name.removeprefix("benchmark-"), "the package's", *_scores(samples, own, table.device))
+        own = time_table(table.device, table.mode, table.step)
+        shown.add_row(table.name.removeprefix("benchmark-"), "the package's", *_scores(samples, own, table.device))
         for other in packaged_tables().values():
             if len(samples) > _FEW and _is_of_another_device(other, table):
                 plain = replace(other, factors={})
