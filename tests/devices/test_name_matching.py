@@ -173,7 +173,7 @@ def test_an_ambiguous_name_lists_what_it_may_mean(name, candidates):
         ("NVIDIA H800", None),
         ("NVIDIA A800", None),
         ("A800-SXM4-80GB", None),
-        ("RK3566", "rk3588"),
+        ("RK3567", "rk356"),
         # a rest that means nothing
         ("8 × NVIDIA L40S, rev. b", "l40s"),
         ("rtx 4090 foo", "rtx-4090"),
