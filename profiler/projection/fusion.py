@@ -73,7 +73,7 @@ class _Node:
     writes: tuple[Version, ...]
     class_: str
     is_fused: bool
-    #: The largest number of elements that it goes over.
+    #: The largest number of elements that it goes over; of a product or convolution, those of its result.
     size: int
     #: Number of kernels of their own that it waits for, on the longest way; such a kernel counts itself.
     depth: int
@@ -98,7 +98,7 @@ def fuse(profile: Profile, *, deployed: bool = False) -> list[Kernel]:
 def _nodes(profile: Profile, *, deployed: bool) -> list[_Node]:
     """Return the calls that launch kernels, with their depth in the graph."""
     classes = [classify(entry) for entry in profile.entries]
-    sizes = [_elements(entry) for entry in profile.entries]
+    sizes = [_elements(entry, class_) for entry, class_ in zip(profile.entries, classes, strict=True)]
     versions: Counter[int] = Counter()
     depths: dict[Version, int] = defaultdict(int)
     nodes = []
@@ -119,7 +119,11 @@ def _nodes(profile: Profile, *, deployed: bool) -> list[_Node]:
 
 def _groups(nodes: list[_Node], readers: Mapping[Version, list[int]], *, deployed: bool) -> Iterable[list[int]]:
     """Return the positions of the calls of each kernel, in their order."""
-    groups = _DisjointSets(len(nodes), (i for i, node in enumerate(nodes) if node.class_ in _PRODUCERS))
+    groups = _DisjointSets(
+        len(nodes),
+        producers=(i for i, node in enumerate(nodes) if node.class_ in _PRODUCERS),
+        reductions=(i for i, node in enumerate(nodes) if node.class_ in _REDUCTIONS),
+    )
     writer: dict[Version, int] = {}
     for i, node in enumerate(nodes):
         for version in node.reads if node.is_fused else ():
@@ -188,9 +192,9 @@ def _readers(nodes: list[_Node]) -> dict[Version, list[int]]:
     return readers
 
 
-def _elements(entry: Entry) -> int:
-    specs = (*(spec for _, spec in _operands(entry)), *tensors(entry.record.results))
-    return max((spec.elements for spec in specs), default=0)
+def _elements(entry: Entry, class_: str) -> int:
+    operands = [] if class_ in _PRODUCERS else [spec for _, spec in _operands(entry)]
+    return max((spec.elements for spec in (*operands, *tensors(entry.record.results))), default=0)
 
 
 def _operands(entry: Entry) -> list[tuple[str, TensorSpec]]:
@@ -205,19 +209,23 @@ def _is_aligned(entry: Entry, step: OperatorStep) -> bool:
 class _DisjointSets:
     """Sets that are joined: union-find, in which the first member stands for its set."""
 
-    def __init__(self, count: int, producers: Iterable[int]) -> None:
+    def __init__(self, count: int, producers: Iterable[int], reductions: Iterable[int]) -> None:
         self._parents = list(range(count))
-        #: The sets with a product or a convolution, by their first member: two of them are never joined.
-        self._producers = set(producers)
+        #: The sets with a product or a convolution, and those with a reduction, by their first member.
+        self._producers, self._reductions = set(producers), set(reductions)
 
     def join(self, a: int, b: int) -> None:
-        """Join the sets of two members, unless each has a producer."""
+        """Join the sets of two members, unless one has a producer and the other a producer or a reduction."""
         first, second = sorted((self._find(a), self._find(b)))
-        if first == second or {first, second} <= self._producers:
+        if first == second or any(self._excludes(*pair) for pair in ((first, second), (second, first))):
             return
         self._parents[second] = first
-        if second in self._producers:
-            self._producers.add(first)
+        for kind in (self._producers, self._reductions):
+            if second in kind:
+                kind.add(first)
+
+    def _excludes(self, one: int, other: int) -> bool:
+        return one in self._producers and (other in self._producers or other in self._reductions)
 
     def members(self, of: Iterable[int]) -> Iterable[list[int]]:
         """Return the members of each set, in their order."""

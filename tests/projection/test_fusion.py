@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torchvision
 from projection.test_project import TOY
 from torch import nn
 from torch.nn import functional
@@ -76,6 +77,32 @@ def test_a_deployed_convolution_takes_its_batch_norm_and_activation():
     (deployed,) = kernels(model, x, deployed=True)
     weights = 4 * (8 * 3 * 9 + 8 + 4 * 8)
     assert deployed == (["convolution", "native_batch_norm", "relu_"], 4 * (3 + 8) * N * N + weights)
+
+
+@pytest.mark.parametrize(
+    "convolution",
+    [nn.Conv2d(64, 8, 1), nn.Conv2d(8, 8, 3, stride=2), nn.Conv2d(256, 256, 3, padding=1), nn.Conv2d(8, 64, 1)],
+    ids=["larger input", "stride", "larger weight", "larger result"],
+)
+def test_a_batch_norm_is_folded_whatever_is_the_largest_operand(convolution):
+    model = nn.Sequential(convolution, nn.BatchNorm2d(convolution.out_channels), nn.ReLU())
+    merged = kernels(model, torch.empty(1, convolution.in_channels, 7, 7, device="meta"), deployed=True)
+    assert [names for names, _ in merged] == [["convolution", "native_batch_norm", "relu"]]
+
+
+def test_a_reduction_does_not_join_a_product_by_way_of_what_lies_between():
+    model = Of(lambda linear, norm, x: norm(linear(x) + x), nn.Linear(N, N), nn.LayerNorm(N))
+    merged = kernels(model, torch.empty(2 * N, N, device="meta"), deployed=True)
+    assert [names for names, _ in merged] == [["addmm", "add"], ["native_layer_norm"]]
+
+
+def test_a_deployed_resnet50_has_a_kernel_for_each_convolution_and_three_more():
+    """53 convolutions; the pooling, the mean and the classifier."""
+    profile = profiler.count(
+        torchvision.models.resnet50().to("meta").eval(), torch.empty(1, 3, 224, 224, device="meta")
+    )
+    works = operator_work(profile, choose_precision(profile, TOY, None), "deployed")
+    assert sum(work.calls for work in works if work.is_kernel) == 53 + 3
 
 
 def test_a_deployed_kernel_has_one_convolution():
