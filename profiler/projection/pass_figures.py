@@ -109,7 +109,21 @@ def projection_notes(device_pass: DevicePass) -> tuple[str, ...]:
     if device.int8_engines and device_pass.scheme.compute == "int8":
         engines = ", ".join(f"{name} {rate / 1e12:g}" for name, rate in device.int8_engines.items())
         notes.append(f"{device.id}: the int8 peak is the sum of several engines, in TOPS: {engines}")
+    if _runs_in_tf32(device_pass):
+        notes.append(
+            f"PyTorch computes convolutions of float32 in TF32 on {device.id}, and may beat the bound, unless "
+            "torch.backends.cudnn.allow_tf32 is False: see --precision tf32"
+        )
     notes += device_pass.estimate.caveats
     if not device_pass.profile.is_complete:
         notes.append("some operators are not counted, so every requirement is a lower bound")
     return tuple(notes)
+
+
+def _runs_in_tf32(device_pass: DevicePass) -> bool:
+    """Return whether PyTorch would run convolutions in TF32 that are projected in fp32.
+
+    Source: torch.backends.cudnn.conv.fp32_precision is "tf32" by default.
+    """
+    has_tf32 = "tf32" in device_pass.device.peak_ops_per_s
+    return has_tf32 and any(work.precision == "fp32" and work.is_convolution for work in device_pass.works)
