@@ -8,7 +8,8 @@ FOLDER has CSV files as timm publishes them (``results/`` of its repository), wh
 channels_last; ``dynamo`` at the end: compiled), or of ``benchmarks/measured_times.py``. Each model is counted on
 ``meta`` at the batch and the image size of its row; inference under autocast with timm's fast norms.
 
-One model in five, chosen by its name, is kept back: no table of the package was fitted to it, on any device. The first
+One model in five, chosen by its name, is kept back: no table of the package was fitted to it, on any device; but
+MLPerf's ResNet-50, which tells of the devices that have no other measurements. The first
 rows of the result are of these models and the tables of the package. The next are of a device that was not seen: the
 table of another device in the same mode, as it is, and after a fit to five models. ``--fit`` writes the tables of the
 package from the other four models in five, and then holds these against the models kept back.
@@ -17,6 +18,7 @@ package from the other four models in five, and then holds these against the mod
 from __future__ import annotations
 
 import csv
+import math
 import random
 import re
 import signal
@@ -31,7 +33,7 @@ from statistics import fmean, median
 import cyclopts
 import timm
 from fast_norms import count_with_fast_norms
-from fit_time_tables import Group, Key, write_tables
+from fit_time_tables import Group, Key, by_kind, write_tables
 from joblib import Parallel, delayed
 from rich.console import Console
 from rich.table import Table as RichTable
@@ -39,8 +41,9 @@ from scipy.stats import spearmanr
 
 from profiler.devices import Device, all_devices, find_device
 from profiler.errors import AmbiguousNameError, InputError, UnknownNameError
-from profiler.projection.fit import LEAST, Sample, errors, fit, ratios
+from profiler.projection.fit import LEAST, Sample, errors, fit
 from profiler.projection.mode import Mode, Step
+from profiler.projection.time_model import pass_range
 from profiler.projection.time_table import TimeTable
 from profiler.projection.time_table_files import device_kind, packaged_tables, time_table
 from profiler.run.measured_passes import MeasuredPass, read_measured_passes
@@ -56,7 +59,7 @@ _KEPT_BACK = 5
 #: Standard deviation of the logarithm of a class's own factor in a fit to few models, and how many those are.
 _OWN, _FEW = 0.15, 5
 _COLUMNS = (
-    "measured", "table", "models", "median", "mean", "≤ 10%", "≤ 25%", "≤ 50%", "rank corr.", "in range", "bound max",
+    "measured", "table", "passes", "median", "mean", "≤ 10%", "≤ 25%", "≤ 50%", "rank corr.", "in range", "bound max",
 )  # fmt: skip
 
 
@@ -69,6 +72,8 @@ class Table:
     mode: Mode
     step: Step
     rows: tuple[MeasuredPass, ...]
+    #: Where they were published.
+    source: str
     #: Whether models have timm's fast norms.
     has_fast_norms: bool = False
 
@@ -76,6 +81,10 @@ class Table:
     def key(self) -> Key:
         """The table of the package that estimates its passes."""
         return device_kind(self.device), self.mode, self.step
+
+    def keeps_back(self, target: str) -> bool:
+        """Return whether a model is kept back; not the only one of a table, which tells of its device."""
+        return is_kept_back(target) and len({row.target for row in self.rows}) > 1
 
     def sample(self, row: MeasuredPass) -> Sample:
         """Count a pass of the table."""
@@ -102,14 +111,14 @@ def main(*folders: Path, models: int = 60, fit: Path | None = None, jobs: int = 
         for table in tables:
             group = groups[table.key]
             group.samples[table.device.id] += _samples(table, models, jobs, seconds, kept_back=False)
-            group.precisions |= {row.compute_precision for row in table.rows}
+            group.sources.append(table.source)
         write_tables(groups, fit)
     unseen = {table.name: _samples(table, models, jobs, seconds, kept_back=True) for table in tables}
     few = [table.name for table in tables if len(unseen[table.name]) < LEAST]
     if few:
         print(f"fewer than {LEAST} models that were kept back: {', '.join(few)}", file=sys.stderr)
     tables = [table for table in tables if table.name not in few]
-    Console(width=160).print(result_table(tables, unseen))
+    Console(width=190).print(result_table(tables, unseen))
 
 
 def _tables(path: Path) -> list[Table]:
@@ -158,7 +167,7 @@ def read_tables(path: Path) -> list[Table]:
     if not passes:
         msg = "it has no row of a model that the installed timm has"
         raise ValueError(msg)
-    return [Table(path.stem, _device(device), mode, passes[0].step, tuple(passes), fast)]
+    return [Table(path.stem, _device(device), mode, passes[0].step, tuple(passes), "timm's benchmark tables", fast)]
 
 
 def _own_tables(path: Path) -> list[Table]:
@@ -170,7 +179,14 @@ def _own_tables(path: Path) -> list[Table]:
             raise ValueError(msg)
         groups[one.device, one.mode, one.step].append(one)
     return [
-        Table(f"{device}-{mode}-{step}", find_device(device), mode, step, tuple(passes))
+        Table(
+            f"{path.stem}: {device}, {mode}, {step}",
+            find_device(device),
+            mode,
+            step,
+            tuple(passes),
+            path.name,
+        )
         for (device, mode, step), passes in groups.items()
     ]
 
@@ -201,7 +217,7 @@ def is_kept_back(target: str) -> bool:
 
 def _samples(table: Table, models: int, jobs: int, seconds: int, *, kept_back: bool) -> list[Sample]:
     """Count the first *models* of a table that are kept back, or those that are not."""
-    rows = [row for row in table.rows if is_kept_back(row.target) == kept_back][:models]
+    rows = [row for row in table.rows if table.keeps_back(row.target) == kept_back][:models]
     samples = Parallel(n_jobs=jobs)(delayed(_sample)(row, table, seconds) for row in rows)
     return [sample for sample in samples if sample is not None]
 
@@ -228,15 +244,39 @@ def result_table(tables: list[Table], unseen: dict[str, list[Sample]]) -> RichTa
         shown.add_column(column, justify="left" if is_name else "right", no_wrap=is_name)
     for table in tables:
         samples = unseen[table.name]
-        own = time_table(table.device, table.mode, table.step)
-        shown.add_row(table.name.removeprefix("benchmark-"), "the package's", *_scores(samples, own, table.device))
-        for other in packaged_tables().values():
-            if len(samples) > _FEW and _is_of_another_device(other, table):
-                plain = replace(other, factors={})
-                shown.add_row("", "as of another device", *_scores(samples, plain, table.device))
-                few = fit(samples[:_FEW], plain, own=_OWN)
-                shown.add_row("", "and five models", *_scores(samples[_FEW:], few, table.device))
+        name = table.name.removeprefix("benchmark-")
+        unseen_by = [other for other in packaged_tables().values() if _is_of_another_device(other, table)]
+        rows = [(name, "the package's", time_table(table.device, table.mode, table.step))]
+        rows += [
+            ("", "as of another device", _without(other, table.device, samples[0].precision)) for other in unseen_by
+        ]
+        for name, label, one in rows:
+            for part, passes in _by_what_they_wait_for(samples, one, table.device).items():
+                shown.add_row(name, label + part, *_scores(passes, one, table.device))
+        for other in unseen_by if len(samples) > _FEW else ():
+            few = fit(samples[:_FEW], _without(other, table.device, samples[0].precision), own=_OWN)
+            shown.add_row("", "and five passes", *_scores(samples[_FEW:], few, table.device))
     return shown
+
+
+def _by_what_they_wait_for(samples: list[Sample], table: TimeTable, device: Device) -> dict[str, list[Sample]]:
+    """Return the passes that wait for the device and those that wait for the host, if there are enough of each."""
+    parts: defaultdict[str, list[Sample]] = defaultdict(list)
+    for sample in samples:
+        device_s, launch_s = table.of_device(device, sample.precision).device_and_launch_s(sample.ideals)
+        parts[", host-bound" if launch_s > device_s else ", device-bound"].append(sample)
+    return dict(parts) if len(parts) > 1 and min(map(len, parts.values())) >= LEAST else {"": samples}
+
+
+def _without(fitted: TimeTable, device: Device, precision: str) -> TimeTable:
+    """Return a table that knows of a device by others of its kind alone."""
+    known = all_devices()
+    factors, kernels = (
+        {name: factor for name, factor in factors.items() if name in known and name != device.id}
+        for factors in (fitted.factors, fitted.kernel_factors)
+    )
+    others = replace(fitted, factors=factors | by_kind(factors), kernel_factors=kernels | by_kind(kernels))
+    return others.of_device(device, precision)
 
 
 def _is_of_another_device(fitted: TimeTable, table: Table) -> bool:
@@ -247,10 +287,9 @@ def _is_of_another_device(fitted: TimeTable, table: Table) -> bool:
 
 
 def _scores(samples: list[Sample], table: TimeTable, device: Device) -> list[str]:
-    estimates = [table.pass_seconds(sample.ideals, device) for sample in samples]
+    estimates = [table.of_device(device, sample.precision).pass_seconds(sample.ideals) for sample in samples]
     held = errors(samples, estimates)
-    low, high = table.validation.ranges.get(device.id, table.validation.range_elsewhere) if table.validation else (0, 0)
-    inside = fmean(low <= ratio <= high for ratio in ratios(samples, estimates))
+    inside = fmean(_is_inside(sample, table, device) for sample in samples)
     correlation = spearmanr(estimates, [sample.seconds for sample in samples]).statistic
     bound = max(sample.bound_s / sample.seconds for sample in samples)
     within = [f"{fmean(error <= limit for error in held):.0%}" for limit in (0.1, 0.25, 0.5)]
@@ -263,6 +302,13 @@ def _scores(samples: list[Sample], table: TimeTable, device: Device) -> list[str
         f"{bound:.2f}",
     ]
     return [str(len(samples)), *figures]
+
+
+def _is_inside(sample: Sample, table: TimeTable, device: Device) -> bool:
+    """Return whether a measured time lies in the range that is printed with its estimate."""
+    device_s, launch_s = table.of_device(device, sample.precision).device_and_launch_s(sample.ideals)
+    low, high = pass_range(table, device, sample.precision, (device_s, device_s), launch_s)
+    return low is not None and low <= sample.seconds <= (high or math.inf)
 
 
 if __name__ == "__main__":

@@ -68,7 +68,7 @@ class DevicePass:
     ) -> DevicePass:
         """Compute the bound and the estimate of a pass; by default in the mode and by the table that fit the device."""
         mode = mode or default_mode(device, scheme)
-        model = model or time_table(device, mode, work.step)
+        model = (model or time_table(device, mode, work.step)).of_device(device, scheme.compute)
         kernels, compulsory = work.kernels(scheme, mode), work.compulsory_bytes(scheme)
         bound = roofline_bound(kernels, compulsory, device)
         estimate = estimate_pass(kernels, device, model, precision=scheme.compute, bound_s=bound.seconds)

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_KERNEL = "kernel"
+#: Terms that are no rate: the time of a kernel, and the constant of a pass.
+_KERNEL, _PASS = "kernel", "pass"
 #: Fewer measurements than this cannot be told from noise.
 LEAST = 4
 #: Standard deviation of the logarithm of a measured time ÷ estimate.
@@ -36,7 +37,7 @@ _ANY = 1.0
 #: Shares beyond which a rate is not plausible: a clock above the nominal one, operands still in a cache. Beyond
 #: them the error grows by this factor times the logarithm. A share that was measured is plausible, and so is it times
 #: the common factor of another device.
-_MOST, _STIFFNESS = {"compute": 1.1, "memory": 2.0, _KERNEL: math.inf}, 10.0
+_MOST, _STIFFNESS = {"compute": 1.1, "memory": 2.0, _KERNEL: math.inf, _PASS: math.inf}, 10.0
 #: Times that another device may reach a share that was measured, or a plausible one: beyond them a unit is wrong.
 _MOST_FASTER = 1.5
 #: Fraction of measurements outside of the range, on each side.
@@ -52,6 +53,8 @@ class Sample:
     name: str = ""
     #: The lower bound of the time.
     bound_s: float = 0.0
+    #: The precision of the arithmetic.
+    precision: str = ""
 
     @property
     def model(self) -> str:
@@ -76,11 +79,11 @@ def fit(samples: Sequence[Sample], start: TimeTable, *, own: float = _OWN) -> Ti
     import numpy as np  # noqa: PLC0415 - numpy and scipy take time to import, and only a fit needs them
     from scipy.optimize import least_squares  # type: ignore[import-untyped]  # noqa: PLC0415
 
-    terms = _terms(samples)
+    terms = [*_terms(samples), *([("", _PASS)] if start.pass_us else [])]
     rows = np.array([[_value(sample, term) for term in terms] for sample in samples])
     known = np.log([_factor(start, term) for term in terms])
     logs = np.log([sample.seconds for sample in samples])
-    is_rate = np.array([rate != _KERNEL for _, rate in terms])
+    is_rate = np.array([rate not in {_KERNEL, _PASS} for _, rate in terms])
     spread = np.array([_OF_KERNEL if rate == _KERNEL else own for _, rate in terms])
     launches = np.array([start.launch_s * sample.kernels for sample in samples])
     waits = np.array([sum(map(start.wait_s, sample.ideals.values())) for sample in samples])
@@ -166,13 +169,16 @@ def _value(sample: Sample, term: tuple[str, str]) -> float:
     class_, rate = term
     if rate == _KERNEL:
         return sample.kernels * 1e-6
+    if rate == _PASS:
+        return 1e-6
     ideal = sample.ideals.get(class_, Ideal())
     return ideal.compute_s if rate == "compute" else ideal.memory_s
 
 
 def _factor(table: TimeTable, term: tuple[str, str]) -> float:
     class_, rate = term
-    return table.kernel_us if rate == _KERNEL else 1 / share(getattr(table, rate), class_)
+    fixed = {_KERNEL: table.kernel_us, _PASS: table.pass_us}
+    return fixed[rate] if rate in fixed else 1 / share(getattr(table, rate), class_)
 
 
 def _table(start: TimeTable, factors: Mapping[tuple[str, str], float], common: float) -> TimeTable:
@@ -182,4 +188,10 @@ def _table(start: TimeTable, factors: Mapping[tuple[str, str], float], common: f
         others = {class_: value * common for class_, value in getattr(start, rate).items()}
         return others | {class_: 1 / factor for (class_, r), factor in factors.items() if r == rate}
 
-    return replace(start, kernel_us=factors["", _KERNEL], compute=shares("compute"), memory=shares("memory"))
+    return replace(
+        start,
+        kernel_us=factors["", _KERNEL],
+        pass_us=factors.get(("", _PASS), 0.0),
+        compute=shares("compute"),
+        memory=shares("memory"),
+    )

@@ -84,6 +84,11 @@ class MeasuredMachine:
         return 0.0
 
     @property
+    def fixed_s(self) -> float:
+        """Zero: what was measured are operators."""
+        return 0.0
+
+    @property
     def validation(self) -> Validation | None:
         """None: what was measured here are single operators, not models."""
         return None
@@ -104,6 +109,11 @@ class MeasuredMachine:
         if compute_s >= memory_s:
             return TimeParts(compute_s, 0.0, self.floor_s)
         return TimeParts(0.0, memory_s, self.floor_s)
+
+    def of_device(self, device: Device, precision: str) -> MeasuredMachine:
+        """Return the machine: it is the device."""
+        del device, precision
+        return self
 
     def _curve(self, work: Work) -> Curve:
         if work.is_depthwise:

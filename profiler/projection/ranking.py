@@ -145,10 +145,10 @@ def rank(
         except DeviceError:
             lacking.append(device.id)
             continue
-        if device.bandwidth_bytes_per_s is None:
+        projection, device_pass = project_pass(work, device, demand, precision=precision, mode=mode)
+        if device.bandwidth_bytes_per_s is None and device_pass.estimate.high_s is None:
             unknown.append(device.id)
             continue
-        projection, device_pass = project_pass(work, device, demand, precision=precision, mode=mode)
         rows.append(RankedDevice(device, projection, device_pass.estimate.caveats, (prices or {}).get(device.id)))
     ordered = sorted(rows, key=lambda row: (-row.passes_per_s, row.power_w or 0.0, row.device.id))
     return Ranking(tuple(ordered), tuple(lacking), tuple(unknown))

@@ -44,6 +44,10 @@ class TimeModel(Protocol):
         """Seconds in which the host launches a kernel."""
 
     @property
+    def fixed_s(self) -> float:
+        """Seconds of a pass that do not depend on its work."""
+
+    @property
     def validation(self) -> Validation | None:
         """The measurements that it was held against; None if there are none."""
 
@@ -53,6 +57,9 @@ class TimeModel(Protocol):
 
     def parts(self, work: Work, device: Device) -> TimeParts:
         """Return where the time of one call goes."""
+
+    def of_device(self, device: Device, precision: str) -> TimeModel:
+        """Return the model of a device in a precision of arithmetic."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,17 +98,18 @@ def estimate_pass(
         bound_s: The lower bound of the pass.
     """
     kernels = [(work, model.parts(work, device)) for work in works if work.is_kernel]
-    device_s, launch_s = _seconds(kernels, model)
+    kernels_s, launch_s = _seconds(kernels, model)
+    device_s = kernels_s + model.fixed_s
     run_s = overlapped(device_s, launch_s)
     seconds = max(run_s, bound_s)
-    waiting = TimeShare("all operators", "launches", run_s - device_s if device_s >= launch_s else run_s)
+    waiting = TimeShare("all operators", "launches", run_s - kernels_s if device_s >= launch_s else run_s)
     shares = _device_shares(kernels, waiting) if device_s >= launch_s else (waiting,)
-    low, high = _range(model, device, precision)
-    spared_s = min(_spared_s(kernels, device), seconds)
+    spared_s = min(_spared_s(kernels, device), kernels_s)
+    low_s, high_s = pass_range(model, device, precision, (device_s - spared_s, device_s), launch_s)
     return Estimate(
         seconds,
-        None if low is None else max((seconds - spared_s) * low, bound_s),
-        None if high is None else seconds * high,
+        None if low_s is None else max(low_s, bound_s),
+        None if high_s is None else max(high_s, seconds),
         shares,
         _caveats(model, device, precision, seconds, spared_s),
     )
@@ -109,12 +117,37 @@ def estimate_pass(
 
 def kernel_seconds(works: Iterable[Work], device: Device, model: TimeModel) -> tuple[float, float]:
     """Return the seconds of all kernels on the device, and those in which the host launches them."""
-    return _seconds([(work, model.parts(work, device)) for work in works if work.is_kernel], model)
+    kernels = [(work, model.parts(work, device)) for work in works if work.is_kernel]
+    device_s, launch_s = _seconds(kernels, model)
+    return device_s + model.fixed_s, launch_s
 
 
 def _seconds(kernels: Sequence[tuple[Work, TimeParts]], model: TimeModel) -> tuple[float, float]:
     device_s = math.fsum(work.calls * parts.seconds for work, parts in kernels)
     return device_s, model.launch_s * sum(work.calls for work, _ in kernels)
+
+
+def pass_range(
+    model: TimeModel, device: Device, precision: str, device_s: tuple[float, float], launch_s: float
+) -> tuple[float | None, float | None]:
+    """Return the range of the time of a pass, by the ranges of what the device and what the host takes.
+
+    Args:
+        model: The model, with its validation.
+        device: The device; without a known bandwidth the range has no upper end, unless its own times were measured.
+        precision: The precision of the arithmetic.
+        device_s: Seconds of the device, at best and as estimated.
+        launch_s: Seconds in which the host launches the kernels.
+    """
+    validation = model.validation
+    if validation is None:
+        return None, None
+    ranges = zip(_validated_range(validation, model, device, precision), validation.launch_range, strict=True)
+    low, high = (
+        overlapped(of_device * seconds, of_host * launch_s)
+        for (of_device, of_host), seconds in zip(ranges, device_s, strict=True)
+    )
+    return low, high if device.bandwidth_bytes_per_s or device.id in validation.ranges else None
 
 
 def _device_shares(kernels: Iterable[tuple[Work, TimeParts]], waiting: TimeShare) -> tuple[TimeShare, ...]:
@@ -141,18 +174,6 @@ def _spared_s(kernels: Iterable[tuple[Work, TimeParts]], device: Device) -> floa
     )
 
 
-def _range(model: TimeModel, device: Device, precision: str) -> tuple[float | None, float | None]:
-    """Return the range of measured ÷ estimate: that of unseen devices, if the device or the precision is unseen.
-
-    It has no upper end if the bandwidth is unknown.
-    """
-    validation = model.validation
-    if validation is None:
-        return None, None
-    low, high = _validated_range(validation, model, device, precision)
-    return low, high if device.bandwidth_bytes_per_s else None
-
-
 def _validated_range(validation: Validation, model: TimeModel, device: Device, precision: str) -> tuple[float, float]:
     if precision not in validation.precisions or model.stands_in:
         return validation.range_elsewhere
@@ -175,6 +196,6 @@ def _caveats(model: TimeModel, device: Device, precision: str, seconds: float, s
             "attention is over longer sequences than were measured; where it reaches "
             f"{_BEST_LONG_ATTENTION:.0%} of the peak, the pass takes {spared_s / seconds:.0%} less"
         )
-    if device.bandwidth_bytes_per_s is None:
+    if device.bandwidth_bytes_per_s is None and device.id not in validation.ranges:
         caveats.append(f"the bandwidth of {device.id} is not known: the estimate has no time for memory traffic")
     return tuple(caveats)

@@ -1,7 +1,8 @@
 """Time tables: the shares of its peak rates that a kind of device reaches, by class of operator, in one mode.
 
 The time of a kernel is a straight line in its ideal times: ``kernel + compute ÷ share + memory ÷ share``. The time of a
-pass is the sum over its kernels, or the time in which the host launches them if that is longer (``overlapped``).
+pass is the sum over its kernels and a constant, or the time in which the host launches them if that is longer
+(``overlapped``).
 
 Tables are data files, fitted to published measurements (``fit.py``). Each states what was measured, its error on models
 that the fit did not see, and the range that held 90 % of their measurements.
@@ -10,7 +11,7 @@ that the fit did not see, and the range that held 90 % of their measurements.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 from pydantic import ConfigDict, Field
@@ -28,6 +29,13 @@ DeviceKind = Literal["GPU", "CPU", "NPU"]
 Share = Annotated[float, Field(gt=0, le=1e3)]
 Factor = Annotated[float, Field(gt=0, le=1e3)]
 Micros = Annotated[float, Field(ge=0, le=1e6)]
+#: Classes whose share was published for several devices: the factor of a device, which images tell, is not theirs.
+_OF_ALL_DEVICES = frozenset({"matvec"})
+#: Precisions of vector units, of which devices reach more alike than of matrix units. Source: V100 and T4 in fp32,
+#: published by NVIDIA (docs/measured), take 1.05 and 1.3 times as long as by an RTX 3090's table in fp16; A100 in tf32
+#: and H100 in fp16 1.5 times.
+_OF_VECTOR_UNITS = frozenset({"fp32", "fp64"})
+_MOST_GENERAL = frozenset(class_ for class_, general in MORE_GENERAL.items() if not general)
 
 
 class Ideal(NamedTuple):
@@ -77,6 +85,8 @@ class Validation:
     #: The fastest and the slowest pass.
     fastest_ms: float
     slowest_ms: float
+    #: Range of measured ÷ estimate of passes that wait for the host: hosts differ, and not the device.
+    launch_range: tuple[Factor, Factor] = (1.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,15 +109,16 @@ class TimeTable:
     validation: Validation | None = None
     #: Time of a load from memory, where a kernel has too few threads to wait for many at once.
     wait_us: Micros = 0.0
-    #: By id or kind of a device: how much longer its kernels take than those of the device that was fitted to.
+    #: Time of a pass that does not depend on its work: the call of an NPU's driver.
+    pass_us: Micros = 0.0
+    #: By id or kind of a device: how much longer it takes for the same operations and bytes, at its own rates, than the
+    #: device that was fitted to.
     factors: dict[str, Factor] = field(default_factory=dict)
+    #: The same for each kernel, whatever its work, and for its launch: the chip of an SoC takes longer than a large GPU
+    #: beside a host.
+    kernel_factors: dict[str, Factor] = field(default_factory=dict)
     #: Why the table stands for another one that does not exist; empty if it does not.
     stands_in: str = ""
-
-    @property
-    def launch_s(self) -> float:
-        """Seconds in which the host launches a kernel."""
-        return self.launch_us * 1e-6
 
     @property
     def source(self) -> str:
@@ -120,27 +131,54 @@ class TimeTable:
             f"on unseen models ({v.source}, {v.date})"
         )
 
+    @property
+    def launch_s(self) -> float:
+        """Seconds in which the host launches a kernel."""
+        return self.launch_us * 1e-6
+
+    @property
+    def fixed_s(self) -> float:
+        """Seconds of a pass that do not depend on its work."""
+        return self.pass_us * 1e-6
+
     def parts(self, work: Work, device: Device) -> TimeParts:
-        """Return the time of one call; zero for a view, which launches no kernel."""
+        """Return the time of one call, without the factors of a device; zero for a view, which launches no kernel."""
         if not work.is_kernel:
             return TimeParts(0.0, 0.0, 0.0)
         ideal = ideal_time(work, device)
-        factor = self.factor(device)
         compute_s, memory_s = self._slowed(work.class_, ideal)
-        memory_s += self.wait_s(ideal)
-        return TimeParts(factor * compute_s, factor * memory_s, factor * self.kernel_us * 1e-6)
+        return TimeParts(compute_s, memory_s + self.wait_s(ideal), self.kernel_us * 1e-6)
 
-    def pass_seconds(self, ideals: Mapping[str, Ideal], device: Device | None = None) -> float:
+    def pass_seconds(self, ideals: Mapping[str, Ideal]) -> float:
         """Return the time of a pass: of its kernels, or of their launches if these take longer; see `overlapped`."""
-        kernels = sum(ideal.kernels for ideal in ideals.values())
-        device_s = kernels * self.kernel_us * 1e-6
-        device_s += sum(sum(self._slowed(class_, ideal)) + self.wait_s(ideal) for class_, ideal in ideals.items())
-        factor = 1.0 if device is None else self.factor(device)
-        return overlapped(factor * device_s, kernels * self.launch_s)
+        return overlapped(*self.device_and_launch_s(ideals))
 
-    def factor(self, device: Device) -> float:
-        """Return how much longer kernels take on a device: by its own measurements, or else by those of its kind."""
-        return self.factors.get(device.id, self.factors.get(device.kind, 1.0))
+    def device_and_launch_s(self, ideals: Mapping[str, Ideal]) -> tuple[float, float]:
+        """Return the seconds that a pass takes on the device, and those in which the host launches its kernels."""
+        work_s = sum(sum(self._slowed(class_, ideal)) + self.wait_s(ideal) for class_, ideal in ideals.items())
+        kernels = sum(ideal.kernels for ideal in ideals.values())
+        return self.fixed_s + work_s + kernels * self.kernel_us * 1e-6, kernels * self.launch_s
+
+    def of_device(self, device: Device, precision: str | None = None) -> TimeTable:
+        """Return the table of a device, whose shares and times have its factors, or else those of its kind.
+
+        Args:
+            device: The device.
+            precision: The precision of the arithmetic: in that of vector units, devices differ little.
+        """
+        kernels = _factor(self.kernel_factors, device)
+        factor = 1.0 if precision in _OF_VECTOR_UNITS else _factor(self.factors, device)
+        return replace(
+            self,
+            kernel_us=kernels * self.kernel_us,
+            launch_us=kernels * self.launch_us,
+            wait_us=factor * self.wait_us,
+            pass_us=factor * self.pass_us,
+            compute=_slower(self.compute, factor),
+            memory=_slower(self.memory, factor),
+            factors={},
+            kernel_factors={},
+        )
 
     def wait_s(self, ideal: Ideal) -> float:
         """Return the seconds in which threads wait for loads, one after another."""
@@ -148,6 +186,16 @@ class TimeTable:
 
     def _slowed(self, class_: str, ideal: Ideal) -> tuple[float, float]:
         return ideal.compute_s / share(self.compute, class_), ideal.memory_s / share(self.memory, class_)
+
+
+def _slower(shares: Mapping[str, float], factor: float) -> dict[str, float]:
+    """Return the shares of a device that takes longer by a factor, but for classes whose share is that of all."""
+    names = sorted({*shares, *_MOST_GENERAL, *_OF_ALL_DEVICES})
+    return {class_: share(shares, class_) / (1.0 if class_ in _OF_ALL_DEVICES else factor) for class_ in names}
+
+
+def _factor(factors: Mapping[str, float], device: Device) -> float:
+    return factors.get(device.id, factors.get(device.kind, 1.0))
 
 
 def overlapped(device_s: float, launch_s: float) -> float:

@@ -58,11 +58,11 @@ def calibrate(
     if len(samples) < LEAST:
         msg = f"{len(samples)} measurements could be used, which are too few to fit to; measure at least {LEAST}"
         raise InputError(msg)
-    start = time_table(device, mode, step)
-    before = [start.pass_seconds(sample.ideals, device) for sample in samples]
+    start = time_table(device, mode, step).of_device(device, passes[0].compute_precision)
+    before = [start.pass_seconds(sample.ideals) for sample in samples]
     after = held_out_estimates(samples, start, _FOLDS)
     validation = _validation(samples, after, device, passes, source)
-    table = replace(fit(samples, start), stands_in="", factors={}, validation=validation)
+    table = replace(fit(samples, start), stands_in="", validation=validation)
     return Calibration(
         table,
         tuple(samples),

@@ -108,7 +108,7 @@ class MeasuredPass:
         kernels = operator_work(counted, scheme, mode)
         bound = roofline_bound(kernels, compulsory_bytes(counted, scheme), device)
         name = f"{self.target}, batch {self.batch}"
-        return Sample(ideal_times(kernels, device), self.seconds, name, bound.seconds)
+        return Sample(ideal_times(kernels, device), self.seconds, name, bound.seconds, scheme.compute)
 
 
 def read_measured_passes(path: Path, *, step: Step) -> list[MeasuredPass]:

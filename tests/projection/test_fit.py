@@ -71,7 +71,7 @@ def test_a_device_may_reach_more_than_a_plausible_share_if_the_table_does():
     assert len(names) > 3
     passes = [{name: Ideal(0.01 * n, 0.0, 9) for name in names} for n in range(1, 6)]
     fitted = fit([Sample(ideals, 0.7 * known.pass_seconds(ideals)) for ideals in passes], replace(known, kernel_us=0.1))
-    assert fitted.compute[names[0]] == pytest.approx(known.compute[names[0]] / 0.7, rel=0.04)
+    assert fitted.compute[names[0]] == pytest.approx(known.compute[names[0]] / 0.7, rel=0.06)
 
 
 def test_estimates_of_kept_back_passes_have_the_error_of_the_noise():
@@ -113,6 +113,13 @@ def test_passes_that_wait_for_the_host_tell_how_long_a_launch_takes():
     assert fitted.launch_us == pytest.approx(500, rel=0.02)
 
 
+def test_the_constant_of_a_pass_is_fitted_where_the_table_has_one():
+    """The 120 kernels of each pass take 0.6 ms; 40 ms more are of no class."""
+    fitted = fit(samples(40, replace(TRUE, pass_us=40_000.0)), replace(START, pass_us=10_000.0))
+    assert fitted.pass_us == pytest.approx(40_000, rel=0.1)
+    assert fit(samples(20), START).pass_us == 0
+
+
 def test_the_range_leaves_five_percent_on_each_side():
     made = [0.1, *[0.9] * 9, *[1.2] * 9, 7.0]
     assert range_of(made) == (0.9, 1.2)
@@ -138,9 +145,10 @@ def test_the_tables_of_the_package_are_plausible_and_say_what_they_rest_on(key):
     assert all(0.005 < value < 1.3 for name, value in table.compute.items() if name != "attention")
     assert all(0.01 < value < 2.6 for value in table.memory.values())
     assert validation.passes >= 16
-    assert 0 < validation.median_error <= validation.mean_error < 0.25
-    for low, high in (*validation.ranges.values(), validation.range_elsewhere):
-        assert 0.3 < low <= 1 <= high < 3
+    is_npu = table.kind == "NPU"
+    assert 0 < validation.median_error <= validation.mean_error < (0.4 if is_npu else 0.3)
+    for low, high in (*validation.ranges.values(), validation.range_elsewhere, validation.launch_range):
+        assert (0.1 if is_npu else 0.3) < low <= 1 <= high < (6 if is_npu else 3.5)
     assert set(table.compute) | set(table.memory) <= set(MORE_GENERAL)
 
 

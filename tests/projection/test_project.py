@@ -263,13 +263,33 @@ def test_a_figure_of_low_confidence_is_marked_where_it_is_used():
     assert any("low confidence" in note for note in projection.notes)
 
 
+@pytest.mark.parametrize(
+    ("model", "device", "precision", "is_noted"),
+    [
+        ("resnet18", "l4", None, True),
+        ("resnet18", "l4", "tf32", False),
+        ("resnet18", "l4", "fp16", False),
+        ("resnet18", "v100-sxm2-16gb", None, False),
+        ("vit_b_16", "rtx-3090", None, True),
+        ("hf:bert-base", "l4", None, False),
+    ],
+)
+def test_convolutions_that_pytorch_runs_in_tf32_are_noted(model, device, precision, is_noted):
+    assert torch.backends.cudnn.allow_tf32
+    notes = project(counted(model), find_device(device), precision=precision).notes
+    assert any("in TF32" in note for note in notes) == is_noted
+
+
 class Instant:
     """A model of time by which every call takes none."""
 
-    source, launch_s, validation, stands_in = "made up", 0.0, None, ""
+    source, launch_s, fixed_s, validation, stands_in = "made up", 0.0, 0.0, None, ""
 
     def parts(self, work, device):
         return TimeParts(0.0, 0.0, 0.0)
+
+    def of_device(self, device, precision):
+        return self
 
 
 @pytest.mark.parametrize("batch", [1, 4096], ids=["bandwidth", "compute"])

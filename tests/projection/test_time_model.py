@@ -12,7 +12,7 @@ from torch import nn
 import profiler
 from profiler.devices import find_device
 from profiler.projection import project
-from profiler.projection.time_table import Validation
+from profiler.projection.time_table import Ideal, Validation
 from profiler.projection.time_table_files import device_kind, time_table
 from profiler.report.projection_tables import answer
 
@@ -55,7 +55,7 @@ def test_no_range_without_a_validation():
 
 
 def test_an_unknown_bandwidth_opens_the_range_upwards():
-    projection = projected(replace(TOY, bandwidth_bytes_per_s=None), fps=1)
+    projection = projected(replace(TOY, id="other", bandwidth_bytes_per_s=None), fps=1)
     low, _, high = times(projection)
     assert low is not None
     assert high is None
@@ -68,6 +68,59 @@ def test_the_answer_follows_from_the_range(factor, verdict):
     """The period is a factor of the estimate, whose range is 0.8 to 1.5 of it."""
     fps = 1 / (factor * times(projected())[1])
     assert answer(projected(fps=fps)).partition(": ")[2].startswith(f"{verdict}.")
+
+
+def test_the_range_of_a_device_that_was_measured_is_closed_without_a_bandwidth():
+    dry = replace(TOY, bandwidth_bytes_per_s=None)
+    assert dry.id in VALIDATION.ranges
+    _, estimate, high = times(projected(dry))
+    assert high == pytest.approx(1.5 * estimate)
+    assert not any("bandwidth" in note for note in projected(dry).notes)
+
+
+def test_a_pass_that_waits_for_the_host_has_the_range_of_hosts():
+    """A launch takes a second, and the kernel next to nothing."""
+    slow = replace(MODEL, launch_us=1e6, validation=replace(VALIDATION, launch_range=(0.6, 2.5)))
+    assert times(projected(model=slow)) == pytest.approx((0.6, 1.0, 2.5), rel=1e-6)
+
+
+def test_the_host_of_a_chip_has_a_factor_of_its_own():
+    slow = replace(MODEL, launch_us=1e6, kernel_factors={TOY.kind: 3.0})
+    assert times(projected(model=slow))[1] == pytest.approx(3.0)
+    assert times(projected(model=replace(slow, kernel_factors=slow.kernel_factors | {TOY.id: 5.0})))[
+        1
+    ] == pytest.approx(5.0)
+
+
+@pytest.mark.parametrize(("precision", "factor"), [("fp16", 2.0), ("fp32", 1.0)])
+def test_the_factors_of_a_device_are_of_its_work_and_of_its_kernels(precision, factor):
+    """Devices reach as much of their vector units as others."""
+    table = replace(
+        MODEL, launch_us=0.0, pass_us=7.0, kernel_us=5.0, factors={TOY.id: 2.0}, kernel_factors={TOY.kind: 3}
+    )
+    ideals = {"conv": Ideal(1e-3, 2e-3, 9)}
+    constant_s, kernels_s = 7e-6, 9 * 5e-6
+    work_s = table.pass_seconds(ideals) - constant_s - kernels_s
+    seconds = table.of_device(TOY, precision).pass_seconds(ideals)
+    assert seconds == pytest.approx(factor * (work_s + constant_s) + 3 * kernels_s)
+
+
+def test_a_constant_of_the_pass_is_in_the_estimate_and_accounted_for():
+    without, with_constant = projected(), projected(model=replace(MODEL, pass_us=500.0))
+    assert times(with_constant)[1] == pytest.approx(times(without)[1] + 500e-6)
+    assert sum(share.seconds for share in with_constant.time_shares) == pytest.approx(times(with_constant)[1])
+
+
+def test_decoding_has_no_factor_of_the_device():
+    """The bandwidth that decoding reaches was published for several devices; images tell nothing of it."""
+    layer, slower = nn.Linear(N, N, bias=False, device="meta"), replace(MODEL, factors={TOY.id: 2.0})
+    estimates: dict[int, list[float]] = {}
+    for rows in (1, N):
+        profile = profiler.count(layer, torch.empty(rows, N, device="meta"))
+        both = [project(profile, TOY, model=model, mode="eager", precision="fp16") for model in (MODEL, slower)]
+        estimates[rows] = [times(projection)[1] for projection in both]
+    assert estimates[1][0] == estimates[1][1]
+    assert estimates[N][1] > 1.9 * estimates[N][0]
 
 
 def test_a_time_far_from_those_that_were_measured_is_a_caveat():
@@ -101,9 +154,10 @@ def test_attention_over_long_sequences_may_be_as_fast_as_published_kernels(token
     """An H100 runs 16 heads of 128 over 16,384 tokens backward at 516 TFLOP/s (arXiv:2407.08608, Figure 6)."""
     x = torch.empty(1, 16, tokens, 128, dtype=torch.bfloat16, device="meta", requires_grad=True)
     device = find_device("h100-sxm5-80gb")
-    projection = project(profiler.count_step(Attention(), x), device, mode="eager")
+    table = replace(time_table(device, "eager", "training"), launch_us=0.0)
+    projection = project(profiler.count_step(Attention(), x), device, mode="eager", model=table)
     low, estimate, _ = times(projection)
-    range_ = time_table(device, "eager", "training").validation.ranges[device.id]
+    range_ = table.validation.ranges.get(device.id, table.validation.range_elsewhere)
     assert any("longer sequences than were measured" in note for note in projection.notes) == is_longer
     if is_longer:
         operations = (4 + 10) * 16 * tokens**2 * 128
