@@ -29,7 +29,7 @@ def test_vit_on_a_jetson_as_text(capsys):
     assert status == 0
     assert "on jetson-orin-nx-16gb in int8, deployed at 30 passes per second" in out
     assert "30 passes/s: yes." in out
-    for word in ("required TOPS", "3.523", "headroom", "limit", "bound", "estimate", "data sheets", "MLPerf"):
+    for word in ("required TOPS", "3.523", "headroom", "limit", "bound", "estimate", "data sheets", "torch2trt"):
         assert word in out
     assert max(map(len, out.splitlines())) <= 80
 
