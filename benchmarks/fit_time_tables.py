@@ -148,67 +148,95 @@ def _widest(ranges: list[tuple[float, float]]) -> tuple[float, float]:
 
 
 def fit_group(key: Key, group: Group, start: TimeTable | None = None) -> TimeTable:
-    """Fit a table to the device with most models; the others get a factor each, and give the range elsewhere."""
-    kind, mode, step = key
-    start = start or replace(_START, kernel_us=_KERNEL_US[kind], pass_us=_PASS_US[kind])
-    wait_us = _WAIT_US if kind == "GPU" and mode in UNMERGED else 0.0
-    start = replace(start, kind=kind, mode=mode, step=step, wait_us=wait_us, validation=None)
-    start = replace(start, factors={}, kernel_factors={}, launch_us=start.launch_us if mode in UNMERGED else 0.0)
+    """Fit a table to the device with most models; the others get factors, and give the range elsewhere."""
+    start = _start(key, start)
     samples = group.samples[group.main]
     pool = [*samples, *_on_other_devices(group, fit(samples, start))]
     own, estimates = _best(pool, start)
-    table = fit(pool, start, own=own)
-    if kind == "GPU":
-        launch_us = start.launch_us or _LAUNCH_US[mode]
-        compute = table.compute | {"matvec": table.compute["matmul"]}
-        kept = {name: start.memory[name] for name in _AS_COMPILED if mode == "deployed"}
-        table = replace(table, compute=compute, memory=table.memory | _DECODING | kept, launch_us=launch_us)
-    siblings = held_out_estimates(pool, start, own=own)[: len(samples)]
-    estimates = estimates[: len(samples)]
-    of_main = range_of([*ratios(samples, estimates), *ratios(samples, siblings)])
-    held, ranges = errors(samples, estimates), {group.main: of_main}
+    table = _with_published_shares(fit(pool, start, own=own), start)
+    siblings = held_out_estimates(pool, start, own=own)
+    held = [*zip(samples, estimates, strict=False), *zip(samples, siblings, strict=False)]
+    of_main = range_of([sample.seconds / estimate for sample, estimate in held])
     everywhere = {device: carry(table, others) for device, others in group.samples.items()}
     everywhere[group.main] = Carried(table, 1.0, 1.0, samples)
-    alike = {
-        device: carry(table, [sample for sample in carried.samples if sample.precision in group.precisions])
-        for device, carried in everywhere.items()
-        if device != group.main and {sample.precision for sample in carried.samples} & {*group.precisions}
-    }
-    ranges |= {
+    table = _with_kernel_factors(table, everywhere, group.main, is_fastest=bool(start.launch_us))
+    alike = _alike(everywhere, group)
+    kinds = by_kind({group.main: 1.0} | {device: carried.factor for device, carried in alike.items()})
+    ranges = {group.main: of_main} | {
         device: _widest([of_main, range_of(carried.ratios(carried.on_device))])
         for device, carried in alike.items()
         if len(carried.on_device) >= _LEAST_OF_A_RANGE
     }
-    kinds = by_kind({group.main: 1.0} | {device: carried.factor for device, carried in alike.items()})
-    table = _with_kernel_factors(table, everywhere, group.main, is_fastest=bool(start.launch_us))
-    of_kinds = {name: factor for name, factor in table.kernel_factors.items() if name not in group.samples}
-    as_unseen = replace(table, factors=kinds, kernel_factors=of_kinds, launch_us=0.0)
-    unseen = [
-        sample.seconds / as_unseen.of_device(find_device(device), sample.precision).pass_seconds(sample.ideals)
+    validation = _validation(group, errors(samples, estimates[: len(samples)]), ranges)
+    elsewhere = [of_device for device, of_device in ranges.items() if has_bandwidth(device)]
+    elsewhere += _range_of_unseen(replace(table, factors=kinds, launch_us=0.0), everywhere, group.main)
+    launches = _launch_range(table, everywhere)
+    validation = replace(validation, range_elsewhere=_widest(elsewhere), launch_range=launches)
+    factors = {group.main: 1.0} | {device: carried.factor for device, carried in alike.items()} | kinds
+    return replace(_rounded(replace(table, factors=factors if alike else {})), validation=validation)
+
+
+def _start(key: Key, start: TimeTable | None) -> TimeTable:
+    """Return where the fit of a table begins: at another table, or at plausible shares."""
+    kind, mode, step = key
+    start = start or replace(_START, kernel_us=_KERNEL_US[kind], pass_us=_PASS_US[kind])
+    wait_us = _WAIT_US if kind == "GPU" and mode in UNMERGED else 0.0
+    launch_us = start.launch_us if mode in UNMERGED else 0.0
+    start = replace(start, kind=kind, mode=mode, step=step, wait_us=wait_us, launch_us=launch_us)
+    return replace(start, factors={}, kernel_factors={}, validation=None)
+
+
+def _with_published_shares(table: TimeTable, start: TimeTable) -> TimeTable:
+    """Return a table of a GPU with what its passes tell nothing of: launches, decoding, and an engine's copies."""
+    if table.kind != "GPU":
+        return table
+    kept = {name: start.memory[name] for name in _AS_COMPILED if table.mode == "deployed"}
+    return replace(
+        table,
+        launch_us=start.launch_us or _LAUNCH_US[table.mode],
+        compute=table.compute | {"matvec": table.compute["matmul"]},
+        memory=table.memory | _DECODING | kept,
+    )
+
+
+def _alike(everywhere: dict[str, Carried], group: Group) -> dict[str, Carried]:
+    """Return the table on the other devices by their passes in the precisions of the main one."""
+    samples = {
+        device: [sample for sample in carried.samples if sample.precision in group.precisions]
         for device, carried in everywhere.items()
-        if device != group.main and has_bandwidth(device)
+        if device != group.main
+    }
+    return {device: carry(everywhere[device].table, alike) for device, alike in samples.items() if alike}
+
+
+def _range_of_unseen(table: TimeTable, everywhere: dict[str, Carried], main: str) -> list[tuple[float, float]]:
+    """Return the range of passes that wait for another device, by a table that knows its kind alone."""
+    of_kinds = {name: factor for name, factor in table.kernel_factors.items() if name not in everywhere}
+    unseen = [
+        sample.seconds / of_kind.pass_seconds(sample.ideals)
+        for device, carried in everywhere.items()
+        if device != main and has_bandwidth(device)
         for sample in carried.on_device
+        for of_kind in [replace(table, kernel_factors=of_kinds).of_device(find_device(device), sample.precision)]
     ]
-    seen_ranges = [of_device for device, of_device in ranges.items() if has_bandwidth(device)]
-    if unseen:
-        seen_ranges.append(range_of(unseen))
-    if alike:
-        table = replace(table, factors={group.main: 1.0} | {d: c.factor for d, c in alike.items()} | kinds)
+    return [range_of(unseen)] if unseen else []
+
+
+def _validation(group: Group, held: list[float], ranges: dict[str, tuple[float, float]]) -> Validation:
+    """Return what a table was held against, by the errors of the main device's models."""
     times_ms = [1e3 * sample.seconds for sample in group.all_samples]
-    validation = Validation(
+    return Validation(
         source="; ".join(dict.fromkeys(group.sources)),
         date=f"{datetime.now(UTC):%Y-%m-%d}",
         ranges=ranges,
-        range_elsewhere=_widest(seen_ranges),
+        range_elsewhere=(1.0, 1.0),
         precisions=group.precisions,
         passes=len(times_ms),
         mean_error=round(fmean(held), 4),
         median_error=round(median(held), 4),
         fastest_ms=round(min(times_ms), 3),
         slowest_ms=round(max(times_ms), 3),
-        launch_range=_launch_range(table, everywhere),
     )
-    return replace(_rounded(table), validation=validation)
 
 
 def _on_other_devices(group: Group, table: TimeTable) -> list[Sample]:
