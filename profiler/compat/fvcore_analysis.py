@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from abc import ABC, abstractmethod
 from collections import Counter
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
@@ -24,7 +25,7 @@ _log = logging.getLogger("profiler.compat.fvcore")
 _SILENT = (nn.ModuleList, nn.ModuleDict, nn.Module, nn.Identity)
 
 
-class Analysis:
+class Analysis(ABC):
     """A count of each operator of one forward pass, added up by module and operator."""
 
     def __init__(self, model: nn.Module, inputs: torch.Tensor | tuple[torch.Tensor, ...]) -> None:
@@ -36,9 +37,9 @@ class Analysis:
         self._warn_trace = "no_tracer_warning"
         self._enable_warn_unsupported_ops = self._enable_warn_uncalled_mods = True
 
+    @abstractmethod
     def count_of(self, call: NamedCall) -> int:
         """Return the count of one call."""
-        raise NotImplementedError
 
     @cached_property
     def _calls(self) -> tuple[NamedCall, ...]:

@@ -14,7 +14,8 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from profiler.projection.time_table import Ideal, TimeTable, share
+from profiler.projection.ideal_times import Ideal
+from profiler.projection.time_table import TimeTable, share
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -11,7 +11,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from profiler.projection.time_table import ideal_time, overlapped
+from profiler.projection.ideal_times import ideal_time
+from profiler.projection.time_table import overlapped
 from profiler.values.projection import TimeShare
 
 if TYPE_CHECKING:

@@ -12,17 +12,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
+from profiler.projection.ideal_times import ideal_time
 from profiler.projection.mode import Mode, Step
 from profiler.projection.operator_classes import MORE_GENERAL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from profiler.devices import Device
+    from profiler.projection.ideal_times import Ideal
     from profiler.projection.work import Work
 
 DeviceKind = Literal["GPU", "CPU", "NPU"]
@@ -36,16 +38,6 @@ _OF_ALL_DEVICES = frozenset({"matvec"})
 #: and H100 in fp16 1.5 times.
 _OF_VECTOR_UNITS = frozenset({"fp32", "fp64"})
 _MOST_GENERAL = frozenset(class_ for class_, general in MORE_GENERAL.items() if not general)
-
-
-class Ideal(NamedTuple):
-    """The times of work at the peak rates, and the number of kernels."""
-
-    compute_s: float = 0.0
-    memory_s: float = 0.0
-    kernels: int = 0
-    #: Loads that each thread waits for, one after another.
-    waits: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,31 +216,3 @@ def share(shares: Mapping[str, float], class_: str) -> float:
             return shares[class_]
         class_ = MORE_GENERAL.get(class_, "")
     return 1.0
-
-
-def ideal_times(works: Iterable[Work], device: Device) -> dict[str, Ideal]:
-    """Return the ideal times of a pass by class of operator."""
-    sums: dict[str, Ideal] = {}
-    for work in works:
-        if work.is_kernel:
-            total, one = sums.get(work.class_, Ideal()), ideal_time(work, device)
-            sums[work.class_] = Ideal(
-                total.compute_s + work.calls * one.compute_s,
-                total.memory_s + work.calls * one.memory_s,
-                total.kernels + work.calls,
-                total.waits + work.calls * one.waits,
-            )
-    return sums
-
-
-def ideal_time(work: Work, device: Device) -> Ideal:
-    """Return the ideal times of one call. An unknown rate costs no time.
-
-    Depthwise convolutions run on the vector engine: matrix units have nothing to multiply there.
-    """
-    vector = device.vector_peak_ops_per_s
-    peak = device.peak_ops_per_s.get(work.precision) if work.precision else None  # type: ignore[call-overload]
-    rate = vector or peak if work.is_depthwise else peak or vector
-    bandwidth = device.bandwidth_bytes_per_s
-    traffic = work.bytes + work.quantise_bytes + work.score_bytes
-    return Ideal(work.ops / rate if rate else 0.0, traffic / bandwidth if bandwidth else 0.0, 1, work.waits)

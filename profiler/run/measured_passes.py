@@ -12,11 +12,11 @@ from profiler.devices import find_device
 from profiler.errors import AmbiguousNameError, InputError, UnknownNameError
 from profiler.projection.device_pass import default_mode
 from profiler.projection.fit import Sample
+from profiler.projection.ideal_times import ideal_times
 from profiler.projection.mode import MODES, Step
 from profiler.projection.model_bytes import compulsory_bytes
 from profiler.projection.precision import PRECISION_OF_DTYPE, choose_precision, parse_precision
 from profiler.projection.roofline import roofline_bound
-from profiler.projection.time_table import ideal_times
 from profiler.projection.work import operator_work
 from profiler.run.autocast import under_autocast
 from profiler.run.count_target import count_target

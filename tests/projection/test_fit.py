@@ -9,8 +9,9 @@ import pytest
 
 from profiler.errors import InputError
 from profiler.projection.fit import Sample, errors, fit, held_out_estimates, range_of, ratios
+from profiler.projection.ideal_times import Ideal
 from profiler.projection.operator_classes import MORE_GENERAL
-from profiler.projection.time_table import Ideal, TimeTable, share
+from profiler.projection.time_table import TimeTable, share
 from profiler.projection.time_table_files import format_time_table, packaged_tables, read_time_table
 
 TRUE = TimeTable(

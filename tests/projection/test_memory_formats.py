@@ -9,9 +9,10 @@ from torch.nn import functional
 
 import profiler
 from profiler.devices import find_device
+from profiler.projection.ideal_times import ideal_times
 from profiler.projection.memory_formats import is_channels_last
 from profiler.projection.precision import choose_precision
-from profiler.projection.time_table import TimeTable, ideal_times
+from profiler.projection.time_table import TimeTable
 from profiler.projection.work import operator_work
 
 GPU = find_device("rtx-3090")

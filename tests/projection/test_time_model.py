@@ -12,7 +12,8 @@ from torch import nn
 import profiler
 from profiler.devices import find_device
 from profiler.projection import project
-from profiler.projection.time_table import Ideal, Validation
+from profiler.projection.ideal_times import Ideal
+from profiler.projection.time_table import Validation
 from profiler.projection.time_table_files import device_kind, time_table
 from profiler.report.projection_tables import answer
 
