@@ -57,7 +57,7 @@ def calibrate(
     warnings += [_beaten(sample) for sample in samples if sample.seconds < sample.bound_s]
     if len(samples) < LEAST:
         msg = f"{len(samples)} measurements could be used, which are too few to fit to; measure at least {LEAST}"
-        raise InputError(msg)
+        raise InputError("; ".join([msg, *warnings[:1]]))
     start = time_table(device, mode, step).of_device(device, passes[0].compute_precision)
     before = [start.pass_seconds(sample.ideals) for sample in samples]
     after = held_out_estimates(samples, start, _FOLDS)

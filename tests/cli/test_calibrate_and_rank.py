@@ -118,6 +118,7 @@ def test_rows_of_another_device_are_left_out(capsys, tmp_path, times):
         ("target,m\rs\nresnet18,1\n", "line 1: new-line character"),
         ("target,ms\nresnet18,1\nalexnet,9\r0\n", "line 3: new-line character"),
         ("target,ms\nresnet99,1\n", "0 measurements could be used"),
+        ("target,ms\nresnet99,1\n", "measure at least 4; resnet99 is left out: "),
     ],
 )
 def test_a_bad_file_is_refused_in_one_line(capsys, tmp_path, text, part):
