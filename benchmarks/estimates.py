@@ -8,11 +8,12 @@ FOLDER has CSV files as timm publishes them (``results/`` of its repository), wh
 channels_last; ``dynamo`` at the end: compiled), or of ``benchmarks/measured_times.py``. Each model is counted on
 ``meta`` at the batch and the image size of its row; inference under autocast with timm's fast norms.
 
-One model in five, chosen by its name, is kept back: no table of the package was fitted to it, on any device; but
-MLPerf's ResNet-50, which tells of the devices that have no other measurements. The first
+One model in five, chosen by its name, is kept back: no table of the package was fitted to it, on any device. The first
 rows of the result are of these models and the tables of the package. The next are of a device that was not seen: the
-table of another device in the same mode, as it is, and after a fit to five models. ``--fit`` writes the tables of the
-package from the other four models in five, and then holds these against the models kept back.
+table of another device in the same mode, as it is, and after a fit to five models. The last are of devices with few
+passes, which tell by how much the device differs from others, and of nothing else: each by a table that knows of other
+devices of its kind alone. ``--fit`` writes the tables of the package, and then holds these against what they did not
+see.
 """
 
 from __future__ import annotations
@@ -32,8 +33,9 @@ from statistics import fmean, median
 
 import cyclopts
 import timm
+from device_factors import FEW, Key, by_kind
 from fast_norms import count_with_fast_norms
-from fit_time_tables import Group, Key, by_kind, write_tables
+from fit_time_tables import Group, write_tables
 from joblib import Parallel, delayed
 from rich.console import Console
 from rich.table import Table as RichTable
@@ -82,9 +84,15 @@ class Table:
         """The table of the package that estimates its passes."""
         return device_kind(self.device), self.mode, self.step
 
-    def keeps_back(self, target: str) -> bool:
-        """Return whether a model is kept back; not the only one of a table, which tells of its device."""
-        return is_kept_back(target) and len({row.target for row in self.rows}) > 1
+    @property
+    def has_few(self) -> bool:
+        """Whether it has so few passes that they tell of their device alone."""
+        return len(self.rows) < FEW
+
+    @property
+    def group(self) -> str:
+        """Its name, and that of the other tables of the file for the same mode and step."""
+        return f"{self.name.partition(':')[0]}: {self.mode}, {self.step}"
 
     def sample(self, row: MeasuredPass) -> Sample:
         """Count a pass of the table."""
@@ -110,14 +118,15 @@ def main(*folders: Path, models: int = 60, fit: Path | None = None, jobs: int = 
         groups: defaultdict[Key, Group] = defaultdict(Group)
         for table in tables:
             group = groups[table.key]
-            group.samples[table.device.id] += _samples(table, models, jobs, seconds, kept_back=False)
+            by_device = group.few if table.has_few else group.samples
+            by_device[table.device.id] += _samples(table, models, jobs, seconds, kept_back=False)
             group.sources.append(table.source)
         write_tables(groups, fit)
     unseen = {table.name: _samples(table, models, jobs, seconds, kept_back=True) for table in tables}
-    few = [table.name for table in tables if len(unseen[table.name]) < LEAST]
-    if few:
-        print(f"fewer than {LEAST} models that were kept back: {', '.join(few)}", file=sys.stderr)
-    tables = [table for table in tables if table.name not in few]
+    too_few = [table.name for table in tables if not table.has_few and len(unseen[table.name]) < LEAST]
+    if too_few:
+        print(f"fewer than {LEAST} models that were kept back: {', '.join(too_few)}", file=sys.stderr)
+    tables = [table for table in tables if table.name not in too_few]
     Console(width=190).print(result_table(tables, unseen))
 
 
@@ -216,8 +225,8 @@ def is_kept_back(target: str) -> bool:
 
 
 def _samples(table: Table, models: int, jobs: int, seconds: int, *, kept_back: bool) -> list[Sample]:
-    """Count the first *models* of a table that are kept back, or those that are not."""
-    rows = [row for row in table.rows if table.keeps_back(row.target) == kept_back][:models]
+    """Count the first *models* of a table that are kept back, or those that are not; all of a table of few."""
+    rows = [row for row in table.rows if table.has_few or is_kept_back(row.target) == kept_back][:models]
     samples = Parallel(n_jobs=jobs)(delayed(_sample)(row, table, seconds) for row in rows)
     return [sample for sample in samples if sample is not None]
 
@@ -237,26 +246,72 @@ def _sample(row: MeasuredPass, table: Table, seconds: int) -> Sample | None:
 
 
 def result_table(tables: list[Table], unseen: dict[str, list[Sample]]) -> RichTable:
-    """Return the table of errors, of models that no table was fitted to."""
-    shown = RichTable(title="models not used in any fit")
+    """Return the table of errors, of what no table was fitted to."""
+    shown = RichTable(title="models and devices not used in any fit")
     for column in _COLUMNS:
         is_name = column in _COLUMNS[:2]
         shown.add_column(column, justify="left" if is_name else "right", no_wrap=is_name)
     for table in tables:
-        samples = unseen[table.name]
-        name = table.name.removeprefix("benchmark-")
-        unseen_by = [other for other in packaged_tables().values() if _is_of_another_device(other, table)]
-        rows = [(name, "the package's", time_table(table.device, table.mode, table.step))]
-        rows += [
-            ("", "as of another device", _without(other, table.device, samples[0].precision)) for other in unseen_by
-        ]
-        for name, label, one in rows:
-            for part, passes in _by_what_they_wait_for(samples, one, table.device).items():
-                shown.add_row(name, label + part, *_scores(passes, one, table.device))
-        for other in unseen_by if len(samples) > _FEW else ():
-            few = fit(samples[:_FEW], _without(other, table.device, samples[0].precision), own=_OWN)
-            shown.add_row("", "and five passes", *_scores(samples[_FEW:], few, table.device))
+        if not table.has_few:
+            _add_kept_back(shown, table, unseen[table.name])
+    for group in dict.fromkeys(table.group for table in tables if table.has_few):
+        _add_left_out(shown, group, [table for table in tables if table.has_few and table.group == group], unseen)
     return shown
+
+
+def _add_kept_back(shown: RichTable, table: Table, samples: list[Sample]) -> None:
+    """Add the errors of models that were kept back, by the table of the package and by those of other devices."""
+    unseen_by = [
+        _without(other, table.device) for other in packaged_tables().values() if _is_of_another_device(other, table)
+    ]
+    rows = [(table.name.removeprefix("benchmark-"), "the package's", time_table(table.device, table.mode, table.step))]
+    rows += [("", "as of another device", other) for other in unseen_by]
+    for name, label, one in rows:
+        for part, passes in _by_what_they_wait_for(samples, one, table.device).items():
+            shown.add_row(name, label + part, *_scores([Case(sample, one, table.device) for sample in passes]))
+    for other in unseen_by if len(samples) > _FEW else ():
+        few = fit(samples[:_FEW], other.of_device(table.device, samples[0].precision), own=_OWN)
+        shown.add_row("", "and five passes", *_scores([Case(sample, few, table.device) for sample in samples[_FEW:]]))
+
+
+def _add_left_out(shown: RichTable, group: str, tables: list[Table], unseen: dict[str, list[Sample]]) -> None:
+    """Add the errors of devices with few passes, each by a table that knows of other devices alone."""
+    cases = [
+        Case(sample, _without(other, table.device), table.device)
+        for table in tables
+        for other in packaged_tables().values()
+        if _is_of_another_device(other, table)
+        for sample in unseen[table.name]
+    ]
+    devices = len({case.device.id for case in cases})
+    if len(cases) >= LEAST:
+        shown.add_row(group, f"{devices} devices, each left out", *_scores(cases))
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A measured pass, and the table that estimates it."""
+
+    sample: Sample
+    table: TimeTable
+    device: Device
+
+    @property
+    def own_table(self) -> TimeTable:
+        """The table with the factors of the device."""
+        return self.table.of_device(self.device, self.sample.precision)
+
+    @property
+    def estimate_s(self) -> float:
+        """The estimate in seconds."""
+        return self.own_table.pass_seconds(self.sample.ideals)
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether the measured time lies in the range that is printed with the estimate."""
+        device_s, launch_s = self.own_table.device_and_launch_s(self.sample.ideals)
+        low, high = pass_range(self.table, self.device, self.sample.precision, (device_s, device_s), launch_s)
+        return low is not None and low <= self.sample.seconds <= (high or math.inf)
 
 
 def _by_what_they_wait_for(samples: list[Sample], table: TimeTable, device: Device) -> dict[str, list[Sample]]:
@@ -268,15 +323,19 @@ def _by_what_they_wait_for(samples: list[Sample], table: TimeTable, device: Devi
     return dict(parts) if len(parts) > 1 and min(map(len, parts.values())) >= LEAST else {"": samples}
 
 
-def _without(fitted: TimeTable, device: Device, precision: str) -> TimeTable:
+def _without(fitted: TimeTable, device: Device) -> TimeTable:
     """Return a table that knows of a device by others of its kind alone."""
     known = all_devices()
     factors, kernels = (
         {name: factor for name, factor in factors.items() if name in known and name != device.id}
         for factors in (fitted.factors, fitted.kernel_factors)
     )
-    others = replace(fitted, factors=factors | by_kind(factors), kernel_factors=kernels | by_kind(kernels))
-    return others.of_device(device, precision)
+    validation = fitted.validation
+    if validation is not None:
+        ranges = {name: of_device for name, of_device in validation.ranges.items() if name != device.id}
+        validation = replace(validation, ranges=ranges)
+    factors, kernels = factors | by_kind(factors), kernels | by_kind(kernels)
+    return replace(fitted, factors=factors, kernel_factors=kernels, validation=validation)
 
 
 def _is_of_another_device(fitted: TimeTable, table: Table) -> bool:
@@ -286,29 +345,19 @@ def _is_of_another_device(fitted: TimeTable, table: Table) -> bool:
     return fitted.validation is not None and next(iter(fitted.validation.ranges), "") != table.device.id
 
 
-def _scores(samples: list[Sample], table: TimeTable, device: Device) -> list[str]:
-    estimates = [table.of_device(device, sample.precision).pass_seconds(sample.ideals) for sample in samples]
+def _scores(cases: list[Case]) -> list[str]:
+    samples, estimates = [case.sample for case in cases], [case.estimate_s for case in cases]
     held = errors(samples, estimates)
-    inside = fmean(_is_inside(sample, table, device) for sample in samples)
     correlation = spearmanr(estimates, [sample.seconds for sample in samples]).statistic
-    bound = max(sample.bound_s / sample.seconds for sample in samples)
-    within = [f"{fmean(error <= limit for error in held):.0%}" for limit in (0.1, 0.25, 0.5)]
     figures = [
         f"{median(held):.1%}",
         f"{fmean(held):.1%}",
-        *within,
+        *(f"{fmean(error <= limit for error in held):.0%}" for limit in (0.1, 0.25, 0.5)),
         f"{correlation:.3f}",
-        f"{inside:.0%}",
-        f"{bound:.2f}",
+        f"{fmean(case.is_inside for case in cases):.0%}",
+        f"{max(sample.bound_s / sample.seconds for sample in samples):.2f}",
     ]
     return [str(len(samples)), *figures]
-
-
-def _is_inside(sample: Sample, table: TimeTable, device: Device) -> bool:
-    """Return whether a measured time lies in the range that is printed with its estimate."""
-    device_s, launch_s = table.of_device(device, sample.precision).device_and_launch_s(sample.ideals)
-    low, high = pass_range(table, device, sample.precision, (device_s, device_s), launch_s)
-    return low is not None and low <= sample.seconds <= (high or math.inf)
 
 
 if __name__ == "__main__":

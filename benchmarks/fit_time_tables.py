@@ -8,19 +8,25 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import fmean, median
-from typing import Any
 
-from numpy import array, concatenate, exp, hypot, log, sqrt
-from scipy.optimize import least_squares
+from device_factors import (
+    FEW,
+    Carried,
+    Fitted,
+    Key,
+    by_kind,
+    carry,
+    has_bandwidth,
+    is_soc,
+    with_factors,
+)
 
 from profiler.devices import find_device
-from profiler.projection.fit import Sample, errors, fit, held_out_estimates, range_of, ratios
-from profiler.projection.mode import UNMERGED, Mode, Step
-from profiler.projection.time_table import DeviceKind, TimeTable, Validation, overlapped
+from profiler.projection.fit import Sample, errors, fit, held_out_estimates, range_of
+from profiler.projection.mode import UNMERGED, Mode
+from profiler.projection.time_table import DeviceKind, TimeTable, Validation
 from profiler.projection.time_table_files import format_time_table
 
-#: A table of the package: of a kind of device, a mode and a step.
-Key = tuple[DeviceKind, Mode, Step]
 #: Standard deviations of the logarithm of a class's own factor that are tried. The one with the least error on models
 #: of other folds is taken.
 _OWN = (0.2, 0.4, 0.7, 1.0)
@@ -30,14 +36,8 @@ _KERNEL_US: dict[DeviceKind, float] = {"GPU": 3.0, "CPU": 20.0, "NPU": 1.0}
 _PASS_US: dict[DeviceKind, float] = {"GPU": 0.0, "CPU": 0.0, "NPU": 300.0}
 #: Fewer passes than this tell nothing of classes.
 _LEAST_PASSES = 20
-#: Part of the passes at batch 1 from which they tell of the host.
-_SMALL = 0.1
-#: A range of fewer ratios is not stated.
-_LEAST_OF_A_RANGE = 8
 #: Where the time of a launch begins; an inference engine launches many kernels at once.
 _LAUNCH_US: dict[Mode, float] = {"eager": 20.0, "channels_last": 20.0, "compiled": 20.0, "deployed": 0.0}
-#: Standard deviation of the logarithm of a measured time ÷ estimate.
-_NOISE = 0.1
 #: Time of a load from a GPU's memory in an eager run. Source: EfficientFormerV2-S1 on an RTX 3090 takes 633 ms more
 #: than its other kernels, for 2.1 million images that it resizes one after another.
 _WAIT_US = 0.3
@@ -67,6 +67,8 @@ class Group:
 
     #: By id of the device.
     samples: defaultdict[str, list[Sample]] = field(default_factory=lambda: defaultdict(list))
+    #: The same for tables of few passes, which tell of their device alone.
+    few: defaultdict[str, list[Sample]] = field(default_factory=lambda: defaultdict(list))
     #: Where they were published.
     sources: list[str] = field(default_factory=list)
 
@@ -78,58 +80,29 @@ class Group:
     @property
     def precisions(self) -> tuple[str, ...]:
         """The precisions that were measured on the device with most samples."""
-        return tuple(sorted({sample.precision for sample in self.samples[self.main]}))
+        return tuple(sorted({sample.precision for sample in self.by_device[self.main]}))
 
     @property
-    def all_samples(self) -> list[Sample]:
-        """The samples of all devices."""
-        return [sample for samples in self.samples.values() for sample in samples]
-
-
-@dataclass(frozen=True)
-class Carried:
-    """A table on another device: a factor for its work, and one for each of its kernels and their launches."""
-
-    table: TimeTable
-    factor: float
-    kernel_factor: float
-    samples: list[Sample]
-
-    @property
-    def launched(self) -> list[Sample]:
-        """The passes that wait for the host."""
-        return [sample for sample in self.samples if self._parts(sample)[1] > self._parts(sample)[0]]
-
-    @property
-    def on_device(self) -> list[Sample]:
-        """The passes that wait for the device."""
-        return [sample for sample in self.samples if self._parts(sample)[1] <= self._parts(sample)[0]]
-
-    @property
-    def has_small_batches(self) -> bool:
-        """Whether a tenth of the passes is at batch 1."""
-        return fmean(sample.name.endswith("batch 1") for sample in self.samples) >= _SMALL
-
-    def ratios(self, samples: list[Sample]) -> list[float]:
-        """Return measured time ÷ estimate of passes."""
-        return ratios(samples, [overlapped(*self._parts(sample)) for sample in samples])
-
-    def _parts(self, sample: Sample) -> tuple[float, float]:
-        work, kernels, launches = times_of(self.table, sample)
-        return self.factor * work + self.kernel_factor * kernels, self.kernel_factor * launches
+    def by_device(self) -> dict[str, list[Sample]]:
+        """All samples of each device."""
+        devices = dict.fromkeys([*self.samples, *self.few])
+        found = {device: [*self.samples.get(device, ()), *self.few.get(device, ())] for device in devices}
+        return {device: samples for device, samples in found.items() if samples}
 
 
 def write_tables(groups: dict[Key, Group], folder: Path) -> None:
     """Fit a table to each group, and write them."""
-    fitted: dict[Key, TimeTable] = {}
+    fitted: dict[Key, Fitted] = {}
     enough = (key for key, group in groups.items() if len(group.samples[group.main]) >= _LEAST_PASSES)
     for kind, mode, step in sorted(enough, key=lambda key: key[1] in _BEGINS_WITH):
         start = fitted.get((kind, _BEGINS_WITH.get(mode, mode), step))
-        fitted[kind, mode, step] = fit_group((kind, mode, step), groups[kind, mode, step], start)
-    seen = [one.validation.range_elsewhere for key, one in fitted.items() if _is_comparable(key) and one.factors]
+        fitted[kind, mode, step] = fit_group((kind, mode, step), groups[kind, mode, step], start and start.table)
+    pools: defaultdict[tuple[DeviceKind, bool], dict[Key, Fitted]] = defaultdict(dict)
     for key, one in fitted.items():
-        text = format_time_table(_with_range_elsewhere(one, seen) if _is_comparable(key) and seen else one)
-        (folder / f"{'-'.join(key).lower()}.json").write_text(text, encoding="utf-8")
+        pools[key[0], _is_comparable(key)][key] = one
+    for (_, is_comparable), pool in pools.items():
+        for key, table in with_factors(pool, is_comparable=is_comparable).items():
+            (folder / f"{'-'.join(key).lower()}.json").write_text(format_time_table(table), encoding="utf-8")
 
 
 def _is_comparable(key: Key) -> bool:
@@ -137,18 +110,8 @@ def _is_comparable(key: Key) -> bool:
     return key[1] != "deployed"
 
 
-def _with_range_elsewhere(table: TimeTable, ranges: list[tuple[float, float]]) -> TimeTable:
-    """Return a table with the widest range of other devices that any table found: each has seen few of them."""
-    return replace(table, validation=replace(table.validation, range_elsewhere=_widest(ranges)))
-
-
-def _widest(ranges: list[tuple[float, float]]) -> tuple[float, float]:
-    """Return the range that holds all others."""
-    return min(low for low, _ in ranges), max(high for _, high in ranges)
-
-
-def fit_group(key: Key, group: Group, start: TimeTable | None = None) -> TimeTable:
-    """Fit a table to the device with most models; the others get factors, and give the range elsewhere."""
+def fit_group(key: Key, group: Group, start: TimeTable | None = None) -> Fitted:
+    """Fit a table to the device with most models, and carry it to the others."""
     start = _start(key, start)
     samples = group.samples[group.main]
     pool = [*samples, *_on_other_devices(group, fit(samples, start))]
@@ -157,23 +120,12 @@ def fit_group(key: Key, group: Group, start: TimeTable | None = None) -> TimeTab
     siblings = held_out_estimates(pool, start, own=own)
     held = [*zip(samples, estimates, strict=False), *zip(samples, siblings, strict=False)]
     of_main = range_of([sample.seconds / estimate for sample, estimate in held])
-    everywhere = {device: carry(table, others) for device, others in group.samples.items()}
+    everywhere = {device: carry(table, others) for device, others in group.by_device.items()}
     everywhere[group.main] = Carried(table, 1.0, 1.0, samples)
     table = _with_kernel_factors(table, everywhere, group.main, is_fastest=bool(start.launch_us))
-    alike = _alike(everywhere, group)
-    kinds = by_kind({group.main: 1.0} | {device: carried.factor for device, carried in alike.items()})
-    ranges = {group.main: of_main} | {
-        device: _widest([of_main, range_of(carried.ratios(carried.on_device))])
-        for device, carried in alike.items()
-        if len(carried.on_device) >= _LEAST_OF_A_RANGE
-    }
-    validation = _validation(group, errors(samples, estimates[: len(samples)]), ranges)
-    elsewhere = [of_device for device, of_device in ranges.items() if has_bandwidth(device)]
-    elsewhere += _range_of_unseen(replace(table, factors=kinds, launch_us=0.0), everywhere, group.main)
-    launches = _launch_range(table, everywhere)
-    validation = replace(validation, range_elsewhere=_widest(elsewhere), launch_range=launches)
-    factors = {group.main: 1.0} | {device: carried.factor for device, carried in alike.items()} | kinds
-    return replace(_rounded(replace(table, factors=factors if alike else {})), validation=validation)
+    validation = _validation(group, errors(samples, estimates[: len(samples)]), {group.main: of_main})
+    validation = replace(validation, launch_range=_launch_range(table, everywhere))
+    return Fitted(replace(table, validation=validation), group.main, everywhere, _alike(everywhere, group))
 
 
 def _start(key: Key, start: TimeTable | None) -> TimeTable:
@@ -209,22 +161,9 @@ def _alike(everywhere: dict[str, Carried], group: Group) -> dict[str, Carried]:
     return {device: carry(everywhere[device].table, alike) for device, alike in samples.items() if alike}
 
 
-def _range_of_unseen(table: TimeTable, everywhere: dict[str, Carried], main: str) -> list[tuple[float, float]]:
-    """Return the range of passes that wait for another device, by a table that knows its kind alone."""
-    of_kinds = {name: factor for name, factor in table.kernel_factors.items() if name not in everywhere}
-    unseen = [
-        sample.seconds / of_kind.pass_seconds(sample.ideals)
-        for device, carried in everywhere.items()
-        if device != main and has_bandwidth(device)
-        for sample in carried.on_device
-        for of_kind in [replace(table, kernel_factors=of_kinds).of_device(find_device(device), sample.precision)]
-    ]
-    return [range_of(unseen)] if unseen else []
-
-
 def _validation(group: Group, held: list[float], ranges: dict[str, tuple[float, float]]) -> Validation:
     """Return what a table was held against, by the errors of the main device's models."""
-    times_ms = [1e3 * sample.seconds for sample in group.all_samples]
+    times_ms = [1e3 * sample.seconds for samples in group.by_device.values() for sample in samples]
     return Validation(
         source="; ".join(dict.fromkeys(group.sources)),
         date=f"{datetime.now(UTC):%Y-%m-%d}",
@@ -249,7 +188,7 @@ def _on_other_devices(group: Group, table: TimeTable) -> list[Sample]:
     found: list[Sample] = []
     for device, others in group.samples.items():
         alike = [sample for sample in others if sample.precision in group.precisions]
-        if device != group.main and has_bandwidth(device) and len(alike) >= _LEAST_OF_A_RANGE:
+        if device != group.main and has_bandwidth(device) and len(alike) >= FEW:
             carried = carry(table, alike)
             on_main = (table.pass_seconds(sample.ideals) for sample in carried.on_device)
             of_estimate = carried.ratios(carried.on_device)
@@ -258,28 +197,6 @@ def _on_other_devices(group: Group, table: TimeTable) -> list[Sample]:
                 for sample, ratio, seconds in zip(carried.on_device, of_estimate, on_main, strict=True)
             ]
     return found
-
-
-def times_of(table: TimeTable, sample: Sample) -> tuple[float, float, float]:
-    """Return the seconds of a pass: of its work, of its kernels whatever their work, and of their launches."""
-    device_s, launch_s = table.device_and_launch_s(sample.ideals)
-    kernels_s = sample.kernels * table.kernel_us * 1e-6
-    return device_s - kernels_s, kernels_s, launch_s
-
-
-def carry(table: TimeTable, samples: list[Sample]) -> Carried:
-    """Find the factors by which a table fits the passes of another device best; that of kernels is 1 but on GPUs."""
-    work, kernels, launches = array([times_of(table, sample) for sample in samples]).T
-    measured = log([sample.seconds for sample in samples])
-    has_host = table.kind == "GPU"
-
-    def residuals(p: Any) -> Any:
-        factor, kernel = exp(p[0]), exp(p[1] * has_host)
-        times = sqrt(hypot((factor * work + kernel * kernels) ** 2, (kernel * launches) ** 2))  # as `overlapped`
-        return concatenate([(log(times) - measured) / _NOISE, p])
-
-    factor, kernel = map(float, exp(least_squares(residuals, [0.0, 0.0], loss="soft_l1").x))
-    return Carried(table, factor, kernel if has_host else 1.0, samples)
 
 
 def _with_kernel_factors(table: TimeTable, everywhere: dict[str, Carried], main: str, *, is_fastest: bool) -> TimeTable:
@@ -316,25 +233,6 @@ def _launch_range(table: TimeTable, everywhere: dict[str, Carried]) -> tuple[flo
     return range_of(waiting) if waiting else (1.0, 1.0)
 
 
-def by_kind(factors: dict[str, float]) -> dict[str, float]:
-    """Return the factor of a kind of device: the median of its devices, except those of unknown bandwidth."""
-    kinds: defaultdict[str, list[float]] = defaultdict(list)
-    for device, factor in factors.items():
-        if has_bandwidth(device):
-            kinds[find_device(device).kind].append(factor)
-    return {kind: median(of_kind) for kind, of_kind in kinds.items()}
-
-
-def is_soc(device: str) -> bool:
-    """Return whether the host of a device is on the same chip."""
-    return find_device(device).kind == "edge SoC"
-
-
-def has_bandwidth(device: str) -> bool:
-    """Return whether the bandwidth of a device is known."""
-    return find_device(device).bandwidth_bytes_per_s is not None
-
-
 def _best(samples: list[Sample], start: TimeTable) -> tuple[float, list[float]]:
     """Return how far a class may differ from the others, and the estimates of each sample by those of other folds."""
     tried = {own: held_out_estimates(samples, start, own=own, group=family) for own in _OWN}
@@ -351,14 +249,3 @@ def family(sample: Sample) -> str:
     """
     found = re.match(r"(?:timm:)?(?:tf_)?([a-z]*)", sample.model)
     return found[1] if found else ""
-
-
-def _rounded(table: TimeTable) -> TimeTable:
-    shares = {name: _rounded_to(getattr(table, name), 4) for name in ("compute", "memory")}
-    factors = {name: _rounded_to(getattr(table, name), 3) for name in ("factors", "kernel_factors")}
-    fixed = {name: round(getattr(table, name), 3) for name in ("kernel_us", "pass_us", "launch_us")}
-    return replace(table, **shares, **factors, **fixed)
-
-
-def _rounded_to(values: dict[str, float], digits: int) -> dict[str, float]:
-    return {name: round(value, digits) for name, value in values.items()}

@@ -38,6 +38,7 @@ OPS_PER_CLOCK = {
 UNITS = {
     "jetson-xavier-nx-8gb": (6, "xavier", 1100),
     "quadro-rtx-6000": (72, "turing", 1770),
+    "quadro-rtx-8000": (72, "turing", 1770),
     "titan-rtx": (72, "turing", 1770),
     "rtx-2080-ti": (68, "turing, GeForce", 1635),
     "rtx-a6000": (84, "ga10x", 1800),
