@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, replace
-from statistics import fmean, median
+from statistics import median
 from typing import Any
 
 from numpy import array, concatenate, exp, hypot, log, sqrt
@@ -14,7 +14,7 @@ from scipy.optimize import least_squares
 from profiler.devices import find_device
 from profiler.projection.fit import Sample, range_of, ratios
 from profiler.projection.mode import Mode, Step
-from profiler.projection.time_table import DeviceKind, TimeTable, overlapped
+from profiler.projection.time_table import CARDS, DeviceKind, TimeTable, overlapped
 
 #: A table of the package: of a kind of device, a mode and a step.
 Key = tuple[DeviceKind, Mode, Step]
@@ -48,9 +48,14 @@ class Carried:
         return [sample for sample in self.samples if self._parts(sample)[1] <= self._parts(sample)[0]]
 
     @property
+    def small_batches(self) -> int:
+        """The number of passes at batch 1."""
+        return _small_batches(self.samples)
+
+    @property
     def has_small_batches(self) -> bool:
         """Whether enough passes are at batch 1 to tell of kernels and hosts."""
-        return _has_small_batches(self.samples)
+        return self.small_batches >= _SMALL * len(self.samples)
 
     def ratios(self, samples: list[Sample]) -> list[float]:
         """Return measured time ÷ estimate of passes."""
@@ -85,7 +90,7 @@ def carry(table: TimeTable, samples: list[Sample]) -> Carried:
     work, kernels, launches = array([times_of(table, sample) for sample in samples]).T
     measured = log([sample.seconds for sample in samples])
     has_host = table.kind == "GPU"
-    spread = array([1.0, 1.0 if _has_small_batches(samples) else _OF_KERNELS])
+    spread = array([1.0, 1.0 if _small_batches(samples) >= _SMALL * len(samples) else _OF_KERNELS])
 
     def residuals(p: Any) -> Any:
         factor, kernel = exp(p[0]), exp(p[1] * has_host)
@@ -103,8 +108,8 @@ def times_of(table: TimeTable, sample: Sample) -> tuple[float, float, float]:
     return device_s - kernels_s, kernels_s, launch_s
 
 
-def _has_small_batches(samples: list[Sample]) -> bool:
-    return fmean(sample.name.endswith("batch 1") for sample in samples) >= _SMALL
+def _small_batches(samples: list[Sample]) -> int:
+    return sum(sample.name.endswith("batch 1") for sample in samples)
 
 
 def with_factors(pool: dict[Key, Fitted], *, is_comparable: bool) -> dict[Key, TimeTable]:
@@ -178,11 +183,14 @@ def _range_of_unseen(fitted: Fitted, factors: dict[str, float]) -> list[tuple[fl
 
 
 def by_kind(factors: dict[str, float]) -> dict[str, float]:
-    """Return the factor of a kind of device: the median of its devices, except those of unknown bandwidth."""
+    """Return the factor of each kind of device, and of all cards: the median of the devices of known bandwidth."""
     kinds: defaultdict[str, list[float]] = defaultdict(list)
     for device, factor in factors.items():
+        kind = find_device(device).kind
         if has_bandwidth(device):
-            kinds[find_device(device).kind].append(factor)
+            kinds[kind].append(factor)
+            if kind.endswith(CARDS):
+                kinds[CARDS].append(factor)
     return {kind: median(of_kind) for kind, of_kind in kinds.items()}
 
 

@@ -24,7 +24,7 @@ from device_factors import (
 from profiler.devices import find_device
 from profiler.projection.fit import Sample, errors, fit, held_out_estimates, range_of
 from profiler.projection.mode import UNMERGED, Mode
-from profiler.projection.time_table import DeviceKind, TimeTable, Validation
+from profiler.projection.time_table import OF_VECTOR_UNITS, DeviceKind, TimeTable, Validation
 from profiler.projection.time_table_files import format_time_table
 
 #: Standard deviations of the logarithm of a class's own factor that are tried. The one with the least error on models
@@ -74,8 +74,9 @@ class Group:
 
     @property
     def main(self) -> str:
-        """The device with most samples, of those whose bandwidth is known."""
-        return max(self.samples, key=lambda device: (has_bandwidth(device), len(self.samples[device])))
+        """The device with most models, of those whose bandwidth is known."""
+        models = {device: len({sample.model for sample in samples}) for device, samples in self.samples.items()}
+        return max(models, key=lambda device: (has_bandwidth(device), models[device]))
 
     @property
     def precisions(self) -> tuple[str, ...]:
@@ -122,7 +123,7 @@ def fit_group(key: Key, group: Group, start: TimeTable | None = None) -> Fitted:
     of_main = range_of([sample.seconds / estimate for sample, estimate in held])
     everywhere = {device: carry(table, others) for device, others in group.by_device.items()}
     everywhere[group.main] = Carried(table, 1.0, 1.0, samples)
-    table = _with_kernel_factors(table, everywhere, group.main, is_fastest=bool(start.launch_us))
+    table = _with_kernel_factors(table, everywhere, group.main, is_known=bool(start.launch_us))
     validation = _validation(group, errors(samples, estimates[: len(samples)]), {group.main: of_main})
     validation = replace(validation, launch_range=_launch_range(table, everywhere))
     return Fitted(replace(table, validation=validation), group.main, everywhere, _alike(everywhere, group))
@@ -152,9 +153,10 @@ def _with_published_shares(table: TimeTable, start: TimeTable) -> TimeTable:
 
 
 def _alike(everywhere: dict[str, Carried], group: Group) -> dict[str, Carried]:
-    """Return the table on the other devices by their passes in the precisions of the main one."""
+    """Return the table on the other devices by their passes on units like those of the main one: matrix, or vector."""
+    is_vector = OF_VECTOR_UNITS.issuperset(group.precisions)
     samples = {
-        device: [sample for sample in carried.samples if sample.precision in group.precisions]
+        device: [sample for sample in carried.samples if (sample.precision in OF_VECTOR_UNITS) == is_vector]
         for device, carried in everywhere.items()
         if device != group.main
     }
@@ -199,25 +201,26 @@ def _on_other_devices(group: Group, table: TimeTable) -> list[Sample]:
     return found
 
 
-def _with_kernel_factors(table: TimeTable, everywhere: dict[str, Carried], main: str, *, is_fastest: bool) -> TimeTable:
-    """Return a table with the launches of the fastest host beside a GPU, and the factors of SoCs.
+def _with_kernel_factors(table: TimeTable, everywhere: dict[str, Carried], main: str, *, is_known: bool) -> TimeTable:
+    """Return a table with the launches of the host beside a GPU that was measured most, and the factors of SoCs.
 
     Args:
         table: The table, fitted to the main device.
         everywhere: The table on each device, of which those with small batches tell of hosts.
         main: The main device.
-        is_fastest: Whether the launches of the table are already those of the fastest host.
+        is_known: Whether the launches of the table are already those of that host.
     """
     if table.kind != "GPU":
         return table
-    factors = {device: carried.kernel_factor for device, carried in everywhere.items() if carried.has_small_batches}
-    beside = [factor for device, factor in factors.items() if not is_soc(device)]
-    fastest = 1.0 if is_fastest else min(beside, default=1.0)
-    on_chip = {device: factor / fastest for device, factor in factors.items() if is_soc(device)}
+    small = {device: carried for device, carried in everywhere.items() if carried.has_small_batches}
+    beside = [carried for device, carried in small.items() if not is_soc(device)]
+    measured_most = max(beside, key=lambda carried: carried.small_batches, default=None)
+    of_host = 1.0 if is_known or measured_most is None else measured_most.kernel_factor
+    on_chip = {device: carried.kernel_factor / of_host for device, carried in small.items() if is_soc(device)}
     return replace(
         table,
-        kernel_us=table.kernel_us * (fastest if main in factors else 1.0),
-        launch_us=table.launch_us * fastest,
+        kernel_us=table.kernel_us * (of_host if main in small else 1.0),
+        launch_us=table.launch_us * of_host,
         kernel_factors=on_chip | by_kind(on_chip),
     )
 

@@ -22,6 +22,7 @@ _STRICT = ConfigDict(extra="forbid")
 Amount = Annotated[PositiveFloat, Field(ge=1e-6, le=1e30)]
 #: Precisions that every device computes on its vector unit.
 _VECTOR: tuple[Precision, ...] = ("fp64", "fp32")
+_OF_16_BITS: tuple[Precision, ...] = ("fp16", "bf16")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ class Device:
     peak_ops_per_s: dict[Precision, Amount] = field(default_factory=dict)
     sparse_ops_per_s: dict[Precision, Amount] = field(default_factory=dict)
     vector_ops_per_s: dict[Precision, Amount] = field(default_factory=dict)
-    #: Rates with fp16 accumulation, which PyTorch does not use.
+    #: Rates with fp16 accumulation, which PyTorch does not use, and inference engines do.
     fp16_sum_ops_per_s: dict[Precision, Amount] = field(default_factory=dict)
     #: Precisions in ``peak_ops_per_s``, beside fp32 and fp64, that the vector unit computes.
     vector_precisions: tuple[Precision, ...] = ()
@@ -145,6 +146,32 @@ class Device:
         has = ", ".join(self.peak_ops_per_s) or "none that any source agrees on"
         msg = f"{self.id} has no dense rate for {precision!r}; it has {has}"
         raise DeviceError(msg)
+
+    def contraction_rate(self, precision: str, *, sums_in_fp16: bool = False) -> float:
+        """Return the highest rate at which the device computes products of a precision, in operations per second.
+
+        Numbers of 16 bits may be computed in fp32, which is faster where fp16 is slow.
+
+        Args:
+            precision: The precision of the operands.
+            sums_in_fp16: Whether sums may be in fp16, as inference engines compute them and PyTorch does not.
+
+        Raises:
+            DeviceError: The device has no rate in this precision.
+
+        Example:
+            >>> from profiler.devices import find_device
+            >>> find_device("gtx-1080-ti").contraction_rate("fp16") == find_device("gtx-1080-ti").peak("fp32")
+            True
+            >>> find_device("rtx-3090").contraction_rate("fp16", sums_in_fp16=True)
+            142300000000000.0
+        """
+        rates = [self.peak(precision)]
+        if precision in _OF_16_BITS and "fp32" in self.peak_ops_per_s:
+            rates.append(self.peak("fp32"))
+        if sums_in_fp16:
+            rates += [rate for name, rate in self.fp16_sum_ops_per_s.items() if name == precision]
+        return max(rates)
 
     def is_vector(self, precision: str) -> bool:
         """Return whether the vector unit computes a precision."""

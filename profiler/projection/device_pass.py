@@ -76,8 +76,8 @@ class DevicePass:
 
     @property
     def peak_ops_per_s(self) -> float:
-        """The dense peak rate in the precision of the arithmetic."""
-        return self.device.peak(self.scheme.compute)
+        """The dense peak rate in the precision of the arithmetic, in the mode of the pass."""
+        return self.device.contraction_rate(self.scheme.compute, sums_in_fp16=self.mode == "deployed")
 
     @property
     def entry_seconds(self) -> tuple[float, ...]:

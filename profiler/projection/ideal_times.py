@@ -42,7 +42,7 @@ def ideal_time(work: Work, device: Device) -> Ideal:
     Depthwise convolutions run on the vector engine: matrix units have nothing to multiply there.
     """
     vector = device.vector_peak_ops_per_s
-    peak = device.peak_ops_per_s.get(work.precision) if work.precision else None  # type: ignore[call-overload]
+    peak = work.rate_on(device)
     rate = vector or peak if work.is_depthwise else peak or vector
     bandwidth = device.bandwidth_bytes_per_s
     traffic = work.bytes + work.quantise_bytes + work.score_bytes

@@ -133,7 +133,7 @@ def decode_step(device: Device, precision: str, *, weight_bytes: int, cache_byte
     if bandwidth is None:
         msg = f"the bandwidth of {device.id} is unknown, and decoding depends on it; write it in a device file"
         raise PlanError(msg)
-    return DecodeStep(weight_bytes, cache_bytes, ops, device.peak(precision), bandwidth)
+    return DecodeStep(weight_bytes, cache_bytes, ops, device.contraction_rate(precision), bandwidth)
 
 
 def _layer_windows(config: Any, layers: int) -> tuple[int | None, ...]:

@@ -57,7 +57,7 @@ def engine_seconds(works: Iterable[Work], device: Device) -> dict[str, float]:
     vector_rate = vector_ops_per_s(device)
     engines: dict[str, float] = defaultdict(float)
     for work in works:
-        peak = _contraction_peak(work, device)
+        peak = work.rate_on(device)
         if peak is not None:
             engine = "vector" if device.is_vector(work.precision or "") else "matrix"
             engines[engine] += work.calls * work.ops / peak
@@ -100,9 +100,7 @@ def operator_bounds(
 
 def _operator_bound(operator: str, dtype: str, works: list[Work], device: Device, model: TimeModel) -> OperatorBound:
     bandwidth = device.bandwidth_bytes_per_s
-    rates = [
-        rate for work in works if (rate := _contraction_peak(work, device) if work.ops else vector_ops_per_s(device))
-    ]
+    rates = [rate for work in works if (rate := work.rate_on(device) if work.ops else vector_ops_per_s(device))]
     return OperatorBound(
         operator=operator,
         dtype=dtype,
@@ -115,7 +113,3 @@ def _operator_bound(operator: str, dtype: str, works: list[Work], device: Device
         estimate_s=sum(work.calls * model.parts(work, device).seconds for work in works),
         ridge_ops_per_byte=max(rates) / bandwidth if rates and bandwidth else None,
     )
-
-
-def _contraction_peak(work: Work, device: Device) -> float | None:
-    return next((rate for name, rate in device.peak_ops_per_s.items() if name == work.precision), None)

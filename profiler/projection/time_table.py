@@ -31,12 +31,14 @@ DeviceKind = Literal["GPU", "CPU", "NPU"]
 Share = Annotated[float, Field(gt=0, le=1e3)]
 Factor = Annotated[float, Field(gt=0, le=1e3)]
 Micros = Annotated[float, Field(ge=0, le=1e6)]
+#: The kind that stands for GPUs of a kind that was not measured: "consumer GPU", "datacenter GPU", "workstation GPU".
+CARDS = "GPU"
 #: Classes whose share was published for several devices: the factor of a device, which images tell, is not theirs.
 _OF_ALL_DEVICES = frozenset({"matvec"})
 #: Precisions of vector units, of which devices reach more alike than of matrix units. Source: V100 and T4 in fp32,
 #: published by NVIDIA (docs/measured), take 1.05 and 1.3 times as long as by an RTX 3090's table in fp16; A100 in tf32
 #: and H100 in fp16 1.5 times.
-_OF_VECTOR_UNITS = frozenset({"fp32", "fp64"})
+OF_VECTOR_UNITS = frozenset({"fp32", "fp64"})
 _MOST_GENERAL = frozenset(class_ for class_, general in MORE_GENERAL.items() if not general)
 
 
@@ -103,8 +105,8 @@ class TimeTable:
     wait_us: Micros = 0.0
     #: Time of a pass that does not depend on its work: the call of an NPU's driver.
     pass_us: Micros = 0.0
-    #: By id or kind of a device: how much longer it takes for the same operations and bytes, at its own rates, than the
-    #: device that was fitted to.
+    #: By id or kind of a device, or ``CARDS``: how much longer it takes for the same operations and bytes, at its own
+    #: rates, than the device that was fitted to.
     factors: dict[str, Factor] = field(default_factory=dict)
     #: The same for each kernel, whatever its work, and for its launch: the chip of an SoC takes longer than a large GPU
     #: beside a host.
@@ -159,7 +161,7 @@ class TimeTable:
             precision: The precision of the arithmetic: in that of vector units, devices differ little.
         """
         kernels = _factor(self.kernel_factors, device)
-        factor = 1.0 if precision in _OF_VECTOR_UNITS else _factor(self.factors, device)
+        factor = 1.0 if precision in OF_VECTOR_UNITS else _factor(self.factors, device)
         return replace(
             self,
             kernel_us=kernels * self.kernel_us,
@@ -187,7 +189,9 @@ def _slower(shares: Mapping[str, float], factor: float) -> dict[str, float]:
 
 
 def _factor(factors: Mapping[str, float], device: Device) -> float:
-    return factors.get(device.id, factors.get(device.kind, 1.0))
+    """Return the factor of a device, or of its kind, or of GPUs that are cards."""
+    names = (device.id, device.kind, CARDS if device.kind.endswith(CARDS) else "")
+    return next((factors[name] for name in names if name in factors), 1.0)
 
 
 def overlapped(device_s: float, launch_s: float) -> float:

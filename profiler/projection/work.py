@@ -24,6 +24,7 @@ from profiler.projection.stored_bytes import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from profiler.devices import Device
     from profiler.projection.mode import Mode
     from profiler.tally import Entry, Profile
 
@@ -53,10 +54,18 @@ class Work:
     class_: str = "other"
     #: Extra traffic of attention without a fused kernel: its scores.
     score_bytes: int = 0
+    #: Whether products may be summed in fp16, as inference engines do.
+    sums_in_fp16: bool = False
     #: Loads that each thread waits for, one after another, for want of threads.
     waits: int = 0
     #: The operators that the call runs: indices of ``Profile.entries``. A merged kernel runs several.
     records: tuple[int, ...] = ()
+
+    def rate_on(self, device: Device) -> float | None:
+        """Return the peak rate of its contractions on a device; None if there is none in its precision."""
+        if self.precision not in device.peak_ops_per_s:
+            return None
+        return device.contraction_rate(self.precision, sums_in_fp16=self.sums_in_fp16)
 
     @property
     def is_depthwise(self) -> bool:
@@ -141,5 +150,6 @@ def _work(index: int, entry: Entry, scheme: PrecisionScheme) -> Work:
         is_kernel=entry.kind != RuleKind.FREE and (traffic > 0 or is_contraction),
         class_=classify(entry),
         score_bytes=score_bytes(entry, scheme),
+        sums_in_fp16=scheme.stays_narrow,
         records=(index,),
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from profiler.devices import find_device
 from profiler.projection.fit import Sample
 from profiler.projection.ideal_times import Ideal
 from profiler.projection.time_table import TimeTable, Validation
@@ -48,6 +49,14 @@ def test_a_device_that_another_table_was_measured_on_has_the_product_of_the_fact
     assert compiled.factors["rtx-3090"] == pytest.approx(1 / 0.8, rel=0.01)
     assert eager.factors["rtx-3090"] == compiled.factors["rtx-4090"] == 1
     assert eager.factors["consumer GPU"] == pytest.approx((1 + 0.8) / 2, rel=0.01)
+
+
+def test_a_kind_that_was_not_measured_takes_the_median_of_all_cards(factors):
+    pool = {("GPU", "deployed", "inference"): fitted(factors, "jetson-orin-nano-8gb", {"t4": 0.5, "rtx-4090": 0.7}, 3)}
+    (table,) = factors.with_factors(pool, is_comparable=False).values()
+    shares = {name: table.of_device(find_device(name), "fp16").compute["matmul"] for name in ("rtx-a6000", "l4")}
+    assert shares["rtx-a6000"] == pytest.approx(0.5 / 0.6, rel=0.01)
+    assert shares["l4"] == pytest.approx(0.5 / 0.5, rel=0.01)
 
 
 def test_enough_passes_of_a_table_are_its_own_factor_and_range(factors):

@@ -19,6 +19,16 @@ FILES = sorted(path.name for path in FOLDER.glob("*.csv"))
 KEPT_BACK = ("resnet18", "resnet50", "wide_resnet50_2")
 
 
+#: Multiplications of a 3×3 convolution ÷ those of Winograd's algorithm, by which cuDNN computes them in float32.
+WINOGRAD = 36 / 16
+
+
+def is_in_float32(one: MeasuredPass) -> bool:
+    """Return whether convolutions are computed in float32, or in float16 that is as slow as on a GTX 1080 Ti."""
+    device = find_device(one.device)
+    return device.contraction_rate(one.compute_precision) == device.peak_ops_per_s.get("fp32")
+
+
 @cache
 def passes(name: str) -> list[MeasuredPass]:
     """Return the passes whose device has a rate in their precision, and whose model needs no other package."""
@@ -35,7 +45,7 @@ def sample(one: MeasuredPass) -> Sample:
 @pytest.mark.parametrize("name", FILES)
 def test_every_file_is_of_known_devices_and_has_no_row_twice(name):
     rows = read_measured_passes(FOLDER / name, step="inference")
-    keys = [(one.target, one.batch, one.precision, one.mode, one.step, one.device) for one in rows]
+    keys = [(one.target, one.input, one.batch, one.precision, one.mode, one.step, one.device) for one in rows]
     assert all(one.device and one.mode for one in rows)
     assert len({*keys}) == len(keys)
 
@@ -61,6 +71,6 @@ def test_no_bound_is_beaten(name):
     beaten = [
         (one.target, one.batch, one.device, sample(one).bound_s / one.seconds)
         for one in passes(name)
-        if sample(one).bound_s > one.seconds
+        if sample(one).bound_s > one.seconds * (WINOGRAD if is_in_float32(one) else 1)
     ]
     assert beaten == []
