@@ -11,10 +11,10 @@ from numpy import array, concatenate, exp, hypot, log, sqrt
 from numpy.linalg import lstsq
 from scipy.optimize import least_squares
 
-from profiler.devices import find_device
+from profiler.devices import all_devices, find_device
 from profiler.projection.fit import Sample, range_of, ratios
 from profiler.projection.mode import Mode, Step
-from profiler.projection.time_table import CARDS, DeviceKind, TimeTable, overlapped
+from profiler.projection.time_table import CARDS, DeviceKind, TimeTable, chip, overlapped
 
 #: A table of the package: of a kind of device, a mode and a step.
 Key = tuple[DeviceKind, Mode, Step]
@@ -175,23 +175,28 @@ def _range_of_unseen(fitted: Fitted, factors: dict[str, float]) -> list[tuple[fl
     for device, carried in fitted.everywhere.items():
         if device == fitted.main or not has_bandwidth(device):
             continue
-        kinds = by_kind({name: factor for name, factor in factors.items() if name != device})
-        of_kind = replace(fitted.table, factors=kinds, kernel_factors=known, launch_us=0.0)
+        of_kind = replace(fitted.table, factors=of_other_chips(factors, device), kernel_factors=known, launch_us=0.0)
         tables = {one.precision: of_kind.of_device(find_device(device), one.precision) for one in carried.on_device}
         unseen += [one.seconds / tables[one.precision].pass_seconds(one.ideals) for one in carried.on_device]
     return [range_of(unseen)] if unseen else []
 
 
 def by_kind(factors: dict[str, float]) -> dict[str, float]:
-    """Return the factor of each kind of device, and of all cards: the median of the devices of known bandwidth."""
+    """Return the factor of each chip, kind of device, and all cards: the median of the devices of known bandwidth."""
     kinds: defaultdict[str, list[float]] = defaultdict(list)
     for device, factor in factors.items():
         kind = find_device(device).kind
-        if has_bandwidth(device):
-            kinds[kind].append(factor)
-            if kind.endswith(CARDS):
-                kinds[CARDS].append(factor)
-    return {kind: median(of_kind) for kind, of_kind in kinds.items()}
+        names = {chip(device), kind, CARDS if kind.endswith(CARDS) else kind} - {device}
+        for name in names if has_bandwidth(device) else ():
+            kinds[name].append(factor)
+    return {name: median(of_name) for name, of_name in sorted(kinds.items())}
+
+
+def of_other_chips(factors: dict[str, float], device: str) -> dict[str, float]:
+    """Return the factors of devices of other chips, and of their kinds."""
+    known = all_devices()
+    others = {name: factor for name, factor in factors.items() if name in known and chip(name) != chip(device)}
+    return others | by_kind(others)
 
 
 def _widest(ranges: list[tuple[float, float]]) -> tuple[float, float]:

@@ -33,7 +33,7 @@ from statistics import fmean, median
 
 import cyclopts
 import timm
-from device_factors import FEW, Key, by_kind
+from device_factors import FEW, Key, of_other_chips
 from fast_norms import count_with_fast_norms
 from fit_time_tables import Group, write_tables
 from joblib import Parallel, delayed
@@ -325,16 +325,11 @@ def _by_what_they_wait_for(samples: list[Sample], table: TimeTable, device: Devi
 
 def _without(fitted: TimeTable, device: Device) -> TimeTable:
     """Return a table that knows of a device by others of its kind alone."""
-    known = all_devices()
-    factors, kernels = (
-        {name: factor for name, factor in factors.items() if name in known and name != device.id}
-        for factors in (fitted.factors, fitted.kernel_factors)
-    )
     validation = fitted.validation
     if validation is not None:
         ranges = {name: of_device for name, of_device in validation.ranges.items() if name != device.id}
         validation = replace(validation, ranges=ranges)
-    factors, kernels = factors | by_kind(factors), kernels | by_kind(kernels)
+    factors, kernels = (of_other_chips(known, device.id) for known in (fitted.factors, fitted.kernel_factors))
     return replace(fitted, factors=factors, kernel_factors=kernels, validation=validation)
 
 

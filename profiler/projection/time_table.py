@@ -11,6 +11,7 @@ that the fit did not see, and the range that held 90 % of their measurements.
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -105,8 +106,8 @@ class TimeTable:
     wait_us: Micros = 0.0
     #: Time of a pass that does not depend on its work: the call of an NPU's driver.
     pass_us: Micros = 0.0
-    #: By id or kind of a device, or ``CARDS``: how much longer it takes for the same operations and bytes, at its own
-    #: rates, than the device that was fitted to.
+    #: By id, chip or kind of a device, or ``CARDS``: how much longer it takes for the same operations and bytes, at its
+    #: own rates, than the device that was fitted to.
     factors: dict[str, Factor] = field(default_factory=dict)
     #: The same for each kernel, whatever its work, and for its launch: the chip of an SoC takes longer than a large GPU
     #: beside a host.
@@ -189,9 +190,19 @@ def _slower(shares: Mapping[str, float], factor: float) -> dict[str, float]:
 
 
 def _factor(factors: Mapping[str, float], device: Device) -> float:
-    """Return the factor of a device, or of its kind, or of GPUs that are cards."""
-    names = (device.id, device.kind, CARDS if device.kind.endswith(CARDS) else "")
+    """Return the factor of a device, or of its chip, or of its kind, or of GPUs that are cards."""
+    names = (device.id, chip(device.id), device.kind, CARDS if device.kind.endswith(CARDS) else "")
     return next((factors[name] for name in names if name in factors), 1.0)
+
+
+def chip(device_id: str) -> str:
+    """Return the id of a device without the size of its memory.
+
+    Example:
+        >>> chip("jetson-agx-orin-64gb"), chip("l4")
+        ('jetson-agx-orin', 'l4')
+    """
+    return re.sub(r"-\d+gb$", "", device_id)
 
 
 def overlapped(device_s: float, launch_s: float) -> float:
