@@ -202,7 +202,10 @@ def _on_other_devices(group: Group, table: TimeTable) -> list[Sample]:
 
 
 def _with_kernel_factors(table: TimeTable, everywhere: dict[str, Carried], main: str, *, is_known: bool) -> TimeTable:
-    """Return a table with the launches of the host beside a GPU that was measured most, and the factors of SoCs.
+    """Return a table with the launches of the fastest host beside a GPU, and the factors of SoCs.
+
+    A host that few passes at batch 1 tell of counts only where there is no other. An inference engine launches many
+    kernels at once: the time of one is that of the device, and all devices have a factor.
 
     Args:
         table: The table, fitted to the main device.
@@ -214,14 +217,15 @@ def _with_kernel_factors(table: TimeTable, everywhere: dict[str, Carried], main:
         return table
     small = {device: carried for device, carried in everywhere.items() if carried.has_small_batches}
     beside = [carried for device, carried in small.items() if not is_soc(device)]
-    measured_most = max(beside, key=lambda carried: carried.small_batches, default=None)
-    of_host = 1.0 if is_known or measured_most is None else measured_most.kernel_factor
-    on_chip = {device: carried.kernel_factor / of_host for device, carried in small.items() if is_soc(device)}
+    measured = [carried for carried in beside if carried.small_batches >= FEW] or beside
+    of_host = 1.0 if is_known else min((carried.kernel_factor for carried in measured), default=1.0)
+    of_device = [device for device in small if is_soc(device) or not table.launch_us]
+    own = {device: small[device].kernel_factor / of_host for device in of_device}
     return replace(
         table,
         kernel_us=table.kernel_us * (of_host if main in small else 1.0),
         launch_us=table.launch_us * of_host,
-        kernel_factors=on_chip | by_kind(on_chip),
+        kernel_factors=own | by_kind(own),
     )
 
 
