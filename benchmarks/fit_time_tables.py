@@ -230,14 +230,16 @@ def _with_kernel_factors(table: TimeTable, everywhere: dict[str, Carried], main:
 
 
 def _launch_range(table: TimeTable, everywhere: dict[str, Carried]) -> tuple[float, float]:
-    """Return the range of measured time ÷ launches of the passes that wait for the host."""
-    waiting = [
-        sample.seconds / (sample.kernels * table.of_device(find_device(device)).launch_s)
+    """Return the range of measured time ÷ launches of the passes that wait for the host: the widest of all hosts."""
+    if not table.launch_us:
+        return 1.0, 1.0
+    hosts = [
+        range_of([sample.seconds / (sample.kernels * launch_s) for sample in carried.launched])
         for device, carried in everywhere.items()
-        for sample in carried.launched
-        if table.launch_us and carried.has_small_batches
+        for launch_s in [table.of_device(find_device(device)).launch_s]
+        if carried.has_small_batches and carried.launched
     ]
-    return range_of(waiting) if waiting else (1.0, 1.0)
+    return (min(low for low, _ in hosts), max(high for _, high in hosts)) if hosts else (1.0, 1.0)
 
 
 def _best(samples: list[Sample], start: TimeTable) -> tuple[float, list[float]]:
