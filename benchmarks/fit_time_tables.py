@@ -94,7 +94,8 @@ class Group:
 def write_tables(groups: dict[Key, Group], folder: Path) -> None:
     """Fit a table to each group, and write them."""
     fitted: dict[Key, Fitted] = {}
-    enough = (key for key, group in groups.items() if len(group.samples[group.main]) >= _LEAST_PASSES)
+    measured = {key: group for key, group in groups.items() if group.samples}
+    enough = (key for key, group in measured.items() if len(group.samples[group.main]) >= _LEAST_PASSES)
     for kind, mode, step in sorted(enough, key=lambda key: key[1] in _BEGINS_WITH):
         start = fitted.get((kind, _BEGINS_WITH.get(mode, mode), step))
         fitted[kind, mode, step] = fit_group((kind, mode, step), groups[kind, mode, step], start and start.table)

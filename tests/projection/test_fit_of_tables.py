@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -12,6 +13,7 @@ from profiler.devices import find_device
 from profiler.projection.fit import Sample
 from profiler.projection.ideal_times import Ideal
 from profiler.projection.time_table import TimeTable, Validation
+from profiler.projection.time_table_files import read_time_table
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 VALIDATION = Validation("made up", "2026-01-01", {}, (1.0, 1.0), ("fp16",), 3, 0.1, 0.1, 1.0, 10.0)
@@ -78,3 +80,24 @@ def test_tables_that_are_not_comparable_have_a_range_each(factors):
     # a device by the median of the others: a T4 takes 1.4 times as long as an L4 and an A10
     assert high == pytest.approx(1.4, rel=0.02)
     assert low == pytest.approx(1 / 1.2, rel=0.02)
+
+
+def test_tables_are_written_of_groups_with_enough_passes(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    fits = import_module("fit_time_tables")
+    groups = {
+        ("GPU", "eager", "inference"): fits.Group(
+            samples=defaultdict(list, {"rtx-3090": passes(TABLE, 1.0, 25)}),
+            few=defaultdict(list, {"rtx-4090": passes(TABLE, 0.8, 3)}),
+            sources=["made up"],
+        ),
+        ("GPU", "eager", "training"): fits.Group(few=defaultdict(list, {"rtx-4090": passes(TABLE, 0.8, 3)})),
+    }
+    fits.write_tables(groups, tmp_path)
+    (path,) = tmp_path.iterdir()
+    assert path.name == "gpu-eager-inference.json"
+    table = read_time_table(path)
+    assert table.compute["matmul"] == pytest.approx(0.5, rel=0.05)
+    assert table.factors["rtx-4090"] == pytest.approx(0.8, rel=0.05)
+    assert table.validation.passes == 28
+    assert table.validation.source == "made up"
