@@ -109,6 +109,12 @@ def projection_notes(device_pass: DevicePass) -> tuple[str, ...]:
     if device.int8_engines and device_pass.scheme.compute == "int8":
         engines = ", ".join(f"{name} {rate / 1e12:g}" for name, rate in device.int8_engines.items())
         notes.append(f"{device.id}: the int8 peak is the sum of several engines, in TOPS: {engines}")
+    precision = device_pass.scheme.compute
+    if device_pass.peak_ops_per_s > device.peak(precision):
+        how = "summed in fp16" if precision in device.fp16_sum_ops_per_s else "computed in fp32"
+        notes.append(
+            f"{device.id}: products of {precision} are {how}; the listed rate is {device.peak(precision) / 1e12:g} TOPS"
+        )
     if _runs_in_tf32(device_pass):
         notes.append(
             f"PyTorch computes convolutions of float32 in TF32 on {device.id}, and may beat the bound, unless "

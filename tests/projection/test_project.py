@@ -280,6 +280,27 @@ def test_convolutions_that_pytorch_runs_in_tf32_are_noted(model, device, precisi
     assert any("in TF32" in note for note in notes) == is_noted
 
 
+@pytest.mark.parametrize(
+    ("device", "mode", "precision", "tera_ops", "note"),
+    [
+        ("rtx-3090", "deployed", "fp16", 142.3, "products of fp16 are summed in fp16; the listed rate is 71.2 TOPS"),
+        ("rtx-3090", "eager", "fp16", 71.2, None),
+        ("rtx-a6000", "deployed", "fp16", 154.8, None),
+        ("gtx-1080-ti", "eager", "fp16", 11.34, "products of fp16 are computed in fp32; the listed rate is 0.177 TOPS"),
+    ],
+)
+def test_the_rate_of_products_is_that_of_the_mode(device, mode, precision, tera_ops, note):
+    projection = project(counted("resnet18"), find_device(device), precision=precision, mode=mode)
+    assert projection.peak_ops_per_s.value == pytest.approx(tera_ops * 1e12)
+    assert [one for one in projection.notes if "products of" in one] == ([f"{device}: {note}"] if note else [])
+
+
+@pytest.mark.parametrize(("device", "is_noted"), [("gtx-1080-ti", True), ("v100-sxm2-16gb", True), ("l4", False)])
+def test_convolutions_that_may_multiply_less_are_noted(device, is_noted):
+    notes = project(counted("resnet18"), find_device(device), precision="fp32").notes
+    assert any("Winograd" in note for note in notes) == is_noted
+
+
 class Instant:
     """A model of time by which every call takes none."""
 
