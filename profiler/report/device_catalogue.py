@@ -100,7 +100,10 @@ def sheet(device: Device) -> str:
         lines.append(f"bandwidth  {units.count(round(device.bandwidth_bytes_per_s), 'B/s')}")
     if device.power_w:
         lines.append(f"power      {device.power_w:g} W")
-    rates = {"dense": device.peak_ops_per_s, "sparse": device.sparse_ops_per_s, "vector": device.vector_ops_per_s}
+    rates = {
+        "dense": device.peak_ops_per_s, "fp16 sums": device.fp16_sum_ops_per_s, "sparse": device.sparse_ops_per_s,
+        "vector": device.vector_ops_per_s,
+    }  # fmt: skip
     for kind, peaks in rates.items():
         lines += [_rate_line(kind, precision, rate, device) for precision, rate in peaks.items()]
     lines += ["", *_source_lines(device)]
@@ -111,7 +114,7 @@ def _rate_line(kind: str, precision: str, rate: float, device: Device) -> str:
     ridge = device.ridge_ops_per_byte(precision) if kind == "dense" else None
     ridge_text = f", ridge {ridge:.0f} op/byte" if ridge else ""
     mark = " (not read in a source)" if {precision, "all"} & set(device.not_read) else ""
-    return f"{kind:6} {precision:12} {units.count(round(rate), 'OPS')}{ridge_text}{mark}"
+    return f"{kind:10} {precision:12} {units.count(round(rate), 'OPS')}{ridge_text}{mark}"
 
 
 def _source_lines(device: Device) -> list[str]:

@@ -243,3 +243,8 @@ def test_a_measured_rate_has_its_own_utilisation(capsys):
     assert projection["measured_s"]["value"] == pytest.approx(1 / 3.2)
     assert projection["training"]["mfu"]["value"] > projection["training"]["measured_mfu"]["value"]
     assert run(capsys, "squeezenet1_1", "--on", "l4", "--rate", "0", "--quiet")[0] == 2
+
+
+def test_the_sheet_of_a_device_lists_rates_with_sums_in_fp16(capsys):
+    _, out, _ = run(capsys, "devices", "rtx-3090")
+    assert "fp16 sums  fp16         142.3 TOPS" in out.splitlines()
