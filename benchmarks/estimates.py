@@ -119,8 +119,9 @@ def main(*folders: Path, models: int = 60, fit: Path | None = None, jobs: int = 
         for table in tables:
             group = groups[table.key]
             by_device = group.few if table.has_few else group.samples
-            by_device[table.device.id] += _samples(table, models, jobs, seconds, kept_back=False)
-            group.sources.append(table.source)
+            samples = _samples(table, models, jobs, seconds, kept_back=False)
+            by_device[table.device.id] += samples
+            group.sources += [table.source] if samples else []
         write_tables(groups, fit)
     unseen = {table.name: _samples(table, models, jobs, seconds, kept_back=True) for table in tables}
     too_few = [table.name for table in tables if not table.has_few and len(unseen[table.name]) < LEAST]
