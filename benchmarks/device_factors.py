@@ -50,7 +50,7 @@ class Carried:
     @property
     def small_batches(self) -> int:
         """The number of passes at batch 1."""
-        return _small_batches(self.samples)
+        return sum(sample.name.endswith("batch 1") for sample in self.samples)
 
     @property
     def has_small_batches(self) -> bool:
@@ -74,7 +74,7 @@ class Fitted:
     main: str
     #: By id of the device: the table on it, by all its passes.
     everywhere: dict[str, Carried]
-    #: The same of other devices, by their passes in the precisions of the main one.
+    #: The same of other devices, by their passes on units like those of the main one.
     alike: dict[str, Carried]
 
     def is_measured(self, device: str) -> bool:
@@ -90,7 +90,7 @@ def carry(table: TimeTable, samples: list[Sample]) -> Carried:
     work, kernels, launches = array([times_of(table, sample) for sample in samples]).T
     measured = log([sample.seconds for sample in samples])
     has_host = table.kind == "GPU"
-    spread = array([1.0, 1.0 if _small_batches(samples) >= _SMALL * len(samples) else _OF_KERNELS])
+    spread = array([1.0, 1.0 if Carried(table, 1.0, 1.0, samples).has_small_batches else _OF_KERNELS])
 
     def residuals(p: Any) -> Any:
         factor, kernel = exp(p[0]), exp(p[1] * has_host)
@@ -108,10 +108,6 @@ def times_of(table: TimeTable, sample: Sample) -> tuple[float, float, float]:
     return device_s - kernels_s, kernels_s, launch_s
 
 
-def _small_batches(samples: list[Sample]) -> int:
-    return sum(sample.name.endswith("batch 1") for sample in samples)
-
-
 def with_factors(pool: dict[Key, Fitted], *, is_comparable: bool) -> dict[Key, TimeTable]:
     """Return tables with the factors of all devices that any of them was measured on.
 
@@ -127,7 +123,7 @@ def with_factors(pool: dict[Key, Fitted], *, is_comparable: bool) -> dict[Key, T
     if not is_comparable or not ranges:
         return tables
     return {
-        key: replace(table, validation=replace(table.validation, range_elsewhere=_widest(ranges)))
+        key: replace(table, validation=replace(table.validation, range_elsewhere=widest(ranges)))
         for key, table in tables.items()
         if table.validation
     }
@@ -158,12 +154,12 @@ def _with_factors(fitted: Fitted, slowness: dict[str, float], kernels: dict[str,
     table = replace(table, kernel_factors=kernels | table.kernel_factors)
     of_main = table.validation.ranges[main]
     ranges = {main: of_main} | {
-        device: _widest([of_main, range_of(fitted.alike[device].ratios(fitted.alike[device].on_device))])
+        device: widest([of_main, range_of(fitted.alike[device].ratios(fitted.alike[device].on_device))])
         for device in own
     }
     elsewhere = [of_device for device, of_device in ranges.items() if has_bandwidth(device)]
     elsewhere += _range_of_unseen(fitted, relative)
-    validation = replace(table.validation, ranges=ranges, range_elsewhere=_widest(elsewhere))
+    validation = replace(table.validation, ranges=ranges, range_elsewhere=widest(elsewhere))
     factors = relative | own | by_kind(relative) if len(relative) > 1 else {}
     return replace(_rounded(replace(table, factors=factors)), validation=validation)
 
@@ -199,7 +195,7 @@ def of_other_chips(factors: dict[str, float], device: str) -> dict[str, float]:
     return others | by_kind(others)
 
 
-def _widest(ranges: list[tuple[float, float]]) -> tuple[float, float]:
+def widest(ranges: list[tuple[float, float]]) -> tuple[float, float]:
     """Return the range that holds all others."""
     return min(low for low, _ in ranges), max(high for _, high in ranges)
 

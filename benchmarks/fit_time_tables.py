@@ -18,6 +18,7 @@ from device_factors import (
     carry,
     has_bandwidth,
     is_soc,
+    widest,
     with_factors,
 )
 
@@ -240,7 +241,7 @@ def _launch_range(table: TimeTable, everywhere: dict[str, Carried]) -> tuple[flo
         for launch_s in [table.of_device(find_device(device)).launch_s]
         if carried.has_small_batches and carried.launched
     ]
-    return (min(low for low, _ in hosts), max(high for _, high in hosts)) if hosts else (1.0, 1.0)
+    return widest(hosts) if hosts else (1.0, 1.0)
 
 
 def _best(samples: list[Sample], start: TimeTable) -> tuple[float, list[float]]:

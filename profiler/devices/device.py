@@ -98,7 +98,7 @@ class Device:
     peak_ops_per_s: dict[Precision, Amount] = field(default_factory=dict)
     sparse_ops_per_s: dict[Precision, Amount] = field(default_factory=dict)
     vector_ops_per_s: dict[Precision, Amount] = field(default_factory=dict)
-    #: Rates with fp16 accumulation, which PyTorch does not use, and inference engines do.
+    #: Rates with fp16 accumulation, which inference engines use, and PyTorch does not by default.
     fp16_sum_ops_per_s: dict[Precision, Amount] = field(default_factory=dict)
     #: Precisions in ``peak_ops_per_s``, beside fp32 and fp64, that the vector unit computes.
     vector_precisions: tuple[Precision, ...] = ()
@@ -154,7 +154,7 @@ class Device:
 
         Args:
             precision: The precision of the operands.
-            sums_in_fp16: Whether sums may be in fp16, as inference engines compute them and PyTorch does not.
+            sums_in_fp16: Whether sums may be in fp16, as in inference engines, and not in PyTorch by default.
 
         Raises:
             DeviceError: The device has no rate in this precision.
