@@ -6,7 +6,8 @@
 FOLDER has CSV files as timm publishes them (``results/`` of its repository), whose names say what was measured:
 ``benchmark-infer-amp-nchw-pt240-cu124-rtx3090.csv`` (``amp``: autocast to float16 over float32 weights; ``nhwc``:
 channels_last; ``dynamo`` at the end: compiled), or of ``benchmarks/measured_times.py``. Each model is counted on
-``meta`` at the batch and the image size of its row; inference under autocast with timm's fast norms.
+``meta`` at the batch and the image size of its row, as it was measured: inference under autocast with timm's fast
+norms, and attention in one kernel if PyTorch had it (``pt240`` is 2.4.0).
 
 One model in five, chosen by its name, is kept back: no table of the package was fitted to it, on any device. The first
 rows of the result are of these models and the tables of the package. The next are of a device that was not seen: the
@@ -34,12 +35,12 @@ from statistics import fmean, median
 import cyclopts
 import timm
 from device_factors import FEW, Key, of_other_chips
-from fast_norms import count_with_fast_norms
 from fit_time_tables import Group, write_tables
 from joblib import Parallel, delayed
 from rich.console import Console
 from rich.table import Table as RichTable
 from scipy.stats import spearmanr
+from timm_models import count_as_measured
 
 from profiler.devices import Device, all_devices, find_device
 from profiler.errors import AmbiguousNameError, InputError, UnknownNameError
@@ -50,7 +51,9 @@ from profiler.projection.time_table import TimeTable
 from profiler.projection.time_table_files import device_kind, packaged_tables, time_table
 from profiler.run.measured_passes import MeasuredPass, read_measured_passes
 
-_NAME = re.compile(r"benchmark-(infer|train)-(\w+)-(nchw|nhwc)-pt\d+-(?:cu\d+-)?(?:cpu-)?(.+?)(-dynamo)?$")
+_NAME = re.compile(r"benchmark-(infer|train)-(\w+)-(nchw|nhwc)-pt(\d+)-(?:cu\d+-)?(?:cpu-)?(.+?)(-dynamo)?$")
+#: The first major version of PyTorch with attention in one kernel.
+_FUSES_ATTENTION = 2
 #: A table under autocast to bfloat16 is held against the estimate under autocast to float16: their rates are the same.
 _PRECISIONS = {
     "amp": "amp", "amp_bf16": "amp", "fp32": "float32", "float32": "float32", "fp16": "float16", "float16": "float16",
@@ -76,8 +79,9 @@ class Table:
     rows: tuple[MeasuredPass, ...]
     #: Where they were published.
     source: str
-    #: Whether models have timm's fast norms.
+    #: Whether models have timm's fast norms, and attention in one kernel.
     has_fast_norms: bool = False
+    has_fused_attention: bool = True
 
     @property
     def key(self) -> Key:
@@ -96,7 +100,10 @@ class Table:
 
     def sample(self, row: MeasuredPass) -> Sample:
         """Count a pass of the table."""
-        return row.sample(self.device, self.mode, count_with_fast_norms(row) if self.has_fast_norms else None)
+        profile = count_as_measured(
+            row, has_fast_norms=self.has_fast_norms, has_fused_attention=self.has_fused_attention
+        )
+        return row.sample(self.device, self.mode, profile)
 
 
 def main(*folders: Path, models: int = 60, fit: Path | None = None, jobs: int = -1, seconds: int = 60) -> None:
@@ -154,7 +161,7 @@ def read_tables(path: Path) -> list[Table]:
         return _own_tables(path)
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    kind, precision, layout, device, dynamo = match.groups()
+    kind, precision, layout, torch, device, dynamo = match.groups()
     if precision not in _PRECISIONS:
         msg = f"its precision {precision!r} is none of {', '.join(_PRECISIONS)}"
         raise ValueError(msg)
@@ -177,7 +184,9 @@ def read_tables(path: Path) -> list[Table]:
     if not passes:
         msg = "it has no row of a model that the installed timm has"
         raise ValueError(msg)
-    return [Table(path.stem, _device(device), mode, passes[0].step, tuple(passes), "timm's benchmark tables", fast)]
+    fused = int(torch[0]) >= _FUSES_ATTENTION
+    source = "timm's benchmark tables"
+    return [Table(path.stem, _device(device), mode, passes[0].step, tuple(passes), source, fast, fused)]
 
 
 def _own_tables(path: Path) -> list[Table]:
@@ -310,8 +319,11 @@ class Case:
     @property
     def is_inside(self) -> bool:
         """Whether the measured time lies in the range that is printed with the estimate."""
-        device_s, launch_s = self.own_table.device_and_launch_s(self.sample.ideals)
-        low, high = pass_range(self.table, self.device, self.sample.precision, (device_s, device_s), launch_s)
+        own, ideals = self.own_table, self.sample.ideals
+        device_s, launch_s = own.device_and_launch_s(ideals)
+        unmeasured = own.validation.unmeasured.keys() & ideals.keys() if own.validation else set()
+        unmeasured_s = {class_: own.work_s(class_, ideals[class_]) for class_ in unmeasured}
+        low, high = pass_range(self.table, self.device, self.sample.precision, device_s, launch_s, unmeasured_s)
         return low is not None and low <= self.sample.seconds <= (high or math.inf)
 
 

@@ -57,6 +57,15 @@ _BEGINS_WITH: dict[Mode, Mode] = {"channels_last": "eager", "deployed": "compile
 #: size 1, Llama-3-8B on an RTX A6000 (torchao, documentation of quantized inference: 0.632) and a 13 B model on an A100
 #: (16.5 ms of memory time in 22.0 ms; llm-analysis: 0.750): their mean.
 _DECODING = {"matvec": 0.69}
+#: Shares of fused attention in a training step, of which the tables have none: timm's training was measured with
+#: PyTorch 1.12, before it had such a kernel. Published shares of the peak over long sequences, forward and backward,
+#: are 0.5 to 0.73 on an A100 (FlashAttention-2, arXiv:2307.08691), 0.71 on an RTX A5000 (gpu-mode/ring-attention, issue
+#: 10), 0.31 on an H100 and 0.59 there by FlashAttention-3 (Dao-AILab/flash-attention, pull request 1791), and at the
+#: median of the shapes that PyTorch's developers try 0.25 on an A100 (pytorch/pytorch, pull request 192799). The share
+#: is in their middle. That of the bandwidth makes 512 tokens take as much longer than 8,192 as on the A5000, 1.33 x.
+_ATTENTION = {"compute": {"attention": 0.5}, "memory": {"attention": 0.8}}
+#: The range of these, as measured ÷ estimate with the factors of their devices.
+_RANGE_OF_ATTENTION = (0.6, 1.6)
 #: Classes of an inference engine that keep their share of compiled PyTorch: copies are those of DenseNets, which took
 #: two to three times as long on an AGX Xavier as on a Jetson Nano.
 _AS_COMPILED = ("fused_copy",)
@@ -127,7 +136,9 @@ def fit_group(key: Key, group: Group, start: TimeTable | None = None) -> Fitted:
     everywhere[group.main] = Carried(table, 1.0, 1.0, samples)
     table = _with_kernel_factors(table, everywhere, group.main, is_known=bool(start.launch_us))
     validation = _validation(group, errors(samples, estimates[: len(samples)]), {group.main: of_main})
-    validation = replace(validation, launch_range=_launch_range(table, everywhere))
+    validation = replace(
+        validation, launch_range=_launch_range(table, everywhere), unmeasured=_unmeasured(table, group)
+    )
     return Fitted(replace(table, validation=validation), group.main, everywhere, _alike(everywhere, group))
 
 
@@ -146,11 +157,12 @@ def _with_published_shares(table: TimeTable, start: TimeTable) -> TimeTable:
     if table.kind != "GPU":
         return table
     kept = {name: start.memory[name] for name in _AS_COMPILED if table.mode == "deployed"}
+    published = _ATTENTION if table.step == "training" else {"compute": {}, "memory": {}}
     return replace(
         table,
         launch_us=start.launch_us or _LAUNCH_US[table.mode],
-        compute=table.compute | {"matvec": table.compute["matmul"]},
-        memory=table.memory | _DECODING | kept,
+        compute={**published["compute"], **table.compute, "matvec": table.compute["matmul"]},
+        memory={**published["memory"], **table.memory, **_DECODING, **kept},
     )
 
 
@@ -163,6 +175,13 @@ def _alike(everywhere: dict[str, Carried], group: Group) -> dict[str, Carried]:
         if device != group.main
     }
     return {device: carry(everywhere[device].table, alike) for device, alike in samples.items() if alike}
+
+
+def _unmeasured(table: TimeTable, group: Group) -> dict[str, tuple[float, float]]:
+    """Return the ranges of published shares whose classes no pass has; decoding was held against published times."""
+    measured = {class_ for samples in group.by_device.values() for sample in samples for class_ in sample.ideals}
+    names = _ATTENTION["compute"].keys() & table.compute.keys() - measured
+    return dict.fromkeys(sorted(names), _RANGE_OF_ATTENTION)
 
 
 def _validation(group: Group, held: list[float], ranges: dict[str, tuple[float, float]]) -> Validation:

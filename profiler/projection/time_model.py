@@ -11,26 +11,19 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from profiler.projection.ideal_times import ideal_time
 from profiler.projection.time_table import overlapped
 from profiler.values.projection import TimeShare
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from profiler.devices import Device
     from profiler.projection.time_table import TimeParts, Validation
     from profiler.projection.work import Work
 
 
-#: Operations for each byte of attention up to which tables were fitted: a half of 1,400 tokens, in float16.
-_LONGEST_ATTENTION = 700
-#: Share of the peak that attention over long sequences reaches at best: 535 TFLOP/s of an H100's 989, by cuDNN with
-#: head dimension 128. The slope of the times from 512 to 16,384 tokens, forward and backward.
-#: Source: arXiv:2407.08608, Figures 5 and 6.
-_BEST_LONG_ATTENTION = 0.54
 #: Part of the time that is worth a sentence.
-_NOTABLE = 0.02
+_NOTABLE = 0.05
 
 
 class TimeModel(Protocol):
@@ -105,14 +98,14 @@ def estimate_pass(
     seconds = max(run_s, bound_s)
     waiting = TimeShare("all operators", "launches", run_s - kernels_s if device_s >= launch_s else run_s)
     shares = _device_shares(kernels, waiting) if device_s >= launch_s else (waiting,)
-    spared_s = min(_spared_s(kernels, device), kernels_s)
-    low_s, high_s = pass_range(model, device, precision, (device_s - spared_s, device_s), launch_s)
+    unmeasured_s = _unmeasured_s(kernels, model.validation)
+    low_s, high_s = pass_range(model, device, precision, device_s, launch_s, unmeasured_s)
     return Estimate(
         seconds,
         None if low_s is None else max(low_s, bound_s),
         None if high_s is None else max(high_s, seconds),
         shares,
-        _caveats(model, device, precision, seconds, spared_s),
+        _caveats(model, device, precision, seconds, unmeasured_s),
     )
 
 
@@ -129,7 +122,12 @@ def _seconds(kernels: Sequence[tuple[Work, TimeParts]], model: TimeModel) -> tup
 
 
 def pass_range(
-    model: TimeModel, device: Device, precision: str, device_s: tuple[float, float], launch_s: float
+    model: TimeModel,
+    device: Device,
+    precision: str,
+    device_s: float,
+    launch_s: float,
+    unmeasured_s: Mapping[str, float],
 ) -> tuple[float | None, float | None]:
     """Return the range of the time of a pass, by the ranges of what the device and what the host takes.
 
@@ -137,18 +135,30 @@ def pass_range(
         model: The model, with its validation.
         device: The device; without a known bandwidth the range has no upper end, unless its own times were measured.
         precision: The precision of the arithmetic.
-        device_s: Seconds of the device, at best and as estimated.
+        device_s: Seconds of the device.
         launch_s: Seconds in which the host launches the kernels.
+        unmeasured_s: Seconds of the device for each class of ``Validation.unmeasured``.
     """
     validation = model.validation
     if validation is None:
         return None, None
-    ranges = zip(_validated_range(validation, model, device, precision), validation.launch_range, strict=True)
+    of_device, of_host = _validated_range(validation, model, device, precision), validation.launch_range
+    parts = [(validation.unmeasured[class_], seconds) for class_, seconds in unmeasured_s.items()]
+    parts.append((of_device, device_s - math.fsum(unmeasured_s.values())))
     low, high = (
-        overlapped(of_device * seconds, of_host * launch_s)
-        for (of_device, of_host), seconds in zip(ranges, device_s, strict=True)
+        overlapped(math.fsum(range_[end] * seconds for range_, seconds in parts), of_host[end] * launch_s)
+        for end in (0, 1)
     )
     return low, high if device.bandwidth_bytes_per_s or device.id in validation.ranges else None
+
+
+def _unmeasured_s(kernels: Iterable[tuple[Work, TimeParts]], validation: Validation | None) -> dict[str, float]:
+    """Return the seconds of each class that no measured pass has."""
+    found: dict[str, float] = defaultdict(float)
+    for work, parts in kernels:
+        if validation is not None and work.class_ in validation.unmeasured:
+            found[work.class_] += work.calls * parts.seconds
+    return dict(found)
 
 
 def _device_shares(kernels: Iterable[tuple[Work, TimeParts]], waiting: TimeShare) -> tuple[TimeShare, ...]:
@@ -163,25 +173,15 @@ def _device_shares(kernels: Iterable[tuple[Work, TimeParts]], waiting: TimeShare
     return tuple(sorted(spent, key=lambda share: (-share.seconds, share.class_, share.resource)))
 
 
-def _spared_s(kernels: Iterable[tuple[Work, TimeParts]], device: Device) -> float:
-    """Return how much less time attention may take whose sequences are longer than those that were measured.
-
-    Attention over the short sequences of images reaches a seventh of the peak in training.
-    """
-    return math.fsum(
-        work.calls * max(parts.compute_s - ideal_time(work, device).compute_s / _BEST_LONG_ATTENTION, 0.0)
-        for work, parts in kernels
-        if work.class_ == "attention" and work.ops > _LONGEST_ATTENTION * work.bytes
-    )
-
-
 def _validated_range(validation: Validation, model: TimeModel, device: Device, precision: str) -> tuple[float, float]:
     if precision not in validation.precisions or model.stands_in:
         return validation.range_elsewhere
     return validation.ranges.get(device.id, validation.range_elsewhere)
 
 
-def _caveats(model: TimeModel, device: Device, precision: str, seconds: float, spared_s: float) -> tuple[str, ...]:
+def _caveats(
+    model: TimeModel, device: Device, precision: str, seconds: float, unmeasured_s: Mapping[str, float]
+) -> tuple[str, ...]:
     """Return why measurements may fall outside of the range."""
     validation = model.validation
     if validation is None:
@@ -192,11 +192,11 @@ def _caveats(model: TimeModel, device: Device, precision: str, seconds: float, s
     if not validation.fastest_ms / 3 <= 1e3 * seconds <= 3 * validation.slowest_ms:
         measured = f"{validation.fastest_ms:.3g} to {validation.slowest_ms:.3g} ms"
         caveats.append(f"the estimate is far from the passes that were measured, of {measured}")
-    if spared_s > _NOTABLE * seconds:
-        caveats.append(
-            "attention is over longer sequences than were measured; where it reaches "
-            f"{_BEST_LONG_ATTENTION:.0%} of the peak, the pass takes {spared_s / seconds:.0%} less"
-        )
+    caveats += [
+        f"{class_s / seconds:.0%} of the estimate is {class_}, which no measured pass had: by published kernels"
+        for class_, class_s in unmeasured_s.items()
+        if class_s > _NOTABLE * seconds
+    ]
     if device.bandwidth_bytes_per_s is None and device.id not in validation.ranges:
         caveats.append(f"the bandwidth of {device.id} is not known: the estimate has no time for memory traffic")
     return tuple(caveats)

@@ -82,6 +82,9 @@ class Validation:
     slowest_ms: float
     #: Range of measured ÷ estimate of passes that wait for the host: hosts differ, and not the device.
     launch_range: tuple[Factor, Factor] = (1.0, 1.0)
+    #: By class of operator that no measured pass has, and whose share is that of published kernels: the range of these,
+    #: as measured ÷ estimate.
+    unmeasured: dict[str, tuple[Factor, Factor]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +153,7 @@ class TimeTable:
 
     def device_and_launch_s(self, ideals: Mapping[str, Ideal]) -> tuple[float, float]:
         """Return the seconds that a pass takes on the device, and those in which the host launches its kernels."""
-        work_s = sum(sum(self._slowed(class_, ideal)) + self.wait_s(ideal) for class_, ideal in ideals.items())
+        work_s = sum(self.work_s(class_, ideal) for class_, ideal in ideals.items())
         kernels = sum(ideal.kernels for ideal in ideals.values())
         return self.fixed_s + work_s + kernels * self.kernel_us * 1e-6, kernels * self.launch_s
 
@@ -174,6 +177,10 @@ class TimeTable:
             factors={},
             kernel_factors={},
         )
+
+    def work_s(self, class_: str, ideal: Ideal) -> float:
+        """Return the seconds of the work of a class, whatever its kernels take."""
+        return sum(self._slowed(class_, ideal)) + self.wait_s(ideal)
 
     def wait_s(self, ideal: Ideal) -> float:
         """Return the seconds in which threads wait for loads, one after another."""

@@ -61,14 +61,19 @@ def calibrate(
     start = time_table(device, mode, step).of_device(device, passes[0].compute_precision)
     before = [start.pass_seconds(sample.ideals) for sample in samples]
     after = held_out_estimates(samples, start, _FOLDS)
-    validation = _validation(samples, after, device, passes, source)
+    unmeasured = _unmeasured(samples, start)
+    published = start.validation.unmeasured if start.validation else {}
+    validation = replace(
+        _validation(samples, after, device, passes, source),
+        unmeasured={class_: known for class_, known in published.items() if class_ in unmeasured},
+    )
     table = replace(fit(samples, start), stands_in="", validation=validation)
     return Calibration(
         table,
         tuple(samples),
         tuple(errors(samples, before)),
         tuple(errors(samples, after)),
-        _unmeasured(samples, start),
+        unmeasured,
         tuple(warnings),
     )
 

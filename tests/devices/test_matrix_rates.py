@@ -41,6 +41,7 @@ UNITS = {
     "quadro-rtx-8000": (72, "turing", 1770),
     "titan-rtx": (72, "turing", 1770),
     "rtx-2080-ti": (68, "turing, GeForce", 1635),
+    "rtx-a5000": (64, "ga10x", 1695),
     "rtx-a6000": (84, "ga10x", 1800),
     "a40": (84, "ga10x", 1740),
     "rtx-3060-12gb": (28, "ga10x, GeForce", 1777),

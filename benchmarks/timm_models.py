@@ -1,13 +1,17 @@
-"""timm's fast norms on any device: layer and group norms in the precision of autocast, and not in float32.
+"""timm's models as they were when their times were measured.
 
-timm's tables of inference under autocast were measured with them (``timm.layers.set_fast_norm``), as the times tell.
-With norms in float32, as autocast runs them by itself, the casts alone move 160 GB in ResNet-50 with group norms at
-batch 1,024, which takes 0.17 s on an RTX 3090; its table has 0.37 s, and 0.33 s for ResNet-50 with batch norms.
+*Fast norms*: layer and group norms in the precision of autocast, and not in float32. timm's tables of inference under
+autocast were measured with them (``timm.layers.set_fast_norm``), as the times tell. With norms in float32, as autocast
+runs them by itself, the casts alone move 160 GB in ResNet-50 with group norms at batch 1,024, which takes 0.17 s on an
+RTX 3090; its table has 0.37 s, and 0.33 s for ResNet-50 with batch norms.
+
+*Attention without a fused kernel*: PyTorch has one since 2.0. Before, timm's models multiplied queries and keys, took
+the softmax in float32 under autocast, and multiplied by the values.
 """
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
@@ -25,10 +29,15 @@ if TYPE_CHECKING:
 _LAYER_NORM, _GROUP_NORM = torch.ops.aten.native_layer_norm.default, torch.ops.aten.native_group_norm.default
 
 
-def count_with_fast_norms(measured: MeasuredPass) -> Profile:
-    """Count a pass under autocast whose model is built with fast norms; they are fast in the pass alone.
+def count_as_measured(measured: MeasuredPass, *, has_fast_norms: bool, has_fused_attention: bool) -> Profile:
+    """Count a pass of a model that is built as it was measured; norms are fast in the pass alone.
 
     timm's own functions ask which autocast is on for a device, which torch cannot say for ``meta``.
+
+    Args:
+        measured: The pass.
+        has_fast_norms: Whether norms run in float16 under autocast.
+        has_fused_attention: Whether attention runs in one kernel.
     """
     norms = _Norms()
 
@@ -36,8 +45,23 @@ def count_with_fast_norms(measured: MeasuredPass) -> Profile:
         with norms.in_float16():
             return measured.run(*model_and_inputs)
 
-    with norms.in_timm():
-        return measured.count(run)
+    with ExitStack() as stack:
+        if has_fast_norms:
+            stack.enter_context(norms.in_timm())
+        if not has_fused_attention:
+            stack.enter_context(_without_fused_attention())
+        return measured.count(run if has_fast_norms else None)
+
+
+@contextmanager
+def _without_fused_attention() -> Iterator[None]:
+    """Build models in the block whose attention writes its scores to memory."""
+    before = timm.layers.use_fused_attn()
+    timm.layers.set_fused_attn(enable=False)
+    try:
+        yield
+    finally:
+        timm.layers.set_fused_attn(enable=before)
 
 
 class _Norms:
