@@ -6,7 +6,9 @@ Each case names its source. A measurement is never asserted to be equal to a bou
 
 from __future__ import annotations
 
+import json
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
 from projection.counted import counted
@@ -17,6 +19,12 @@ from profiler.projection.device_pass import DevicePass, ProfileWork
 from profiler.projection.llm_decoding import KVCache, decode_step
 from profiler.projection.precision import choose_precision
 from profiler.projection.training_plan import days, flops_per_token, flops_utilisation, pf_days
+from profiler.run.autocast import under_autocast
+from profiler.run.count_target import count_target
+from profiler.run.step_options import StepOptions
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 HOUR = 3600
 PEAK_A100, PEAK_H100, PEAK_TPU_V4 = 312e12, 989.4e12, 275e12
@@ -240,6 +248,36 @@ def test_llama_2_70b_offline(device, count, rate):
 def test_deepseek_v3_on_the_h800():
     """InferSim, README: 7839 tokens/s of prefill a device, at the H100's fp8 peak; the H800 is in no catalogue here."""
     assert print_ratio("DeepSeek-V3 prefill on an H800, tokens/s", 1978.9e12 / (2 * 37e9), 7839) > 1
+
+
+GPT2 = {
+    "model_type": "gpt2", "architectures": ["GPT2LMHeadModel"], "vocab_size": 50304, "use_cache": False,
+    "resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0,
+}  # fmt: skip
+
+
+def gpt2_pass(tmp_path: Path, device: str, samples: int, gelu: str, optimizer: str | None) -> DevicePass:
+    """Return a compiled training pass of GPT-2 (124 M) over samples of 1,024 tokens, under autocast to bfloat16."""
+    (tmp_path / "config.json").write_text(json.dumps({**GPT2, "activation_function": gelu}), encoding="utf-8")
+    specs = [f"input_ids={samples}x1024", f"labels={samples}x1024:int64"]
+    run = under_autocast(StepOptions(optimizer), "bfloat16")
+    profile = count_target(f"hf:{tmp_path / 'config.json'}", specs=specs, device="meta", run=run)
+    found = find_device(device)
+    return DevicePass.of(ProfileWork(profile), found, choose_precision(profile, found, None), mode="compiled")
+
+
+def test_a_step_of_gpt2_on_an_a100(tmp_path):
+    """karpathy/llm.c, pull request 323: 115,000 tokens/s of PyTorch, compiled, with flash attention and AdamW."""
+    assert holds(gpt2_pass(tmp_path, "a100-pcie-40gb", 32, "gelu_new", "adamw"), 32 * 1024 / 115e3)
+
+
+def test_a_step_of_gpt2_on_an_rtx_4090(tmp_path):
+    """karpathy/nanoGPT, issues 179 and 182: an MFU of 29 %, which is of an A100's peak and by 6·N + 12·L·H·Q·T a token.
+
+    Five passes of 12 samples share a step of the optimizer, which is left out: it is fused, and takes a few per cent.
+    """
+    per_token = 6 * 123.59e6 + 12 * 12 * 768 * 1024
+    assert holds(gpt2_pass(tmp_path, "rtx-4090", 12, "gelu", None), 12 * 1024 * per_token / (0.29 * PEAK_A100))
 
 
 HOURS = {
