@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
-from numpy import array, concatenate, exp, hypot, log, sqrt
+from numpy import array, concatenate, exp, log, sqrt
 from numpy.linalg import lstsq
 from scipy.optimize import least_squares
 
-from profiler.devices import all_devices, find_device
+from profiler.devices import Device, all_devices, find_device
 from profiler.projection.fit import Sample, range_of, ratios
 from profiler.projection.mode import Mode, Step
 from profiler.projection.time_table import CARDS, DeviceKind, TimeTable, chip, overlapped
@@ -33,6 +33,7 @@ class Carried:
     """A table on another device: a factor for its work, and one for each of its kernels and their launches."""
 
     table: TimeTable
+    device: Device
     factor: float
     kernel_factor: float
     samples: list[Sample]
@@ -57,13 +58,17 @@ class Carried:
         """Whether enough passes are at batch 1 to tell of kernels and hosts."""
         return self.small_batches >= _SMALL * len(self.samples)
 
+    def estimates(self, samples: list[Sample]) -> list[float]:
+        """Return the estimated time of passes."""
+        return [overlapped(*self._parts(sample)) for sample in samples]
+
     def ratios(self, samples: list[Sample]) -> list[float]:
         """Return measured time ÷ estimate of passes."""
-        return ratios(samples, [overlapped(*self._parts(sample)) for sample in samples])
+        return ratios(samples, self.estimates(samples))
 
     def _parts(self, sample: Sample) -> tuple[float, float]:
-        work, kernels, launches = times_of(self.table, sample)
-        return self.factor * work + self.kernel_factor * kernels, self.kernel_factor * launches
+        table = self.table.slowed(self.factor, self.kernel_factor, self.table.reach(self.device, sample.precision))
+        return table.device_and_launch_s(sample.ideals)
 
 
 @dataclass(frozen=True)
@@ -82,30 +87,24 @@ class Fitted:
         return device in self.alike and len(self.alike[device].on_device) >= FEW
 
 
-def carry(table: TimeTable, samples: list[Sample]) -> Carried:
+def carry(table: TimeTable, device: str, samples: list[Sample]) -> Carried:
     """Find the factors by which a table fits the passes of another device best.
 
     The factor of kernels is 1 but on GPUs, and near 1 where no passes at batch 1 tell of it.
     """
-    work, kernels, launches = array([times_of(table, sample) for sample in samples]).T
     measured = log([sample.seconds for sample in samples])
     has_host = table.kind == "GPU"
-    spread = array([1.0, 1.0 if Carried(table, 1.0, 1.0, samples).has_small_batches else _OF_KERNELS])
+    start = Carried(table, find_device(device), 1.0, 1.0, samples)
+    spread = array([1.0, 1.0 if start.has_small_batches else _OF_KERNELS])
+
+    def carried(p: Any) -> Carried:
+        factor, kernel = map(float, exp(p))
+        return replace(start, factor=factor, kernel_factor=kernel if has_host else 1.0)
 
     def residuals(p: Any) -> Any:
-        factor, kernel = exp(p[0]), exp(p[1] * has_host)
-        times = sqrt(hypot((factor * work + kernel * kernels) ** 2, (kernel * launches) ** 2))  # as `overlapped`
-        return concatenate([(log(times) - measured) / _NOISE, p / spread])
+        return concatenate([(log(carried(p).estimates(samples)) - measured) / _NOISE, p / spread])
 
-    factor, kernel = map(float, exp(least_squares(residuals, [0.0, 0.0], loss="soft_l1").x))
-    return Carried(table, factor, kernel if has_host else 1.0, samples)
-
-
-def times_of(table: TimeTable, sample: Sample) -> tuple[float, float, float]:
-    """Return the seconds of a pass: of its work, of its kernels whatever their work, and of their launches."""
-    device_s, launch_s = table.device_and_launch_s(sample.ideals)
-    kernels_s = sample.kernels * table.kernel_us * 1e-6
-    return device_s - kernels_s, kernels_s, launch_s
+    return carried(least_squares(residuals, [0.0, 0.0], loss="soft_l1").x)
 
 
 def with_factors(pool: dict[Key, Fitted], *, is_comparable: bool) -> dict[Key, TimeTable]:

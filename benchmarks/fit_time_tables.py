@@ -132,8 +132,8 @@ def fit_group(key: Key, group: Group, start: TimeTable | None = None) -> Fitted:
     siblings = held_out_estimates(pool, start, own=own)
     held = [*zip(samples, estimates, strict=False), *zip(samples, siblings, strict=False)]
     of_main = range_of([sample.seconds / estimate for sample, estimate in held])
-    everywhere = {device: carry(table, others) for device, others in group.by_device.items()}
-    everywhere[group.main] = Carried(table, 1.0, 1.0, samples)
+    everywhere = {device: carry(table, device, others) for device, others in group.by_device.items()}
+    everywhere[group.main] = Carried(table, find_device(group.main), 1.0, 1.0, samples)
     table = _with_kernel_factors(table, everywhere, group.main, is_known=bool(start.launch_us))
     validation = _validation(group, errors(samples, estimates[: len(samples)]), {group.main: of_main})
     validation = replace(
@@ -174,7 +174,7 @@ def _alike(everywhere: dict[str, Carried], group: Group) -> dict[str, Carried]:
         for device, carried in everywhere.items()
         if device != group.main
     }
-    return {device: carry(everywhere[device].table, alike) for device, alike in samples.items() if alike}
+    return {device: carry(everywhere[device].table, device, alike) for device, alike in samples.items() if alike}
 
 
 def _unmeasured(table: TimeTable, group: Group) -> dict[str, tuple[float, float]]:
@@ -212,7 +212,7 @@ def _on_other_devices(group: Group, table: TimeTable) -> list[Sample]:
     for device, others in group.samples.items():
         alike = [sample for sample in others if sample.precision in group.precisions]
         if device != group.main and has_bandwidth(device) and len(alike) >= FEW:
-            carried = carry(table, alike)
+            carried = carry(table, device, alike)
             on_main = (table.pass_seconds(sample.ideals) for sample in carried.on_device)
             of_estimate = carried.ratios(carried.on_device)
             found += [

@@ -100,6 +100,9 @@ class Device:
     vector_ops_per_s: dict[Precision, Amount] = field(default_factory=dict)
     #: Rates with fp16 accumulation, which inference engines use, and PyTorch does not by default.
     fp16_sum_ops_per_s: dict[Precision, Amount] = field(default_factory=dict)
+    #: The fastest product of matrices that was measured, by the precision of its operands; of several figures the
+    #: lowest, which is sustained.
+    product_ops_per_s: dict[Precision, Amount] = field(default_factory=dict)
     #: Precisions in ``peak_ops_per_s``, beside fp32 and fp64, that the vector unit computes.
     vector_precisions: tuple[Precision, ...] = ()
     #: The int8 rate of each engine, if the int8 peak is the sum of several engines.
@@ -172,6 +175,23 @@ class Device:
         if sums_in_fp16:
             rates += [rate for name, rate in self.fp16_sum_ops_per_s.items() if name == precision]
         return max(rates)
+
+    def reach(self, precision: str) -> float | None:
+        """Return the largest share of the peak that a product of matrices was measured to reach.
+
+        Of a precision in which none was measured, it is that of numbers of 16 bits. None for vector units, and for a
+        device of which no product was measured.
+
+        Example:
+            >>> from profiler.devices import find_device
+            >>> h100 = find_device("h100-sxm5-80gb")
+            >>> [round(h100.reach(precision), 3) for precision in ("fp8", "bf16", "fp16", "int8")], h100.reach("fp32")
+            ([0.709, 0.803, 0.803, 0.803], None)
+        """
+        measured = {str(name): rate / self.peak(name) for name, rate in self.product_ops_per_s.items()}
+        if self.is_vector(precision) or not measured:
+            return None
+        return measured.get(precision, measured.get("bf16"))
 
     def is_vector(self, precision: str) -> bool:
         """Return whether the vector unit computes a precision."""

@@ -17,7 +17,7 @@ from profiler.util.toml_files import read_toml
 _FOLDER = Path(__file__).parent
 #: Figures of a system that are sums over its devices.
 _SUMMED = ("memory_gib", "bandwidth_bytes_per_s")
-_SUMMED_TABLES = ("peak_ops_per_s", "sparse_ops_per_s", "vector_ops_per_s", "fp16_sum_ops_per_s")
+_SUMMED_TABLES = ("peak_ops_per_s", "sparse_ops_per_s", "vector_ops_per_s", "fp16_sum_ops_per_s", "product_ops_per_s")
 #: The most devices of a system.
 _MAX_COUNT = 10**6
 

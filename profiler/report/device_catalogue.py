@@ -102,7 +102,7 @@ def sheet(device: Device) -> str:
         lines.append(f"power      {device.power_w:g} W")
     rates = {
         "dense": device.peak_ops_per_s, "fp16 sums": device.fp16_sum_ops_per_s, "sparse": device.sparse_ops_per_s,
-        "vector": device.vector_ops_per_s,
+        "vector": device.vector_ops_per_s, "product": device.product_ops_per_s,
     }  # fmt: skip
     for kind, peaks in rates.items():
         lines += [_rate_line(kind, precision, rate, device) for precision, rate in peaks.items()]

@@ -37,7 +37,7 @@ def passes(table: TimeTable, slower: float, count: int) -> list[Sample]:
 def fitted(factors, main: str, others: dict[str, float], count: int):
     """Return a table that was fitted to *main*, and on which the others take so many times as long."""
     ranged = replace(TABLE, validation=replace(VALIDATION, ranges={main: (0.9, 1.1)}))
-    carried = {device: factors.carry(ranged, passes(TABLE, slower, count)) for device, slower in others.items()}
+    carried = {device: factors.carry(ranged, device, passes(TABLE, slower, count)) for device, slower in others.items()}
     return factors.Fitted(ranged, main, carried, carried)
 
 
