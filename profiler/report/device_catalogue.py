@@ -112,9 +112,11 @@ def sheet(device: Device) -> str:
 
 def _rate_line(kind: str, precision: str, rate: float, device: Device) -> str:
     ridge = device.ridge_ops_per_byte(precision) if kind == "dense" else None
-    ridge_text = f", ridge {ridge:.0f} op/byte" if ridge else ""
+    more = f", ridge {ridge:.0f} op/byte" if ridge else ""
+    if kind == "product":
+        more = f", the fastest measured: {rate / device.peak(precision):.0%} of the dense rate"
     mark = " (not read in a source)" if {precision, "all"} & set(device.not_read) else ""
-    return f"{kind:10} {precision:12} {units.count(round(rate), 'OPS')}{ridge_text}{mark}"
+    return f"{kind:10} {precision:12} {units.count(round(rate), 'OPS')}{more}{mark}"
 
 
 def _source_lines(device: Device) -> list[str]:

@@ -248,3 +248,8 @@ def test_a_measured_rate_has_its_own_utilisation(capsys):
 def test_the_sheet_of_a_device_lists_rates_with_sums_in_fp16(capsys):
     _, out, _ = run(capsys, "devices", "rtx-3090")
     assert "fp16 sums  fp16         142.3 TOPS" in out.splitlines()
+
+
+def test_the_sheet_of_a_device_lists_the_fastest_product_that_was_measured(capsys):
+    _, out, _ = run(capsys, "devices", "mi300x")
+    assert "product    bf16         668.4 TOPS, the fastest measured: 51% of the dense rate" in out.splitlines()

@@ -10,7 +10,7 @@ from projection.test_project import TABLE, TOY
 from torch import nn
 
 import profiler
-from profiler.devices import find_device
+from profiler.devices import Device, find_device
 from profiler.projection import project
 from profiler.projection.ideal_times import Ideal
 from profiler.projection.time_table import Validation
@@ -144,6 +144,31 @@ def test_where_kernels_and_launches_take_as_long_both_are_seen():
     both = projected(model=replace(MODEL, launch_us=1e6 * device_s))
     assert times(both)[1] == pytest.approx(2**0.25 * device_s)
     assert sum(share.seconds for share in both.time_shares) == pytest.approx(2**0.25 * device_s)
+
+
+def reached(device: Device, precision: str) -> float:
+    """Return the share of the peak that a product of 8192³ reaches, its memory traffic aside."""
+    layer = nn.Linear(8192, 8192, bias=False, device="meta")
+    profile = profiler.count(layer, torch.empty(8192, 8192, device="meta"))
+    times = project(profile, device, mode="eager", precision=precision).time_shares
+    (compute_s,) = (share.seconds for share in times if share.resource == "compute")
+    return 2 * 8192**3 / device.peak(precision) / compute_s
+
+
+@pytest.mark.parametrize(
+    ("device", "precision", "tflops"),
+    [("h100-sxm5-80gb", "fp8", 1402.6), ("mi300x", "bf16", 668.4), ("l40s", "fp16", 297)],
+)
+def test_no_product_is_faster_than_the_fastest_that_was_measured(device, precision, tflops):
+    found = find_device(device)
+    assert reached(found, precision) * found.peak(precision) <= 1.001e12 * tflops
+
+
+def test_where_no_product_was_measured_a_share_of_the_peak_stays_plausible():
+    device = find_device("rtx-5090")
+    faster = replace(time_table(device, "deployed", "inference"), factors={device.id: 0.1})
+    assert max(faster.of_device(device, "int8").compute.values()) == 1.15
+    assert max(faster.of_device(device, "int8").memory.values()) > 2
 
 
 class Attention(nn.Module):
