@@ -350,7 +350,7 @@ def _is_of_another_device(fitted: TimeTable, table: Table) -> bool:
     """Return whether a table of the package is of the same kind and mode, and was fitted to another device."""
     if (fitted.kind, fitted.mode, fitted.step) != table.key:
         return False
-    return fitted.validation is not None and next(iter(fitted.validation.ranges), "") != table.device.id
+    return fitted.main not in {None, table.device.id}
 
 
 def _scores(cases: list[Case]) -> list[str]:

@@ -171,8 +171,15 @@ class TimeTable:
         factor = 1.0 if precision in OF_VECTOR_UNITS else _factor(self.factors, device)
         return self.slowed(factor, _factor(self.kernel_factors, device), self.reach(device, precision))
 
+    @property
+    def main(self) -> str | None:
+        """Id of the device to whose passes it was fitted; None for a table that no measurement was held against."""
+        return next(iter(self.validation.ranges), None) if self.validation else None
+
     def reach(self, device: Device, precision: str | None) -> float:
-        """Return the largest share of its peak that a product of matrices reaches on a device."""
+        """Return the largest share of the peak that a kernel reaches on a device; of the main one the passes tell."""
+        if device.id == self.main:
+            return math.inf
         measured = None if precision is None else device.reach(precision)
         return measured or (_MOST_OF_PEAK if self.kind == "GPU" else math.inf)
 

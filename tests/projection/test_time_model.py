@@ -171,6 +171,14 @@ def test_where_no_product_was_measured_a_share_of_the_peak_stays_plausible():
     assert max(faster.of_device(device, "int8").memory.values()) > 2
 
 
+def test_a_share_that_was_measured_on_the_device_itself_is_plausible():
+    """A table that was calibrated on an H100 whose products reach 0.9 of the peak."""
+    device = find_device("h100-sxm5-80gb")
+    own = replace(MODEL, compute={"matmul": 0.9}, validation=replace(VALIDATION, ranges={device.id: (0.9, 1.1)}))
+    assert own.of_device(device, "bf16").compute["matmul"] == 0.9
+    assert replace(own, validation=VALIDATION).of_device(device, "bf16").compute["matmul"] == device.reach("bf16")
+
+
 class Attention(nn.Module):
     def forward(self, x):
         return nn.functional.scaled_dot_product_attention(x, x, x)
