@@ -193,7 +193,8 @@ def _caveats(
         measured = f"{validation.fastest_ms:.3g} to {validation.slowest_ms:.3g} ms"
         caveats.append(f"the estimate is far from the passes that were measured, of {measured}")
     caveats += [
-        f"{class_s / seconds:.0%} of the estimate is {class_}, which no measured pass had: by published kernels"
+        f"{class_s / seconds:.0%} of the estimate is {class_}, which no measured pass had: it takes what published "
+        "kernels take"
         for class_, class_s in unmeasured_s.items()
         if class_s > _NOTABLE * seconds
     ]
