@@ -79,8 +79,8 @@ def calibrate(
 
 
 def _beaten(sample: Sample) -> str:
-    factor = sample.bound_s / sample.seconds
-    return f"{sample.name}: the measured time is {factor:.3g} times below the bound; is it in ms, and of this device?"
+    factor = float(f"{sample.bound_s / sample.seconds:.3g}")
+    return f"{sample.name}: the measured time is {factor:,g} times below the bound; is it in ms, and of this device?"
 
 
 def _validation(

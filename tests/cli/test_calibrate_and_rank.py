@@ -50,6 +50,7 @@ def test_times_in_another_unit_beat_the_bound_and_are_named(capsys, tmp_path, ti
     status, _, err = run(capsys, "calibrate", written(tmp_path / "m.csv", times, factor=1e-3), "--on", "rtx-3090")
     assert status == 0
     assert "times below the bound; is it in ms" in err
+    assert "e+" not in err
 
 
 def test_what_was_fitted_to_times_in_another_unit_can_be_read(capsys, tmp_path, times):
