@@ -25,8 +25,9 @@ from device_factors import (
 from profiler.devices import find_device
 from profiler.projection.fit import Sample, errors, fit, held_out_estimates, range_of
 from profiler.projection.mode import UNMERGED, Mode
-from profiler.projection.time_table import OF_VECTOR_UNITS, DeviceKind, TimeTable, Validation
+from profiler.projection.time_table import OF_VECTOR_UNITS, DeviceKind, TimeTable
 from profiler.projection.time_table_files import format_time_table
+from profiler.projection.validation import Validation
 
 #: Standard deviations of the logarithm of a class's own factor that are tried. The one with the least error on models
 #: of other folds is taken.

@@ -18,7 +18,7 @@ from profiler.projection.time_table import TimeParts
 
 if TYPE_CHECKING:
     from profiler.devices import Precision
-    from profiler.projection.time_table import Validation
+    from profiler.projection.validation import Validation
     from profiler.projection.work import Work
 
 LOCAL = "local"

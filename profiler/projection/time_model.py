@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from profiler.devices import Device
-    from profiler.projection.time_table import TimeParts, Validation
+    from profiler.projection.time_table import TimeParts
+    from profiler.projection.validation import Validation
     from profiler.projection.work import Work
 
 

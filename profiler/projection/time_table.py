@@ -20,6 +20,7 @@ from pydantic import ConfigDict, Field
 from profiler.projection.ideal_times import ideal_time
 from profiler.projection.mode import Mode, Step
 from profiler.projection.operator_classes import MORE_GENERAL
+from profiler.projection.validation import Factor, Validation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 DeviceKind = Literal["GPU", "CPU", "NPU"]
 Share = Annotated[float, Field(gt=0, le=1e3)]
-Factor = Annotated[float, Field(gt=0, le=1e3)]
 Micros = Annotated[float, Field(ge=0, le=1e6)]
 #: The kind that stands for GPUs of a kind that was not measured: "consumer GPU", "datacenter GPU", "workstation GPU".
 CARDS = "GPU"
@@ -60,35 +60,6 @@ class TimeParts:
     def seconds(self) -> float:
         """The sum of the parts."""
         return self.compute_s + self.memory_s + self.kernel_s
-
-
-@dataclass(frozen=True, slots=True)
-class Validation:
-    """The measurements that a table was fitted to, and held against."""
-
-    __pydantic_config__ = ConfigDict(extra="forbid")
-
-    #: Where the measurements were published, and when the table was fitted.
-    source: str
-    date: str
-    #: By id of the device: range of measured ÷ estimate that held 90 % of the models that the fit did not see.
-    ranges: dict[str, tuple[Factor, Factor]]
-    #: The same for a device of which no model was seen.
-    range_elsewhere: tuple[Factor, Factor]
-    #: The precisions of most of the MACs.
-    precisions: tuple[str, ...]
-    passes: int
-    #: Mean and median of |estimate ÷ measured − 1| over models that the fit did not see.
-    mean_error: float
-    median_error: float
-    #: The fastest and the slowest pass.
-    fastest_ms: float
-    slowest_ms: float
-    #: Range of measured ÷ estimate of passes that wait for the host: hosts differ, and not the device.
-    launch_range: tuple[Factor, Factor] = (1.0, 1.0)
-    #: By class of operator that no measured pass has, and whose share is that of published kernels: the range of these,
-    #: as measured ÷ estimate.
-    unmeasured: dict[str, tuple[Factor, Factor]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +145,7 @@ class TimeTable:
     @property
     def main(self) -> str | None:
         """Id of the device to whose passes it was fitted; None for a table that no measurement was held against."""
-        return next(iter(self.validation.ranges), None) if self.validation else None
+        return self.validation.main if self.validation else None
 
     def reach(self, device: Device, precision: str | None) -> float:
         """Return the largest share of the peak that a kernel reaches on a device; of the main one the passes tell."""

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from profiler.errors import InputError, ProfilerError, one_line
 from profiler.projection.calibration import Calibration
 from profiler.projection.fit import LEAST, Sample, errors, fit, held_out_estimates, range_of, ratios
-from profiler.projection.time_table import TimeTable, Validation
+from profiler.projection.time_table import TimeTable
 from profiler.projection.time_table_files import time_table
+from profiler.projection.validation import Validation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

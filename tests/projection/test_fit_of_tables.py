@@ -12,8 +12,9 @@ import pytest
 from profiler.devices import find_device
 from profiler.projection.fit import Sample
 from profiler.projection.ideal_times import Ideal
-from profiler.projection.time_table import TimeTable, Validation
+from profiler.projection.time_table import TimeTable
 from profiler.projection.time_table_files import read_time_table
+from profiler.projection.validation import Validation
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 VALIDATION = Validation("made up", "2026-01-01", {}, (1.0, 1.0), ("fp16",), 3, 0.1, 0.1, 1.0, 10.0)

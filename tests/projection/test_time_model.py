@@ -13,8 +13,8 @@ import profiler
 from profiler.devices import Device, find_device
 from profiler.projection import project
 from profiler.projection.ideal_times import Ideal
-from profiler.projection.time_table import Validation
 from profiler.projection.time_table_files import device_kind, time_table
+from profiler.projection.validation import Validation
 from profiler.report.projection_tables import answer
 from profiler.values.projection import Projection
 
