@@ -122,9 +122,12 @@ class Device:
     of: str | None = None
 
     def __post_init__(self) -> None:
-        """Reject an entry without sources."""
+        """Reject an entry without sources, and a product in a precision that has no rate."""
         if not self.sources:
             msg = "the entry names no source"
+            raise ValueError(msg)
+        if unknown := self.product_ops_per_s.keys() - self.peak_ops_per_s.keys():
+            msg = f"product_ops_per_s has {', '.join(sorted(unknown))}, of which peak_ops_per_s has no rate"
             raise ValueError(msg)
 
     @property
@@ -191,7 +194,7 @@ class Device:
         measured = {str(name): rate / self.peak(name) for name, rate in self.product_ops_per_s.items()}
         if self.is_vector(precision) or not measured:
             return None
-        return measured.get(precision, measured.get("bf16"))
+        return next((measured[name] for name in (precision, *_OF_16_BITS) if name in measured), None)
 
     def is_vector(self, precision: str) -> bool:
         """Return whether the vector unit computes a precision."""

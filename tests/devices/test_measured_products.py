@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from profiler.devices import all_devices
+from profiler.devices.loader import read_devices
+from profiler.errors import DeviceError
 
 DEVICES = all_devices()
 #: Per cent of the peak that a product reaches, as printed beside the rates: Machine Learning Engineering, Maximum
@@ -45,3 +47,23 @@ def test_a_system_reaches_what_its_devices_reach():
     assert systems
     for system in systems:
         assert system.reach("bf16") == pytest.approx(DEVICES[system.of].reach("bf16"))
+
+
+BOARD = """
+vendor = "own"
+sources = {{ me = {{ title = "a bench" }} }}
+devices.board = {{ name = "A board", kind = "datacenter GPU", year = 2025, confidence = "high", sources = ["me"], \
+peak_ops_per_s = {{ bf16 = 100e12, fp16 = 100e12 }}, product_ops_per_s = {{ {} = 40e12 }} }}
+"""
+
+
+def test_a_product_in_either_precision_of_16_bits_tells_of_both(tmp_path):
+    (tmp_path / "board.toml").write_text(BOARD.format("fp16"), encoding="utf-8")
+    board = read_devices(tmp_path / "board.toml")["board"]
+    assert board.reach("bf16") == board.reach("fp16") == 0.4
+
+
+def test_a_product_in_a_precision_without_a_rate_is_refused(tmp_path):
+    (tmp_path / "board.toml").write_text(BOARD.format("int8"), encoding="utf-8")
+    with pytest.raises(DeviceError, match="product_ops_per_s has int8, of which peak_ops_per_s has no rate"):
+        read_devices(tmp_path / "board.toml")
